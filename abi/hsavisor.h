@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * hsavisor.h - the contract of guest and host.
+ *
+ * The device is a virtio-pci 1.x device with two virtqueues and two shared memory regions. The guest driver sends KFD
+ * requests over the control queue as the KFD UAPI structs they are (linux/kfd_ioctl.h), followed by the arrays
+ * those structs point at; pointers in them are ignored by the device. Everything on the data path (rings, signals, kernel
+ * arguments, doorbells) is shared memory and needs no message.
+ *
+ * All integers are little-endian. A reserved field is zero when sent and ignored when received. This header is
+ * usable from kernel and user space. Anything in it that changes meaning changes HSV_ABI_VERSION or gets a feature bit.
+ */
+#ifndef HSAVISOR_ABI_H
+#define HSAVISOR_ABI_H
+
+#include <linux/types.h>
+
+#define HSV_ABI_VERSION 1
+
+/* Virtio device id, from the range the virtio specification leaves unassigned; the PCI device id is 0x1040 + this. */
+#define HSV_VIRTIO_ID 62
+#define HSV_PCI_VENDOR_ID 0x1af4
+#define HSV_PCI_DEVICE_ID (0x1040 + HSV_VIRTIO_ID)
+
+/* Device feature bits (virtio feature bit numbers 0..23 belong to the device type). */
+#define HSV_F_PARK 0 /* the device parks doorbell pages of idle processes; without it it polls */
+
+/* Virtqueues. */
+#define HSV_QUEUE_CONTROL 0 /* guest -> device: struct hsv_request; answered in the same chain */
+#define HSV_QUEUE_EVENT	  1 /* device -> guest: struct hsv_event, one per buffer */
+#define HSV_NUM_QUEUES	  2
+#define HSV_QUEUE_SIZE	  256
+
+/* Shared memory regions (VIRTIO_PCI_CAP_SHARED_MEMORY_CFG ids). */
+#define HSV_SHM_DOORBELLS 0 /* max_processes slots of HSV_DOORBELL_SLOT bytes */
+#define HSV_SHM_VRAM	  1 /* the VM's VRAM quota */
+
+#define HSV_DOORBELL_SLOT 8192 /* bytes of doorbells a GPU process has: 1024 of 8 bytes, as gfx9 */
+#define HSV_MAX_PROCESSES 256
+#define HSV_PAGE_SIZE	  4096
+
+/* Limits of one control message. */
+#define HSV_MAX_ARGS	128		/* largest KFD argument struct, bytes */
+#define HSV_MAX_ARRAY	(1u << 20)	/* bytes of arrays that follow, each direction */
+#define HSV_MAX_EXTENTS (HSV_MAX_ARRAY / 2 / sizeof(struct hsv_extent)) /* in one message */
+
+/* Device configuration space. */
+struct hsv_config {
+	__le32 abi_version;
+	__le32 kfd_version;   /* major << 16 | minor, what AMDKFD_IOC_GET_VERSION answers */
+	__le32 gpu_id;	      /* KFD's id of the GPU, non-zero, 16 bits */
+	__le32 max_processes; /* at most HSV_MAX_PROCESSES */
+	__le64 vram_size;     /* bytes of SHM_VRAM, the VM's quota */
+	__le32 pci_device_id; /* of the AMD device it presents to libdrm, e.g. 0x740f */
+	__le32 reserved;
+};
+
+/* A run of memory: guest-physical in requests (GTT, USERPTR), an offset into SHM_VRAM in answers to VRAM allocations. */
+struct hsv_extent {
+	__le64 addr; /* page-aligned */
+	__le64 size; /* bytes, page multiple, non-zero */
+};
+
+enum hsv_request_type {
+	/*
+	 * A process opened /dev/kfd: makes a GPU process. The driver chooses process (0 .. max_processes - 1, free). Its doorbell
+	 * slot is process * HSV_DOORBELL_SLOT in SHM_DOORBELLS. args: struct hsv_process_args.
+	 */
+	HSV_REQ_PROCESS_CREATE = 1,
+	/* Ends queues, unmaps and frees everything of the process. When answered, the GPU touches none of it any more. */
+	HSV_REQ_PROCESS_DESTROY = 2,
+	/*
+	 * A KFD ioctl: code is its _IOC_NR, args its argument struct, then arrays as abi/kfd_ioctls.h says. For
+	 * ALLOC_MEMORY_OF_GPU of GTT or USERPTR the arrays are hsv_extents (guest-physical, sum of sizes = size) covering the
+	 * buffer; for VRAM the answer's arrays are hsv_extents in SHM_VRAM.
+	 */
+	HSV_REQ_KFD_IOCTL = 3,
+	/* DRM_AMDGPU_INFO: args: struct drm_amdgpu_info; the answer's array is what goes to return_pointer. */
+	HSV_REQ_DRM_INFO = 4,
+	/* The topology below /sys/class/kfd/kfd/topology; args: struct hsv_topology_args; answer array: hsv_topology_file records. */
+	HSV_REQ_TOPOLOGY = 5,
+	/*
+	 * More extents of a GTT/USERPTR buffer whose ALLOC carried the first ones only (args: struct hsv_memory_args, arrays:
+	 * extents). Such a buffer can be mapped only when all extents are there.
+	 */
+	HSV_REQ_MEMORY_EXTEND = 6,
+	/*
+	 * User pages of a USERPTR buffer changed (MMU notifier). Synchronous: when answered, the GPU does not use the buffer's pages.
+	 * The process's queues are suspended until every invalidated buffer is restored or freed. args: struct hsv_memory_args.
+	 */
+	HSV_REQ_MEMORY_INVALIDATE = 7,
+	/*
+	 * The buffer's pages again (extents as in ALLOC; none: the pages are gone, GPU access is a memory fault). args: struct
+	 * hsv_memory_args. May be followed by MEMORY_EXTEND. Queues resume when nothing invalidated is left.
+	 */
+	HSV_REQ_MEMORY_RESTORE = 8,
+	/* The user mapping of the process's doorbells is gone (answer to HSV_EVENT_PARK). No args. */
+	HSV_REQ_PARKED = 9,
+	/* A store to a parked doorbell page faulted: when answered, the device polls the doorbells again and they may be mapped. No args. */
+	HSV_REQ_UNPARK = 10,
+};
+
+/*
+ * A request chain: device-readable hsv_request, args (args_size), in-arrays (in_size); device-writable hsv_response, args
+ * (args_size, the struct as the ioctl leaves it), out-arrays (at most out_size).
+ */
+struct hsv_request {
+	__le32 type;
+	__le32 process; /* id given at PROCESS_CREATE; 0 where none is needed */
+	__le32 code;
+	__le32 args_size;
+	__le32 in_size;
+	__le32 out_size;
+	__le64 reserved;
+};
+
+struct hsv_response {
+	__le32 error; /* 0 or a positive Linux errno */
+	__le32 args_size;
+	__le32 out_size; /* bytes of arrays written */
+	__le32 reserved;
+};
+
+struct hsv_process_args {
+	__le32 pid; /* in the guest's initial namespace, for logs and accounting */
+	__le32 reserved;
+	char comm[16];
+};
+
+struct hsv_memory_args {
+	__le64 handle; /* KFD's memory handle */
+	__le64 reserved;
+};
+
+struct hsv_topology_args {
+	__le32 cpus;
+	__le32 render_minor; /* of the DRM render node, 128.. */
+	__le64 memory;	     /* bytes of the guest's memory */
+};
+
+/* Followed by path (relative to topology/, no leading slash, not terminated) and content; records are padded to 4 bytes. */
+struct hsv_topology_file {
+	__le16 path_size;
+	__le16 reserved;
+	__le32 content_size;
+};
+
+enum hsv_event_type {
+	HSV_EVENT_SIGNAL = 1, /* event_id was set by the GPU */
+	HSV_EVENT_MEMORY_FAULT = 2, /* memory */
+	HSV_EVENT_HW_EXCEPTION = 3, /* GPU process lost: exception */
+	HSV_EVENT_PARK = 4, /* please unmap the process's doorbells and answer HSV_REQ_PARKED */
+};
+
+struct hsv_event {
+	__le32 type;
+	__le32 process;
+	union {
+		__le32 event_id;
+		struct {
+			__le64 va;
+			__le32 not_present, read_only, no_execute, imprecise;
+		} memory;
+		struct {
+			__le32 reset_type, reset_cause, memory_lost;
+		} exception;
+		__u8 pad[40];
+	};
+};
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * kfd_ioctls.h - how each KFD ioctl travels: its argument struct and the one array, if any, that it points at.
+ *
+ * Both front ends (the guest driver and the host preload library) marshal by this table alone, so a new ioctl is
+ * a row here and a handler in core/. Where an ioctl is not listed, front ends answer ENOTTY.
+ *
+ * HSV_KFD_IOCTL(NAME, struct, WHERE, POINTER, COUNT, ELEM, DIR)
+ *   NAME     the number: _IOC_NR(AMDKFD_IOC_NAME)
+ *   WHERE    CORE: goes to the core; FRONT: answered by the front end itself (waiting, process-local objects)
+ *   POINTER  member that points at the array, COUNT member with its number of elements, ELEM bytes of an element
+ *   DIR      NONE, IN, OUT (COUNT read before, and again from the answer), INOUT
+ *
+ * Include it with HSV_KFD_IOCTL defined; structs are those of linux/kfd_ioctl.h (1.14).
+ *
+ * AMDKFD_IOC_SVM carries its attributes behind the struct (size from _IOC_SIZE); they travel as an INOUT array of
+ * struct kfd_ioctl_svm_attribute, marked TAIL. GET_TILE_CONFIG has two arrays; both are written by the front end as zero
+ * counts: the answer's num_* are 0.
+ */
+
+/* clang-format off */
+HSV_KFD_IOCTL(GET_VERSION,               kfd_ioctl_get_version_args,               CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(CREATE_QUEUE,              kfd_ioctl_create_queue_args,              CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(DESTROY_QUEUE,             kfd_ioctl_destroy_queue_args,             CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(SET_MEMORY_POLICY,         kfd_ioctl_set_memory_policy_args,         CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(GET_CLOCK_COUNTERS,        kfd_ioctl_get_clock_counters_args,        CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(GET_PROCESS_APERTURES,     kfd_ioctl_get_process_apertures_args,     CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(UPDATE_QUEUE,              kfd_ioctl_update_queue_args,              CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(CREATE_EVENT,              kfd_ioctl_create_event_args,              FRONT, none, none, 0, NONE)
+HSV_KFD_IOCTL(DESTROY_EVENT,             kfd_ioctl_destroy_event_args,             FRONT, none, none, 0, NONE)
+HSV_KFD_IOCTL(SET_EVENT,                 kfd_ioctl_set_event_args,                 FRONT, none, none, 0, NONE)
+HSV_KFD_IOCTL(RESET_EVENT,               kfd_ioctl_reset_event_args,               FRONT, none, none, 0, NONE)
+HSV_KFD_IOCTL(WAIT_EVENTS,               kfd_ioctl_wait_events_args,               FRONT, none, none, 0, NONE)
+HSV_KFD_IOCTL(SET_SCRATCH_BACKING_VA,    kfd_ioctl_set_scratch_backing_va_args,    CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(GET_TILE_CONFIG,           kfd_ioctl_get_tile_config_args,           CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(SET_TRAP_HANDLER,          kfd_ioctl_set_trap_handler_args,          CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(GET_PROCESS_APERTURES_NEW, kfd_ioctl_get_process_apertures_new_args, CORE,  kfd_process_device_apertures_ptr, num_of_nodes, sizeof(struct kfd_process_device_apertures), OUT)
+HSV_KFD_IOCTL(ACQUIRE_VM,                kfd_ioctl_acquire_vm_args,                CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(ALLOC_MEMORY_OF_GPU,       kfd_ioctl_alloc_memory_of_gpu_args,       CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(FREE_MEMORY_OF_GPU,        kfd_ioctl_free_memory_of_gpu_args,        CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(MAP_MEMORY_TO_GPU,         kfd_ioctl_map_memory_to_gpu_args,         CORE,  device_ids_array_ptr, n_devices, 4, IN)
+HSV_KFD_IOCTL(UNMAP_MEMORY_FROM_GPU,     kfd_ioctl_unmap_memory_from_gpu_args,     CORE,  device_ids_array_ptr, n_devices, 4, IN)
+HSV_KFD_IOCTL(SET_CU_MASK,               kfd_ioctl_set_cu_mask_args,               CORE,  cu_mask_ptr, num_cu_mask, 1, IN /* num_cu_mask counts bits */)
+HSV_KFD_IOCTL(GET_QUEUE_WAVE_STATE,      kfd_ioctl_get_queue_wave_state_args,      CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(ALLOC_QUEUE_GWS,           kfd_ioctl_alloc_queue_gws_args,           CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(SVM,                       kfd_ioctl_svm_args,                       CORE,  attrs, nattr, sizeof(struct kfd_ioctl_svm_attribute), TAIL)
+HSV_KFD_IOCTL(SET_XNACK_MODE,            kfd_ioctl_set_xnack_mode_args,            CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(AVAILABLE_MEMORY,          kfd_ioctl_get_available_memory_args,      CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(RUNTIME_ENABLE,            kfd_ioctl_runtime_enable_args,            CORE,  none, none, 0, NONE)
+/* clang-format on */
