@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What every script of image/ shares: where the cache is, how progress is shown, how a result is put in the cache, and how a
+# Debian tree is made.
+#
+# Theory of operation
+#
+# Everything that is made lives below $CACHE, one directory for each result, beside a stamp that holds the hash of what it was
+# made from. A result is made in $CACHE/tmp.XXXX and renamed into place when it is whole, so that a Ctrl-C or a power cut
+# leaves either the old result or the new one. One lock ($CACHE/lock) keeps two runs apart; the second waits and then finds
+# everything fresh.
+
+set -euo pipefail
+
+SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${HSAVISOR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/hsavisor}
+RELEASE=trixie
+# The clock of all progress lines, handed down to the scripts that one script starts.
+export HSAVISOR_T0=${HSAVISOR_T0:-$(date +%s)}
+
+# say TEXT... - one progress line with the seconds since the command began.
+say() {
+	printf '[%ds] %s\n' "$(($(date +%s) - HSAVISOR_T0))" "$*"
+}
+
+# die TEXT... - the reason, then the end.
+die() {
+	printf 'hsavisor: %s\n' "$*" >&2
+	exit 1
+}
+
+# need_root WHAT - stop with a clear sentence when not root.
+need_root() {
+	[ "$(id -u)" = 0 ] || die "$1 needs root; run it as root or with sudo"
+}
+
+# lock - take the cache's lock for this script and those it starts; wait for another run to finish, saying so.
+lock() {
+	[ -z "${HSAVISOR_LOCKED:-}" ] || return 0
+	mkdir -p "$CACHE"
+	exec 9>"$CACHE/lock"
+	if ! flock -n 9; then
+		say "waiting for another run to finish"
+		flock 9
+	fi
+	export HSAVISOR_LOCKED=1
+}
+
+# scratch - make an empty directory below $CACHE and put its name in $SCRATCH. It is removed when the script ends, however.
+scratch() {
+	mkdir -p "$CACHE"
+	SCRATCH=$(mktemp -d "$CACHE/tmp.XXXXXX")
+	trap scratch_end EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+}
+
+scratch_end() {
+	# Never descend into something that a killed mmdebstrap left mounted.
+	if grep -qF " $SCRATCH/" /proc/self/mounts; then
+		awk -v d="$SCRATCH/" 'index($2, d) == 1 { print $2 }' /proc/self/mounts | sort -r |
+			while read -r m; do umount -l "$m" 2>/dev/null || true; done
+	fi
+	rm -rf --one-file-system "$SCRATCH"
+}
+
+# hash_of FILE-OR-DIR... [-- WORD...] - the hash of the contents (with names) of files and trees, and of the words.
+hash_of() {
+	local f
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		if [ -d "$1" ]; then
+			(cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum)
+		elif [ -e "$1" ]; then
+			f=$(sha256sum <"$1")
+			printf '%s %s\n' "$f" "${1##*/}"
+		fi
+		shift
+	done | {
+		cat
+		printf '%s\n' "$@"
+	} | sha256sum | cut -c1-32
+}
+
+# fresh NAME HASH - is the result NAME in the cache and made from HASH?
+fresh() {
+	[ -e "$CACHE/$1" ] && [ "$(cat "$CACHE/$1.stamp" 2>/dev/null)" = "$2" ]
+}
+
+# publish PATH NAME HASH - put a finished file or directory in the cache, in place of what was there.
+publish() {
+	rm -f "$CACHE/$2.stamp"
+	if [ -e "$CACHE/$2" ]; then
+		mv -T "$CACHE/$2" "$SCRATCH/old.$2"
+	fi
+	mv -T "$1" "$CACHE/$2"
+	printf '%s\n' "$3" >"$CACHE/$2.stamp"
+}
+
+# debian_mirror - the base address of the Debian archive that this machine's own apt uses. Security and other archives are
+# left out; on a machine whose sources can't be read that way, the first address of any source that offers Debian itself.
+debian_mirror() {
+	local codename uri
+	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	# shellcheck disable=SC2016
+	uri=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+		awk -v c="$codename" '$2 == "main" && $1 == c { print $3; exit }')
+	if [ -z "$uri" ]; then
+		uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+			sed -n 's/^deb *\(\[[^]]*\]\)\{0,1\} *\([^ ]*\) *\([^ ]*\) .*\bmain\b.*/\3 \2/p' |
+			awk -v c="$codename" '$1 == c { print $2; exit }')
+	fi
+	if [ -z "$uri" ]; then
+		uri=$(cat /etc/apt/sources.list.d/*.sources 2>/dev/null |
+			awk -v c="$codename" 'BEGIN { RS = ""; FS = "\n" }
+				{ u = ""; s = "";
+				  for (i = 1; i <= NF; i++) { n = split($i, w, /[ \t]+/);
+					if (w[1] == "URIs:") u = w[2];
+					if (w[1] == "Suites:") for (j = 2; j <= n; j++) if (w[j] == c) s = c }
+				  if (u != "" && s != "") { print u; exit } }')
+	fi
+	[ -n "$uri" ] || die "no Debian archive in this machine's apt sources (apt-get indextargets lists none)"
+	printf '%s\n' "${uri%/}"
+}
+
+# apt_options - mmdebstrap's --aptopt arguments: the proxies, time-outs and credentials of this machine's apt, which
+# mmdebstrap's own apt would not read. The trees are made from what the mirror holds, however old its signature (a mirror in a
+# closed network is seldom refreshed); the signature itself is always checked.
+apt_options() {
+	apt-config dump 2>/dev/null | sed -n 's/^\(Acquire::\(http\|https\|ftp\|ForceIPv[46]\|Retries\|Check-Date\)\>.* ".\+";\)$/--aptopt=\1/p'
+	printf '%s\n' '--aptopt=Acquire::Check-Valid-Until "false";' '--aptopt=Acquire::Languages "none";' \
+		'--aptopt=Acquire::Retries "3";'
+	[ ! -e /etc/apt/auth.conf ] || echo '--aptopt=Dir::Etc::netrc "/etc/apt/auth.conf";'
+	[ ! -d /etc/apt/auth.conf.d ] || echo '--aptopt=Dir::Etc::netrcparts "/etc/apt/auth.conf.d";'
+}
+
+# debootstrap_tree LOG ARGUMENT... - mmdebstrap as root, quiet, its words in LOG; the end of LOG is shown when it fails.
+debootstrap_tree() {
+	local log=$1 opts
+	shift
+	mapfile -t opts < <(apt_options)
+	if ! mmdebstrap --mode=root --format=directory --architectures=amd64 "${opts[@]}" "$@" >"$log" 2>&1 </dev/null; then
+		tail -n 20 "$log" >&2
+		die "mmdebstrap failed (see above)"
+	fi
+}
