@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exec.h - runs work-groups of AMDGPU machine code.
+ *
+ * The semantics of each operation is written once (the ops_*.c files; one function or table row an operation). A work-group is run by one thread at a
+ * time: its waves take turns, each until a barrier, its end, an s_sleep, or the end of the slice.
+ */
+#ifndef GPU_SOFT_EXEC_EXEC_H
+#define GPU_SOFT_EXEC_EXEC_H
+
+#include "gpu/soft/soft.h"
+
+/* ---- code.h: decoded code, shared by all threads of a vm ---- */
+struct code_cache;
+/* Empty cache for one vm. */
+struct code_cache *code_cache_new(enum isa_target target);
+void code_cache_free(struct code_cache *cache);
+/*
+ * Call before each dispatch runs its first wave (and after an instruction-cache invalidation): decoded pages whose bytes have changed since are decoded
+ * anew when next executed. Waves already running keep what they have.
+ */
+void code_cache_revalidate(struct code_cache *cache);
+
+/* ---- work-groups ---- */
+
+/* Bytes of memory a work-group of this dispatch needs (registers + LDS), for bounds; -EINVAL if the set-up is impossible (wg size, VGPRs, LDS > 64 KiB). */
+long exec_wg_bytes(const struct dispatch_setup *setup);
+
+/*
+ * Makes work-group id of the dispatch ready to run: registers and LDS (zeroed), initial SGPRs and VGPRs by the descriptor
+ * (LLVM AMDGPUUsage "Initial Kernel Execution State"), EXEC of partial waves. wg is reusable: memory from an earlier call with the same set-up is kept.
+ * Caller fills shared fields code, cu, scratch_slot, message, owner before. 0, -ENOMEM, -EINVAL.
+ */
+int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3]);
+void exec_wg_free(struct workgroup *wg);
+
+/*
+ * Runs until all waves ended, an error, or about budget instructions per wave ran, or *stop became non-zero (checked at loop back-edges, at most
+ * a few thousand instructions apart).
+ */
+enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget, const atomic_uint *stop);
+
+/* True if the interpreter has semantics for this op on this target (for coverage tools). */
+bool exec_covers(enum isa_target target, unsigned op);
+
+/* ---- between the rooms of exec (not for cp) ---- */
+
+struct exec_ctx { /* of one exec_run */
+	struct mem_view *view;
+	struct wave *wave;
+	enum exec_result error; /* EXEC_DONE: none so far */
+};
+
+/*
+ * Executes one decoded instruction whose operation is not control flow. Set ctx->error (and wave->wg->fault) when it can't. Registered in one table indexed by
+ * isa_op: exec_table[op]. VALU rows live in valu_*.c, the rest in salu.c, smem.c, lds.c, vmem.c, flow.c.
+ */
+typedef void exec_fn(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst);
+
+struct exec_row {
+	uint16_t op;
+	exec_fn *fn;
+};
+/* Each file exports its rows: an array ended by op ISA_OP_INVALID. */
+extern const struct exec_row exec_rows_vop1[], exec_rows_vop2[], exec_rows_vopc[], exec_rows_vop3[], exec_rows_vop3p[], exec_rows_mfma[],
+	exec_rows_lane[];	/* VALU: v_* */
+extern const struct exec_row exec_rows_salu[], exec_rows_smem[], exec_rows_ds[], exec_rows_flat[], exec_rows_buffer[], exec_rows_flow[];
+
+#endif
