@@ -5,7 +5,8 @@
  * A broker registers its VM as a tenant; `hsavisor run` makes a host tenant and the processes below it join it. The connection is the registration: closing
  * it (or dying) ends it. Data-path sharing (turns, counters) goes through a page of memory shared with the arbiter, without messages.
  *
- * If the arbiter dies, tenants go on: turns are then always granted, and the client tries to register again in the background.
+ * If the arbiter dies, tenants go on alone: turns are then always granted, VRAM is bounded by the quota as known, and nobody accounts
+ * (arbiter_alive() tells). One line is logged.
  */
 #ifndef ARBITER_CLIENT_H
 #define ARBITER_CLIENT_H
@@ -27,12 +28,12 @@ struct arbiter_grant {
 	char target[16];	/* GPU to present: "gfx90a" */
 	uint32_t threads;	/* worker threads this executor may use */
 	uint64_t vram_size;	/* quota, bytes */
-	int vram_fd;		/* memfd of vram_size bytes (sparse), owned by the client: do not close; -1 for ARBITER_HOST */
+	int vram_fd;		/* memfd of vram_size bytes (sparse), one a connection, owned by the client: do not close; -1 for ARBITER_HOST */
 };
 
 /* Counters a client publishes in its page (relaxed stores by the client, read by the arbiter; untrusted there). */
 struct arbiter_counters {
-	_Atomic uint64_t vram_used, dispatches, gpu_ns, vm_exits, faults, queue_errors;
+	_Atomic uint64_t vram_used, vram_peak, dispatches, gpu_ns, vm_exits, faults, queue_errors;
 	_Atomic uint32_t processes, queues;
 	char program[64]; /* name of the newest program, for listings; may be torn */
 };
@@ -53,6 +54,9 @@ void arbiter_forget(struct arbiter_client *client);
 extern const struct gpu_turn_ops arbiter_turn_ops; /* ctx: struct arbiter_client * */
 
 struct arbiter_counters *arbiter_counters(struct arbiter_client *client);
+
+/* False once the daemon is gone. No system call. */
+bool arbiter_alive(const struct arbiter_client *client);
 
 /* VRAM of a tenant with several processes is charged at the arbiter: 0 or -ENOMEM. For kfd_front_ops.charge_vram (ctx: the client). */
 int arbiter_charge_vram(void *client, int64_t bytes);

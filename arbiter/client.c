@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+/*
+ * client.c - an executor's side of the arbiter; see client.h and protocol.h.
+ *
+ * Theory of operation: after HELLO the client holds a socket (its registration), the shared page and an eventfd that wakes the arbiter.
+ * turn_acquire() is two atomic accesses while the tenant has the GPU. When it hasn't, the calling GPU thread wakes the arbiter and waits on the futex word
+ * `granted`; the wait has a time limit, at which it looks whether the arbiter still lives. Once it doesn't, `alone` is set and
+ * every later acquire returns at once.
+ *
+ * close() and mmap() go through syscall(): this file lives in the preload library too, which interposes them.
+ */
+#define LOG_PART "tenant"
+#include "arbiter/client.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arbiter/msg.h"
+#include "arbiter/protocol.h"
+#include "base/log.h"
+
+#define PAGE_BYTES 4096
+_Static_assert(sizeof(struct arbiter_page) <= PAGE_BYTES, "the shared page is one page");
+
+/* How long a thread waits for its turn before it looks whether the arbiter is still there. */
+#define LIVENESS_MS 100
+
+struct arbiter_client {
+	int sock, wake_fd, vram_fd;
+	struct arbiter_page *page;
+	_Atomic uint32_t alone; /* the arbiter is gone */
+	pthread_mutex_t lock;	/* one CHARGE at a time on the socket */
+	uint64_t quota;
+	_Atomic int64_t charged; /* bytes, kept for the time after the arbiter */
+};
+
+const char *arbiter_socket_path(void)
+{
+	static char path[108];
+	const char *s = getenv("HSAVISOR_SOCKET");
+
+	if (s && *s)
+		snprintf(path, sizeof(path), "%s", s);
+	else if (geteuid() == 0)
+		snprintf(path, sizeof(path), "/run/hsavisor/hsavisord.sock");
+	else {
+		const char *dir = getenv("XDG_RUNTIME_DIR");
+
+		snprintf(path, sizeof(path), "%s/hsavisor/hsavisord.sock", dir && *dir ? dir : "/tmp");
+	}
+	return path;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		syscall(SYS_close, *fd);
+	*fd = -1;
+}
+
+static void client_free(struct arbiter_client *c)
+{
+	if (c->page)
+		syscall(SYS_munmap, c->page, PAGE_BYTES);
+	close_fd(&c->vram_fd);
+	close_fd(&c->wake_fd);
+	close_fd(&c->sock);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+/* Sends one message and receives its answer. The socket carries nothing else, so request and answer pair up. */
+static int transact(int sock, const struct arbiter_msg *msg, struct arbiter_reply *reply, int *fds, unsigned *num_fds)
+{
+	ssize_t n;
+	int err = msg_send(sock, msg, sizeof(*msg), NULL, 0);
+
+	if (err)
+		return err;
+	n = msg_receive(sock, reply, sizeof(*reply), fds, num_fds);
+	if (n < 0)
+		return (int)n;
+	if (n == 0)
+		return -ECONNRESET;
+	if (n != sizeof(*reply) || reply->magic != ARBITER_MAGIC) {
+		for (unsigned i = 0; i < *num_fds; i++)
+			syscall(SYS_close, fds[i]);
+		return -EPROTO;
+	}
+	reply->message[sizeof(reply->message) - 1] = 0;
+	reply->target[sizeof(reply->target) - 1] = 0;
+	return 0;
+}
+
+static int say(char *error, int err, const char *text)
+{
+	if (error)
+		snprintf(error, 256, "%s", text);
+	return err;
+}
+
+int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram, struct arbiter_client **client, struct arbiter_grant *grant, char *error)
+{
+	struct arbiter_msg msg = {.magic = ARBITER_MAGIC, .version = ARBITER_VERSION, .type = ARBITER_MSG_HELLO, .kind = kind, .vram = vram};
+	unsigned want_fds = kind == ARBITER_HOST ? 2 : 3;
+	struct arbiter_reply reply;
+	int fds[MSG_MAX_FDS];
+	unsigned num_fds = MSG_MAX_FDS;
+	struct arbiter_client *c;
+	char text[256];
+	void *page;
+	int err;
+
+	if (strlen(name) >= sizeof(msg.name))
+		return say(error, -EINVAL, "the tenant's name is too long (at most 63 characters)");
+	strcpy(msg.name, name);
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return say(error, -ENOMEM, "out of memory");
+	c->wake_fd = c->vram_fd = -1;
+	pthread_mutex_init(&c->lock, NULL);
+	c->sock = msg_connect(arbiter_socket_path());
+	if (c->sock < 0) {
+		err = c->sock;
+		snprintf(text, sizeof(text), "cannot reach hsavisord at %s (%s); is it running?", arbiter_socket_path(), strerror(-err));
+		client_free(c);
+		return say(error, err, text);
+	}
+	err = transact(c->sock, &msg, &reply, fds, &num_fds);
+	if (err) {
+		snprintf(text, sizeof(text), "hsavisord did not answer as expected (%s)", strerror(-err));
+		client_free(c);
+		return say(error, err, text);
+	}
+	if (num_fds > 0)
+		c->wake_fd = num_fds > 1 ? fds[1] : -1;
+	if (num_fds > 2)
+		c->vram_fd = fds[2];
+	if (reply.error || num_fds < want_fds) {
+		for (unsigned i = 3; i < num_fds; i++)
+			syscall(SYS_close, fds[i]);
+		if (num_fds > 0)
+			syscall(SYS_close, fds[0]);
+		client_free(c);
+		return say(error, reply.error ? reply.error : -EPROTO, reply.error ? reply.message : "hsavisord sent too few descriptors");
+	}
+	page = (void *)syscall(SYS_mmap, NULL, (size_t)PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0L);
+	err = errno;
+	syscall(SYS_close, fds[0]);
+	for (unsigned i = 3; i < num_fds; i++)
+		syscall(SYS_close, fds[i]);
+	if (page == MAP_FAILED) {
+		client_free(c);
+		return say(error, -err, "cannot map the page shared with hsavisord");
+	}
+	c->page = page;
+	c->quota = reply.vram;
+	*grant = (struct arbiter_grant){.tenant = reply.tenant, .threads = reply.threads, .vram_size = reply.vram, .vram_fd = c->vram_fd};
+	memcpy(grant->target, reply.target, sizeof(grant->target));
+	*client = c;
+	return 0;
+}
+
+void arbiter_disconnect(struct arbiter_client *client)
+{
+	if (client)
+		client_free(client);
+}
+
+void arbiter_forget(struct arbiter_client *client)
+{
+	/* The parent's socket stays open in the parent, so closing our copies tells the arbiter nothing. */
+	if (client)
+		client_free(client);
+}
+
+struct arbiter_counters *arbiter_counters(struct arbiter_client *client)
+{
+	return &client->page->counters;
+}
+
+bool arbiter_alive(const struct arbiter_client *client)
+{
+	return !atomic_load_explicit(&client->alone, memory_order_relaxed);
+}
+
+static void gone(struct arbiter_client *c)
+{
+	if (!atomic_exchange(&c->alone, 1))
+		log_warn("hsavisord is gone; this tenant goes on without sharing turns or accounting");
+}
+
+static void check_alive(struct arbiter_client *c)
+{
+	struct pollfd p = {.fd = c->sock, .events = 0};
+
+	if (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)))
+		gone(c);
+}
+
+static void wake_arbiter(struct arbiter_client *c)
+{
+	uint64_t one = 1;
+
+	if (syscall(SYS_write, c->wake_fd, &one, sizeof(one)) < 0) {
+		/* EAGAIN: the counter is full, so the arbiter has been woken. */
+	}
+}
+
+static void turn_acquire(void *ctx)
+{
+	struct arbiter_client *c = ctx;
+	struct arbiter_page *page = c->page;
+
+	if (!atomic_load_explicit(&page->want, memory_order_relaxed))
+		atomic_store(&page->want, 1);
+	while (!atomic_load(&page->granted)) {
+		struct timespec limit = {0, LIVENESS_MS * 1000000L};
+
+		if (!arbiter_alive(c))
+			return;
+		atomic_store(&page->want, 1); /* another thread may have released meanwhile */
+		wake_arbiter(c);
+		if (syscall(SYS_futex, &page->granted, FUTEX_WAIT, 0, &limit, NULL, 0) < 0 && errno == ETIMEDOUT)
+			check_alive(c);
+	}
+}
+
+static void turn_release(void *ctx)
+{
+	struct arbiter_client *c = ctx;
+
+	atomic_store(&c->page->want, 0);
+	if (atomic_load(&c->page->contended) && arbiter_alive(c))
+		wake_arbiter(c);
+}
+
+static bool turn_lost(void *ctx)
+{
+	struct arbiter_client *c = ctx;
+
+	return !atomic_load_explicit(&c->page->granted, memory_order_relaxed) && arbiter_alive(c);
+}
+
+static void turn_account(void *ctx, uint64_t gpu_ns, uint32_t dispatches)
+{
+	struct arbiter_counters *k = &((struct arbiter_client *)ctx)->page->counters;
+
+	atomic_fetch_add_explicit(&k->gpu_ns, gpu_ns, memory_order_relaxed);
+	if (dispatches)
+		atomic_fetch_add_explicit(&k->dispatches, dispatches, memory_order_relaxed);
+}
+
+const struct gpu_turn_ops arbiter_turn_ops = {
+	.acquire = turn_acquire,
+	.release = turn_release,
+	.lost = turn_lost,
+	.account = turn_account,
+};
+
+int arbiter_charge_vram(void *client, int64_t bytes)
+{
+	struct arbiter_client *c = client;
+	struct arbiter_msg msg = {.magic = ARBITER_MAGIC, .version = ARBITER_VERSION, .type = ARBITER_MSG_CHARGE, .bytes = bytes};
+	struct arbiter_reply reply;
+	unsigned num_fds = 0;
+	int fds[MSG_MAX_FDS];
+	int err = 0;
+
+	pthread_mutex_lock(&c->lock);
+	if (arbiter_alive(c)) {
+		err = transact(c->sock, &msg, &reply, fds, &num_fds);
+		if (err)
+			gone(c);
+		else
+			err = reply.error;
+	}
+	if (!arbiter_alive(c))
+		err = bytes > 0 && (uint64_t)(c->charged + bytes) > c->quota ? -ENOMEM : 0;
+	if (!err)
+		c->charged += bytes;
+	pthread_mutex_unlock(&c->lock);
+	return err;
+}

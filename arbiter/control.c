@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/* control.c - see control.h. */
+#include "arbiter/control.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hsavisor-version.h"
+
+static void put_u64(struct json_object *o, const char *key, uint64_t v)
+{
+	json_object_object_add(o, key, json_object_new_uint64(v));
+}
+
+static void put_str(struct json_object *o, const char *key, const char *v)
+{
+	json_object_object_add(o, key, json_object_new_string(v));
+}
+
+static void fail(struct json_object *answer, int err, const char *sentence)
+{
+	json_object_object_add(answer, "ok", json_object_new_boolean(false));
+	json_object_object_add(answer, "errno", json_object_new_int(err));
+	put_str(answer, "error", sentence);
+}
+
+static void op_status(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req, struct json_object *a)
+{
+	struct json_object *gpus = json_object_new_array(), *g = json_object_new_object();
+
+	put_str(a, "version", HSAVISOR_VERSION);
+	put_u64(a, "pid", (uint64_t)getpid());
+	put_u64(a, "uptime_ns", f->now_ns - f->started_ns);
+	put_u64(a, "tenants", t->count);
+	put_u64(g, "id", 0);
+	put_str(g, "backend", "soft");
+	put_str(g, "target", f->target);
+	put_u64(g, "threads", f->threads);
+	put_u64(g, "vram_bytes", t->pool);
+	put_u64(g, "vram_reserved_bytes", t->reserved);
+	json_object_array_add(gpus, g);
+	json_object_object_add(a, "gpus", gpus);
+}
+
+static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req, struct json_object *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (struct tenant *x = t->list; x; x = x->next) {
+		struct json_object *o = json_object_new_object();
+		struct tenant_figures k;
+		uint64_t held = 0;
+
+		tenants_figures(x, &k);
+		for (struct executor *e = x->executors; e; e = e->next)
+			held += e->held_ns;
+		put_u64(o, "id", x->id);
+		put_str(o, "name", x->name);
+		put_str(o, "kind", x->kind == ARBITER_VM ? "vm" : "host");
+		put_u64(o, "pid", (uint64_t)x->pid);
+		put_str(o, "program", x->program);
+		put_u64(o, "vram_quota_bytes", x->quota);
+		put_u64(o, "vram_used_bytes", k.vram_used);
+		put_u64(o, "vram_peak_bytes", k.vram_peak);
+		put_u64(o, "dispatches", k.totals.dispatches);
+		put_u64(o, "gpu_ns", k.totals.gpu_ns);
+		put_u64(o, "contended_ns", held);
+		put_u64(o, "vm_exits", k.totals.vm_exits);
+		put_u64(o, "memory_faults", k.totals.faults);
+		put_u64(o, "queue_errors", k.totals.queue_errors);
+		put_u64(o, "processes", k.processes);
+		put_u64(o, "queues", k.queues);
+		json_object_array_add(list, o);
+	}
+	json_object_object_add(a, "tenants", list);
+}
+
+static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req, struct json_object *a)
+{
+	struct json_object *force = NULL;
+
+	if (peer != 0 && peer != geteuid()) {
+		fail(a, EPERM, "only root and the daemon's user may stop it");
+		return;
+	}
+	json_object_object_get_ex(req, "force", &force);
+	if (t->count && !json_object_get_boolean(force)) {
+		fail(a, EBUSY, "there are tenants; stop them first, or use --force");
+		return;
+	}
+	f->shutdown = true;
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req, struct json_object *answer);
+} ops[] = {
+	{"status", op_status},
+	{"list", op_list},
+	{"shutdown", op_shutdown},
+};
+
+char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, const char *text, size_t size)
+{
+	struct json_tokener *tok = json_tokener_new_ex(8);
+	struct json_object *answer = json_object_new_object(), *req = NULL, *op = NULL;
+	char *out = NULL;
+	size_t i = 0;
+
+	if (!tok || !answer)
+		goto out;
+	req = json_tokener_parse_ex(tok, text, (int)size);
+	if (!req || !json_object_is_type(req, json_type_object) || !json_object_object_get_ex(req, "op", &op) ||
+	    !json_object_is_type(op, json_type_string)) {
+		fail(answer, EINVAL, "a control request is a JSON object with an \"op\"");
+	} else {
+		json_object_object_add(answer, "ok", json_object_new_boolean(true));
+		for (; i < sizeof(ops) / sizeof(ops[0]); i++)
+			if (!strcmp(ops[i].name, json_object_get_string(op)))
+				break;
+		if (i < sizeof(ops) / sizeof(ops[0]))
+			ops[i].fn(t, f, peer, req, answer);
+		else
+			fail(answer, EINVAL, "unknown \"op\"");
+	}
+	out = strdup(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN));
+out:
+	json_object_put(req);
+	json_object_put(answer);
+	if (tok)
+		json_tokener_free(tok);
+	return out;
+}

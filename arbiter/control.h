@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control.h - the JSON requests of tools: {"op": NAME, ...} -> one object with "ok": true, or "ok": false, "errno" and "error" (a sentence).
+ *
+ *   status   version, pid, uptime, GPUs with their VRAM
+ *   list     tenants with their figures
+ *   shutdown end the daemon (refused while tenants are there, unless "force": true)
+ */
+#ifndef ARBITER_CONTROL_H
+#define ARBITER_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "arbiter/tenants.h"
+
+struct control_facts { /* of the daemon */
+	const char *target;
+	uint32_t threads;
+	uint64_t started_ns, now_ns;
+	bool shutdown; /* set by the request */
+};
+
+/* Answers the request text[size]; the answer is malloc'ed text. Never NULL but when memory is out. */
+char *control_answer(struct tenants *tenants, struct control_facts *facts, uid_t peer, const char *text, size_t size);
+
+#endif

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+/* tenants.c - see tenants.h. */
+#define LOG_PART "arbiter"
+#include "arbiter/tenants.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define PAGE_BYTES 4096
+
+static bool name_ok(const char *s)
+{
+	size_t n = strnlen(s, ARBITER_NAME_MAX);
+
+	if (n == 0 || n == ARBITER_NAME_MAX)
+		return false;
+	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+}
+
+static struct tenant *find(struct tenants *t, const char *name)
+{
+	for (struct tenant *x = t->list; x; x = x->next)
+		if (!strcmp(x->name, name))
+			return x;
+	return NULL;
+}
+
+/* A memfd that nobody can resize: a client cannot make the arbiter's (or QEMU's) mapping of it fault. */
+static int sealed_memfd(const char *name, uint64_t size)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static void executor_free(struct executor *e)
+{
+	if (e->page)
+		munmap(e->page, PAGE_BYTES);
+	if (e->page_fd >= 0)
+		close(e->page_fd);
+	if (e->wake_fd >= 0)
+		close(e->wake_fd);
+	if (e->vram_fd >= 0)
+		close(e->vram_fd);
+	free(e);
+}
+
+static struct executor *executor_new(enum arbiter_kind kind, uint64_t vram)
+{
+	struct executor *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->kind = kind;
+	e->vram_fd = -1;
+	e->page_fd = sealed_memfd("hsavisor-tenant", PAGE_BYTES);
+	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (kind != ARBITER_HOST)
+		e->vram_fd = sealed_memfd("hsavisor-vram", vram);
+	if (e->page_fd < 0 || e->wake_fd < 0 || (kind != ARBITER_HOST && e->vram_fd < 0))
+		goto fail;
+	e->page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, e->page_fd, 0);
+	if (e->page == MAP_FAILED) {
+		e->page = NULL;
+		goto fail;
+	}
+	return e;
+fail:
+	executor_free(e);
+	return NULL;
+}
+
+static int refuse(char *message, int err, const char *text)
+{
+	snprintf(message, 128, "%s", text);
+	return err;
+}
+
+static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct tenant **out, char *message)
+{
+	uint64_t vram = msg->vram ? msg->vram : t->default_quota;
+	struct tenant *x, **tail;
+
+	if (find(t, msg->name)) {
+		snprintf(message, 128, "a tenant named '%s' exists already", msg->name);
+		return -EEXIST;
+	}
+	if (t->count >= MAX_TENANTS)
+		return refuse(message, -ENOSPC, "there are 256 tenants already");
+	if (vram % PAGE_BYTES || vram < (16u << 20))
+		return refuse(message, -EINVAL, "the VRAM quota must be at least 16M and a multiple of 4K");
+	if (vram > t->pool - t->reserved) {
+		snprintf(message, 128, "VRAM quota of %llu MiB does not fit: %llu of %llu MiB are free",
+			 (unsigned long long)vram >> 20, (unsigned long long)(t->pool - t->reserved) >> 20, (unsigned long long)t->pool >> 20);
+		return -ENOMEM;
+	}
+	x = calloc(1, sizeof(*x));
+	if (!x)
+		return refuse(message, -ENOMEM, "hsavisord is out of memory");
+	x->id = ++t->next_id;
+	x->kind = msg->kind;
+	x->quota = vram;
+	strcpy(x->name, msg->name);
+	for (tail = &t->list; *tail; tail = &(*tail)->next)
+		;
+	*tail = x;
+	t->count++;
+	t->reserved += vram;
+	*out = x;
+	return 0;
+}
+
+static void drop_tenant(struct tenants *t, struct tenant *x)
+{
+	for (struct tenant **p = &t->list; *p; p = &(*p)->next) {
+		if (*p != x)
+			continue;
+		*p = x->next;
+		break;
+	}
+	t->count--;
+	t->reserved -= x->quota;
+	while (x->executors) { /* processes that outlive `hsavisor run`: they go on alone */
+		struct executor *e = x->executors;
+
+		x->executors = e->next;
+		e->tenant = NULL;
+		e->next = NULL;
+	}
+	free(x);
+}
+
+int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pid_t peer, uid_t peer_uid, struct executor **executor, char *message)
+{
+	struct arbiter_msg msg = *raw;
+	struct tenant *x = NULL;
+	struct executor *e;
+	int err;
+
+	if (msg.version != ARBITER_VERSION)
+		return refuse(message, -EPROTO, "this hsavisord speaks another version of the tenant protocol");
+	if (msg.kind > ARBITER_PROCESS)
+		return refuse(message, -EPROTO, "unknown kind of tenant");
+	if (!name_ok(msg.name))
+		return refuse(message, -EINVAL, "a tenant's name is 1 to 63 of letters, digits, '.', '_' and '-'");
+	if (t->executors >= MAX_EXECUTORS)
+		return refuse(message, -ENOSPC, "there are 1024 executors already");
+	if (msg.kind == ARBITER_PROCESS) {
+		x = find(t, msg.name);
+		if (!x || x->kind != ARBITER_HOST) {
+			snprintf(message, 128, "there is no host tenant named '%s'", msg.name);
+			return -ENOENT;
+		}
+		if (peer_uid != 0 && peer_uid != x->uid)
+			return refuse(message, -EPERM, "that tenant belongs to another user");
+	} else {
+		err = make_tenant(t, &msg, &x, message);
+		if (err)
+			return err;
+		x->pid = peer;
+		x->uid = peer_uid;
+	}
+	e = executor_new(msg.kind, x->quota);
+	if (!e) {
+		if (msg.kind != ARBITER_PROCESS)
+			drop_tenant(t, x);
+		return refuse(message, -ENOMEM, "hsavisord has no memory or descriptors left");
+	}
+	e->tenant = x;
+	e->pid = peer;
+	e->sock = sock;
+	e->next = x->executors;
+	x->executors = e;
+	t->executors++;
+	*executor = e;
+	log_info("tenant '%s' (%u): executor pid %d", x->name, x->id, (int)peer);
+	return 0;
+}
+
+void tenants_goodbye(struct tenants *t, struct executor *e)
+{
+	struct tenant *x = e->tenant;
+
+	t->executors--;
+	if (x) {
+		const struct arbiter_counters *k = &e->page->counters;
+
+		log_info("tenant '%s' (%u): executor pid %d left", x->name, x->id, (int)e->pid);
+		x->ended.dispatches += k->dispatches;
+		x->ended.gpu_ns += k->gpu_ns;
+		x->ended.vm_exits += k->vm_exits;
+		x->ended.faults += k->faults;
+		x->ended.queue_errors += k->queue_errors;
+		x->charged -= e->charged;
+		for (struct executor **p = &x->executors; *p; p = &(*p)->next) {
+			if (*p == e) {
+				*p = e->next;
+				break;
+			}
+		}
+		if (x->turn == e)
+			x->turn = NULL;
+		if (e->kind != ARBITER_PROCESS)
+			drop_tenant(t, x);
+	}
+	executor_free(e);
+}
+
+int tenants_charge(struct executor *e, int64_t bytes)
+{
+	struct tenant *x = e->tenant;
+
+	if (e->kind != ARBITER_PROCESS)
+		return -EINVAL;
+	if (bytes < 0) {
+		if (bytes < -e->charged)
+			return -EINVAL;
+	} else if (x && (bytes > (int64_t)x->quota || x->charged + bytes > (int64_t)x->quota)) {
+		return -ENOMEM;
+	}
+	e->charged += bytes;
+	if (x) {
+		x->charged += bytes;
+		if ((uint64_t)x->charged > x->charged_peak)
+			x->charged_peak = (uint64_t)x->charged;
+	}
+	return 0;
+}
+
+void tenants_figures(struct tenant *x, struct tenant_figures *f)
+{
+	*f = (struct tenant_figures){.totals = x->ended};
+	for (struct executor *e = x->executors; e; e = e->next) {
+		const struct arbiter_counters *k = &e->page->counters;
+
+		f->totals.dispatches += k->dispatches;
+		f->totals.gpu_ns += k->gpu_ns;
+		f->totals.vm_exits += k->vm_exits;
+		f->totals.faults += k->faults;
+		f->totals.queue_errors += k->queue_errors;
+		f->processes += k->processes;
+		f->queues += k->queues;
+		if (x->kind == ARBITER_VM) {
+			f->vram_used += k->vram_used;
+			f->vram_peak += k->vram_peak;
+		}
+		if (e->kind != ARBITER_HOST && k->program[0]) {
+			size_t n = strnlen(k->program, sizeof(k->program) - 1);
+
+			for (size_t i = 0; i < n; i++) /* a client's text: printable only */
+				x->program[i] = k->program[i] >= 32 && k->program[i] < 127 ? k->program[i] : '?';
+			x->program[n] = 0;
+		}
+	}
+	if (x->kind == ARBITER_HOST) {
+		f->vram_used = (uint64_t)x->charged;
+		f->vram_peak = x->charged_peak;
+	}
+}

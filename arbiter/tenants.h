@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tenants.h - who shares the GPU: tenants, their executors (connections), VRAM quotas.
+ *
+ * A VM is a tenant with one executor, its broker. A host tenant is made by `hsavisor run` (ARBITER_HOST, itself no executor) and has one executor a process
+ * that opened the GPU. The arbiter's loop is one thread: nothing here locks.
+ */
+#ifndef ARBITER_TENANTS_H
+#define ARBITER_TENANTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "arbiter/protocol.h"
+
+#define MAX_TENANTS   256
+#define MAX_EXECUTORS 1024 /* of all tenants together */
+
+struct tenant;
+
+struct executor {
+	struct tenant *tenant;
+	struct executor *next; /* of the tenant */
+	enum arbiter_kind kind;
+	pid_t pid;
+	int sock; /* borrowed from the connection */
+	int page_fd, wake_fd, vram_fd;
+	struct arbiter_page *page;
+	int64_t charged; /* VRAM of a host process, bytes */
+	uint64_t held_ns, granted_at; /* turns.c: time it had the GPU */
+};
+
+struct tenant {
+	struct tenant *next;
+	uint32_t id;
+	enum arbiter_kind kind; /* VM or HOST */
+	char name[ARBITER_NAME_MAX];
+	char program[64]; /* last name an executor gave */
+	pid_t pid;
+	uid_t uid;
+	uint64_t quota;
+	int64_t charged;      /* sum of its host processes' charges */
+	uint64_t charged_peak;
+	struct executor *executors, *turn; /* turn: whom of them the next turn is for */
+	struct arbiter_totals { uint64_t dispatches, gpu_ns, vm_exits, faults, queue_errors; } ended; /* of executors that left */
+};
+
+struct tenants {
+	struct tenant *list; /* in order of their start */
+	uint32_t next_id, count, executors;
+	uint64_t pool, reserved; /* VRAM of the GPU; sum of quotas, bytes */
+	uint64_t default_quota;
+};
+
+/*
+ * A connection says HELLO. Makes the tenant (VM, HOST) or joins it (PROCESS) and gives it an executor with page, eventfd and VRAM. peer_uid: who asks; joining is for the
+ * tenant's own user and root. On error returns a negative errno and writes a sentence to message (128 bytes).
+ */
+int tenants_hello(struct tenants *t, const struct arbiter_msg *msg, int sock, pid_t peer, uid_t peer_uid, struct executor **executor, char *message);
+/* The connection ended. A tenant goes with its first executor (broker, `hsavisor run`). */
+void tenants_goodbye(struct tenants *t, struct executor *executor);
+/* 0 or -ENOMEM, -EINVAL. */
+int tenants_charge(struct executor *executor, int64_t bytes);
+
+/* What a tenant's executors published plus what ended ones did. */
+struct tenant_figures {
+	struct arbiter_totals totals;
+	uint64_t vram_used, vram_peak;
+	uint32_t processes, queues;
+};
+void tenants_figures(struct tenant *tenant, struct tenant_figures *figures);
+
+#endif
