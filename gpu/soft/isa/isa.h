@@ -49,9 +49,15 @@ enum isa_operand_kind {
 
 enum isa_type { /* how the operation reads the operand's bits; decides what an inline constant looks like */
 	ISA_T_B16, ISA_T_F16, ISA_T_B32, ISA_T_F32, ISA_T_B64, ISA_T_F64, ISA_T_PK_B16, ISA_T_PK_F16, ISA_T_PK_F32, ISA_T_PK_B32,
-	ISA_T_WIDE /* three or more dwords */
+	ISA_T_WIDE /* registers of three or more dwords */
 };
 
+/*
+ * CONST values: a 16-bit operand's value is in the low 16 bits. Packed 16-bit operands see 32 bits: integers sign-extended to 32,
+ * floats as f16 in the low half and 0 in the high half (PK_F16) or as f32 (PK_B16). PK_F32 and PK_B32 have the 32-bit
+ * constant in the low half and 0 in the high half. A literal is the high dword of an F64 operand, and the zero-extended low dword
+ * of a B64 one. MFMA's accumulator has the type of its elements (B32, F32, F64) and the value of one of them.
+ */
 struct isa_operand {
 	uint8_t kind;	/* enum isa_operand_kind */
 	uint8_t type;	/* enum isa_type */
@@ -78,6 +84,11 @@ struct isa_inst {
 	 * src[0] vaddr (NONE if unused), src[1] vdata for stores and atomics (dst[0] for loads; returning atomics have both),
 	 * src[2] srsrc, src[3] soffset. SMEM: src[0] sbase, src[1] soffset (NONE if none), src[2] sdata of stores.
 	 * SOPK/SOPP: simm below; s_setreg's value is src[0].
+	 *
+	 * Also: v_div_fmas has its implicit VCC as src[3]. SOPK's comparisons and s_cbranch_i_fork have their register as
+	 * src[0]. v_madmk is src[0] * src[1] + src[2] with the constant in src[1], v_madak has it in src[2]. The ds_gws_*
+	 * operations have their value as src[1]. VINTRP: simm is attribute << 2 | channel. s_set_gpr_idx_on: simm is the mode.
+	 * s_atc_probe: simm is the hint. MIMG and EXP have no operands decoded.
 	 */
 	struct isa_operand dst[2];
 	struct isa_operand src[4];
@@ -87,7 +98,7 @@ struct isa_inst {
 	uint8_t omod;		      /* 0 none, 1 *2, 2 *4, 3 /2 */
 	bool clamp;
 	uint8_t op_sel, op_sel_hi;    /* VOP3 (f16/i16; bit 3: destination half), VOP3P */
-	uint8_t neg_lo, neg_hi;	      /* VOP3P */
+	uint8_t neg_lo, neg_hi;	      /* VOP3P; but v_mad_mix* and v_fma_mix* use neg and abs */
 	uint8_t cbsz, abid, blgp;     /* MFMA */
 
 	bool sdwa;
@@ -106,6 +117,11 @@ struct isa_inst {
 
 	int32_t simm; /* SOPK/SOPP: the 16-bit field, sign-extended for branches and SOPK's signed forms, else zero-extended */
 	uint32_t simm32; /* s_setreg_imm32_b32, v_madmk/madak's constant is an ordinary CONST source instead */
+
+	/* what the table knows of the operation */
+	bool reads_dst; /* dst[0]'s old value is an input: v_mac, v_writelane, s_cmovk, ... */
+	bool reads_scc, writes_scc;
+	bool has_e32; /* a VOP3 whose operation also has a 32-bit encoding: "_e64" in LLVM's syntax */
 };
 
 /*
