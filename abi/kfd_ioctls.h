@@ -13,10 +13,32 @@
  *
  * Include it with HSV_KFD_IOCTL defined; structs are those of linux/kfd_ioctl.h (1.14).
  *
+ * SET_CU_MASK's num_cu_mask counts bits (a multiple of 32, at most 1024): the array has num_cu_mask / 8 bytes.
+ *
+ * GET_TILE_CONFIG has two arrays; none travels: the answer's num_* are 0.
+ *
+ * ACQUIRE_VM: the front end checks that drm_fd is an open render node of this GPU and sends in drm_fd a number that identifies the open file.
+ *
+ * GET_CLOCK_COUNTERS: a guest replaces cpu_clock_counter and system_clock_counter by its own clocks.
+ *
  * AMDKFD_IOC_SVM carries its attributes behind the struct (size from _IOC_SIZE); they travel as an INOUT array of
- * struct kfd_ioctl_svm_attribute, marked TAIL. GET_TILE_CONFIG has two arrays; both are written by the front end as zero
- * counts: the answer's num_* are 0.
+ * struct kfd_ioctl_svm_attribute, marked TAIL.
+ *
+ * SVM ranges (XNACK off) are memory of the program that the GPU sees at its own address. The core knows a range's pages like those of a
+ * USERPTR buffer: for SVM with op SET_ATTR the front end first sends ALLOC_MEMORY_OF_GPU with flags USERPTR | WRITABLE | EXECUTABLE |
+ * HSV_KFD_ALLOC_SVM, va_addr = mmap_offset = start_addr, size, and the extents of the pages. The answer is
+ *   0             a new range; the handle stays in the front end, the program never sees it;
+ *   EEXIST        the range is already known whole: drop the pages just taken, go on;
+ *   else          (EADDRINUSE: overlaps a buffer, or a range in part) the SVM ioctl's errno.
+ * Then the SVM request itself goes to the core, which maps or unmaps by the ACCESS attributes. If it fails, a range that is new is freed. INVALIDATE,
+ * RESTORE and EXTEND work on the handle as for USERPTR buffers. When the program unmaps a part of the range, or ends, the
+ * front end sends FREE_MEMORY_OF_GPU with the handle (it unmaps by itself). Programs that set this flag themselves get EINVAL from the front end.
+ * A front end that can't do this answers EINVAL to SVM; the thunk then uses USERPTR buffers.
  */
+
+#ifndef HSV_KFD_ALLOC_SVM
+#define HSV_KFD_ALLOC_SVM (1u << 16) /* free among KFD_IOC_ALLOC_MEM_FLAGS_* */
+#endif
 
 /* clang-format off */
 HSV_KFD_IOCTL(GET_VERSION,               kfd_ioctl_get_version_args,               CORE,  none, none, 0, NONE)
