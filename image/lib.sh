@@ -15,6 +15,8 @@ set -euo pipefail
 
 SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${HSAVISOR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/hsavisor}
+# The Debian release of the guest, the build tree and the QEMU.
+# shellcheck disable=SC2034
 RELEASE=trixie
 # The clock of all progress lines, handed down to the scripts that one script starts.
 export HSAVISOR_T0=${HSAVISOR_T0:-$(date +%s)}
@@ -49,6 +51,7 @@ lock() {
 
 # scratch - make an empty directory below $CACHE and put its name in $SCRATCH. It is removed when the script ends, however.
 scratch() {
+	lock
 	mkdir -p "$CACHE"
 	SCRATCH=$(mktemp -d "$CACHE/tmp.XXXXXX")
 	trap scratch_end EXIT
@@ -129,9 +132,19 @@ debian_mirror() {
 apt_options() {
 	apt-config dump 2>/dev/null | sed -n 's/^\(Acquire::\(http\|https\|ftp\|ForceIPv[46]\|Retries\|Check-Date\)\>.* ".\+";\)$/--aptopt=\1/p'
 	printf '%s\n' '--aptopt=Acquire::Check-Valid-Until "false";' '--aptopt=Acquire::Languages "none";' \
-		'--aptopt=Acquire::Retries "3";'
+		'--aptopt=Acquire::Retries "3";' '--aptopt=APT::Install-Recommends "false";'
 	[ ! -e /etc/apt/auth.conf ] || echo '--aptopt=Dir::Etc::netrc "/etc/apt/auth.conf";'
 	[ ! -d /etc/apt/auth.conf.d ] || echo '--aptopt=Dir::Etc::netrcparts "/etc/apt/auth.conf.d";'
+}
+
+# package_list NAME - the packages of image/packages/NAME and of the variable HSAVISOR_NAME_EXTRA (for people who want more in
+# their guest), joined by commas.
+package_list() {
+	local extra="HSAVISOR_${1^^}_EXTRA"
+	{
+		sed 's/#.*//' "$SRC/image/packages/$1"
+		printf '%s\n' "${!extra:-}" | tr -s ', ' '\n'
+	} | sed 's/[ \t]//g; /^$/d' | paste -s -d ,
 }
 
 # debootstrap_tree LOG ARGUMENT... - mmdebstrap as root, quiet, its words in LOG; the end of LOG is shown when it fails.
@@ -139,7 +152,7 @@ debootstrap_tree() {
 	local log=$1 opts
 	shift
 	mapfile -t opts < <(apt_options)
-	if ! mmdebstrap --mode=root --format=directory --architectures=amd64 "${opts[@]}" "$@" >"$log" 2>&1 </dev/null; then
+	if ! nice -n 5 mmdebstrap --mode=root --format=directory --architectures=amd64 "${opts[@]}" "$@" >"$log" 2>&1 </dev/null; then
 		tail -n 20 "$log" >&2
 		die "mmdebstrap failed (see above)"
 	fi

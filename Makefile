@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+#
+# The front door: each target is a few calls of the tools that do the work (meson, image/, tests/run, the hsavisor command).
+# All of them may be called again at any time; they do only what is missing.
+
+MAKEFLAGS += --no-print-directory
+BUILD := build
+PREFIX ?= /usr/local
+CACHE := $(or $(HSAVISOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hsavisor)
+SAY = printf '[%ds] %s\n' $$(($$(date +%s) - $$HSAVISOR_T0))
+
+# Progress lines of all tools count from here.
+ifndef HSAVISOR_T0
+export HSAVISOR_T0 := $(shell date +%s)
+endif
+
+.PHONY: help
+help: ## list these targets
+	@echo "make TARGET, where TARGET is:"
+	@sed -n 's/^\([a-z-][a-z%-]*\):.*## \(.*\)/  \1~\2/p' Makefile | column -t -s '~'
+
+.PHONY: setup
+setup: ## install the Debian packages that building and testing need
+	@image/setup
+
+$(BUILD)/build.ninja: | setup
+	@$(SAY) "configuring"
+	@meson setup $(BUILD) --prefix=$(PREFIX) $$([ ! -d "$(CACHE)/uapi" ] || echo "-Duapi=$(CACHE)/uapi") >$(BUILD).log 2>&1 || \
+		{ cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
+	@mv $(BUILD).log $(BUILD)/setup.log
+
+.PHONY: build
+build: setup $(BUILD)/build.ninja ## compile everything that runs on the host
+	@$(SAY) "compiling"
+	@nice -n 5 ninja --quiet -C $(BUILD)
+
+.PHONY: image
+image: setup ## make the guest image, and fetch a QEMU with vfio-user if the host has none
+	@image/make
+
+.PHONY: demo
+demo: build image ## two VMs and a host process share the GPU: everything, from nothing
+	@$(SAY) "starting the demo"
+	@$(BUILD)/hsavisor demo
+
+.PHONY: check
+check: build image ## run every test; SUITE=name runs one suite
+	@tests/run $(SUITE)
+
+bench-%: build image ## run a benchmark: bench-dispatch
+	@if [ -x bench/$* ]; then bench/$*; else $(BUILD)/bench/$*; fi
+
+.PHONY: install
+install: build ## install below PREFIX (default /usr/local)
+	@meson configure $(BUILD) --prefix=$(PREFIX)
+	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+.PHONY: clean
+clean: ## remove what was compiled
+	@rm -rf $(BUILD) $(BUILD).log
+
+.PHONY: distclean
+distclean: clean ## remove the guest image, the QEMU and the trees too
+	@image/clean
