@@ -3,6 +3,7 @@
 #include "arbiter/msg.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>

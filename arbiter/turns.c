@@ -27,7 +27,7 @@ static void grant(struct turns *t, struct executor *e, uint64_t now)
 	syscall(SYS_futex, &e->page->granted, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-static void revoke(struct turns *t, uint64_t now)
+static void take_back(struct turns *t, uint64_t now)
 {
 	if (t->holder) {
 		atomic_store(&t->holder->page->granted, 0);
@@ -73,7 +73,7 @@ uint64_t turns_step(struct turns *t, struct tenants *tenants, uint64_t now)
 	if (wanting > holder_wants && (!holder_wants || now - t->granted_at >= QUANTUM_NS)) {
 		struct executor *next;
 
-		revoke(t, now);
+		take_back(t, now);
 		next = pick(t, tenants);
 		grant(t, next, now);
 	} else if (wanting > 0 && !t->holder) {

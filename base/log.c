@@ -4,7 +4,6 @@
  * might print; nothing is allocated, so it works in a preloaded library and after fork. One line is one
  * write(2), so lines of several processes do not mix.
  */
-#define _GNU_SOURCE
 #include "base/log.h"
 
 #include <errno.h>

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/* main.c - hsavisord, the arbiter: options, then server_run(). */
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arbiter/client.h"
+#include "arbiter/server.h"
+#include "base/size.h"
+#include "hsavisor-version.h"
+
+static const char usage[] =
+	"Usage: hsavisord [OPTIONS]\n"
+	"Shares one GPU between virtual machines and host programs.\n"
+	"\n"
+	"  --gpu TARGET         software GPU to present: gfx90a (default) or gfx900\n"
+	"  --vram SIZE          VRAM of the GPU, all tenants together (default: half of the memory, at most 16G)\n"
+	"  --default-quota SIZE VRAM of a tenant that asks for none (default 1G)\n"
+	"  --threads N          worker threads a tenant's executor uses (default: one per CPU)\n"
+	"  --socket PATH        control socket (default $HSAVISOR_SOCKET or /run/hsavisor/hsavisord.sock)\n"
+	"  --group GROUP        let this group's users be tenants, too (default: the daemon's user only)\n"
+	"  --daemonize          return when the daemon is ready, leave it running\n"
+	"  --help, --version\n"
+	"\n"
+	"Exit status: 0 ended on request, 1 failure, 2 bad usage, 3 a daemon is running already.\n";
+
+static uint64_t default_pool(void)
+{
+	uint64_t half = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+	uint64_t limit = 16ull << 30;
+
+	return (half < limit ? half : limit) & ~((1ull << 20) - 1);
+}
+
+static uint32_t default_threads(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+
+	return (uint32_t)(n < 1 ? 1 : n > 256 ? 256 : n);
+}
+
+static int bad(const char *what, const char *value)
+{
+	fprintf(stderr, "hsavisord: bad %s '%s'; see --help\n", what, value);
+	return 2;
+}
+
+/* The parent waits for the child's ready byte and exits; the child goes on detached. Returns the descriptor to write to. */
+static int daemonize(void)
+{
+	int pipe_fds[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe(pipe_fds) < 0 || (pid = fork()) < 0) {
+		perror("hsavisord: cannot start in the background");
+		exit(1);
+	}
+	if (pid > 0) {
+		close(pipe_fds[1]);
+		if (read(pipe_fds[0], &byte, 1) == 1)
+			_exit(0);
+		_exit(1); /* it said why */
+	}
+	close(pipe_fds[0]);
+	setsid();
+	return pipe_fds[1];
+}
+
+int main(int argc, char **argv)
+{
+	enum { OPT_GPU = 256, OPT_VRAM, OPT_QUOTA, OPT_THREADS, OPT_SOCKET, OPT_GROUP, OPT_DAEMON };
+	static const struct option options[] = {
+		{"gpu", required_argument, NULL, OPT_GPU},	 {"vram", required_argument, NULL, OPT_VRAM},
+		{"default-quota", required_argument, NULL, OPT_QUOTA}, {"threads", required_argument, NULL, OPT_THREADS},
+		{"socket", required_argument, NULL, OPT_SOCKET}, {"group", required_argument, NULL, OPT_GROUP},
+		{"daemonize", no_argument, NULL, OPT_DAEMON},	 {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},		 {0},
+	};
+	struct server_config config = {
+		.socket_path = arbiter_socket_path(), .target = "gfx90a", .threads = default_threads(), .pool = default_pool(),
+		.default_quota = 1ull << 30, .group = (gid_t)-1, .ready_fd = -1,
+	};
+	bool background = false;
+	struct group *group;
+	char *end;
+	int c, err;
+
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case OPT_GPU:
+			if (strcmp(optarg, "gfx90a") && strcmp(optarg, "gfx900"))
+				return bad("GPU", optarg);
+			config.target = optarg;
+			break;
+		case OPT_VRAM:
+			if (size_parse(optarg, &config.pool) || config.pool % 4096)
+				return bad("VRAM size", optarg);
+			break;
+		case OPT_QUOTA:
+			if (size_parse(optarg, &config.default_quota) || config.default_quota % 4096)
+				return bad("quota", optarg);
+			break;
+		case OPT_THREADS:
+			config.threads = (uint32_t)strtoul(optarg, &end, 10);
+			if (*end || config.threads < 1 || config.threads > 256)
+				return bad("number of threads", optarg);
+			break;
+		case OPT_SOCKET:
+			config.socket_path = optarg;
+			break;
+		case OPT_GROUP:
+			group = getgrnam(optarg);
+			if (!group)
+				return bad("group", optarg);
+			config.group = group->gr_gid;
+			break;
+		case OPT_DAEMON:
+			background = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case 'v':
+			puts("hsavisord " HSAVISOR_VERSION);
+			return 0;
+		default:
+			return 2;
+		}
+	}
+	if (optind < argc)
+		return bad("argument", argv[optind]);
+	if (background)
+		config.ready_fd = daemonize();
+	err = server_run(&config);
+	return err == -EADDRINUSE ? 3 : err ? 1 : 0;
+}

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: MIT
+/*
+ * server.c - the daemon's loop; see server.h.
+ *
+ * Theory of operation: one thread, one epoll. It holds the listening socket, one socket a connection, one eventfd an executor ("look at turns"), a
+ * timerfd armed only while several executors want the GPU, and a signalfd. Whatever happened, turns_step() is called at the end of each round. Without
+ * contention the loop sleeps for good: no timer ticks.
+ *
+ * Clients are not trusted: packets are parsed from a private copy, answers are sent without blocking (a client that doesn't read its answer is
+ * disconnected), and descriptors sent to us are closed.
+ */
+#define LOG_PART "arbiter"
+#include "arbiter/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arbiter/control.h"
+#include "arbiter/msg.h"
+#include "arbiter/tenants.h"
+#include "arbiter/turns.h"
+#include "base/log.h"
+
+#define MAX_CONNECTIONS (MAX_EXECUTORS + 64)
+
+enum source { SRC_LISTEN, SRC_SIGNAL, SRC_TIMER, SRC_CONNECTION, SRC_WAKE };
+
+struct connection {
+	enum source source; /* what epoll's pointer is: SRC_CONNECTION */
+	struct wake {
+		enum source source;
+		struct connection *connection;
+	} wake;
+	struct connection *next;
+	int sock;
+	struct ucred peer;
+	struct executor *executor; /* NULL: a tool, or before HELLO */
+	bool dead;
+};
+
+struct server {
+	const struct server_config *config;
+	struct tenants tenants;
+	struct turns turns;
+	struct control_facts facts;
+	struct connection *connections;
+	unsigned num_connections;
+	int epoll, listen, timer, signals, lock;
+	char packet[64 * 1024];
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static int watch(struct server *s, int fd, enum source *source)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = source};
+
+	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+/* Marks it; it is freed at the end of the round, when no event of the round can name it any more. */
+static void hang_up(struct server *s, struct connection *c)
+{
+	if (c->dead)
+		return;
+	c->dead = true;
+	if (c->executor) {
+		turns_forget(&s->turns, c->executor);
+		epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->executor->wake_fd, NULL);
+		tenants_goodbye(&s->tenants, c->executor);
+		c->executor = NULL;
+	}
+	close(c->sock);
+}
+
+static void bury(struct server *s)
+{
+	for (struct connection **p = &s->connections; *p;) {
+		struct connection *c = *p;
+
+		if (!c->dead) {
+			p = &c->next;
+			continue;
+		}
+		*p = c->next;
+		s->num_connections--;
+		free(c);
+	}
+}
+
+static void accept_connection(struct server *s)
+{
+	int fd = accept4(s->listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	socklen_t len = sizeof(struct ucred);
+	struct connection *c;
+	int size = ARBITER_MSG_MAX * 2;
+
+	if (fd < 0)
+		return;
+	c = s->num_connections < MAX_CONNECTIONS ? calloc(1, sizeof(*c)) : NULL;
+	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &len) < 0) {
+		log_warn("connection refused: too many, or out of memory");
+		free(c);
+		close(fd);
+		return;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* an answer is one packet */
+	c->source = SRC_CONNECTION;
+	c->wake = (struct wake){SRC_WAKE, c};
+	c->sock = fd;
+	if (watch(s, fd, &c->source)) {
+		close(fd);
+		free(c);
+		return;
+	}
+	c->next = s->connections;
+	s->connections = c;
+	s->num_connections++;
+}
+
+static int hello(struct server *s, struct connection *c, const struct arbiter_msg *msg, struct arbiter_reply *reply)
+{
+	struct executor *e;
+	int err;
+
+	if (c->executor) {
+		snprintf(reply->message, sizeof(reply->message), "said hello already");
+		return -EALREADY;
+	}
+	err = tenants_hello(&s->tenants, msg, c->sock, c->peer.pid, c->peer.uid, &e, reply->message);
+	if (err)
+		return err;
+	c->executor = e;
+	err = watch(s, e->wake_fd, &c->wake.source);
+	if (err) {
+		tenants_goodbye(&s->tenants, e);
+		c->executor = NULL;
+		return err;
+	}
+	reply->tenant = e->tenant->id;
+	reply->threads = s->config->threads;
+	reply->vram = e->tenant->quota;
+	snprintf(reply->target, sizeof(reply->target), "%s", s->config->target);
+	return 0;
+}
+
+static int executor_message(struct server *s, struct connection *c, const void *packet, size_t size)
+{
+	struct arbiter_reply reply = {.magic = ARBITER_MAGIC};
+	struct arbiter_msg msg;
+	unsigned num_fds = 0;
+	int fds[3];
+
+	if (size != sizeof(msg))
+		return -EPROTO;
+	memcpy(&msg, packet, sizeof(msg));
+	if (msg.magic != ARBITER_MAGIC)
+		return -EPROTO;
+	switch (msg.type) {
+	case ARBITER_MSG_HELLO:
+		reply.error = hello(s, c, &msg, &reply);
+		if (!reply.error) {
+			fds[num_fds++] = c->executor->page_fd;
+			fds[num_fds++] = c->executor->wake_fd;
+			if (c->executor->vram_fd >= 0)
+				fds[num_fds++] = c->executor->vram_fd;
+		}
+		break;
+	case ARBITER_MSG_CHARGE:
+		reply.error = c->executor ? tenants_charge(c->executor, msg.bytes) : -EPROTO;
+		break;
+	default:
+		return -EPROTO;
+	}
+	return msg_send(c->sock, &reply, sizeof(reply), fds, num_fds);
+}
+
+static int tool_message(struct server *s, struct connection *c, const char *text, size_t size)
+{
+	char *answer;
+	int err;
+
+	s->facts.now_ns = now_ns();
+	answer = control_answer(&s->tenants, &s->facts, c->peer.uid, text, size);
+	if (!answer)
+		return -ENOMEM;
+	err = msg_send(c->sock, answer, strlen(answer), NULL, 0);
+	free(answer);
+	return err;
+}
+
+static void connection_readable(struct server *s, struct connection *c)
+{
+	unsigned num_fds = 0;
+	ssize_t n = msg_receive(c->sock, s->packet, sizeof(s->packet), NULL, &num_fds);
+	int err;
+
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0)
+		err = -ECONNRESET;
+	else if (s->packet[0] == '{')
+		err = tool_message(s, c, s->packet, (size_t)n);
+	else
+		err = executor_message(s, c, s->packet, (size_t)n);
+	if (err == -EPROTO)
+		log_warn("pid %d sent garbage; disconnected", (int)c->peer.pid);
+	if (err)
+		hang_up(s, c);
+}
+
+static void arm_timer(struct server *s, uint64_t after_ns)
+{
+	struct itimerspec t = {.it_value = {(time_t)(after_ns / 1000000000u), (long)(after_ns % 1000000000u)}};
+
+	timerfd_settime(s->timer, 0, &t, NULL);
+}
+
+static void drain(int fd)
+{
+	uint64_t n;
+
+	if (read(fd, &n, sizeof(n)) < 0) {
+		/* EAGAIN: somebody drained it, which is what we wanted. */
+	}
+}
+
+static int loop(struct server *s)
+{
+	while (!s->facts.shutdown) {
+		struct epoll_event ev[64];
+		int n = epoll_wait(s->epoll, ev, 64, -1);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		for (int i = 0; i < n; i++) {
+			enum source *source = ev[i].data.ptr;
+			struct connection *c = (struct connection *)(void *)source;
+
+			switch (*source) {
+			case SRC_LISTEN:
+				accept_connection(s);
+				break;
+			case SRC_SIGNAL:
+				return 0;
+			case SRC_TIMER:
+				drain(s->timer);
+				break;
+			case SRC_CONNECTION:
+				if (!c->dead)
+					connection_readable(s, c);
+				break;
+			case SRC_WAKE:
+				c = ((struct wake *)(void *)source)->connection;
+				if (!c->dead)
+					drain(c->executor->wake_fd);
+				break;
+			}
+		}
+		arm_timer(s, turns_step(&s->turns, &s->tenants, now_ns()));
+		bury(s);
+	}
+	return 0;
+}
+
+static int make_directory_of(const char *path)
+{
+	char dir[108];
+	char *slash;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return 0;
+	*slash = 0;
+	return mkdir(dir, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* The lock file beside the socket says whether a daemon lives; a socket file alone may be left from a killed one. */
+static int take_lock(struct server *s, const char *path)
+{
+	char lock[116], pid[16];
+	ssize_t n;
+
+	snprintf(lock, sizeof(lock), "%s.lock", path);
+	s->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (s->lock < 0) {
+		int err = -errno;
+
+		fprintf(stderr, "hsavisord: cannot open %s: %s\n", lock, strerror(-err));
+		return err;
+	}
+	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
+		n = read(s->lock, pid, sizeof(pid) - 1);
+		pid[n > 0 ? n : 0] = 0;
+		fprintf(stderr, "hsavisord: already running at %s (pid %ld)\n", path, strtol(pid, NULL, 10));
+		return -EADDRINUSE;
+	}
+	if (ftruncate(s->lock, 0) < 0 || dprintf(s->lock, "%d\n", (int)getpid()) < 0)
+		return -EIO;
+	return 0;
+}
+
+static int open_socket(struct server *s)
+{
+	const char *path = s->config->socket_path;
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int err;
+
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		fprintf(stderr, "hsavisord: the socket's path is longer than %zu characters\n", sizeof(addr.sun_path) - 1);
+		return -ENAMETOOLONG;
+	}
+	strcpy(addr.sun_path, path);
+	err = make_directory_of(path);
+	if (err) {
+		fprintf(stderr, "hsavisord: cannot make the directory of %s: %s\n", path, strerror(-err));
+		return err;
+	}
+	err = take_lock(s, path);
+	if (err)
+		return err;
+	unlink(path);
+	s->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mask = umask(s->config->group == (gid_t)-1 ? 0177 : 0117);
+	err = s->listen < 0 || bind(s->listen, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	umask(mask);
+	if (!err && s->config->group != (gid_t)-1 && chown(path, (uid_t)-1, s->config->group) < 0)
+		err = -errno;
+	if (!err && listen(s->listen, 64) < 0)
+		err = -errno;
+	if (err)
+		fprintf(stderr, "hsavisord: cannot listen at %s: %s\n", path, strerror(-err));
+	return err;
+}
+
+static int open_all(struct server *s)
+{
+	static enum source listen_source = SRC_LISTEN, signal_source = SRC_SIGNAL, timer_source = SRC_TIMER;
+	sigset_t set;
+	int err = open_socket(s);
+
+	if (err)
+		return err;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	s->epoll = epoll_create1(EPOLL_CLOEXEC);
+	s->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->epoll < 0 || s->signals < 0 || s->timer < 0)
+		return -errno;
+	err = watch(s, s->listen, &listen_source);
+	if (!err)
+		err = watch(s, s->signals, &signal_source);
+	if (!err)
+		err = watch(s, s->timer, &timer_source);
+	return err;
+}
+
+static void close_all(struct server *s)
+{
+	for (struct connection *c = s->connections; c; c = c->next)
+		hang_up(s, c);
+	bury(s);
+	if (s->listen >= 0) {
+		close(s->listen);
+		unlink(s->config->socket_path);
+	}
+	if (s->lock >= 0) {
+		char lock[116];
+
+		snprintf(lock, sizeof(lock), "%s.lock", s->config->socket_path);
+		if (s->listen >= 0)
+			unlink(lock);
+		close(s->lock);
+	}
+	for (int *fd = (int[]){s->epoll, s->signals, s->timer, -2}; *fd != -2; fd++)
+		if (*fd >= 0)
+			close(*fd);
+}
+
+int server_run(const struct server_config *config)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->config = config;
+	s->epoll = s->listen = s->timer = s->signals = s->lock = -1;
+	s->tenants.pool = config->pool;
+	s->tenants.default_quota = config->default_quota;
+	s->facts = (struct control_facts){.target = config->target, .threads = config->threads, .started_ns = now_ns()};
+	err = open_all(s);
+	if (!err) {
+		fprintf(stderr, "hsavisord: ready at %s: software GPU %s, %llu MiB of VRAM, %u threads a tenant\n", config->socket_path,
+			config->target, (unsigned long long)config->pool >> 20, config->threads);
+		if (config->ready_fd >= 0) {
+			if (write(config->ready_fd, "", 1) < 0)
+				log_warn("nobody waits for readiness: %s", strerror(errno));
+			close(config->ready_fd);
+		}
+		err = loop(s);
+	}
+	close_all(s);
+	free(s);
+	return err;
+}

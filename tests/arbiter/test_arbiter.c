@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: MIT
+/* test_arbiter.c - hsavisord from outside: a scripted client, bad input first, then tenants, quotas, turns, and deaths. */
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "arbiter/client.h"
+#include "arbiter/msg.h"
+#include "arbiter/protocol.h"
+#include "arbiter/server.h"
+#include "base/size.h"
+
+#define MIB (1ull << 20)
+
+static pid_t daemon_pid;
+static char dir[64], sock_path[108];
+
+static int start_daemon(void **state)
+{
+	int ready[2];
+	char byte;
+
+	snprintf(dir, sizeof(dir), "/tmp/hsv-arbiter-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(sock_path, sizeof(sock_path), "%s/run/s.sock", dir);
+	setenv("HSAVISOR_SOCKET", sock_path, 1);
+	assert_int_equal(pipe(ready), 0);
+	daemon_pid = fork();
+	if (daemon_pid == 0) {
+		struct server_config c = {.socket_path = sock_path, .target = "gfx90a", .threads = 2, .pool = 1024 * MIB,
+					  .default_quota = 256 * MIB, .group = (gid_t)-1, .ready_fd = ready[1]};
+		int null = open("/dev/null", O_WRONLY);
+
+		close(ready[0]);
+		dup2(null, STDERR_FILENO);
+		_exit(server_run(&c) ? 1 : 0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return 0;
+}
+
+static int stop_daemon(void **state)
+{
+	int status;
+	char cmd[128];
+
+	if (daemon_pid > 0) {
+		kill(daemon_pid, SIGTERM);
+		waitpid(daemon_pid, &status, 0);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		assert_int_equal(access(sock_path, F_OK), -1); /* it cleans up after itself */
+	}
+	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
+	return system(cmd);
+}
+
+static struct json_object *control(const char *text)
+{
+	static char buf[ARBITER_MSG_MAX];
+	int fd = msg_connect(sock_path);
+	unsigned num_fds = 0;
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	assert_int_equal(msg_send(fd, text, strlen(text), NULL, 0), 0);
+	n = msg_receive(fd, buf, sizeof(buf) - 1, NULL, &num_fds);
+	assert_true(n > 0);
+	buf[n] = 0;
+	close(fd);
+	return json_tokener_parse(buf);
+}
+
+static uint64_t field(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	assert_true(json_object_object_get_ex(o, key, &v));
+	return json_object_get_uint64(v);
+}
+
+/* The row of a tenant in "list" as a fresh reference, or NULL. */
+static struct json_object *tenant_row(const char *name)
+{
+	struct json_object *a = control("{\"op\":\"list\"}"), *list, *row = NULL, *v;
+
+	json_object_object_get_ex(a, "tenants", &list);
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		json_object_object_get_ex(o, "name", &v);
+		if (!strcmp(json_object_get_string(v), name))
+			row = json_object_get(o);
+	}
+	json_object_put(a);
+	return row;
+}
+
+/* The daemon handles a hang-up in its own time. */
+static bool eventually_gone(const char *name)
+{
+	for (int i = 0; i < 200; i++) {
+		struct json_object *row = tenant_row(name);
+
+		if (!row)
+			return true;
+		json_object_put(row);
+		usleep(10000);
+	}
+	return false;
+}
+
+static bool ok(struct json_object *a)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(a, "ok", &v) && json_object_get_boolean(v);
+}
+
+static void bad_control_requests(void **state)
+{
+	static const char *const texts[] = {"{", "{}", "{\"op\":7}", "{\"op\":\"nonsense\"}", "{\"op\":[[[[[[[[[[[[[]]]]]]]]]]]]]}", "{\"op\":\"status\""};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct json_object *a = control(texts[i]);
+
+		assert_non_null(a);
+		assert_false(ok(a));
+		assert_int_equal(field(a, "errno"), EINVAL);
+		json_object_put(a);
+	}
+}
+
+static void bad_packets_end_the_connection(void **state)
+{
+	struct arbiter_msg msg = {.magic = ARBITER_MAGIC, .version = ARBITER_VERSION, .type = 99};
+	char junk[70000] = {0};
+	const struct {
+		const void *data;
+		size_t size;
+	} bad[] = {{"x", 1}, {junk, sizeof(msg)}, {junk, sizeof(junk)}, {&msg, sizeof(msg)}, {&msg, sizeof(msg) - 1}};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int fd = msg_connect(sock_path);
+		unsigned n = 0;
+		char byte;
+
+		assert_true(fd >= 0);
+		assert_int_equal(msg_send(fd, bad[i].data, bad[i].size, NULL, 0), 0);
+		assert_true(msg_receive(fd, &byte, 1, NULL, &n) <= 0);
+		close(fd);
+	}
+}
+
+static void bad_hellos_are_refused(void **state)
+{
+	struct arbiter_client *c;
+	struct arbiter_grant g;
+	char text[256];
+
+	assert_int_equal(arbiter_connect(ARBITER_VM, "", 0, &c, &g, text), -EINVAL);
+	assert_int_equal(arbiter_connect(ARBITER_VM, "a/b", 0, &c, &g, text), -EINVAL);
+	assert_int_equal(arbiter_connect(ARBITER_VM, "sixty-four-characters-are-one-too-many-for-a-tenant-of-hsavisord", 0, &c, &g, text), -EINVAL);
+	assert_int_equal(arbiter_connect(ARBITER_VM, "a", 17 * MIB + 1, &c, &g, text), -EINVAL);
+	assert_int_equal(arbiter_connect(ARBITER_VM, "a", 1 * MIB, &c, &g, text), -EINVAL);
+	assert_int_equal(arbiter_connect(ARBITER_VM, "a", 2048 * MIB, &c, &g, text), -ENOMEM);
+	assert_non_null(strstr(text, "1024"));
+	assert_int_equal(arbiter_connect(ARBITER_VM, "a", ~4095ull, &c, &g, text), -ENOMEM);
+	assert_int_equal(arbiter_connect((enum arbiter_kind)17, "a", 0, &c, &g, text), -EPROTO);
+	assert_int_equal(arbiter_connect(ARBITER_PROCESS, "nobody", 0, &c, &g, text), -ENOENT);
+	assert_null(tenant_row("a"));
+}
+
+static void names_and_quotas(void **state)
+{
+	struct arbiter_client *a, *b, *c;
+	struct arbiter_grant g;
+	struct json_object *row;
+	struct stat;
+	char text[256];
+
+	assert_int_equal(arbiter_connect(ARBITER_VM, "a", 0, &a, &g, text), 0);
+	assert_int_equal(g.vram_size, 256 * MIB);
+	assert_int_equal(lseek(g.vram_fd, 0, SEEK_END), 256 * MIB);
+	assert_int_equal(ftruncate(g.vram_fd, 4096), -1); /* sealed */
+	assert_string_equal(g.target, "gfx90a");
+	assert_int_equal(arbiter_connect(ARBITER_VM, "a", 0, &b, &g, text), -EEXIST);
+	assert_int_equal(arbiter_connect(ARBITER_VM, "b", 768 * MIB, &b, &g, text), 0);
+	assert_int_equal(arbiter_connect(ARBITER_VM, "c", 16 * MIB, &c, &g, text), -ENOMEM);
+	arbiter_disconnect(b);
+	assert_true(eventually_gone("b"));
+	assert_int_equal(arbiter_connect(ARBITER_VM, "c", 16 * MIB, &c, &g, text), 0);
+	arbiter_counters(a)->vram_used = 5 * MIB;
+	arbiter_turn_ops.account(a, 1000, 3);
+	row = tenant_row("a");
+	assert_int_equal(field(row, "vram_used_bytes"), 5 * MIB);
+	assert_int_equal(field(row, "dispatches"), 3);
+	assert_int_equal(field(row, "gpu_ns"), 1000);
+	json_object_put(row);
+	arbiter_disconnect(a);
+	arbiter_disconnect(c);
+	assert_true(eventually_gone("a") && eventually_gone("c"));
+}
+
+static void host_processes_share_a_quota(void **state)
+{
+	struct arbiter_client *run, *p1, *p2;
+	struct arbiter_grant g;
+	struct json_object *row;
+	char text[256];
+
+	assert_int_equal(arbiter_connect(ARBITER_HOST, "h", 64 * MIB, &run, &g, text), 0);
+	assert_int_equal(g.vram_fd, -1);
+	assert_int_equal(arbiter_connect(ARBITER_PROCESS, "h", 0, &p1, &g, text), 0);
+	assert_int_equal(g.vram_size, 64 * MIB);
+	assert_int_equal(arbiter_connect(ARBITER_PROCESS, "h", 0, &p2, &g, text), 0);
+	assert_int_equal(arbiter_charge_vram(p1, INT64_MAX), -ENOMEM);
+	assert_int_equal(arbiter_charge_vram(p1, -4096), -EINVAL);
+	assert_int_equal(arbiter_charge_vram(p1, 40 * MIB), 0);
+	assert_int_equal(arbiter_charge_vram(p2, 24 * MIB), 0);
+	assert_int_equal(arbiter_charge_vram(p2, 4096), -ENOMEM);
+	assert_int_equal(arbiter_charge_vram(p1, -(int64_t)(8 * MIB)), 0);
+	assert_int_equal(arbiter_charge_vram(p2, 8 * MIB), 0);
+	arbiter_turn_ops.account(p1, 500, 2);
+	arbiter_disconnect(p1); /* gives back what it had */
+	for (int i = 0; i < 200 && arbiter_charge_vram(p2, 32 * MIB); i++)
+		usleep(10000);
+	row = tenant_row("h");
+	assert_int_equal(field(row, "vram_used_bytes"), 64 * MIB);
+	assert_int_equal(field(row, "vram_peak_bytes"), 64 * MIB);
+	assert_int_equal(field(row, "dispatches"), 2); /* of the process that left */
+	json_object_put(row);
+	arbiter_disconnect(run); /* the tenant ends; its process goes on */
+	assert_true(eventually_gone("h"));
+	assert_int_equal(arbiter_charge_vram(p2, -4096), 0);
+	arbiter_disconnect(p2);
+}
+
+struct runner {
+	struct arbiter_client *client;
+	_Atomic bool stop;
+	_Atomic uint64_t had_ns;
+	pthread_t thread;
+};
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void *hog(void *arg)
+{
+	struct runner *r = arg;
+
+	while (!r->stop) {
+		uint64_t t;
+
+		arbiter_turn_ops.acquire(r->client);
+		t = now();
+		while (!arbiter_turn_ops.lost(r->client) && !r->stop)
+			usleep(200);
+		r->had_ns += now() - t;
+	}
+	arbiter_turn_ops.release(r->client);
+	return NULL;
+}
+
+static void turns_are_fair(void **state)
+{
+	struct runner r[3] = {0};
+	struct arbiter_grant g;
+	char name[8];
+	uint64_t sum = 0;
+
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "t%d", i);
+		assert_int_equal(arbiter_connect(ARBITER_VM, name, 0, &r[i].client, &g, NULL), 0);
+		pthread_create(&r[i].thread, NULL, hog, &r[i]);
+	}
+	usleep(900000);
+	for (int i = 0; i < 3; i++)
+		r[i].stop = true;
+	for (int i = 0; i < 3; i++) {
+		pthread_join(r[i].thread, NULL);
+		sum += r[i].had_ns;
+		arbiter_disconnect(r[i].client);
+	}
+	/* Everyone had a third, within a quarter of it: the machine may be busy. */
+	for (int i = 0; i < 3; i++)
+		assert_in_range(r[i].had_ns * 3, sum * 3 / 4, sum * 5 / 4);
+	assert_in_range(sum, 600000000u, 1200000000u); /* one at a time, hardly ever nobody */
+}
+
+static void a_lone_tenant_keeps_its_turn(void **state)
+{
+	struct arbiter_client *c;
+	struct arbiter_grant g;
+
+	assert_int_equal(arbiter_connect(ARBITER_VM, "lone", 0, &c, &g, NULL), 0);
+	arbiter_turn_ops.acquire(c);
+	for (int i = 0; i < 100000; i++) {
+		arbiter_turn_ops.release(c);
+		arbiter_turn_ops.acquire(c);
+		assert_false(arbiter_turn_ops.lost(c));
+	}
+	arbiter_disconnect(c);
+}
+
+static void a_holder_that_dies_frees_the_gpu(void **state)
+{
+	struct arbiter_client *a, *b;
+	struct arbiter_grant g;
+
+	assert_int_equal(arbiter_connect(ARBITER_VM, "dies", 0, &a, &g, NULL), 0);
+	assert_int_equal(arbiter_connect(ARBITER_VM, "waits", 0, &b, &g, NULL), 0);
+	arbiter_turn_ops.acquire(a);
+	arbiter_disconnect(a);
+	arbiter_turn_ops.acquire(b); /* hangs (meson's time limit) if not */
+	assert_false(arbiter_turn_ops.lost(b));
+	arbiter_disconnect(b);
+}
+
+static void shutdown_asks_first(void **state)
+{
+	struct arbiter_client *c;
+	struct arbiter_grant g;
+	struct json_object *a;
+
+	assert_true(eventually_gone("waits"));
+	assert_int_equal(arbiter_connect(ARBITER_VM, "busy", 0, &c, &g, NULL), 0);
+	a = control("{\"op\":\"shutdown\"}");
+	assert_false(ok(a));
+	assert_int_equal(field(a, "errno"), EBUSY);
+	json_object_put(a);
+	arbiter_disconnect(c);
+	assert_true(eventually_gone("busy"));
+}
+
+static void second_daemon_is_refused(void **state)
+{
+	struct server_config c = {.socket_path = sock_path, .target = "gfx90a", .threads = 1, .pool = MIB, .group = (gid_t)-1, .ready_fd = -1};
+	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+
+	dup2(null, STDERR_FILENO);
+	assert_int_equal(server_run(&c), -EADDRINUSE);
+	dup2(saved, STDERR_FILENO);
+	assert_int_equal(access(sock_path, F_OK), 0); /* the first one's socket is still there */
+}
+
+static void killed_daemon_leaves_tenants_running(void **state)
+{
+	struct arbiter_client *c;
+	struct arbiter_grant g;
+	char cmd[128];
+
+	assert_int_equal(arbiter_connect(ARBITER_HOST, "survivors", 64 * MIB, &c, &g, NULL), 0);
+	arbiter_disconnect(c);
+	assert_true(eventually_gone("survivors"));
+	assert_int_equal(arbiter_connect(ARBITER_VM, "survivor", 64 * MIB, &c, &g, NULL), 0);
+	kill(daemon_pid, SIGKILL);
+	waitpid(daemon_pid, NULL, 0);
+	arbiter_turn_ops.acquire(c); /* returns though nobody grants */
+	assert_false(arbiter_turn_ops.lost(c));
+	assert_false(arbiter_alive(c));
+	assert_int_equal(arbiter_charge_vram(c, 64 * MIB), 0);
+	assert_int_equal(arbiter_charge_vram(c, 4096), -ENOMEM);
+	arbiter_disconnect(c);
+	assert_int_equal(arbiter_connect(ARBITER_VM, "late", 0, &c, &g, cmd), -ECONNREFUSED);
+	/* What the dead one left does not keep a new one from starting. */
+	snprintf(cmd, sizeof(cmd), "rm -rf '%s.kept'", dir);
+	daemon_pid = -1;
+}
+
+static void sizes(void **state)
+{
+	static const char *const bad[] = {"", "0", "-1", "x", "1X", "1GG", "1.5G", " 1", "99999999999999999999", "2048000T", "1GiBB"};
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {{"1", 1}, {"4096", 4096}, {"4k", 4096}, {"512M", 512 * MIB}, {"2GiB", 2048 * MIB}, {"1TB", 1ull << 40}, {"1MB", MIB}};
+	char buf[32];
+	uint64_t v;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(size_parse(bad[i], &v), -EINVAL);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(size_parse(good[i].text, &v), 0);
+		assert_int_equal(v, good[i].bytes);
+	}
+	assert_string_equal(size_format(buf, sizeof(buf), 512 * MIB), "512 MiB");
+	assert_string_equal(size_format(buf, sizeof(buf), 1536 * MIB), "1.5 GiB");
+	assert_string_equal(size_format(buf, sizeof(buf), 17), "17 B");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(bad_control_requests),
+		cmocka_unit_test(bad_packets_end_the_connection),
+		cmocka_unit_test(bad_hellos_are_refused),
+		cmocka_unit_test(names_and_quotas),
+		cmocka_unit_test(host_processes_share_a_quota),
+		cmocka_unit_test(turns_are_fair),
+		cmocka_unit_test(a_lone_tenant_keeps_its_turn),
+		cmocka_unit_test(a_holder_that_dies_frees_the_gpu),
+		cmocka_unit_test(shutdown_asks_first),
+		cmocka_unit_test(second_daemon_is_refused),
+		cmocka_unit_test(killed_daemon_leaves_tenants_running),
+	};
+
+	return cmocka_run_group_tests_name("arbiter", tests, start_daemon, stop_daemon);
+}
