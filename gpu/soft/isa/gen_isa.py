@@ -222,7 +222,7 @@ def slot_of(cls, fmt, name, is_out, names):
     return SLOTS[name]
 
 
-def row_operands(ops, rec, cls, fmt, fields):
+def row_operands(ops, rec, cls, fmt, fields, mnem):
     """[(slot, field key, what, type, dwords)] of everything that is a register or a constant."""
     outs = [(a[1], a[0]["def"]) for a in rec["OutOperandList"]["args"]]
     ins = [(a[1], a[0]["def"]) for a in rec["InOperandList"]["args"]]
@@ -233,7 +233,7 @@ def row_operands(ops, rec, cls, fmt, fields):
     for is_out, lst in ((True, outs), (False, ins)):
         for name, c in lst:
             d = ops.describe(c)
-            if d is None or name in ("old", "vdst_in", "vdst1", "sdst_in"):
+            if d is None or name in ("old", "vdst_in", "vdst1", "sdst_in") or (name == "vdata_in" and "load" in mnem):
                 continue
             if fmt in ("MIMG", "EXP") or (fmt == "VINTRP" and name != "vdst" and name != "vsrc"):
                 continue
@@ -286,8 +286,10 @@ def row_flags(rec, cls, fmt, fields, mnem):
             flags.add(flag)
     if "op_sel" in ins and fmt != "VOP3P":
         flags.add("OPSEL")
-    if cls == "VOP3" and not rec.get("IsSingle") and fmt == "VOP3":
-        flags.add("HAS_E32")
+    if re.match(r"\w+(\$|_e32 )", rec["AsmString"]) and not rec.get("IsSingle") and rec.get("VALU"):
+        flags.add("SUFFIX")
+    if re.search(r" tfe$", rec["AsmString"]):
+        flags.add("TFE")
     if rec.get("Size") == 8 and cls in ("SOPK", "VOP2"):
         flags.add("LONG")
     if cls == "SOPP" or cls == "SOPK":
@@ -305,7 +307,8 @@ def row_flags(rec, cls, fmt, fields, mnem):
     if "SCC" in [x["def"] for x in rec["Uses"]]:
         flags.add("USE_SCC")
     tied = rec.get("Constraints", "")
-    if re.search(r"\$(vdst = \$(src2|vdst_in|vdata)|src2 = \$vdst|sdst = \$src0|vdata = \$vdata_in)", tied) or "sdst_in" in ins:
+    if re.search(r"\$(vdst = \$(src2|vdst_in|vdata)|src2 = \$vdst|sdst = \$src0)", tied) or "sdst_in" in ins or (
+            "$vdata = $vdata_in" in tied and "load" in mnem):
         flags.add("READS_DST")
     return flags
 
@@ -338,7 +341,7 @@ def collect(records):
             parts = [(["GFX900"], mask | gone), ([t for t in targets if t != "GFX900"], mask)] if gone else [(targets, mask)]
         else:
             parts = [(targets, mask)]
-        opnds = tuple(row_operands(ops, rec, cls, fmt, fields))
+        opnds = tuple(row_operands(ops, rec, cls, fmt, fields, mnem))
         flags = frozenset(row_flags(rec, cls, fmt, fields, mnem))
         shift, width = CLASSES[cls]
         opcode = value >> shift & ((1 << width) - 1)

@@ -112,7 +112,7 @@ struct isa_inst {
 
 	/* memory */
 	int32_t offset; /* immediate byte offset: signed where the format's is; DS: offset0 | offset1 << 8 for the two-address forms, else 16-bit */
-	bool glc, slc, scc, lds, offen, idxen, gds, acc /* data in AGPRs */, imm_offset;
+	bool glc, slc, scc, lds, offen, idxen, gds, acc /* data in AGPRs */, imm_offset, tfe;
 	uint8_t dfmt, nfmt; /* MTBUF */
 
 	int32_t simm; /* SOPK/SOPP: the 16-bit field, sign-extended for branches and SOPK's signed forms, else zero-extended */
@@ -121,7 +121,7 @@ struct isa_inst {
 	/* what the table knows of the operation */
 	bool reads_dst; /* dst[0]'s old value is an input: v_mac, v_writelane, s_cmovk, ... */
 	bool reads_scc, writes_scc;
-	bool has_e32; /* a VOP3 whose operation also has a 32-bit encoding: "_e64" in LLVM's syntax */
+	bool suffix;	/* LLVM's syntax names the encoding: _e32, _e64, _sdwa, _dpp */
 };
 
 /*

@@ -77,7 +77,7 @@ enum {
 	R_PACKED = 1 << 7,
 	R_MIX = 1 << 8,
 	R_MFMA = 1 << 9,
-	R_HAS_E32 = 1 << 10,
+	R_SUFFIX = 1 << 10,
 	R_LONG = 1 << 11, /* a constant dword follows always */
 	R_SIMM = 1 << 12,
 	R_SIMM_SIGNED = 1 << 13,
@@ -86,6 +86,7 @@ enum {
 	R_DEF_SCC = 1 << 16,
 	R_USE_SCC = 1 << 17,
 	R_READS_DST = 1 << 18,
+	R_TFE = 1 << 19,
 };
 
 #define MAX_OPERANDS 6
@@ -660,7 +661,8 @@ int isa_decode(enum isa_target target, const uint32_t *words, size_t nwords, str
 	inst->reads_dst = r->flags & R_READS_DST;
 	inst->writes_scc = r->flags & R_DEF_SCC;
 	inst->reads_scc = r->flags & R_USE_SCC;
-	inst->has_e32 = r->flags & R_HAS_E32;
+	inst->suffix = r->flags & R_SUFFIX;
+	inst->tfe = r->flags & R_TFE;
 	return inst->size;
 }
 

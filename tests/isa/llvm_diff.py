@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""
+Compares the decoder with LLVM 19's, instruction by instruction.
+
+  llvm_diff.py ISA_TEXT make TARGET SEED COUNT    instructions made from the decoder's own table
+  llvm_diff.py ISA_TEXT files TARGET FILE...      the instructions of assembly files (*.s) and of disassembly tests (*.txt)
+
+Each instruction goes through LLVM's disassembler (llvm-mc-19 --disassemble) and through ours, and the texts must be equal but for
+white space. `make` also assembles LLVM's text again (llvm-mc-19) and decodes those bytes, so that the bits the assembler
+writes are what is checked, not only the bits drawn. LLVM_MC names the program. Exits 77 (skip) without it.
+"""
+import collections
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+MC = os.environ.get("LLVM_MC") or shutil.which("llvm-mc-19") or shutil.which("llvm-mc")
+MARK = "0xef 0xbe 0x80 0xbf"  # s_nop 0xbeef: tells where one instruction's output ends
+MARK_TEXT = "s_nop 0xbeef"
+# LLVM's decoder can die of unusual bits; smaller lots lose less.
+LOT = 20000
+
+
+def llvm(target, args, text):
+    cmd = [MC, "-triple=amdgcn", f"-mcpu={target}"] + args
+    return subprocess.run(cmd, input=text, capture_output=True, text=True, timeout=600)
+
+
+def disassemble(target, lines):
+    """LLVM's text of each line's bytes; None where it refuses."""
+    out = []
+    for i in range(0, len(lines), LOT):
+        out += disassemble_lot(target, lines[i:i + LOT])
+    return out
+
+
+def disassemble_lot(target, lines):
+    p = llvm(target, ["--disassemble"], "".join(f"{l}\n{MARK}\n" for l in lines))
+    if p.returncode < 0:
+        if len(lines) == 1:
+            return [None]
+        half = len(lines) // 2
+        return disassemble_lot(target, lines[:half]) + disassemble_lot(target, lines[half:])
+    res, now = [], []
+    for l in p.stdout.splitlines():
+        l = l.strip()
+        if l == MARK_TEXT:
+            res.append(" ; ".join(now) if now else None)
+            now = []
+        elif l and not l.startswith("."):
+            now.append(l)
+    if len(res) != len(lines):
+        raise SystemExit(f"lost count of LLVM's output: {len(res)} of {len(lines)}")
+    return res
+
+
+def assemble(target, text):
+    """The encodings of those lines of an assembly text that assemble."""
+    p = llvm(target, ["--show-encoding"], text)
+    return [" ".join(m.group(1).split(",")) for m in re.finditer(r"encoding: \[(0x[^\]A-Z']*)\]", p.stdout)]
+
+
+def ours(tool, target, lines):
+    p = subprocess.run([tool, target], input="".join(l + "\n" for l in lines), capture_output=True, text=True, check=True)
+    return p.stdout.splitlines()
+
+
+def normal(text):
+    if text is None:
+        return "invalid"
+    text = re.split(r"//|/\*|;", text)[0]
+    text = " ".join(text.split())
+    if re.match(r"(image_|exp\b)", text):  # recognised only
+        return text.split()[0].split("_e")[0] if text.startswith("exp") else text.split()[0]
+    return text
+
+
+def compare(tool, target, lines, verbose):
+    lines = list(dict.fromkeys(lines))
+    theirs, mine = disassemble(target, lines), ours(tool, target, lines)
+    bad = collections.OrderedDict()
+    for l, a, b in zip(lines, theirs, mine):
+        a, b = normal(a), normal(b)
+        if a != b:
+            bad[l] = (a, b)
+    for n, (l, (a, b)) in enumerate(bad.items()):
+        if n < verbose:
+            print(f"  {l}\n    LLVM: {a}\n    ours: {b}")
+    print(f"{target}: {len(lines) - len(bad)} of {len(lines)} instructions agree")
+    return lines, theirs, len(bad)
+
+
+def read_files(target, files):
+    lines = []
+    for path in files:
+        with open(path, errors="replace") as f:
+            text = f.read()
+        if path.endswith(".txt"):
+            for l in text.splitlines():
+                l = l.split("#")[0].split(";")[0].strip()
+                if re.fullmatch(r"(0x[0-9a-fA-F]{2}[ ,]*)+", l):
+                    lines.append(" ".join(l.replace(",", " ").split()))
+        else:
+            lines += assemble(target, text)
+    return lines
+
+
+def main():
+    if not MC:
+        print("no llvm-mc-19: skipped")
+        return 77
+    tool, mode, target, rest = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+    verbose = int(os.environ.get("ISA_DIFF_SHOW", "20"))
+    if mode == "files":
+        return 1 if compare(tool, target, read_files(target, rest), verbose)[2] else 0
+    made = subprocess.run([tool, "--make", target] + rest, capture_output=True, text=True, check=True).stdout.splitlines()
+    _, theirs, bad = compare(tool, target, made, verbose)
+    again = assemble(target, "".join(t + "\n" for t in dict.fromkeys(theirs) if t and ";" not in t))
+    print("the same, from LLVM's text assembled again:")
+    lines, _, bad_again = compare(tool, target, again, verbose)
+    if not lines:
+        print("nothing assembled")
+        return 1
+    return 1 if bad or bad_again else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
