@@ -4,6 +4,8 @@
 # All of them may be called again at any time; they do only what is missing.
 
 MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 BUILD := build
 PREFIX ?= /usr/local
 CACHE := $(or $(HSAVISOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hsavisor)
@@ -32,7 +34,7 @@ $(BUILD)/build.ninja: | setup
 .PHONY: build
 build: setup $(BUILD)/build.ninja ## compile everything that runs on the host
 	@$(SAY) "compiling"
-	@nice -n 5 ninja --quiet -C $(BUILD)
+	@nice -n 5 ninja --quiet -C $(BUILD) | { grep -v '^ninja: no work to do' || true; }
 
 .PHONY: image
 image: setup ## make the guest image, and fetch a QEMU with vfio-user if the host has none
