@@ -253,13 +253,17 @@ def row_operands(ops, rec, cls, fmt, fields, mnem):
     defs = [x["def"] for x in rec["Defs"]]
     vcc = ((0, 0, 0, 0, 0), "VCC", "B64", 2)
     if rec.get("VALU") and cls not in ("VOP3", "DS"):
-        if "VCC" in defs:
+        if "VCC" in defs and names != ["sdst"]:
             res.append(("DST1" if names else "DST0",) + vcc)
         if "VCC" in uses:
             res.append(("SRC2",) + vcc)
     elif cls == "VOP3" and "VCC" in uses:
         res.append(("SRC3",) + vcc)  # v_div_fmas
     return res
+
+
+def value_bit(rec, i):
+    return rec["Inst"][i] == 1
 
 
 def row_flags(rec, cls, fmt, fields, mnem):
@@ -286,7 +290,8 @@ def row_flags(rec, cls, fmt, fields, mnem):
             flags.add(flag)
     if "op_sel" in ins and fmt != "VOP3P":
         flags.add("OPSEL")
-    if re.match(r"\w+(\$|_e32 )", rec["AsmString"]) and not rec.get("IsSingle") and rec.get("VALU"):
+    if re.match(r"\w+(\$|_e32 )", rec["AsmString"]) and not rec.get("IsSingle") and (
+            rec.get("VALU") or rec.get("VINTRP")):
         flags.add("SUFFIX")
     if re.search(r" tfe$", rec["AsmString"]):
         flags.add("TFE")
@@ -300,8 +305,10 @@ def row_flags(rec, cls, fmt, fields, mnem):
             flags.add("BRANCH")
         if "simm16" in fields:
             flags.add("SIMM")
-    if cls == "DS" and "offset0" in ins:
-        flags.add("DS2")
+    if cls == "DS" and "gds" not in fields and value_bit(rec, 16):
+        flags.add("GWS")
+    if "attr" in fields:
+        flags.add("INTERP")
     if "SCC" in [x["def"] for x in rec["Defs"]]:
         flags.add("DEF_SCC")
     if "SCC" in [x["def"] for x in rec["Uses"]]:
@@ -328,14 +335,16 @@ def collect(records):
         mask, value, fields = parse_bits(rec)
         cls, fmt = classify(rec, mask, value)
         mnem = mnemonic(rec)
+        if mnem == "v_mul_lo_i32":
+            continue  # v_mul_lo_u32 by another name
         if cls in ("MIMG", "EXP"):  # recognised only: their operands are not decoded
             keep = 0xfc000000 if cls == "EXP" else 0xfdfc0000
             mask, value = mask & keep, value & keep
         if cls in ("FLAT", "GLOBAL", "SCRATCH", "MUBUF", "MTBUF", "DS") and "GFX900" in targets:
             # gfx900 has neither AGPRs nor scc; LLVM shares the record with gfx90a, so those bits split the row.
             gone = 0
-            for f in fields.values():
-                gone |= sum(1 << p for i, p in f.bits.items() if i == 9)
+            for n in {"vdst", "vdata", "data0", "data1"} & set(fields):
+                gone |= sum(1 << p for i, p in fields[n].bits.items() if i == 9)
             if "cpol" in fields and 4 in fields["cpol"].bits:
                 gone |= 1 << fields["cpol"].bits[4]
             parts = [(["GFX900"], mask | gone), ([t for t in targets if t != "GFX900"], mask)] if gone else [(targets, mask)]
@@ -415,6 +424,9 @@ def write_table(rows, path):
         for (cls, opcode), (first, count) in index.items():
             f.write(f"ISA_INDEX({cls}, {opcode:#x}, {first}, {count})\n")
         f.write("#endif\n")
+    for a, b in zip(keys, keys[1:]):
+        if a[:4] == b[:4] and a[4] != b[4] and rows[a] & rows[b]:
+            print(f"two names for one encoding: {a[4]}, {b[4]}")
     print(f"{len(keys)} rows, {len(opnds)} operand forms, {len(index)} opcodes")
 
 

@@ -87,7 +87,8 @@ struct isa_inst {
 	 *
 	 * Also: v_div_fmas has its implicit VCC as src[3]. SOPK's comparisons and s_cbranch_i_fork have their register as
 	 * src[0]. v_madmk is src[0] * src[1] + src[2] with the constant in src[1], v_madak has it in src[2]. The ds_gws_*
-	 * operations have their value as src[1]. VINTRP: simm is attribute << 2 | channel. s_set_gpr_idx_on: simm is the mode.
+	 * operations have their value as src[1]. VINTRP and v_interp_* in VOP3: simm is
+	 * attribute << 2 | channel, simm32 the parameter of v_interp_mov (0 p10, 1 p20, 2 p0), op_sel the attribute's high half. s_set_gpr_idx_on: simm is the mode.
 	 * s_atc_probe: simm is the hint. MIMG and EXP have no operands decoded.
 	 */
 	struct isa_operand dst[2];

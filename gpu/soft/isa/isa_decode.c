@@ -82,11 +82,12 @@ enum {
 	R_SIMM = 1 << 12,
 	R_SIMM_SIGNED = 1 << 13,
 	R_BRANCH = 1 << 14,
-	R_DS2 = 1 << 15,
+	R_INTERP = 1 << 15, /* a VOP3 with an attribute in its first source */
 	R_DEF_SCC = 1 << 16,
 	R_USE_SCC = 1 << 17,
 	R_READS_DST = 1 << 18,
 	R_TFE = 1 << 19,
+	R_GWS = 1 << 20,
 };
 
 #define MAX_OPERANDS 6
@@ -113,8 +114,7 @@ enum {
 	MAY_SPECIAL = 1 << 3,
 	MAY_VGPR = 1 << 4,     /* codes from 256 */
 	MAY_AGPR = 1 << 5,     /* codes from 256, or from 512 with MAY_VGPR */
-	PLAIN_VECTOR = 1 << 6, /* the field is the vector register's number: code 0 is v0 */
-	MAY_LDS = 1 << 7,
+	MAY_LDS = 1 << 6,
 };
 
 enum what {
@@ -140,7 +140,7 @@ enum what {
 
 static const uint8_t may_be[NUM_WHATS] = {
 	[W_SRC] = MAY_SGPR | MAY_CONST | MAY_LITERAL | MAY_SPECIAL | MAY_LDS | MAY_VGPR,
-	[W_SRC_NOLIT] = MAY_SGPR | MAY_CONST | MAY_SPECIAL | MAY_VGPR,
+	[W_SRC_NOLIT] = MAY_SGPR | MAY_CONST | MAY_SPECIAL | MAY_LDS | MAY_VGPR,
 	[W_SSRC] = MAY_SGPR | MAY_CONST | MAY_LITERAL | MAY_SPECIAL,
 	[W_SSRC_NOLIT] = MAY_SGPR | MAY_CONST | MAY_SPECIAL,
 	[W_SREG] = MAY_SGPR,
@@ -326,7 +326,7 @@ static struct isa_operand *slot_of(struct isa_inst *inst, unsigned slot)
 	return slot < SLOT_SRC0 ? &inst->dst[slot] : &inst->src[slot - SLOT_SRC0];
 }
 
-static int decode_operand(struct isa_inst *inst, const struct operand_form *f, uint64_t w, const uint32_t *literal)
+static int decode_operand(struct isa_inst *inst, const struct operand_form *f, uint64_t w, const uint32_t *literal, bool acc)
 {
 	struct isa_operand *o = slot_of(inst, f->slot);
 	unsigned code = field(w, f->pos, f->width) << f->low;
@@ -350,8 +350,8 @@ static int decode_operand(struct isa_inst *inst, const struct operand_form *f, u
 	case W_SDWA: /* bit 8: scalar */
 		code ^= CODE_VECTOR;
 		break;
-	case W_AVMEM: /* 8 bits of number and bit 9: accumulation register */
-		code |= CODE_VECTOR;
+	case W_AVMEM: /* one bit says that all data is in accumulation registers */
+		code = (code & 0xff) | (acc ? 2 * CODE_VECTOR : CODE_VECTOR);
 		break;
 	case W_VGPR:
 	case W_AGPR:
@@ -381,6 +381,13 @@ static void vop3_modifiers(struct isa_inst *inst, uint64_t w, uint32_t flags)
 		inst->clamp = field(w, 15, 1);
 	if (flags & R_OMOD)
 		inst->omod = field(w, 59, 2);
+	if (flags & R_INTERP) { /* the first source is in the field of the second */
+		inst->neg = (uint8_t)(field(w, 62, 1) | field(w, 63, 1) << 2) & mods;
+		inst->abs = (uint8_t)(field(w, 9, 1) | field(w, 10, 1) << 2) & mods;
+		inst->simm = (int32_t)(field(w, 32, 6) << 2 | field(w, 38, 2));
+		inst->simm32 = field(w, 41, 2);
+		inst->op_sel = field(w, 40, 1);
+	}
 }
 
 static void vop3p_modifiers(struct isa_inst *inst, uint64_t w, uint32_t flags)
@@ -452,6 +459,8 @@ static int dpp_modifiers(enum isa_target target, struct isa_inst *inst, uint64_t
 	inst->abs = (uint8_t)(field(w, 53, 1) | field(w, 55, 1) << 1);
 	inst->bank_mask = field(w, 56, 4);
 	inst->row_mask = field(w, 60, 4);
+	if (inst->dst[0].dwords == 2 && inst->dst[0].kind == ISA_OPND_VGPR && inst->dpp_ctrl < 0x150)
+		return -EINVAL; /* 64-bit operations have row_newbcast only */
 	return dpp_ctrl_ok(target, inst->dpp_ctrl) ? 0 : -EINVAL;
 }
 
@@ -518,6 +527,7 @@ static int decode_rest(enum isa_target target, struct isa_inst *inst, enum class
 		return 0;
 	case CLASS_VINTRP:
 		inst->simm = (int32_t)field(w, 8, 8);
+		inst->simm32 = field(w, 0, 2);
 		return 0;
 	case CLASS_SDWA1:
 	case CLASS_SDWA2:
@@ -531,6 +541,8 @@ static int decode_rest(enum isa_target target, struct isa_inst *inst, enum class
 	case CLASS_DS:
 		inst->offset = (int32_t)field(w, 0, 16);
 		inst->gds = field(w, 16, 1);
+		if (target == ISA_GFX90A && inst->gds && !(flags & R_GWS))
+			return -EINVAL; /* it has no global data share, only the wave synchronisation */
 		break;
 	case CLASS_FLAT:
 		flat_fields(inst, w, false);
@@ -614,6 +626,7 @@ int isa_decode(enum isa_target target, const uint32_t *words, size_t nwords, str
 {
 	const uint32_t *literal = NULL;
 	const struct row *r;
+	bool acc = false;
 	enum class c;
 	uint64_t w;
 
@@ -638,13 +651,15 @@ int isa_decode(enum isa_target target, const uint32_t *words, size_t nwords, str
 			return -ENODATA;
 		inst->size = 8;
 	}
+	if (target == ISA_GFX90A)
+		acc = field(w, c == CLASS_DS ? 25 : 55, 1);
 	/* Only the one-dword formats take a literal, in the dword that follows. */
 	if (!two_dwords(c) && nwords > 1)
 		literal = &words[1];
 
 	for (unsigned i = 0; i < MAX_OPERANDS && r->operands[i]; i++) {
 		const struct operand_form *f = &operand_forms[r->operands[i]];
-		int ret = decode_operand(inst, f, w, literal);
+		int ret = decode_operand(inst, f, w, literal, acc);
 
 		if (ret) {
 			bool wants_literal = !two_dwords(c) && nwords < 2 && (may_be[f->what] & MAY_LITERAL) &&

@@ -130,6 +130,9 @@ static void put_const(struct out *o, const struct isa_operand *op)
 		name = float_name(op->value, f64, ARRAY_SIZE(f64), "0.15915494309189532");
 		break;
 	case ISA_T_B16:
+		sval = (int16_t)op->value;
+		name = NULL;
+		break;
 	case ISA_T_F16:
 		sval = (int16_t)op->value;
 		name = float_name(op->value, f16, ARRAY_SIZE(f16), "0.15915494");
@@ -149,6 +152,12 @@ static void put_const(struct out *o, const struct isa_operand *op)
 		put(o, "%s", name);
 	else
 		put(o, "0x%llx", (unsigned long long)(op->type == ISA_T_F64 ? op->value >> 32 : op->value));
+}
+
+/* Unsigned 16-bit immediates. */
+static void put_imm16(struct out *o, unsigned v)
+{
+	put(o, v <= 64 ? "%u" : "0x%x", v);
 }
 
 static void put_operand(struct out *o, const struct isa_operand *op)
@@ -190,6 +199,13 @@ static void arg_or_off(struct out *o, const struct isa_operand *op)
 	put_operand(o, op);
 }
 
+/* The constant of v_madmk and v_madak is written in hexadecimal always. */
+static bool constant_of_mad(const struct isa_inst *inst, unsigned i)
+{
+	return (i == 1 && (inst->op == ISA_V_MADMK_F32 || inst->op == ISA_V_MADMK_F16)) ||
+	       (i == 2 && (inst->op == ISA_V_MADAK_F32 || inst->op == ISA_V_MADAK_F16));
+}
+
 static void vop_source(struct out *o, const struct isa_inst *inst, unsigned i)
 {
 	bool neg = inst->neg >> i & 1, abs = inst->abs >> i & 1;
@@ -198,7 +214,10 @@ static void vop_source(struct out *o, const struct isa_inst *inst, unsigned i)
 
 	next_operand(o);
 	put(o, "%s%s%s", sext ? "sext(" : "", !neg ? "" : spelt ? "neg(" : "-", abs ? "|" : "");
-	put_operand(o, &inst->src[i]);
+	if (constant_of_mad(inst, i))
+		put(o, "0x%llx", (unsigned long long)inst->src[i].value);
+	else
+		put_operand(o, &inst->src[i]);
 	put(o, "%s%s%s", abs ? "|" : "", spelt ? ")" : "", sext ? ")" : "");
 }
 
@@ -258,10 +277,36 @@ static void put_omod(struct out *o, const struct isa_inst *inst)
 	put(o, "%s%s", inst->clamp ? " clamp" : "", omod[inst->omod & 3]);
 }
 
+static void print_vintrp(struct out *o, const struct isa_inst *inst)
+{
+	static const char *const slots[] = { "p10", "p20", "p0", "invalid_param_3" };
+
+	if (inst->suffix)
+		put(o, inst->format == ISA_FMT_VINTRP ? "_e32" : "_e64");
+	arg(o, &inst->dst[0]);
+	if (inst->src[0].kind == ISA_OPND_NONE) {
+		next_operand(o);
+		put(o, "%s", slots[inst->simm32 & 3]);
+	} else {
+		vop_source(o, inst, 0);
+	}
+	put(o, ", attr%d.%c", inst->simm >> 2, "xyzw"[inst->simm & 3]);
+	if (inst->src[2].kind != ISA_OPND_NONE)
+		vop_source(o, inst, 2);
+	if (inst->op_sel)
+		put(o, " high");
+	put_omod(o, inst);
+}
+
 static void print_vop(struct out *o, const struct isa_inst *inst)
 {
+	static const char interp[] = "v_interp";
 	bool vop3 = inst->format == ISA_FMT_VOP3;
 
+	if (!strncmp(isa_op_name(inst->op), interp, sizeof(interp) - 1)) {
+		print_vintrp(o, inst);
+		return;
+	}
 	if (inst->suffix)
 		put(o, "%s", inst->sdwa ? "_sdwa" : inst->dpp ? "_dpp" : vop3 ? "_e64" : "_e32");
 	arg(o, &inst->dst[0]);
@@ -274,7 +319,7 @@ static void print_vop(struct out *o, const struct isa_inst *inst)
 		put_bits(o, "op_sel", (inst->op_sel & 7) | (inst->op_sel & 8) >> (3 - count_sources(inst)),
 			 count_sources(inst) + 1);
 	put_omod(o, inst);
-	if (inst->sdwa)
+	if (inst->sdwa && inst->src[0].kind != ISA_OPND_NONE)
 		put_sdwa(o, inst);
 	if (inst->dpp)
 		put_dpp(o, inst);
@@ -297,8 +342,7 @@ static void print_vop3p(struct out *o, const struct isa_inst *inst)
 		if (inst->abid)
 			put(o, " abid:%u", inst->abid);
 		if (inst->blgp)
-			put(o, strstr(name, "f64") ? " neg:[%u,%u,%u]" : " blgp:%u", strstr(name, "f64") ? inst->blgp & 1 : inst->blgp,
-			    inst->blgp >> 1 & 1, inst->blgp >> 2);
+			put(o, " blgp:%u", inst->blgp);
 		return;
 	}
 	/* op_sel_hi is all ones unless it means "this source is f16". */
@@ -312,19 +356,6 @@ static void print_vop3p(struct out *o, const struct isa_inst *inst)
 	if (inst->neg_hi & ((1u << n) - 1))
 		put_bits(o, "neg_hi", inst->neg_hi, n);
 	put_omod(o, inst);
-}
-
-static void print_vintrp(struct out *o, const struct isa_inst *inst)
-{
-	static const char *const slots[] = { "p10", "p20", "p0" };
-
-	arg(o, &inst->dst[0]);
-	next_operand(o);
-	if (inst->src[0].kind == ISA_OPND_NONE)
-		put(o, "%s", slots[inst->offset % 3]);
-	else
-		put_operand(o, &inst->src[0]);
-	put(o, ", attr%d.%c", inst->simm >> 2, "xyzw"[inst->simm & 3]);
 }
 
 static void put_cache_bits(struct out *o, const struct isa_inst *inst)
@@ -358,13 +389,34 @@ static void print_smem(struct out *o, const struct isa_inst *inst)
 		put(o, "%s", inst->glc ? " glc" : "");
 }
 
+static bool is_power_of_2(unsigned v)
+{
+	return v && !(v & (v - 1));
+}
+
+/* The pattern of ds_swizzle_b32: bit 15 chooses a permutation of each quad, else lane = ((lane & and) | or) ^ xor. */
 static void put_swizzle(struct out *o, unsigned v)
 {
-	if (v & 0x8000) {
+	unsigned and = v & 0x1f, or = v >> 5 & 0x1f, xor = v >> 10 & 0x1f, group = 32 - and;
+	unsigned zeros = or ^ xor, ones = (and | or) ^ xor;
+
+	if ((v & 0xff00) == 0x8000) {
 		put(o, " offset:swizzle(QUAD_PERM,%u,%u,%u,%u)", v & 3, v >> 2 & 3, v >> 4 & 3, v >> 6 & 3);
-		return;
+	} else if (v & 0x8000) {
+		put(o, " offset:%u", v);
+	} else if (and == 31 && !or && is_power_of_2(xor)) {
+		put(o, " offset:swizzle(SWAP,%u)", xor);
+	} else if (and == 31 && !or && xor && is_power_of_2(xor + 1)) {
+		put(o, " offset:swizzle(REVERSE,%u)", xor + 1);
+	} else if (group > 1 && is_power_of_2(group) && or < group && !xor) {
+		put(o, " offset:swizzle(BROADCAST,%u,%u)", group, or);
+	} else {
+		/* Bit by bit, what becomes of it: 0, 1, preserved, inverted. */
+		put(o, " offset:swizzle(BITMASK_PERM,\"");
+		for (int i = 4; i >= 0; i--)
+			put(o, "%c", "0pi1"[(zeros >> i & 1) << 1 | (ones >> i & 1)]);
+		put(o, "\")");
 	}
-	put(o, " offset:swizzle(and %u, or %u, xor %u)", v & 0x1f, v >> 5 & 0x1f, v >> 10 & 0x1f);
 }
 
 static bool ds_two_addresses(const struct isa_inst *inst)
@@ -439,19 +491,16 @@ static void print_buffer(struct out *o, const struct isa_inst *inst)
 	if (inst->op != ISA_BUFFER_STORE_LDS_DWORD)
 		arg_or_off(o, &inst->src[0]);
 	arg(o, &inst->src[2]);
-	if (inst->format == ISA_FMT_MTBUF) {
-		put(o, ", ");
+	arg(o, &inst->src[3]);
+	if (inst->format == ISA_FMT_MTBUF)
 		put_format(o, inst->dfmt & 0xf, inst->nfmt & 7);
-		put(o, " ");
-		put_operand(o, &inst->src[3]);
-	} else {
-		arg(o, &inst->src[3]);
-	}
 	put(o, "%s%s", inst->idxen ? " idxen" : "", inst->offen ? " offen" : "");
 	if (inst->offset)
 		put(o, " offset:%d", inst->offset);
+	if (inst->op == ISA_BUFFER_STORE_LDS_DWORD)
+		put(o, " lds");
 	put_cache_bits(o, inst);
-	if (inst->lds)
+	if (inst->lds && inst->op != ISA_BUFFER_STORE_LDS_DWORD)
 		put(o, " lds");
 	if (inst->tfe)
 		put(o, " tfe");
@@ -494,31 +543,33 @@ static void put_hwreg(struct out *o, unsigned v)
 static void put_sendmsg(struct out *o, unsigned v)
 {
 	static const char *const msgs[16] = {
-		[1] = "MSG_INTERRUPT",	  [2] = "MSG_GS",	     [3] = "MSG_GS_DONE",
-		[4] = "MSG_SAVEWAVE",	  [5] = "MSG_STALL_WAVE_GEN", [6] = "MSG_HALT_WAVES",
-		[7] = "MSG_ORDERED_PS_DONE", [8] = "MSG_EARLY_PRIM_DEALLOC", [10] = "MSG_GET_DOORBELL",
-		[11] = "MSG_GET_DDID",	  [15] = "MSG_SYSMSG",
+		[1] = "MSG_INTERRUPT",	    [2] = "MSG_GS",		 [3] = "MSG_GS_DONE",
+		[4] = "MSG_SAVEWAVE",	    [5] = "MSG_STALL_WAVE_GEN",  [6] = "MSG_HALT_WAVES",
+		[7] = "MSG_ORDERED_PS_DONE", [8] = "MSG_EARLY_PRIM_DEALLOC", [9] = "MSG_GS_ALLOC_REQ",
+		[10] = "MSG_GET_DOORBELL",  [15] = "MSG_SYSMSG",
 	};
 	static const char *const gs[] = { "GS_OP_NOP", "GS_OP_CUT", "GS_OP_EMIT", "GS_OP_EMIT_CUT" };
-	static const char *const sys[] = { "", "SYSMSG_OP_ECC_ERR_INTERRUPT", "SYSMSG_OP_REG_RD",
-					   "SYSMSG_OP_HOST_TRAP_ACK", "SYSMSG_OP_TTRACE_PC" };
+	static const char *const sys[] = { NULL, "SYSMSG_OP_ECC_ERR_INTERRUPT", "SYSMSG_OP_REG_RD", NULL, "SYSMSG_OP_TTRACE_PC" };
 	unsigned id = v & 0xf, op = v >> 4 & 7, stream = v >> 8 & 3;
-	bool is_gs = id == 2 || id == 3, plain = msgs[id] && id != 11 && !(v & ~0xfu);
+	const char *name = NULL;
 
-	if ((is_gs && op < 4 && (op || id == 3) && !(v & ~0x33fu) && (op || !stream))) {
-		put(o, " sendmsg(%s, %s", msgs[id], gs[op]);
-		if (op)
-			put(o, ", %u", stream);
-		put(o, ")");
-	} else if (id == 15 && op >= 1 && op <= 4 && !(v & ~0x7fu)) {
-		put(o, " sendmsg(%s, %s)", msgs[id], sys[op]);
-	} else if (plain && !is_gs && id != 15) {
-		put(o, " sendmsg(%s)", msgs[id]);
-	} else if (op == 0 && stream == 0 && !(v & ~0xfu)) {
-		put(o, " sendmsg(%u, 0, 0)", id);
-	} else {
-		put(o, " %u", v);
+	put(o, " ");
+	if (v & ~0x37fu) { /* bits of no field */
+		put(o, "%u", v);
+		return;
 	}
+	if ((id == 2 || id == 3) && op < 4 && (op || (id == 3 && !stream)))
+		name = gs[op];
+	else if (id == 15 && op < ARRAY_SIZE(sys) && !stream)
+		name = sys[op];
+	if (name && (id == 15 || !op))
+		put(o, "sendmsg(%s, %s)", msgs[id], name);
+	else if (name)
+		put(o, "sendmsg(%s, %s, %u)", msgs[id], name, stream);
+	else if (msgs[id] && id != 2 && id != 3 && id != 15 && !op && !stream)
+		put(o, "sendmsg(%s)", msgs[id]);
+	else
+		put(o, "sendmsg(%u, %u, %u)", id, op, stream);
 }
 
 static void put_gpr_idx(struct out *o, unsigned v)
@@ -588,18 +639,9 @@ static void print_sopp(struct out *o, const struct isa_inst *inst, uint64_t pc)
 	case ISA_S_ENDPGM_SAVED:
 	case ISA_S_ENDPGM_ORDERED_PS_DONE:
 		break;
-	case ISA_S_NOP:
-	case ISA_S_SLEEP:
-	case ISA_S_SETPRIO:
-	case ISA_S_SETHALT:
-	case ISA_S_SETKILL:
-	case ISA_S_TRAP:
-	case ISA_S_INCPERFLEVEL:
-	case ISA_S_DECPERFLEVEL:
-		put(o, " %u", v);
-		break;
 	default:
-		put(o, " 0x%x", v);
+		put(o, " ");
+		put_imm16(o, v);
 		break;
 	}
 }
@@ -618,7 +660,7 @@ static void print_sopk(struct out *o, const struct isa_inst *inst, uint64_t pc)
 		if (inst->op == ISA_S_SETREG_B32)
 			arg(o, &inst->src[0]);
 		else if (set)
-			put(o, ", 0x%x", inst->simm32);
+			put(o, (int32_t)inst->simm32 >= -16 && (int32_t)inst->simm32 <= 64 ? ", %d" : ", 0x%x", inst->simm32);
 	} else {
 		next_operand(o);
 		put(o, "0x%x", (unsigned)inst->simm & 0xffff);
