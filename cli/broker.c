@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/* broker.c - starting a broker, and what QEMU must be told to use it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "arbiter/client.h"
+#include "cli/cli.h"
+
+#define READY_LIMIT_MS 20000
+
+/* The last line of the broker's log tells why it ended. */
+static void tell_why(const char *name)
+{
+	char line[1024] = "", last[1024] = "it said nothing";
+	FILE *f = fopen(vm_path(name, "broker.log"), "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (line[0] != '\n')
+			memcpy(last, line, sizeof(last));
+	if (f)
+		fclose(f);
+	last[strcspn(last, "\n")] = 0;
+	cli_fail(EXIT_FAIL, "%s", !strncmp(last, "hsavisor-broker: ", 17) ? last + 17 : last);
+}
+
+int broker_start(const char *name, uint64_t vram, pid_t *pid)
+{
+	char path[4096], vram_text[32], ready_text[16];
+	const char *socket_path = vm_path(name, "broker.sock"), *arbiter = arbiter_socket_path();
+	char *argv[16] = {path, "--name", (char *)(uintptr_t)name, "--socket", (char *)(uintptr_t)socket_path, "--arbiter-socket",
+			  (char *)(uintptr_t)arbiter, "--ready-fd", ready_text};
+	int n = 9, ready[2], status, code = EXIT_FAIL;
+	struct pollfd p;
+	char byte;
+	FILE *f;
+
+	if (cli_companion("hsavisor-broker", path, sizeof(path)))
+		return cli_fail(EXIT_FAIL, "cannot find the program hsavisor-broker beside this one");
+	if (pipe(ready) < 0)
+		return cli_fail(EXIT_FAIL, "no descriptors left");
+	fcntl(ready[0], F_SETFD, FD_CLOEXEC);
+	snprintf(ready_text, sizeof(ready_text), "%d", ready[1]);
+	if (vram) {
+		snprintf(vram_text, sizeof(vram_text), "%llu", (unsigned long long)vram);
+		argv[n++] = "--vram";
+		argv[n++] = vram_text;
+	}
+	*pid = fork();
+	if (*pid == 0) {
+		int log = open(vm_path(name, "broker.log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+		int null = open("/dev/null", O_RDWR);
+
+		setsid();
+		dup2(null, STDIN_FILENO);
+		dup2(log, STDOUT_FILENO);
+		dup2(log, STDERR_FILENO);
+		execv(path, argv);
+		_exit(127);
+	}
+	close(ready[1]);
+	p = (struct pollfd){.fd = ready[0], .events = POLLIN};
+	if (*pid > 0 && poll(&p, 1, READY_LIMIT_MS) > 0 && read(ready[0], &byte, 1) == 1) {
+		f = fopen(vm_path(name, "broker.pid"), "we");
+		if (f) {
+			fprintf(f, "%d\n", (int)*pid);
+			fclose(f);
+			code = 0;
+		}
+	}
+	close(ready[0]);
+	if (code && *pid > 0) {
+		kill(*pid, SIGTERM);
+		waitpid(*pid, &status, 0);
+		tell_why(name);
+		if (WIFEXITED(status) && WEXITSTATUS(status) > EXIT_USAGE && WEXITSTATUS(status) <= EXIT_IN_USE)
+			code = WEXITSTATUS(status);
+	}
+	return code;
+}
+
+size_t broker_qemu_args(const char *name, uint64_t memory, const char **words, size_t max)
+{
+	static char object[128], device[512];
+	const char *all[] = {"-machine", "memory-backend=hsv-ram", "-object", object, "-device", device};
+
+	snprintf(object, sizeof(object), "memory-backend-memfd,id=hsv-ram,size=%llu,share=on", (unsigned long long)memory);
+	snprintf(device, sizeof(device), "{\"driver\":\"vfio-user-pci\",\"id\":\"hsv-gpu\",\"socket\":{\"type\":\"unix\",\"path\":\"%s\"}}", vm_path(name, "broker.sock"));
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && i < max; i++)
+		words[i] = all[i];
+	return sizeof(all) / sizeof(all[0]);
+}

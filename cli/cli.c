@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/* cli.c - what the sub-commands share; see cli.h. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int cli_fail(int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("hsavisor: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return code;
+}
+
+int cli_dispatch(const struct command *table, const char *usage, int argc, char **argv)
+{
+	bool help = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"));
+	FILE *f = help ? stdout : stderr;
+
+	if (argc > 1 && !help) {
+		for (const struct command *c = table; c->name; c++)
+			if (!strcmp(c->name, argv[1]))
+				return c->run(argc - 1, argv + 1);
+		cli_fail(EXIT_USAGE, "there is no command '%s'", argv[1]);
+	}
+	fprintf(f, "%s\n", usage);
+	for (const struct command *c = table; c->name; c++)
+		fprintf(f, "  %-9s %s\n", c->name, c->summary);
+	return help ? EXIT_OK : EXIT_USAGE;
+}
+
+bool cli_name_ok(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n >= 1 && n <= 63 && name[0] != '.' && name[0] != '-' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+}
+
+int cli_companion(const char *name, char *path, size_t size)
+{
+	static const char *const places[] = {"", "arbiter/", "vmm/", "host/", "../libexec/hsavisor/", "../lib/hsavisor/", "../lib/x86_64-linux-gnu/hsavisor/", "../sbin/"};
+	char self[4096], real[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (n < 0)
+		return -errno;
+	self[n] = 0;
+	slash = strrchr(self, '/');
+	slash[1] = 0;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		char candidate[4352];
+
+		snprintf(candidate, sizeof(candidate), "%s%s%s", self, places[i], name);
+		if (access(candidate, R_OK) == 0 && realpath(candidate, real)) {
+			if ((size_t)snprintf(path, size, "%s", real) >= size)
+				return -ENAMETOOLONG;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+pid_t pidfile_read(const char *path, const char *part)
+{
+	char exe[64], target[4096];
+	long pid = 0;
+	ssize_t n;
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%ld", &pid) != 1)
+		pid = 0;
+	fclose(f);
+	if (pid <= 1 || kill((pid_t)pid, 0) < 0)
+		return 0;
+	/* The number may belong to another process by now. QEMU from a tree is started through its own ld.so: look at the command line too. */
+	snprintf(exe, sizeof(exe), "/proc/%ld/cmdline", pid);
+	f = fopen(exe, "re");
+	if (!f)
+		return 0;
+	n = (ssize_t)fread(target, 1, sizeof(target) - 1, f);
+	fclose(f);
+	for (ssize_t i = 0; i < n; i++)
+		if (!target[i])
+			target[i] = ' ';
+	target[n > 0 ? n : 0] = 0;
+	return strstr(target, part) ? (pid_t)pid : 0;
+}
+
+const char *image_conf(const char *key)
+{
+	static char ring[8][4096];
+	static unsigned next;
+	char path[4096], line[4200];
+	const char *cache = getenv("HSAVISOR_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	char *found = NULL;
+	FILE *f;
+
+	if (cache && *cache)
+		snprintf(path, sizeof(path), "%s/image.conf", cache);
+	else if (xdg && *xdg)
+		snprintf(path, sizeof(path), "%s/hsavisor/image.conf", xdg);
+	else
+		snprintf(path, sizeof(path), "%s/.cache/hsavisor/image.conf", home && *home ? home : "/root");
+	f = fopen(path, "re");
+	if (!f)
+		return NULL;
+	while (!found && fgets(line, sizeof(line), f)) {
+		size_t n = strlen(key);
+
+		line[strcspn(line, "\n")] = 0;
+		if (!strncmp(line, key, n) && line[n] == '=' && line[n + 1]) {
+			found = ring[next++ % 8];
+			snprintf(found, sizeof(ring[0]), "%s", line + n + 1);
+		}
+	}
+	fclose(f);
+	return found;
+}

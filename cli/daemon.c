@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+/* daemon.c - talking to hsavisord: one JSON packet there, one back (arbiter/control.h). */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "arbiter/client.h"
+#include "arbiter/msg.h"
+#include "arbiter/protocol.h"
+#include "cli/cli.h"
+
+uint64_t json_u64(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return o && json_object_object_get_ex(o, key, &v) ? json_object_get_uint64(v) : 0;
+}
+
+const char *json_str(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return o && json_object_object_get_ex(o, key, &v) ? json_object_get_string(v) : "";
+}
+
+void json_print(struct json_object *o)
+{
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED));
+}
+
+/* 0 with *answer, or negative errno. */
+static int transact(const char *text, struct json_object **answer)
+{
+	struct timeval limit = {.tv_sec = 10};
+	char *buf = malloc(ARBITER_MSG_MAX);
+	unsigned num_fds = 0;
+	ssize_t n;
+	int fd, err;
+
+	if (!buf)
+		return -ENOMEM;
+	fd = msg_connect(arbiter_socket_path());
+	err = fd < 0 ? fd : 0;
+	if (!err) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		err = msg_send(fd, text, strlen(text), NULL, 0);
+	}
+	if (!err) {
+		n = msg_receive(fd, buf, ARBITER_MSG_MAX - 1, NULL, &num_fds);
+		if (n <= 0) {
+			err = n < 0 ? (int)n : -ECONNRESET;
+		} else {
+			buf[n] = 0;
+			*answer = json_tokener_parse(buf);
+			err = *answer ? 0 : -EPROTO;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	free(buf);
+	return err;
+}
+
+int daemon_request(const char *op, struct json_object *request, struct json_object **answer)
+{
+	struct json_object *ok;
+	int err;
+
+	if (op) {
+		request = json_object_new_object();
+		json_object_object_add(request, "op", json_object_new_string(op));
+	}
+	err = transact(json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN), answer);
+	json_object_put(request);
+	if (err == -ENOENT || err == -ECONNREFUSED)
+		return cli_fail(EXIT_NO_DAEMON, "hsavisord is not running (no answer at %s); start it with: hsavisord --daemonize", arbiter_socket_path());
+	if (err)
+		return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(), strerror(-err));
+	if (!json_object_object_get_ex(*answer, "ok", &ok) || !json_object_get_boolean(ok)) {
+		cli_fail(EXIT_FAIL, "hsavisord: %s", json_str(*answer, "error"));
+		json_object_put(*answer);
+		return EXIT_FAIL;
+	}
+	return 0;
+}
+
+struct json_object *daemon_tenant(const char *name)
+{
+	struct json_object *answer, *list, *row = NULL;
+
+	if (transact("{\"op\":\"list\"}", &answer))
+		return NULL;
+	if (json_object_object_get_ex(answer, "tenants", &list)) {
+		for (size_t i = 0; i < json_object_array_length(list); i++) {
+			struct json_object *o = json_object_array_get_idx(list, i);
+
+			if (!strcmp(json_str(o, "name"), name))
+				row = json_object_get(o);
+		}
+	}
+	json_object_put(answer);
+	return row;
+}
+
+int daemon_start(char *const *extra)
+{
+	char path[4096];
+	char *argv[16] = {path, "--daemonize"};
+	int n = 2, status;
+	pid_t pid;
+
+	if (cli_companion("hsavisord", path, sizeof(path)))
+		return cli_fail(EXIT_FAIL, "cannot find the program hsavisord beside this one");
+	while (extra && *extra && n < 15)
+		argv[n++] = *extra++;
+	pid = fork();
+	if (pid == 0) {
+		execv(path, argv);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
+		return cli_fail(EXIT_FAIL, "hsavisord did not start");
+	return 0;
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vm.c - a virtual machine of ours: state directory, broker, QEMU.
+ *
+ * Theory of operation: the state of VM NAME is the directory vms/NAME beside the daemon's socket. It holds the sockets (broker, QMP, guest agent, console), the
+ * pid files and logs. The directory exists from start to stop; mkdir() is what makes a name taken. Start: broker (becomes a tenant), QEMU with the broker's
+ * socket (daemonized; its pid file appears when it runs), guest agent answers. Whatever fails ends what was started, backwards.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <dirent.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arbiter/client.h"
+#include "cli/cli.h"
+#include "cli/qga.h"
+
+const char *vm_path(const char *name, const char *file)
+{
+	static char ring[8][256];
+	static unsigned next;
+	char *buf = ring[next++ % 8];
+	const char *sock = arbiter_socket_path();
+	const char *slash = strrchr(sock, '/');
+
+	snprintf(buf, sizeof(ring[0]), "%.*s/vms/%s/%s", slash ? (int)(slash - sock) : 1, slash ? sock : ".", name, file);
+	return buf;
+}
+
+pid_t vm_pid(const char *name)
+{
+	return pidfile_read(vm_path(name, "qemu.pid"), "qemu-system");
+}
+
+static void msleep(unsigned ms)
+{
+	struct timespec ts = {ms / 1000, (long)(ms % 1000) * 1000000};
+
+	nanosleep(&ts, NULL);
+}
+
+/* Removes the state directory and what we know to be in it. */
+void vm_state_remove(const char *name)
+{
+	char path[256];
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s", vm_path(name, ""));
+	d = opendir(path);
+	for (struct dirent *e; d && (e = readdir(d));)
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+	rmdir(path);
+}
+
+/* SIGTERM, and SIGKILL after grace_ms. True when it is gone. Our own children are reaped. */
+static bool end_process(pid_t pid, unsigned grace_ms)
+{
+	if (pid <= 0)
+		return true;
+	kill(pid, SIGTERM);
+	for (unsigned waited = 0; waited < grace_ms + 2000; waited += 20) {
+		waitpid(pid, NULL, WNOHANG);
+		if (kill(pid, 0) < 0 && errno == ESRCH)
+			return true;
+		if (waited >= grace_ms && waited < grace_ms + 20)
+			kill(pid, SIGKILL);
+		msleep(20);
+	}
+	return false;
+}
+
+int vm_state_make(const char *name)
+{
+	char path[256];
+	char *slash;
+
+	snprintf(path, sizeof(path), "%s", vm_path(name, ""));
+	if (strlen(vm_path(name, "console.sock")) >= 108)
+		return cli_fail(EXIT_USAGE, "the VM's name is too long for a socket path");
+	path[strlen(path) - 1] = 0;
+	slash = strrchr(path, '/');
+	*slash = 0;
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return cli_fail(EXIT_FAIL, "cannot make %s: %s", path, strerror(errno));
+	*slash = '/';
+	if (mkdir(path, 0700) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return cli_fail(EXIT_FAIL, "cannot make %s: %s", path, strerror(errno));
+	if (vm_pid(name))
+		return cli_fail(EXIT_IN_USE, "VM '%s' runs already (pid %d)", name, (int)vm_pid(name));
+	if (pidfile_read(vm_path(name, "broker.pid"), "hsavisor-broker"))
+		return cli_fail(EXIT_IN_USE, "'%s' is attached already (see: hsavisor attach --help)", name);
+	vm_state_remove(name); /* left by a VM that was killed */
+	return mkdir(path, 0700) == 0 ? 0 : cli_fail(EXIT_FAIL, "cannot make %s: %s", path, strerror(errno));
+}
+
+/*
+ * KVM where it can run a stock guest: /dev/kvm opens and the CPU has vmx or svm (a nested host without them has the device, but a guest kernel hangs on it).
+ */
+static bool kvm_usable(void)
+{
+	char line[16384];
+	bool usable = false;
+	FILE *f;
+
+	if (access("/dev/kvm", R_OK | W_OK) < 0)
+		return false;
+	f = fopen("/proc/cpuinfo", "re");
+	while (f && !usable && fgets(line, sizeof(line), f))
+		usable = !strncmp(line, "flags", 5) && (strstr(line, " vmx") || strstr(line, " svm"));
+	if (f)
+		fclose(f);
+	return usable;
+}
+
+static int run_qemu(const struct vm_config *c, const char *qemu, bool kvm)
+{
+	char smp[16], memory[32], drive[4200], qmp[300], agent[300], console[600], pidfile[256];
+	const char *data = image_conf("QEMU_DATA"), *kernel = image_conf("KERNEL"), *initrd = image_conf("INITRD"), *append = image_conf("APPEND");
+	const char *argv[64];
+	size_t n = 0;
+	int status;
+	pid_t pid;
+
+	snprintf(smp, sizeof(smp), "%u", c->cpus);
+	snprintf(memory, sizeof(memory), "%lluM", (unsigned long long)c->memory >> 20);
+	snprintf(drive, sizeof(drive), "file=%s,if=virtio%s", c->image ? c->image : image_conf("IMAGE"), c->image ? "" : ",format=raw,snapshot=on");
+	snprintf(qmp, sizeof(qmp), "unix:%s,server=on,wait=off", vm_path(c->name, "qmp.sock"));
+	snprintf(agent, sizeof(agent), "socket,id=qga,path=%s,server=on,wait=off", vm_path(c->name, "qga.sock"));
+	snprintf(console, sizeof(console), "socket,id=console,path=%s,server=on,wait=off,logfile=%s", vm_path(c->name, "console.sock"), vm_path(c->name, "console.log"));
+	snprintf(pidfile, sizeof(pidfile), "%s", vm_path(c->name, "qemu.pid"));
+
+	argv[n++] = qemu;
+	if (data) {
+		argv[n++] = "-L";
+		argv[n++] = data;
+	}
+	const char *fixed[] = {"-name", c->name, "-nodefaults", "-display", "none", "-machine", "q35", "-accel", kvm ? "kvm" : "tcg,thread=multi", "-cpu", kvm ? "host" : "max",
+			       "-m", memory, "-smp", smp, "-drive", drive, "-qmp", qmp, "-chardev", agent, "-device", "virtio-serial-pci",
+			       "-device", "virtserialport,chardev=qga,name=org.qemu.guest_agent.0", "-chardev", console, "-serial", "chardev:console",
+			       "-device", "virtio-rng-pci", "-pidfile", pidfile, "-daemonize", "-no-reboot"};
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		argv[n++] = fixed[i];
+	if (!c->image) {
+		const char *boot[] = {"-kernel", kernel, "-initrd", initrd, "-append", append ? append : "console=ttyS0 root=/dev/vda"};
+
+		for (size_t i = 0; i < 6; i++)
+			argv[n++] = boot[i];
+	}
+	n += broker_qemu_args(c->name, c->memory, argv + n, 16);
+	argv[n] = NULL;
+	pid = fork();
+	if (pid == 0) {
+		int log = open(vm_path(c->name, "qemu.log"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, STDIN_FILENO);
+		dup2(log, STDOUT_FILENO);
+		dup2(log, STDERR_FILENO);
+		execv(qemu, (char **)(uintptr_t)argv);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) {
+		char line[512] = "it said nothing";
+		FILE *f = fopen(vm_path(c->name, "qemu.log"), "re");
+
+		while (f && fgets(line, sizeof(line), f))
+			;
+		if (f)
+			fclose(f);
+		line[strcspn(line, "\n")] = 0;
+		return cli_fail(EXIT_FAIL, "QEMU did not start: %s", line);
+	}
+	return 0;
+}
+
+static int wait_for_agent(const struct vm_config *c)
+{
+	int fd = qga_open(vm_path(c->name, "qga.sock"), c->boot_timeout);
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	return cli_fail(EXIT_FAIL, "VM '%s' did not come up within %u s (%s); see `hsavisor vm console` or %s", c->name, c->boot_timeout, strerror(-fd),
+			vm_path(c->name, "console.log"));
+}
+
+int vm_start(const struct vm_config *c)
+{
+	const char *qemu = getenv("HSAVISOR_QEMU");
+	bool kvm = !strcmp(c->accel, "kvm") || (!strcmp(c->accel, "auto") && kvm_usable());
+	struct json_object *status;
+	pid_t broker = 0;
+	int code;
+
+	if (!qemu || !*qemu)
+		qemu = image_conf("QEMU");
+	if (!qemu || (!c->image && (!image_conf("IMAGE") || !image_conf("KERNEL") || !image_conf("INITRD"))))
+		return cli_fail(EXIT_FAIL, "there is no guest image or QEMU yet; make them with: make image");
+	if (access(c->image ? c->image : image_conf("IMAGE"), R_OK) < 0)
+		return cli_fail(EXIT_FAIL, "cannot read the image %s: %s", c->image ? c->image : image_conf("IMAGE"), strerror(errno));
+	code = daemon_request("status", NULL, &status);
+	if (code)
+		return code;
+	json_object_put(status);
+	code = vm_state_make(c->name);
+	if (code)
+		return code;
+	code = broker_start(c->name, c->vram, &broker);
+	if (!code)
+		code = run_qemu(c, qemu, kvm);
+	if (!code && !c->quiet)
+		printf("VM '%s' starts with %s%s\n", c->name, kvm ? "KVM" : "TCG", kvm || !strcmp(c->accel, "tcg") ? "" : " (no usable KVM here: CPU emulation)");
+	fflush(stdout);
+	if (!code && c->boot_timeout)
+		code = wait_for_agent(c);
+	if (code) {
+		end_process(vm_pid(c->name), 2000);
+		end_process(broker, 2000);
+		if (!getenv("HSAVISOR_KEEP_STATE")) /* for looking at its logs */
+			vm_state_remove(c->name);
+	}
+	return code;
+}
+
+int vm_stop(const char *name, bool force)
+{
+	pid_t qemu = vm_pid(name), broker = pidfile_read(vm_path(name, "broker.pid"), "hsavisor-broker");
+	struct json_object *result = NULL, *args;
+	int fd;
+
+	if (access(vm_path(name, ""), F_OK) < 0)
+		return cli_fail(EXIT_NO_SUCH, "there is no VM '%s'", name);
+	if (qemu && !force) {
+		fd = qga_open(vm_path(name, "qga.sock"), 3);
+		if (fd >= 0) {
+			args = json_object_new_object();
+			json_object_object_add(args, "mode", json_object_new_string("powerdown"));
+			/* A success has no answer: the guest is going. */
+			qga_command(fd, "guest-shutdown", args, 1, &result);
+			json_object_put(result);
+			close(fd);
+			for (int i = 0; i < 200 && kill(qemu, 0) == 0; i++)
+				msleep(50);
+		}
+	}
+	if (!end_process(vm_pid(name), 3000) || !end_process(broker, 3000))
+		return cli_fail(EXIT_FAIL, "VM '%s' does not end (QEMU pid %d, broker pid %d)", name, (int)qemu, (int)broker);
+	vm_state_remove(name);
+	return 0;
+}
+
+int vm_exec(const char *name, char *const *argv, int out, int err, unsigned limit_s)
+{
+	int fd, code;
+
+	if (!vm_pid(name))
+		return cli_fail(-ESRCH, "there is no running VM '%s'", name);
+	fd = qga_open(vm_path(name, "qga.sock"), 30);
+	if (fd < 0)
+		return cli_fail(fd, "VM '%s': its guest agent does not answer (%s)", name, strerror(-fd));
+	code = qga_exec(fd, argv, out, err, limit_s);
+	close(fd);
+	if (code < 0 && code != -EREMOTEIO)
+		cli_fail(code, "VM '%s': %s", name, strerror(-code));
+	return code;
+}
