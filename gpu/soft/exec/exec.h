@@ -49,6 +49,10 @@ struct exec_ctx { /* of one exec_run */
 	struct mem_view *view;
 	struct wave *wave;
 	enum exec_result error; /* EXEC_DONE: none so far */
+	uint64_t pc;		/* of the instruction being executed; wave->pc is already the next one's and is what branches write */
+	bool leave;		/* set by barriers, s_sleep and s_endpgm: other waves' turn */
+	bool recheck_code;	/* s_icache_inv: look at the code's bytes again */
+	bool stored;		/* stored to global memory since the last full fence (s_waitcnt) */
 };
 
 /*

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmem.c - vector memory accesses (vmem.h).
+ *
+ * The common cases first: all 64 lanes at consecutive dwords (one translation, one row copy), then lane by lane with the last
+ * page's translation kept. What crosses pages, or swizzled dwords, goes byte by byte.
+ */
+#include "gpu/soft/exec/vmem.h"
+
+/* The page last translated. */
+struct page_cache {
+	uint64_t page;
+	uint8_t *host;
+};
+
+/* Host address of va, or NULL after recording the fault. */
+static inline uint8_t *lane_host(struct exec_ctx *ctx, struct page_cache *pc, uint64_t va, uint32_t prot)
+{
+	if (__builtin_expect(va >> MEM_PAGE_SHIFT != pc->page, 0)) {
+		uint8_t *p = mem_translate(ctx->view, va & ~MEM_PAGE_MASK, prot);
+
+		if (!p) {
+			exec_memory_fault(ctx, va, prot);
+			return NULL;
+		}
+		pc->page = va >> MEM_PAGE_SHIFT;
+		pc->host = p;
+	}
+	return pc->host + (va & MEM_PAGE_MASK);
+}
+
+/* All lanes at addr[0] + 4 * lane, within one page. */
+static bool is_row(const struct vmem_access *a)
+{
+	uint64_t base = a->addr[0], diff = 0;
+
+	if (a->mask != UINT64_MAX || (base & 3) || (base & MEM_PAGE_MASK) > MEM_PAGE_SIZE - 4 * WAVE_LANES ||
+	    a->addr[WAVE_LANES - 1] != base + 4 * (WAVE_LANES - 1))
+		return false;
+	for (uint64_t l = 0; l < WAVE_LANES; l++)
+		diff |= a->addr[l] ^ (base + 4 * l);
+	return diff == 0;
+}
+
+/* True if a lane's access of this size is not made of whole dwords (or lies within one) in swizzled memory. */
+static inline bool split(const struct vmem_access *a, unsigned lane, unsigned bytes)
+{
+	return a->step != 4 && (bytes >= 4 ? a->phase[lane] != 0 : a->phase[lane] + bytes > 4);
+}
+
+/* Address of byte k of a lane's access. */
+static uint64_t byte_address(const struct vmem_access *a, unsigned lane, unsigned k)
+{
+	unsigned p = a->phase[lane] + k;
+
+	if (a->step == 4)
+		return a->addr[lane] + k;
+	return a->addr[lane] - a->phase[lane] + (uint64_t)(p >> 2) * a->step + (p & 3);
+}
+
+static bool slow_read(struct exec_ctx *ctx, const struct vmem_access *a, unsigned lane, unsigned first, void *buf, unsigned bytes)
+{
+	uint8_t *out = buf;
+
+	for (unsigned k = 0; k < bytes; k++)
+		if (!exec_mem_read(ctx, byte_address(a, lane, first + k), out + k, 1))
+			return false;
+	return true;
+}
+
+static bool slow_write(struct exec_ctx *ctx, const struct vmem_access *a, unsigned lane, unsigned first, const void *buf,
+		       unsigned bytes)
+{
+	const uint8_t *in = buf;
+
+	for (unsigned k = 0; k < bytes; k++)
+		if (!exec_mem_write(ctx, byte_address(a, lane, first + k), in + k, 1))
+			return false;
+	return true;
+}
+
+static bool load_short(struct exec_ctx *ctx, uint32_t *row, enum vmem_kind kind, const struct vmem_access *a)
+{
+	unsigned bytes = vmem_bytes(kind);
+	struct page_cache pc = {.page = ~0ull};
+
+	for (uint64_t m = a->mask; m; m &= m - 1) {
+		unsigned lane = __builtin_ctzll(m);
+		uint64_t va = a->addr[lane];
+		uint32_t v = 0;
+
+		if (a->in[0] >> lane & 1) {
+			if (split(a, lane, bytes) || (va & MEM_PAGE_MASK) + bytes > MEM_PAGE_SIZE) {
+				if (!slow_read(ctx, a, lane, 0, &v, bytes))
+					return false;
+			} else {
+				const uint8_t *p = lane_host(ctx, &pc, va, GPU_PROT_READ);
+
+				if (!p)
+					return false;
+				v = bytes == 1 ? guest_load8(p) : guest_load16(p);
+			}
+		}
+		row[lane] = vmem_place(kind, row[lane], v);
+	}
+	return true;
+}
+
+/* One dword of every lane, offset bytes behind its address. */
+static bool load_dword(struct exec_ctx *ctx, uint32_t *row, const struct vmem_access *a, unsigned index)
+{
+	uint64_t off = (uint64_t)index * a->step;
+	struct page_cache pc = {.page = ~0ull};
+
+	for (uint64_t m = a->mask; m; m &= m - 1) {
+		unsigned lane = __builtin_ctzll(m);
+		uint64_t va = a->addr[lane] + off;
+		const uint8_t *p;
+
+		if (__builtin_expect(!(a->in[index] >> lane & 1), 0)) {
+			row[lane] = 0;
+			continue;
+		}
+		if (__builtin_expect(split(a, lane, 4) || (va & MEM_PAGE_MASK) > MEM_PAGE_SIZE - 4, 0)) {
+			uint32_t v;
+
+			if (!slow_read(ctx, a, lane, 4 * index, &v, 4))
+				return false;
+			row[lane] = v;
+			continue;
+		}
+		p = lane_host(ctx, &pc, va, GPU_PROT_READ);
+		if (!p)
+			return false;
+		row[lane] = guest_load32(p);
+	}
+	return true;
+}
+
+/* Linear accesses of several dwords: each lane's are read together; an aligned pair is one host access. */
+static bool load_lanes(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *dst, unsigned dwords,
+		       const struct vmem_access *a)
+{
+	struct page_cache pc = {.page = ~0ull};
+	uint32_t *row = reg_row(w, dst, 0);
+
+	for (uint64_t m = a->mask; m; m &= m - 1) {
+		unsigned lane = __builtin_ctzll(m);
+		uint64_t va = a->addr[lane];
+		const uint8_t *p;
+
+		if (__builtin_expect((va & MEM_PAGE_MASK) > MEM_PAGE_SIZE - 4 * dwords, 0)) {
+			uint32_t v[4];
+
+			if (!exec_mem_read(ctx, va, v, 4 * dwords))
+				return false;
+			for (unsigned i = 0; i < dwords; i++)
+				row[i * WAVE_LANES + lane] = v[i];
+			continue;
+		}
+		p = lane_host(ctx, &pc, va, GPU_PROT_READ);
+		if (!p)
+			return false;
+		for (unsigned i = 0; i + 1 < dwords; i += 2) {
+			uint64_t v = guest_load64(p + 4 * i);
+
+			row[i * WAVE_LANES + lane] = v;
+			row[(i + 1) * WAVE_LANES + lane] = v >> 32;
+		}
+		if (dwords & 1)
+			row[(dwords - 1) * WAVE_LANES + lane] = guest_load32(p + 4 * (dwords - 1));
+	}
+	return true;
+}
+
+bool vmem_load(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *dst, enum vmem_kind kind, const struct vmem_access *a)
+{
+	unsigned dwords = kind >= VM_X1 ? kind - VM_X1 + 1 : 1;
+	uint64_t in = UINT64_MAX;
+
+	if (kind < VM_X1)
+		return load_short(ctx, reg_row(w, dst, 0), kind, a);
+	for (unsigned i = 0; i < dwords; i++)
+		in &= a->in[i];
+	/* Rows: one dword, or swizzled ones, where each dword of 64 lanes is a row. */
+	if ((a->mask & ~in) == 0 && (dwords == 1 || a->step == 4 * WAVE_LANES) && is_row(a) && !split(a, 0, 4)) {
+		for (unsigned i = 0; i < dwords; i++) {
+			uint64_t va = a->addr[0] + (uint64_t)i * a->step;
+			const uint8_t *p;
+
+			if ((va & MEM_PAGE_MASK) > MEM_PAGE_SIZE - 4 * WAVE_LANES)
+				break;
+			p = mem_translate(ctx->view, va, GPU_PROT_READ);
+			if (!p) {
+				exec_memory_fault(ctx, va, GPU_PROT_READ);
+				return false;
+			}
+			guest_load_row(reg_row(w, dst, i), p);
+			if (i + 1 == dwords)
+				return true;
+		}
+	}
+	if (dwords > 1 && a->step == 4 && (a->mask & ~in) == 0)
+		return load_lanes(ctx, w, dst, dwords, a);
+	for (unsigned i = 0; i < dwords; i++)
+		if (!load_dword(ctx, reg_row(w, dst, i), a, i))
+			return false;
+	return true;
+}
+
+static bool store_short(struct exec_ctx *ctx, const uint32_t *row, enum vmem_kind kind, const struct vmem_access *a)
+{
+	bool high = kind == VM_U8_HI || kind == VM_I8_HI || kind == VM_16_HI;
+	unsigned bytes = vmem_bytes(kind);
+	struct page_cache pc = {.page = ~0ull};
+
+	for (uint64_t m = a->mask & a->in[0]; m; m &= m - 1) {
+		unsigned lane = __builtin_ctzll(m);
+		uint64_t va = a->addr[lane];
+		uint32_t v = high ? row[lane] >> 16 : row[lane];
+		uint8_t *p;
+
+		if (split(a, lane, bytes) || (va & MEM_PAGE_MASK) + bytes > MEM_PAGE_SIZE) {
+			if (!slow_write(ctx, a, lane, 0, &v, bytes))
+				return false;
+			continue;
+		}
+		p = lane_host(ctx, &pc, va, GPU_PROT_WRITE);
+		if (!p)
+			return false;
+		if (bytes == 1)
+			guest_store8(p, v);
+		else
+			guest_store16(p, v);
+	}
+	return true;
+}
+
+static bool store_dword(struct exec_ctx *ctx, const uint32_t *row, const struct vmem_access *a, unsigned index)
+{
+	uint64_t off = (uint64_t)index * a->step;
+	struct page_cache pc = {.page = ~0ull};
+
+	for (uint64_t m = a->mask & a->in[index]; m; m &= m - 1) {
+		unsigned lane = __builtin_ctzll(m);
+		uint64_t va = a->addr[lane] + off;
+		uint8_t *p;
+
+		if (__builtin_expect(split(a, lane, 4) || (va & MEM_PAGE_MASK) > MEM_PAGE_SIZE - 4, 0)) {
+			if (!slow_write(ctx, a, lane, 4 * index, &row[lane], 4))
+				return false;
+			continue;
+		}
+		p = lane_host(ctx, &pc, va, GPU_PROT_WRITE);
+		if (!p)
+			return false;
+		guest_store32(p, row[lane]);
+	}
+	return true;
+}
+
+/* An 8-byte aligned pair is one host access: watchers of 64-bit values never see half of one. */
+static bool store_lanes(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *data, unsigned dwords,
+			const struct vmem_access *a)
+{
+	struct page_cache pc = {.page = ~0ull};
+	const uint32_t *row = reg_row(w, data, 0);
+
+	for (uint64_t m = a->mask; m; m &= m - 1) {
+		unsigned lane = __builtin_ctzll(m);
+		uint64_t va = a->addr[lane];
+		uint8_t *p;
+
+		if (__builtin_expect((va & MEM_PAGE_MASK) > MEM_PAGE_SIZE - 4 * dwords, 0)) {
+			uint32_t v[4];
+
+			for (unsigned i = 0; i < dwords; i++)
+				v[i] = row[i * WAVE_LANES + lane];
+			if (!exec_mem_write(ctx, va, v, 4 * dwords))
+				return false;
+			continue;
+		}
+		p = lane_host(ctx, &pc, va, GPU_PROT_WRITE);
+		if (!p)
+			return false;
+		for (unsigned i = 0; i + 1 < dwords; i += 2)
+			guest_store64(p + 4 * i, row[i * WAVE_LANES + lane] | (uint64_t)row[(i + 1) * WAVE_LANES + lane] << 32);
+		if (dwords & 1)
+			guest_store32(p + 4 * (dwords - 1), row[(dwords - 1) * WAVE_LANES + lane]);
+	}
+	return true;
+}
+
+bool vmem_store(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *data, enum vmem_kind kind,
+		const struct vmem_access *a)
+{
+	unsigned dwords = kind >= VM_X1 ? kind - VM_X1 + 1 : 1;
+	uint64_t in = UINT64_MAX;
+
+	ctx->stored = true;
+	if (kind < VM_X1)
+		return store_short(ctx, reg_row(w, data, 0), kind, a);
+	for (unsigned i = 0; i < dwords; i++)
+		in &= a->in[i];
+	if (dwords == 1 && !(a->mask & ~in) && is_row(a) && !split(a, 0, 4)) {
+		uint8_t *p = mem_translate(ctx->view, a->addr[0], GPU_PROT_WRITE);
+
+		if (!p) {
+			exec_memory_fault(ctx, a->addr[0], GPU_PROT_WRITE);
+			return false;
+		}
+		guest_store_row(p, reg_row(w, data, 0));
+		return true;
+	}
+	if (dwords > 1 && a->step == 4 && !(a->mask & ~in))
+		return store_lanes(ctx, w, data, dwords, a);
+	for (unsigned i = 0; i < dwords; i++)
+		if (!store_dword(ctx, reg_row(w, data, i), a, i))
+			return false;
+	return true;
+}
+
+/* Private memory is nobody else's: two swizzled dwords need no atomicity. */
+static bool swizzled_atomic64(struct exec_ctx *ctx, const struct vmem_access *a, unsigned lane, enum atomic_kind kind, uint64_t data,
+			      uint64_t cmp, uint64_t *old)
+{
+	uint64_t v;
+
+	if (!slow_read(ctx, a, lane, 0, old, 8))
+		return false;
+	v = atomic_compute64(kind, *old, data, cmp);
+	return slow_write(ctx, a, lane, 0, &v, 8);
+}
+
+bool vmem_atomic(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *dst, const struct isa_operand *data,
+		 enum atomic_kind kind, unsigned dwords, const struct vmem_access *a)
+{
+	bool compare = kind == AT_CMPSWAP;
+	struct page_cache pc = {.page = ~0ull};
+	uint32_t old[2][WAVE_LANES];
+
+	for (uint64_t m = a->mask; m; m &= m - 1) {
+		unsigned lane = __builtin_ctzll(m);
+		uint64_t va = a->addr[lane], d, c = 0, v;
+		uint8_t *p;
+
+		old[0][lane] = old[1][lane] = 0;
+		if (!(a->in[0] & a->in[dwords - 1] & 1ull << lane))
+			continue;
+		d = reg_row(w, data, 0)[lane];
+		if (dwords == 2)
+			d |= (uint64_t)reg_row(w, data, 1)[lane] << 32;
+		if (compare) {
+			c = reg_row(w, data, dwords)[lane];
+			if (dwords == 2)
+				c |= (uint64_t)reg_row(w, data, 3)[lane] << 32;
+		}
+		if (dwords == 2 && a->step != 4) {
+			if (!swizzled_atomic64(ctx, a, lane, kind, d, c, &v))
+				return false;
+		} else if (va & (4 * dwords - 1)) {
+			exec_memory_fault(ctx, va, GPU_PROT_WRITE);
+			return false;
+		} else {
+			p = lane_host(ctx, &pc, va, GPU_PROT_READ | GPU_PROT_WRITE);
+			if (!p)
+				return false;
+			v = dwords == 2 ? atomic_host64(kind, p, d, c) : atomic_host32(kind, p, d, c);
+		}
+		old[0][lane] = v;
+		old[1][lane] = v >> 32;
+	}
+	if (!dst || dst->kind == ISA_OPND_NONE)
+		return true;
+	for (unsigned i = 0; i < dwords; i++) {
+		uint32_t *row = reg_row(w, dst, i);
+
+		for (uint64_t m = a->mask; m; m &= m - 1) {
+			unsigned lane = __builtin_ctzll(m);
+
+			row[lane] = old[i][lane];
+		}
+	}
+	return true;
+}

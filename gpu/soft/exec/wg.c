@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wg.c - makes a work-group: memory for its registers and LDS, and the state its waves start in.
+ *
+ * The initial state is LLVM's AMDGPUUsage, "Initial Kernel Execution State", for gfx900 and gfx90a. Descriptor fields are named after
+ * its tables for COMPUTE_PGM_RSRC1/2/3 and KERNEL_CODE_PROPERTIES.
+ *
+ * Kernel arguments are not preloaded into SGPRs: a kernel built with preloading starts with a prologue that loads them, made for firmware
+ * without the feature, which is what we are. The user SGPRs keep their count, so everything behind them is in place.
+ */
+#define LOG_PART "exec"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gpu/soft/exec/exec.h"
+
+#define LDS_MAX	    (64u << 10)
+#define LDS_GRANULE 512
+#define MAX_USER_SGPRS 16
+
+/* KERNEL_CODE_PROPERTIES */
+enum {
+	PROP_PRIVATE_SEGMENT_BUFFER = 1 << 0,
+	PROP_DISPATCH_PTR = 1 << 1,
+	PROP_QUEUE_PTR = 1 << 2,
+	PROP_KERNARG_SEGMENT_PTR = 1 << 3,
+	PROP_DISPATCH_ID = 1 << 4,
+	PROP_FLAT_SCRATCH_INIT = 1 << 5,
+	PROP_PRIVATE_SEGMENT_SIZE = 1 << 6,
+	PROP_WAVEFRONT_SIZE32 = 1 << 10,
+};
+
+/* What precedes registers and LDS in wg->mem. */
+struct wg_memory {
+	_Alignas(64) size_t bytes; /* behind this header */
+};
+
+struct wg_shape {
+	uint32_t waves, vgprs, agprs, lds;
+	size_t row_bytes; /* registers of one wave */
+};
+
+static uint32_t field(uint32_t v, unsigned shift, unsigned bits)
+{
+	return v >> shift & ((1u << bits) - 1);
+}
+
+static int wg_shape(const struct dispatch_setup *s, struct wg_shape *shape)
+{
+	uint32_t items = (uint32_t)s->wg_size[0] * s->wg_size[1];
+	uint32_t granules = field(s->rsrc1, 0, 6) + 1;
+
+	if (!items || items > WG_MAX_WAVES * WAVE_LANES || !s->wg_size[2])
+		return -EINVAL;
+	items *= s->wg_size[2];
+	if (items > WG_MAX_WAVES * WAVE_LANES || s->group_segment_size > LDS_MAX || (s->properties & PROP_WAVEFRONT_SIZE32))
+		return -EINVAL;
+	shape->waves = (items + WAVE_LANES - 1) / WAVE_LANES;
+	shape->lds = (s->group_segment_size + LDS_GRANULE - 1) & ~(LDS_GRANULE - 1);
+	if (s->target == ISA_GFX90A) {
+		uint32_t total = granules * 8, accum = (field(s->rsrc3, 0, 6) + 1) * 4;
+
+		/* One file: AGPR 0 is the register at ACCUM_OFFSET. */
+		shape->vgprs = accum < total ? accum : total;
+		shape->agprs = total - shape->vgprs;
+		if (shape->vgprs > 256 || shape->agprs > 256)
+			return -EINVAL;
+	} else {
+		shape->vgprs = granules * 4;
+		shape->agprs = 0;
+	}
+	shape->row_bytes = (size_t)(shape->vgprs + shape->agprs) * WAVE_LANES * 4;
+	return 0;
+}
+
+long exec_wg_bytes(const struct dispatch_setup *setup)
+{
+	struct wg_shape shape;
+	int err = wg_shape(setup, &shape);
+
+	return err ? err : (long)(sizeof(struct wg_memory) + shape.waves * shape.row_bytes + shape.lds);
+}
+
+void exec_wg_free(struct workgroup *wg)
+{
+	free(wg->mem);
+	wg->mem = NULL;
+}
+
+/* Memory of at least bytes behind its header, the same as before if that suffices. */
+static struct wg_memory *wg_memory(struct workgroup *wg, size_t bytes)
+{
+	struct wg_memory *m = wg->mem;
+
+	if (m && m->bytes >= bytes)
+		return m;
+	free(m);
+	wg->mem = NULL;
+	bytes = (bytes + 63) & ~63ull;
+	m = aligned_alloc(64, sizeof(*m) + bytes);
+	if (!m)
+		return NULL;
+	m->bytes = bytes;
+	wg->mem = m;
+	return m;
+}
+
+static void put64(struct wave *w, uint32_t *n, uint64_t v)
+{
+	w->sgpr[*n] = v;
+	w->sgpr[*n + 1] = v >> 32;
+	*n += 2;
+}
+
+static void init_sgprs(struct wave *w, const struct dispatch_setup *s, const struct workgroup *wg)
+{
+	uint32_t props = s->properties, n = 0, count = field(s->rsrc2, 1, 5);
+
+	/* User SGPRs, dense, in this order. */
+	if (props & PROP_PRIVATE_SEGMENT_BUFFER) {
+		memcpy(&w->sgpr[n], s->scratch_rsrc, 16);
+		n += 4;
+	}
+	if (props & PROP_DISPATCH_PTR)
+		put64(w, &n, s->dispatch_packet_va);
+	if (props & PROP_QUEUE_PTR)
+		put64(w, &n, s->queue_va);
+	if (props & PROP_KERNARG_SEGMENT_PTR)
+		put64(w, &n, s->kernarg_va);
+	if (props & PROP_DISPATCH_ID)
+		put64(w, &n, s->dispatch_id);
+	if (props & PROP_FLAT_SCRATCH_INIT)
+		put64(w, &n, s->scratch_base);
+	n += s->kernarg_preload & 0x7f;
+	if ((props & PROP_PRIVATE_SEGMENT_SIZE) && n < MAX_USER_SGPRS)
+		w->sgpr[n] = s->private_segment_size;
+	for (n = count < MAX_USER_SGPRS ? count : MAX_USER_SGPRS; n < MAX_USER_SGPRS; n++)
+		w->sgpr[n] = 0;
+
+	/* System SGPRs. */
+	n = count;
+	for (int d = 0; d < 3; d++)
+		if (field(s->rsrc2, 7 + d, 1))
+			w->sgpr[n++] = wg->id[d];
+	if (field(s->rsrc2, 10, 1)) /* first wave, waves in the group */
+		w->sgpr[n++] = (uint32_t)(w->id == 0) << 31 | wg->num_waves;
+	if (field(s->rsrc2, 0, 1))
+		w->sgpr[n++] = (wg->scratch_slot + w->id) * s->scratch_wave_bytes;
+}
+
+static void init_wave(struct wave *w, const struct dispatch_setup *s, const struct workgroup *wg, const uint32_t size[3])
+{
+	uint32_t items = size[0] * size[1] * size[2], first = w->id * WAVE_LANES;
+	uint32_t ids = field(s->rsrc2, 11, 2); /* ENABLE_VGPR_WORKITEM_ID */
+	uint64_t exec = 0;
+
+	init_sgprs(w, s, wg);
+	for (uint32_t lane = 0; lane < WAVE_LANES && first + lane < items; lane++) {
+		uint32_t i = first + lane;
+		uint32_t x = i % size[0], y = i / size[0] % size[1], z = i / size[0] / size[1];
+
+		exec |= 1ull << lane;
+		if (s->target == ISA_GFX90A) {
+			w->vgpr[0][lane] = x | y << 10 | z << 20;
+			continue;
+		}
+		w->vgpr[0][lane] = x;
+		if (ids >= 1)
+			w->vgpr[1][lane] = y;
+		if (ids >= 2)
+			w->vgpr[2][lane] = z;
+	}
+	WAVE_EXEC(w) = exec;
+	w->pc = s->entry_pc;
+	w->mode = field(s->rsrc1, 12, 8) | field(s->rsrc1, 21, 1) << 8 | field(s->rsrc1, 23, 1) << 9 |
+		  field(s->rsrc1, 26, 1) << 23;
+	w->state = exec ? WAVE_READY : WAVE_ENDED;
+}
+
+int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3])
+{
+	struct wg_shape shape;
+	struct wg_memory *m;
+	uint32_t size[3];
+	uint8_t *p;
+	int err = wg_shape(setup, &shape);
+
+	if (err)
+		return err;
+	for (int d = 0; d < 3; d++) {
+		uint64_t first = (uint64_t)id[d] * setup->wg_size[d];
+
+		if (first >= setup->grid[d])
+			return -EINVAL;
+		/* A work-group at the edge of the grid is smaller. */
+		size[d] = setup->grid[d] - first < setup->wg_size[d] ? setup->grid[d] - first : setup->wg_size[d];
+		wg->id[d] = id[d];
+	}
+	m = wg_memory(wg, shape.waves * shape.row_bytes + shape.lds);
+	if (!m)
+		return -ENOMEM;
+	p = (uint8_t *)(m + 1);
+	memset(p, 0, shape.waves * shape.row_bytes + shape.lds);
+
+	/* Only waves that have work-items exist. */
+	wg->num_waves = (size[0] * size[1] * size[2] + WAVE_LANES - 1) / WAVE_LANES;
+	wg->target = setup->target;
+	wg->shared_base = setup->shared_base;
+	wg->private_base = setup->private_base;
+	wg->lds_size = shape.lds;
+	wg->lds = p + shape.waves * shape.row_bytes;
+	wg->fault = (struct exec_fault){0};
+	for (uint32_t i = 0; i < wg->num_waves; i++) {
+		struct wave *w = &wg->waves[i];
+
+		*w = (struct wave){.id = i, .wg = wg, .num_vgprs = shape.vgprs, .num_agprs = shape.agprs};
+		w->vgpr = (void *)p;
+		if (shape.agprs)
+			w->agpr = w->vgpr + shape.vgprs;
+		p += shape.row_bytes;
+		init_wave(w, setup, wg, size);
+	}
+	return 0;
+}
