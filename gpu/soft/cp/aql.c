@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * aql.c - AQL packets (HSA Platform System Architecture, "Architected Queuing Language"; AMD's vendor packets as ROCr writes them).
+ *
+ * A queue handles one packet at a time, in order, so barrier bits hold by construction. States:
+ *
+ *   FETCH    look for a packet at the read index
+ *   WAIT     a barrier packet's condition does not hold yet
+ *   SCRATCH  the kernel needs more scratch than the queue has: asked for it through the inactive signal, wait for 0, fetch again
+ *   RUN      a kernel runs
+ *   IB       PM4 of a vendor packet runs
+ *   RECLAIM  scratch for one use is given back through the inactive signal, wait for 0
+ *
+ * The packet stays valid in the ring until its work is done: the kernel may read it, and ROCr's scratch handler does.
+ */
+#define LOG_PART "cp"
+#include "gpu/soft/cp/cp.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+
+enum {
+	AQL_PACKET_BYTES = 64,
+	AQL_HEADER_INVALID = 1,
+	/* amd_queue_t, from its start */
+	AMD_QUEUE_READ_ID = 0x80,
+	AMD_QUEUE_TMPRING = 0x8c,
+	AMD_QUEUE_SCRATCH_RSRC = 0x90,
+	AMD_QUEUE_SCRATCH_BASE = 0xa0,
+	AMD_QUEUE_SCRATCH_LANE_BYTES = 0xb0,
+	AMD_QUEUE_PROPERTIES = 0xb4,
+	AMD_QUEUE_INACTIVE = 0xc0,
+	AMD_QUEUE_USE_SCRATCH_ONCE = 1 << 4,
+	/* values of the inactive signal */
+	INACTIVE_MORE_SCRATCH = 1, /* 0x400 is wave32's; all targets here are wave64 */
+	INACTIVE_RECLAIM = 512,
+	LDS_BYTES_MAX = 65536,
+	WG_SIZE_MAX = 1024,
+};
+
+static uint64_t packet64(const struct gpu_queue *q, unsigned dword)
+{
+	return q->packet[dword] | (uint64_t)q->packet[dword + 1] << 32;
+}
+
+static uint64_t queue_va(const struct gpu_queue *q)
+{
+	return q->desc.read_ptr_va - AMD_QUEUE_READ_ID;
+}
+
+static uint64_t packet_va(const struct gpu_queue *q)
+{
+	return q->desc.ring_va + ((q->rptr * AQL_PACKET_BYTES) & (q->desc.ring_size - 1));
+}
+
+/*
+ * The header at the read index if a packet there was submitted. A doorbell holds the index of one submitted packet, and producers may ring out of
+ * order, so the largest value counts; the write index bounds what garbage in a doorbell can do.
+ * False: nothing to do, or a fault was raised (*fault).
+ */
+static bool peek(struct gpu_queue *q, uint32_t *header, bool *fault)
+{
+	uint64_t doorbell = __atomic_load_n(q->desc.doorbell, __ATOMIC_ACQUIRE), written, *p;
+
+	*fault = false;
+	if (!q->rung || doorbell > q->doorbell_max) {
+		q->rung = true;
+		q->doorbell_max = doorbell;
+	}
+	if (q->rptr > q->doorbell_max)
+		return false;
+	p = vm_ptr64(q->vm, q->desc.write_ptr_va, GPU_PROT_READ);
+	if (!p) {
+		vm_fault(q->vm, q->desc.write_ptr_va, false, false);
+		*fault = true;
+		return false;
+	}
+	written = __atomic_load_n(p, __ATOMIC_ACQUIRE);
+	if (q->rptr >= written)
+		return false;
+	if (!queue_load32(q, packet_va(q), header)) {
+		*fault = true;
+		return false;
+	}
+	return (*header & 0xff) != AQL_HEADER_INVALID;
+}
+
+bool aql_busy(struct gpu_queue *q)
+{
+	uint32_t header;
+	bool fault;
+
+	return q->phase != AQL_FETCH || peek(q, &header, &fault) || fault;
+}
+
+/* Frees the packet's slot and completes its signal. */
+static enum step complete(struct gpu_queue *q)
+{
+	uint64_t signal = packet64(q, 14), va = packet_va(q);
+	uint16_t *header = vm_translate(q->vm, va, GPU_PROT_WRITE, NULL);
+
+	q->phase = AQL_FETCH;
+	if (!header) {
+		vm_fault(q->vm, va, true, false);
+		return STEP_PROGRESS;
+	}
+	__atomic_store_n(header, AQL_HEADER_INVALID, __ATOMIC_RELEASE);
+	q->rptr++;
+	if (queue_store64(q, q->desc.read_ptr_va, q->rptr) && signal)
+		signal_complete(q, signal, q->start_ts, gpu_clock(q->vm->gpu));
+	return STEP_PROGRESS;
+}
+
+static enum step fail(struct gpu_queue *q, enum queue_error code, const char *why)
+{
+	q->phase = AQL_FETCH;
+	queue_error(q, code, why);
+	return STEP_PROGRESS;
+}
+
+/* ------------------------------------------------------------------ barriers */
+
+/* Barrier-AND: every signal that is named is 0; barrier-OR: one of them is. */
+static enum step barrier_wait(struct gpu_queue *q, bool all)
+{
+	bool any = false, zero = false;
+
+	for (unsigned i = 0; i < 5; i++) {
+		uint64_t signal = packet64(q, 2 + 2 * i), value;
+
+		if (!signal)
+			continue;
+		if (!queue_load64(q, signal + SIGNAL_VALUE, &value))
+			return STEP_WAIT;
+		any = true;
+		if (!value)
+			zero = true;
+		else if (all)
+			return STEP_WAIT;
+	}
+	return !any || all || zero ? complete(q) : STEP_WAIT;
+}
+
+/* AMD's barrier-value packet: (signal value & mask) compared with a value. */
+static enum step barrier_value_wait(struct gpu_queue *q)
+{
+	uint64_t signal = packet64(q, 2), value;
+	int64_t ref = (int64_t)packet64(q, 4);
+	bool holds;
+
+	if (!signal)
+		return complete(q);
+	if (!queue_load64(q, signal + SIGNAL_VALUE, &value))
+		return STEP_WAIT;
+	value &= packet64(q, 6);
+	switch (q->packet[8]) { /* hsa_signal_condition32_t */
+	case 0:
+		holds = (int64_t)value == ref;
+		break;
+	case 1:
+		holds = (int64_t)value != ref;
+		break;
+	case 2:
+		holds = (int64_t)value < ref;
+		break;
+	case 3:
+		holds = (int64_t)value >= ref;
+		break;
+	default:
+		return fail(q, QERR_VENDOR, "barrier-value packet with an unknown condition");
+	}
+	return holds ? complete(q) : STEP_WAIT;
+}
+
+static enum step begin_barrier(struct gpu_queue *q)
+{
+	q->phase = AQL_WAIT;
+	return STEP_PROGRESS;
+}
+
+/* ------------------------------------------------------------------ kernel dispatch */
+
+static enum step need_scratch(struct gpu_queue *q)
+{
+	uint64_t signal;
+
+	if (!queue_load64(q, queue_va(q) + AMD_QUEUE_INACTIVE, &signal))
+		return STEP_WAIT;
+	if (!signal)
+		return fail(q, QERR_CODE, "not enough scratch, and no signal to ask for more");
+	log_debug("asking for %u bytes of scratch per work-item", q->packet[6]);
+	q->phase = AQL_SCRATCH;
+	signal_store(q, signal, INACTIVE_MORE_SCRATCH);
+	return STEP_PROGRESS;
+}
+
+/* SCRATCH and RECLAIM: until the runtime has stored 0. */
+static enum step wait_inactive(struct gpu_queue *q)
+{
+	uint64_t signal, value;
+
+	if (!queue_load64(q, queue_va(q) + AMD_QUEUE_INACTIVE, &signal))
+		return STEP_WAIT;
+	if (!queue_load64(q, signal + SIGNAL_VALUE, &value) || value)
+		return STEP_WAIT;
+	q->phase = AQL_FETCH;
+	return STEP_PROGRESS;
+}
+
+/*
+ * Waves of this kernel that a compute unit holds, by its vector registers. gfx90a has 512 a lane and SIMD, in units of 8; gfx900 256 in
+ * units of 4 (LLVM AMDGPUUsage, GRANULATED_WORKITEM_VGPR_COUNT).
+ */
+static unsigned waves_per_cu(const struct gpu *gpu, uint32_t rsrc1)
+{
+	bool gfx90a = gpu->target == ISA_GFX90A;
+	unsigned vgprs = ((rsrc1 & 0x3f) + 1) * (gfx90a ? 8 : 4);
+	unsigned waves = (gfx90a ? 512 : 256) / vgprs;
+
+	if (waves > gpu->props.max_waves_per_simd)
+		waves = gpu->props.max_waves_per_simd;
+	return waves * gpu->props.simd_per_cu;
+}
+
+struct kernel_descriptor { /* LLVM AMDGPUUsage "Kernel Descriptor"; amd_kernel_code_t has the used fields at the same offsets */
+	uint32_t group_bytes, private_bytes, kernarg_bytes, reserved0;
+	int64_t entry_offset;
+	uint8_t reserved1[20];
+	uint32_t rsrc3, rsrc1, rsrc2;
+	uint16_t properties, kernarg_preload;
+	uint8_t reserved2[4];
+};
+_Static_assert(sizeof(struct kernel_descriptor) == 64, "kernel descriptor is 64 bytes");
+
+/* Sizes of the grid. 0, or the queue error. */
+static int setup_sizes(struct gpu_queue *q, struct dispatch_setup *s)
+{
+	const uint32_t *p = q->packet;
+	unsigned dims = p[0] >> 16 & 3;
+	uint16_t size[3] = { p[1] & 0xffff, p[1] >> 16, p[2] & 0xffff };
+	uint64_t total = 1;
+
+	if (!dims)
+		return QERR_DIM;
+	for (unsigned i = 0; i < 3; i++) {
+		s->wg_size[i] = i < dims ? size[i] : 1;
+		s->grid[i] = i < dims ? p[3 + i] : 1;
+		if (!s->wg_size[i] || !s->grid[i])
+			return QERR_DIM;
+		s->num_wg[i] = s->grid[i] / s->wg_size[i] + !!(s->grid[i] % s->wg_size[i]);
+		total *= s->wg_size[i];
+	}
+	return total > WG_SIZE_MAX ? QERR_WORKGROUP_SIZE : 0;
+}
+
+static int setup_code(struct gpu_queue *q, struct dispatch_setup *s)
+{
+	uint64_t object = packet64(q, 8), bad;
+	struct kernel_descriptor kd;
+
+	if (!object || (object & 63) || !vm_copy_in(q->vm, object, &kd, sizeof(kd), &bad))
+		return QERR_CODE;
+	s->entry_pc = object + (uint64_t)kd.entry_offset;
+	if ((s->entry_pc & 255) || !vm_translate(q->vm, s->entry_pc, GPU_PROT_READ | GPU_PROT_EXEC, NULL))
+		return QERR_CODE;
+	s->rsrc1 = kd.rsrc1;
+	s->rsrc2 = kd.rsrc2;
+	s->rsrc3 = kd.rsrc3;
+	s->properties = kd.properties;
+	s->kernarg_preload = kd.kernarg_preload;
+	return 0;
+}
+
+struct scratch_state { /* amd_queue_t from 0x8c to 0xb8 */
+	uint32_t tmpring, rsrc[4], base[2], bytes[2], lane_bytes, properties;
+};
+
+static enum step begin_dispatch(struct gpu_queue *q)
+{
+	struct gpu *gpu = q->vm->gpu;
+	struct dispatch *d = &q->dispatch;
+	struct dispatch_setup s = { .target = gpu->target };
+	struct scratch_state scratch;
+	uint64_t va = queue_va(q), bad;
+	unsigned cu_waves, cap, items;
+	long bytes;
+	int err;
+
+	err = setup_sizes(q, &s);
+	if (err)
+		return fail(q, err, "grid or work-group sizes of the dispatch");
+	s.private_segment_size = q->packet[6];
+	s.group_segment_size = q->packet[7];
+	if (s.group_segment_size > LDS_BYTES_MAX)
+		return fail(q, QERR_GROUP_SEGMENT, "more LDS than there is");
+	err = setup_code(q, &s);
+	if (err)
+		return fail(q, err, "kernel object or its code is not there");
+	items = (unsigned)s.wg_size[0] * s.wg_size[1] * s.wg_size[2];
+	d->waves_per_wg = (items + WAVE_LANES - 1) / WAVE_LANES;
+	cu_waves = waves_per_cu(gpu, s.rsrc1);
+	if (cu_waves < d->waves_per_wg)
+		return fail(q, QERR_REGISTERS, "more registers than a work-group of this size can have");
+	cap = q->num_cu * (cu_waves / d->waves_per_wg);
+	if (s.group_segment_size && cap > q->num_cu * (LDS_BYTES_MAX / s.group_segment_size))
+		cap = q->num_cu * (LDS_BYTES_MAX / s.group_segment_size);
+
+	if (!vm_copy_in(q->vm, va + AMD_QUEUE_TMPRING, &scratch, sizeof(scratch), &bad)) {
+		vm_fault(q->vm, bad, false, false);
+		return STEP_WAIT;
+	}
+	/* COMPUTE_TMPRING_SIZE: WAVES [11:0], WAVESIZE [24:12] in units of 1 KiB */
+	s.scratch_wave_bytes = (scratch.tmpring >> 12 & 0x1fff) * 1024;
+	if (s.private_segment_size) {
+		unsigned waves = scratch.tmpring & 0xfff;
+
+		if (s.private_segment_size > scratch.lane_bytes || waves < d->waves_per_wg ||
+		    (uint64_t)s.private_segment_size * WAVE_LANES > s.scratch_wave_bytes)
+			return need_scratch(q);
+		if (cap > waves / d->waves_per_wg)
+			cap = waves / d->waves_per_wg;
+	}
+	if (cap * d->waves_per_wg > GPU_MAX_WAVES)
+		cap = GPU_MAX_WAVES / d->waves_per_wg;
+	memcpy(s.scratch_rsrc, scratch.rsrc, sizeof(s.scratch_rsrc));
+	s.scratch_base = scratch.base[0] | (uint64_t)scratch.base[1] << 32;
+	s.kernarg_va = packet64(q, 10);
+	s.dispatch_packet_va = packet_va(q);
+	s.queue_va = va;
+	s.dispatch_id = q->rptr;
+	s.shared_base = atomic_load(&q->vm->shared_base);
+	s.private_base = atomic_load(&q->vm->private_base);
+
+	bytes = exec_wg_bytes(&s);
+	if (bytes < 0)
+		return fail(q, QERR_REGISTERS, "the kernel's resources cannot be had");
+	/* Work-groups kept from the dispatch before serve this one if it is of the same shape. */
+	if (d->wg_bytes != (uint64_t)bytes || d->setup.rsrc1 != s.rsrc1 || d->setup.rsrc3 != s.rsrc3 ||
+	    d->setup.group_segment_size != s.group_segment_size ||
+	    memcmp(d->setup.wg_size, s.wg_size, sizeof(s.wg_size)))
+		sched_free_pool(d);
+	d->wg_bytes = (uint64_t)bytes;
+	d->setup = s;
+	d->cap = cap;
+	code_cache_revalidate(q->vm->code);
+	q->phase = AQL_RUN;
+	sched_start(gpu, d);
+	return STEP_PROGRESS;
+}
+
+static enum step wave_error(struct gpu_queue *q, const struct dispatch *d)
+{
+	switch (d->error) {
+	case EXEC_MEMORY_FAULT:
+		/* The vm's fault was raised where it happened and stops this queue too. */
+		return STEP_WAIT;
+	case EXEC_APERTURE:
+		return fail(q, QERR_APERTURE, "access outside of an aperture");
+	case EXEC_TRAP:
+		/* s_trap 2 is llvm.trap: the trap handler reports it as abort. */
+		return fail(q, d->fault.trap_id == 2 ? QERR_ABORT : QERR_TRAP, "trap");
+	default:
+		return fail(q, QERR_ILLEGAL, "illegal instruction");
+	}
+}
+
+static enum step running(struct gpu_queue *q)
+{
+	struct gpu *gpu = q->vm->gpu;
+	struct dispatch *d = &q->dispatch;
+	struct scratch_state scratch;
+	uint64_t signal, bad;
+	bool once;
+
+	if (!atomic_load(&d->done))
+		return STEP_WAIT;
+	sched_finish(gpu, d);
+	if (d->error != EXEC_DONE)
+		return wave_error(q, d);
+	atomic_fetch_add_explicit(&q->vm->dispatches, 1, memory_order_relaxed);
+	if (gpu->turn)
+		gpu->turn->account(gpu->turn_ctx, 0, 1);
+	if (!vm_copy_in(q->vm, queue_va(q) + AMD_QUEUE_TMPRING, &scratch, sizeof(scratch), &bad)) {
+		vm_fault(q->vm, bad, false, false);
+		return STEP_WAIT;
+	}
+	once = d->setup.private_segment_size && (scratch.properties & AMD_QUEUE_USE_SCRATCH_ONCE);
+	complete(q);
+	if (once && queue_load64(q, queue_va(q) + AMD_QUEUE_INACTIVE, &signal) && signal) {
+		q->phase = AQL_RECLAIM;
+		signal_store(q, signal, INACTIVE_RECLAIM);
+	}
+	return STEP_PROGRESS;
+}
+
+/* ------------------------------------------------------------------ vendor packets */
+
+enum { VENDOR_PM4_IB = 1, VENDOR_BARRIER_VALUE = 2 };
+
+static enum step begin_vendor(struct gpu_queue *q)
+{
+	const uint32_t *p = q->packet;
+
+	switch (p[0] >> 16 & 0xff) {
+	case VENDOR_PM4_IB:
+		/* dwords 1-4: an INDIRECT_BUFFER packet */
+		if (p[1] >> 30 != 3 || (p[1] >> 8 & 0xff) != 0x3f)
+			return fail(q, QERR_VENDOR, "PM4 packet without INDIRECT_BUFFER");
+		q->pm4.depth = 0;
+		pm4_push(q, (p[2] & ~3u) | (uint64_t)(p[3] & 0xffff) << 32, p[4] & 0xfffff);
+		q->phase = AQL_IB;
+		return STEP_PROGRESS;
+	case VENDOR_BARRIER_VALUE:
+		return begin_barrier(q);
+	}
+	return fail(q, QERR_VENDOR, "unknown vendor packet");
+}
+
+static enum step running_ib(struct gpu_queue *q)
+{
+	unsigned budget = PM4_PACKETS_PER_STEP;
+	enum step step = pm4_run(q, 0, &budget);
+
+	return step == STEP_IDLE ? complete(q) : step;
+}
+
+/* ------------------------------------------------------------------ the machine */
+
+/* Packet types as HSA numbers them; what is missing (agent dispatch among them) no GPU takes. */
+enum { AQL_VENDOR = 0, AQL_DISPATCH = 2, AQL_BARRIER_AND = 3, AQL_BARRIER_OR = 5 };
+
+static enum step (*const types[])(struct gpu_queue *q) = {
+	[AQL_VENDOR] = begin_vendor,
+	[AQL_DISPATCH] = begin_dispatch,
+	[AQL_BARRIER_AND] = begin_barrier,
+	[AQL_BARRIER_OR] = begin_barrier,
+};
+
+static enum step fetch(struct gpu_queue *q)
+{
+	uint64_t va = packet_va(q), bad;
+	uint32_t header;
+	unsigned type;
+	bool fault;
+
+	if (!peek(q, &header, &fault))
+		return fault ? STEP_WAIT : STEP_IDLE;
+	q->packet[0] = header;
+	if (!vm_copy_in(q->vm, va + 4, q->packet + 1, AQL_PACKET_BYTES - 4, &bad)) {
+		vm_fault(q->vm, bad, false, false);
+		return STEP_WAIT;
+	}
+	q->start_ts = gpu_clock(q->vm->gpu);
+	atomic_fetch_add_explicit(&q->vm->packets, 1, memory_order_relaxed);
+	type = header & 0xff;
+	if (type >= sizeof(types) / sizeof(types[0]) || !types[type])
+		return fail(q, QERR_PACKET, "unknown packet type");
+	return types[type](q);
+}
+
+static enum step waiting(struct gpu_queue *q)
+{
+	switch (q->packet[0] & 0xff) {
+	case AQL_BARRIER_AND:
+		return barrier_wait(q, true);
+	case AQL_BARRIER_OR:
+		return barrier_wait(q, false);
+	}
+	return barrier_value_wait(q);
+}
+
+static enum step (*const phases[])(struct gpu_queue *q) = {
+	[AQL_FETCH] = fetch,   [AQL_WAIT] = waiting,  [AQL_SCRATCH] = wait_inactive,
+	[AQL_RUN] = running,   [AQL_IB] = running_ib, [AQL_RECLAIM] = wait_inactive,
+};
+
+enum step aql_step(struct gpu_queue *q)
+{
+	enum step step = STEP_PROGRESS;
+	bool progress = false;
+
+	for (unsigned i = 0; i < AQL_PACKETS_PER_STEP && step == STEP_PROGRESS && !q->stopped; i++) {
+		if (atomic_load_explicit(&q->vm->fault_state, memory_order_relaxed))
+			break;
+		step = phases[q->phase](q);
+		progress |= step == STEP_PROGRESS;
+	}
+	return progress ? STEP_PROGRESS : step;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gpu.c - the software GPU as a device, and its GPU address spaces.
+ */
+#define LOG_PART "cp"
+#include "gpu/soft/cp/cp.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* How long the CP thread polls before it calls a process idle and begins to sleep between polls. */
+#define SPIN_NS_DEFAULT 200000u
+
+/* What the devices are: public product data; the number of CUs is ours. */
+static const struct {
+	enum isa_target target;
+	struct gpu_properties props;
+} models[] = {
+	{ ISA_GFX90A,
+	  { .target = "gfx90a", .name = "aldebaran", .gfx_target_version = 90010, .pci_device_id = 0x740f, .num_cu = 8,
+	    .simd_per_cu = 4, .max_waves_per_simd = 8, .wave_size = 64, .lds_kb = 64, .num_sdma_engines = 2,
+	    .sdma_queues_per_engine = 8, .num_compute_queues = 24, .num_xcc = 1, .clock_hz = 100000000 } },
+	{ ISA_GFX900,
+	  { .target = "gfx900", .name = "vega10", .gfx_target_version = 90000, .pci_device_id = 0x6860, .num_cu = 8,
+	    .simd_per_cu = 4, .max_waves_per_simd = 10, .wave_size = 64, .lds_kb = 64, .num_sdma_engines = 2,
+	    .sdma_queues_per_engine = 8, .num_compute_queues = 24, .num_xcc = 1, .clock_hz = 100000000 } },
+};
+
+static unsigned available_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 1;
+	return CPU_COUNT(&set) > 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+/* HSAVISOR_SPIN_US: microseconds, up to a second. */
+static uint64_t spin_time(void)
+{
+	const char *text = getenv("HSAVISOR_SPIN_US");
+	char *end;
+	unsigned long us;
+
+	if (!text || !*text)
+		return SPIN_NS_DEFAULT;
+	us = strtoul(text, &end, 10);
+	if (*end || us > 1000000) {
+		log_warn("HSAVISOR_SPIN_US=%s: not a number of microseconds up to 1000000, ignored", text);
+		return SPIN_NS_DEFAULT;
+	}
+	return us * 1000;
+}
+
+int gpu_open(const struct gpu_config *config, struct gpu **out)
+{
+	struct gpu *gpu;
+
+	if (!config->target || config->threads > GPU_MAX_THREADS)
+		return -EINVAL;
+	gpu = calloc(1, sizeof(*gpu));
+	if (!gpu)
+		return -ENOMEM;
+	for (unsigned i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+		if (!strcmp(models[i].props.target, config->target)) {
+			gpu->props = models[i].props;
+			gpu->target = models[i].target;
+		}
+	}
+	if (!gpu->props.target) {
+		free(gpu);
+		return -EINVAL;
+	}
+	gpu->num_threads = config->threads ? config->threads : available_cpus();
+	if (gpu->num_threads > GPU_MAX_THREADS)
+		gpu->num_threads = GPU_MAX_THREADS;
+	/* The CP thread never waits for a turn, so there must be a worker that does. */
+	if (config->turn && gpu->num_threads < 2)
+		gpu->num_threads = 2;
+	gpu->turn = config->turn;
+	gpu->turn_ctx = config->turn_ctx;
+	gpu->spin_ns = spin_time();
+	gpu->next_serial = 1;
+	gpu->executors = calloc(gpu->num_threads, sizeof(*gpu->executors));
+	if (!gpu->executors) {
+		free(gpu);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < gpu->num_threads; i++) {
+		gpu->executors[i].gpu = gpu;
+		gpu->executors[i].index = i;
+		vm_view_init(&gpu->executors[i].view);
+	}
+	pthread_mutex_init(&gpu->lock, NULL);
+	pthread_mutex_init(&gpu->sched_lock, NULL);
+	pthread_cond_init(&gpu->callback_cond, NULL);
+	pthread_cond_init(&gpu->work_cond, NULL);
+	pthread_cond_init(&gpu->halt_cond, NULL);
+	*out = gpu;
+	return 0;
+}
+
+void gpu_close(struct gpu *gpu)
+{
+	if (gpu->vms)
+		log_error("GPU closed with GPU processes alive");
+	threads_stop(gpu);
+	pthread_cond_destroy(&gpu->halt_cond);
+	pthread_cond_destroy(&gpu->work_cond);
+	pthread_cond_destroy(&gpu->callback_cond);
+	pthread_mutex_destroy(&gpu->sched_lock);
+	pthread_mutex_destroy(&gpu->lock);
+	free(gpu->executors);
+	free(gpu);
+}
+
+const struct gpu_properties *gpu_properties(const struct gpu *gpu)
+{
+	return &gpu->props;
+}
+
+uint64_t gpu_clock(const struct gpu *gpu)
+{
+	return now_ns() / (1000000000u / gpu->props.clock_hz);
+}
+
+void gpu_lock(struct gpu *gpu)
+{
+	atomic_fetch_add(&gpu->waiters, 1);
+	pthread_mutex_lock(&gpu->lock);
+	atomic_fetch_sub(&gpu->waiters, 1);
+}
+
+void gpu_unlock(struct gpu *gpu)
+{
+	pthread_mutex_unlock(&gpu->lock);
+}
+
+/* ------------------------------------------------------------------ GPU address spaces */
+
+int gpu_vm_create(struct gpu *gpu, const struct gpu_vm_ops *ops, void *ctx, struct gpu_vm **out)
+{
+	struct gpu_vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return -ENOMEM;
+	vm->gpu = gpu;
+	vm->ops = ops;
+	vm->ctx = ctx;
+	atomic_init(&vm->shared_base, 1ull << 48);
+	atomic_init(&vm->private_base, 2ull << 48);
+	vm->code = code_cache_new(gpu->target);
+	if (!vm->code)
+		goto no_code;
+	if (vm_table_init(vm))
+		goto no_table;
+	pthread_mutex_init(&vm->event_lock, NULL);
+	gpu_lock(gpu);
+	vm->serial = gpu->next_serial++;
+	vm->next = gpu->vms;
+	gpu->vms = vm;
+	gpu_unlock(gpu);
+	*out = vm;
+	return 0;
+no_table:
+	code_cache_free(vm->code);
+no_code:
+	free(vm);
+	return -ENOMEM;
+}
+
+void gpu_vm_destroy(struct gpu_vm *vm)
+{
+	struct gpu *gpu = vm->gpu;
+
+	gpu_lock(gpu);
+	vm->dying = true;
+	while (vm->queues) {
+		struct gpu_queue *q = vm->queues;
+
+		vm->queues = q->next;
+		queue_free(q);
+	}
+	for (struct gpu_vm **p = &gpu->vms; *p; p = &(*p)->next) {
+		if (*p == vm) {
+			*p = vm->next;
+			break;
+		}
+	}
+	while (gpu->callback_vm == vm)
+		pthread_cond_wait(&gpu->callback_cond, &gpu->lock);
+	gpu_unlock(gpu);
+	/*
+	 * No queue is left, so nobody attaches again: an executor that still has the vm is on its way out of it.
+	 */
+	for (unsigned i = 0; i < gpu->num_threads; i++) {
+		while (atomic_load(&gpu->executors[i].vm) == vm)
+			sched_yield();
+	}
+	code_cache_free(vm->code);
+	vm_table_free(vm);
+	pthread_mutex_destroy(&vm->event_lock);
+	free(vm->events);
+	free(vm);
+}
+
+void gpu_vm_set_apertures(struct gpu_vm *vm, uint64_t shared_base, uint64_t private_base)
+{
+	atomic_store(&vm->shared_base, shared_base);
+	atomic_store(&vm->private_base, private_base);
+}
+
+void gpu_vm_set_trap_handler(struct gpu_vm *vm, uint64_t tba, uint64_t tma)
+{
+	gpu_lock(vm->gpu);
+	vm->tba = tba;
+	vm->tma = tma;
+	gpu_unlock(vm->gpu);
+}
+
+void gpu_vm_suspend(struct gpu_vm *vm)
+{
+	gpu_lock(vm->gpu);
+	if (!vm->suspended++) {
+		for (struct gpu_queue *q = vm->queues; q; q = q->next)
+			sched_halt(vm->gpu, &q->dispatch);
+	}
+	gpu_unlock(vm->gpu);
+}
+
+void gpu_vm_resume(struct gpu_vm *vm)
+{
+	gpu_lock(vm->gpu);
+	if (!vm->suspended) {
+		log_error("resume of a GPU process that is not suspended");
+	} else if (!--vm->suspended) {
+		for (struct gpu_queue *q = vm->queues; q; q = q->next)
+			sched_unhalt(vm->gpu, &q->dispatch);
+		vm->last_active = now_ns();
+		vm->idle_called = false;
+	}
+	gpu_unlock(vm->gpu);
+	cp_kick(vm->gpu);
+}
+
+void gpu_vm_wake(struct gpu_vm *vm)
+{
+	gpu_lock(vm->gpu);
+	vm->awake = true;
+	vm->idle_called = false;
+	vm->last_active = now_ns();
+	gpu_unlock(vm->gpu);
+	cp_kick(vm->gpu);
+}
+
+bool gpu_vm_park(struct gpu_vm *vm)
+{
+	bool busy = false;
+
+	gpu_lock(vm->gpu);
+	pthread_rwlock_rdlock(&vm->map_lock);
+	if (atomic_load(&vm->fault_state) < 2) {
+		for (struct gpu_queue *q = vm->queues; q && !busy; q = q->next)
+			busy = queue_busy(q);
+	}
+	pthread_rwlock_unlock(&vm->map_lock);
+	if (busy) {
+		vm->idle_called = false;
+		vm->last_active = now_ns();
+	} else {
+		vm->awake = false;
+	}
+	gpu_unlock(vm->gpu);
+	if (busy)
+		cp_kick(vm->gpu);
+	return !busy;
+}
+
+void gpu_vm_get_stats(struct gpu_vm *vm, struct gpu_vm_stats *stats)
+{
+	*stats = (struct gpu_vm_stats){
+		.dispatches = atomic_load(&vm->dispatches),
+		.packets = atomic_load(&vm->packets),
+		.sdma_packets = atomic_load(&vm->sdma_packets),
+		.gpu_ns = atomic_load(&vm->gpu_ns),
+		.faults = atomic_load(&vm->faults),
+		.queue_errors = atomic_load(&vm->queue_errors),
+	};
+}

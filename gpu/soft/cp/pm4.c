@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pm4.c - PM4 packets, in plain compute queues and in the indirect buffers of AQL vendor packets.
+ *
+ * Packet layouts: Linux soc15d.h. Type 3 packets have count + 2 dwords. Doorbell and write pointer of a PM4 queue count dwords since its
+ * creation; the read pointer in memory is an index into the ring, as the hardware reports it.
+ */
+#define LOG_PART "cp"
+#include "gpu/soft/cp/cp.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+enum { PM4_BODY_MAX = 8 /* dwords that any packet but WRITE_DATA has after its header; more are ignored */ };
+
+enum result { DONE, MORE, WAIT, STOP };
+
+/* One packet: where it is, and its first dwords. */
+struct pm4_packet {
+	uint64_t va; /* of the header; 0: in the ring at dword `pos` */
+	uint64_t pos;
+	unsigned dwords; /* after the header */
+	uint32_t body[PM4_BODY_MAX];
+	uint64_t budget; /* bytes to move in this step */
+};
+
+static bool fetch(struct gpu_queue *q, uint64_t va, uint64_t pos, uint32_t *buf, unsigned dwords)
+{
+	uint64_t bad;
+
+	if (!va)
+		return ring_read(q, pos * 4, buf, 4ull * dwords);
+	if (vm_copy_in(q->vm, va, buf, 4ull * dwords, &bad))
+		return true;
+	vm_fault(q->vm, bad, false, false);
+	return false;
+}
+
+static uint64_t body64(const struct pm4_packet *p, unsigned dword)
+{
+	return p->body[dword] | (uint64_t)p->body[dword + 1] << 32;
+}
+
+static enum result garbage(struct gpu_queue *q, const char *why)
+{
+	queue_error(q, q->desc.type == GPU_QUEUE_AQL ? QERR_VENDOR : QERR_PACKET, why);
+	return STOP;
+}
+
+bool pm4_push(struct gpu_queue *q, uint64_t va, uint32_t dwords)
+{
+	if (q->pm4.depth == PM4_IB_DEPTH)
+		return false;
+	q->pm4.frame[q->pm4.depth++] = (struct pm4_frame){ .va = va, .size = dwords };
+	return true;
+}
+
+/* ------------------------------------------------------------------ packets */
+
+static enum result op_nop(struct gpu_queue *q, struct pm4_packet *p)
+{
+	return DONE;
+}
+
+static enum result op_acquire_mem(struct gpu_queue *q, struct pm4_packet *p)
+{
+	if (p->body[0] >> 29 & 1) /* SH_ICACHE_ACTION_ENA */
+		code_cache_revalidate(q->vm->code);
+	return DONE;
+}
+
+static enum result op_indirect_buffer(struct gpu_queue *q, struct pm4_packet *p)
+{
+	uint64_t va = (p->body[0] & ~3u) | (uint64_t)(p->body[1] & 0xffff) << 32;
+
+	if (!va)
+		return garbage(q, "indirect buffer at 0");
+	/* CHAIN: instead of the rest of this one */
+	if ((p->body[2] >> 20 & 1) && q->pm4.depth)
+		q->pm4.depth--;
+	return pm4_push(q, va, p->body[2] & 0xfffff) ? DONE : garbage(q, "indirect buffers nested too deep");
+}
+
+static bool store32(struct gpu_queue *q, uint64_t va, uint32_t value)
+{
+	uint32_t *to = vm_ptr32(q->vm, va, GPU_PROT_WRITE);
+
+	if (to)
+		__atomic_store_n(to, value, __ATOMIC_RELEASE);
+	else
+		vm_fault(q->vm, va, true, false);
+	return to;
+}
+
+static enum result op_write_data(struct gpu_queue *q, struct pm4_packet *p)
+{
+	unsigned dst = p->body[0] >> 8 & 0xf, data = p->dwords - 3;
+	bool one_address = p->body[0] >> 16 & 1;
+	uint64_t va = body64(p, 1) & ~3ull;
+
+	if (dst != 1 && dst != 2 && dst != 5)
+		return garbage(q, "WRITE_DATA to something that is not memory");
+	for (unsigned i = 0; i < data;) {
+		uint32_t buf[64];
+		unsigned n = data - i < 64 ? data - i : 64;
+
+		if (!fetch(q, p->va ? p->va + 4ull * (4 + i) : 0, p->pos + 4 + i, buf, n))
+			return STOP;
+		for (unsigned k = 0; k < n; k++, i++) {
+			if (!store32(q, va + (one_address ? 0 : 4ull * i), buf[k]))
+				return STOP;
+		}
+	}
+	return DONE;
+}
+
+static enum result op_release_mem(struct gpu_queue *q, struct pm4_packet *p)
+{
+	unsigned data_sel = p->body[1] >> 29, int_sel = p->body[1] >> 24 & 7;
+	uint64_t va = body64(p, 2);
+	bool ok = true;
+
+	if (data_sel == 1)
+		ok = store32(q, va, p->body[4]);
+	else if (data_sel == 2)
+		ok = queue_store64(q, va, body64(p, 4));
+	else if (data_sel == 3 || data_sel == 4)
+		ok = queue_store64(q, va, gpu_clock(q->vm->gpu));
+	else if (data_sel)
+		return garbage(q, "RELEASE_MEM of unknown data");
+	if (!ok)
+		return STOP;
+	if ((int_sel == 1 || int_sel == 2) && p->dwords >= 7)
+		vm_signal_event(q->vm, p->body[6] & 0x7fffff);
+	return DONE;
+}
+
+static enum result op_copy_data(struct gpu_queue *q, struct pm4_packet *p)
+{
+	unsigned src = p->body[0] & 0xf, dst = p->body[0] >> 8 & 0xf;
+	bool wide = p->body[0] >> 16 & 1;
+	uint64_t value = body64(p, 1), from = value;
+	uint32_t low;
+
+	switch (src) {
+	case 1: /* memory */
+	case 2: /* L2 */
+		if (wide) {
+			if (!queue_load64(q, from, &value))
+				return STOP;
+		} else {
+			if (!queue_load32(q, from, &low))
+				return STOP;
+			value = low;
+		}
+		break;
+	case 5: /* immediate */
+		break;
+	case 9: /* clock */
+		value = gpu_clock(q->vm->gpu);
+		break;
+	default:
+		return garbage(q, "COPY_DATA from something that is not memory");
+	}
+	if (dst != 1 && dst != 2 && dst != 5)
+		return garbage(q, "COPY_DATA to something that is not memory");
+	return (wide ? queue_store64(q, body64(p, 3), value) : store32(q, body64(p, 3), (uint32_t)value)) ? DONE : STOP;
+}
+
+static enum result op_wait_reg_mem(struct gpu_queue *q, struct pm4_packet *p)
+{
+	uint32_t value;
+
+	if ((p->body[0] >> 4 & 3) != 1) /* a register: there are none to wait for */
+		return DONE;
+	if (!queue_load32(q, body64(p, 1) & ~3ull, &value))
+		return STOP;
+	return mem_compare(p->body[0], value & p->body[4], p->body[3]) ? DONE : WAIT;
+}
+
+static enum result op_wait_reg_mem64(struct gpu_queue *q, struct pm4_packet *p)
+{
+	uint64_t value;
+
+	if ((p->body[0] >> 4 & 3) != 1)
+		return DONE;
+	if (!queue_load64(q, body64(p, 1) & ~7ull, &value))
+		return STOP;
+	return mem_compare(p->body[0], value & body64(p, 5), body64(p, 3)) ? DONE : WAIT;
+}
+
+static enum result op_atomic_mem(struct gpu_queue *q, struct pm4_packet *p)
+{
+	bool matched, fault;
+
+	if (!mem_atomic(q->vm, p->body[0] & 0x7f, body64(p, 1), body64(p, 3), body64(p, 5), &matched, &fault))
+		return fault ? STOP : garbage(q, "ATOMIC_MEM of an unknown operation");
+	/* COMMAND 1: loop until the comparison held */
+	return !matched && (p->body[0] >> 8 & 0xf) == 1 ? WAIT : DONE;
+}
+
+static enum result op_dma_data(struct gpu_queue *q, struct pm4_packet *p)
+{
+	unsigned src = p->body[0] >> 29 & 3, dst = p->body[0] >> 20 & 3;
+	uint64_t size = p->body[5] & 0x3ffffff, done = q->pm4.dma_done, len = size - done;
+
+	if (src == 1 || dst == 1 || (p->body[5] & (3u << 26)))
+		return garbage(q, "DMA_DATA with GDS or registers");
+	if (len > p->budget)
+		len = p->budget & ~3ull;
+	if (len) {
+		len = src == 2 ? fill_chunk(q->vm, body64(p, 3) + done, p->body[1], len) :
+				 copy_chunk(q->vm, body64(p, 3) + done, body64(p, 1) + done, len);
+		if (!len)
+			return STOP;
+	}
+	q->pm4.dma_done += len;
+	if (q->pm4.dma_done < size)
+		return MORE;
+	q->pm4.dma_done = 0;
+	return DONE;
+}
+
+/* min: dwords after the header that the packet must have. */
+static const struct pm4_op {
+	uint8_t op;
+	uint8_t min;
+	const char *name;
+	enum result (*run)(struct gpu_queue *q, struct pm4_packet *p);
+} ops[] = {
+	{ 0x10, 0, "NOP", op_nop },
+	{ 0x1e, 7, "ATOMIC_MEM", op_atomic_mem },
+	{ 0x37, 4, "WRITE_DATA", op_write_data },
+	{ 0x3c, 6, "WAIT_REG_MEM", op_wait_reg_mem },
+	{ 0x3f, 3, "INDIRECT_BUFFER", op_indirect_buffer },
+	{ 0x40, 5, "COPY_DATA", op_copy_data },
+	{ 0x46, 1, "EVENT_WRITE", op_nop }, /* flushes: all before is done already */
+	{ 0x49, 6, "RELEASE_MEM", op_release_mem },
+	{ 0x50, 6, "DMA_DATA", op_dma_data },
+	{ 0x58, 6, "ACQUIRE_MEM", op_acquire_mem },
+	{ 0x93, 8, "WAIT_REG_MEM64", op_wait_reg_mem64 },
+};
+
+/*
+ * Runs the packet at the frame's position, or without a frame the ring's, of which at most avail dwords are there. A frame's position is moved
+ * (back again if the packet is not done). *dwords: the packet's length.
+ */
+static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t avail, unsigned *dwords)
+{
+	struct pm4_packet p = { .va = f ? f->va + 4ull * f->pos : 0, .pos = q->rptr, .budget = SDMA_BYTES_PER_STEP };
+	const struct pm4_op *op = NULL;
+	enum result result = DONE;
+	uint32_t header;
+
+	*dwords = 1;
+	if (!fetch(q, p.va, p.pos, &header, 1))
+		return STOP;
+	p.dwords = (header >> 16 & 0x3fff) + 1;
+	if (header >> 30 == 2 || /* type 2: filler */
+	    (header >> 30 == 3 && (header >> 8 & 0xff) == 0x10 && p.dwords == 0x4000) /* NOP of one dword */) {
+		if (f)
+			f->pos++;
+		return DONE;
+	}
+	if (header >> 30 != 3)
+		return garbage(q, "PM4 packet that is not of type 3");
+	for (unsigned i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		if (ops[i].op == (header >> 8 & 0xff))
+			op = &ops[i];
+	}
+	if (!op) {
+		log_warn("PM4 packet header %#x", header);
+		return garbage(q, "unknown PM4 packet");
+	}
+	if (p.dwords < op->min || p.dwords + 1 > avail)
+		return garbage(q, "PM4 packet of wrong length");
+	*dwords = p.dwords + 1;
+	if (!fetch(q, f ? p.va + 4 : 0, p.pos + 1, p.body, p.dwords < PM4_BODY_MAX ? p.dwords : PM4_BODY_MAX))
+		return STOP;
+	if (f)
+		f->pos += *dwords;
+	result = op->run(q, &p);
+	if (f && (result == WAIT || result == MORE))
+		f->pos -= *dwords;
+	return result;
+}
+
+/* ------------------------------------------------------------------ buffers and rings */
+
+enum step pm4_run(struct gpu_queue *q, unsigned base, unsigned *budget)
+{
+	struct pm4_state *s = &q->pm4;
+	bool progress = false;
+
+	while (s->depth > base) {
+		struct pm4_frame *f = &s->frame[s->depth - 1];
+		unsigned dwords;
+
+		if (f->pos >= f->size) {
+			s->depth--;
+			continue;
+		}
+		if (!*budget)
+			return STEP_PROGRESS;
+		--*budget;
+		switch (run_packet(q, f, f->size - f->pos, &dwords)) {
+		case DONE:
+			progress = true;
+			break;
+		case WAIT:
+			return progress ? STEP_PROGRESS : STEP_WAIT;
+		default:
+			return STEP_PROGRESS;
+		}
+	}
+	return STEP_IDLE;
+}
+
+/* Dwords submitted and not done yet; ~0: garbage. */
+static uint64_t available(const struct gpu_queue *q)
+{
+	uint64_t wptr = __atomic_load_n(q->desc.doorbell, __ATOMIC_ACQUIRE);
+
+	if (wptr <= q->rptr)
+		return 0;
+	return wptr - q->rptr > q->desc.ring_size / 4 ? ~0ull : wptr - q->rptr;
+}
+
+bool pm4_busy(struct gpu_queue *q)
+{
+	return q->pm4.depth || available(q);
+}
+
+enum step pm4_queue_step(struct gpu_queue *q)
+{
+	unsigned budget = PM4_PACKETS_PER_STEP, dwords;
+	bool progress = false;
+
+	while (budget && !q->stopped) {
+		uint64_t avail;
+
+		if (q->pm4.depth) {
+			enum step step = pm4_run(q, 0, &budget);
+
+			if (step != STEP_IDLE)
+				return progress ? STEP_PROGRESS : step;
+			progress = true;
+		}
+		if (!queue_store64(q, q->desc.read_ptr_va, q->rptr & (q->desc.ring_size / 4 - 1)))
+			return STEP_WAIT;
+		avail = available(q);
+		if (!avail)
+			return progress ? STEP_PROGRESS : STEP_IDLE;
+		if (avail == ~0ull) {
+			garbage(q, "PM4 doorbell beyond the ring");
+			return STEP_PROGRESS;
+		}
+		budget--;
+		switch (run_packet(q, NULL, avail, &dwords)) {
+		case DONE:
+			q->rptr += dwords;
+			progress = true;
+			atomic_fetch_add_explicit(&q->vm->packets, 1, memory_order_relaxed);
+			break;
+		case WAIT:
+			return progress ? STEP_PROGRESS : STEP_WAIT;
+		default:
+			return STEP_PROGRESS;
+		}
+	}
+	return STEP_PROGRESS;
+}

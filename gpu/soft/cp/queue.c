@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue.c - queues of any kind: life, access to rings and signals, errors.
+ *
+ * A queue error stops its queue for good and is reported the way KFD does: with RUNTIME_ENABLE done, a bit of the error's code is
+ * set at err_payload_addr of the context save area's header and the header's event is signalled; without, the queue's inactive
+ * signal gets the older bits that the CP firmware reports.
+ */
+#define LOG_PART "cp"
+#include "gpu/soft/cp/cp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include <linux/kfd_ioctl.h>
+
+static const struct queue_kind {
+	const char *name;
+	enum step (*step)(struct gpu_queue *q);
+	bool (*busy)(struct gpu_queue *q);
+} kinds[] = {
+	[GPU_QUEUE_AQL] = { "AQL", aql_step, aql_busy },
+	[GPU_QUEUE_PM4] = { "PM4", pm4_queue_step, pm4_busy },
+	[GPU_QUEUE_SDMA] = { "SDMA", sdma_step, sdma_busy },
+};
+
+bool queue_runs(const struct gpu_queue *q)
+{
+	return !q->stopped && q->desc.percent;
+}
+
+enum step queue_step(struct gpu_queue *q)
+{
+	return kinds[q->desc.type].step(q);
+}
+
+bool queue_busy(struct gpu_queue *q)
+{
+	return queue_runs(q) && kinds[q->desc.type].busy(q);
+}
+
+/* ------------------------------------------------------------------ memory of a queue */
+
+bool ring_read(struct gpu_queue *q, uint64_t off, void *buf, size_t size)
+{
+	uint8_t *to = buf;
+	uint64_t bad;
+
+	while (size) {
+		uint64_t at = off & (q->desc.ring_size - 1), len = q->desc.ring_size - at;
+
+		if (len > size)
+			len = size;
+		if (!vm_copy_in(q->vm, q->desc.ring_va + at, to, len, &bad)) {
+			vm_fault(q->vm, bad, false, false);
+			return false;
+		}
+		to += len;
+		off += len;
+		size -= len;
+	}
+	return true;
+}
+
+bool queue_store64(struct gpu_queue *q, uint64_t va, uint64_t value)
+{
+	uint64_t *p = vm_ptr64(q->vm, va, GPU_PROT_WRITE);
+
+	if (!p) {
+		vm_fault(q->vm, va, true, false);
+		return false;
+	}
+	__atomic_store_n(p, value, __ATOMIC_RELEASE);
+	return true;
+}
+
+bool queue_load64(struct gpu_queue *q, uint64_t va, uint64_t *value)
+{
+	uint64_t *p = vm_ptr64(q->vm, va, GPU_PROT_READ);
+
+	if (!p) {
+		vm_fault(q->vm, va, false, false);
+		return false;
+	}
+	*value = __atomic_load_n(p, __ATOMIC_ACQUIRE);
+	return true;
+}
+
+bool queue_load32(struct gpu_queue *q, uint64_t va, uint32_t *value)
+{
+	uint32_t *p = vm_ptr32(q->vm, va, GPU_PROT_READ);
+
+	if (!p) {
+		vm_fault(q->vm, va, false, false);
+		return false;
+	}
+	*value = __atomic_load_n(p, __ATOMIC_ACQUIRE);
+	return true;
+}
+
+/* Writes the signal's event id to its mailbox, if it has one, and sets the event. */
+static bool signal_event(struct gpu_queue *q, uint64_t mailbox, uint32_t event)
+{
+	if (!mailbox)
+		return true;
+	if (!queue_store64(q, mailbox, event))
+		return false;
+	vm_signal_event(q->vm, event);
+	return true;
+}
+
+bool signal_store(struct gpu_queue *q, uint64_t signal, uint64_t value)
+{
+	uint64_t mailbox;
+	uint32_t event;
+
+	if (!queue_load64(q, signal + SIGNAL_MAILBOX, &mailbox) || !queue_load32(q, signal + SIGNAL_EVENT, &event))
+		return false;
+	return queue_store64(q, signal + SIGNAL_VALUE, value) && signal_event(q, mailbox, event);
+}
+
+/*
+ * The waiter may free the signal as soon as it sees the value, so all else of it is read before, and written before, the value changes.
+ */
+bool signal_complete(struct gpu_queue *q, uint64_t signal, uint64_t start, uint64_t end)
+{
+	uint64_t mailbox, *value;
+	uint32_t event;
+
+	if (!queue_load64(q, signal + SIGNAL_MAILBOX, &mailbox) || !queue_load32(q, signal + SIGNAL_EVENT, &event))
+		return false;
+	if (!queue_store64(q, signal + SIGNAL_START, start) || !queue_store64(q, signal + SIGNAL_END, end))
+		return false;
+	value = vm_ptr64(q->vm, signal + SIGNAL_VALUE, GPU_PROT_READ | GPU_PROT_WRITE);
+	if (!value) {
+		vm_fault(q->vm, signal, true, false);
+		return false;
+	}
+	__atomic_fetch_sub(value, 1, __ATOMIC_ACQ_REL);
+	return signal_event(q, mailbox, event);
+}
+
+/* ------------------------------------------------------------------ errors */
+
+/* Bits of the inactive signal, as ROCr's handler of kernels without RUNTIME_ENABLE knows them. */
+static const struct {
+	enum queue_error code;
+	uint32_t legacy;
+} error_bits[] = {
+	{ QERR_ABORT, 0x80000000 },    { QERR_TRAP, 0x80000000 },	{ QERR_ILLEGAL, 0x40000000 },
+	{ QERR_MEMORY, 0x20000000 },   { QERR_APERTURE, 0x20000000 },	{ QERR_DIM, 2 },
+	{ QERR_GROUP_SEGMENT, 4 },     { QERR_CODE, 8 },		{ QERR_PACKET, 32 },
+	{ QERR_WORKGROUP_SIZE, 64 },   { QERR_REGISTERS, 128 },		{ QERR_VENDOR, 256 },
+};
+
+void queue_stop(struct gpu_queue *q)
+{
+	q->stopped = true;
+	sched_kill(q->vm->gpu, &q->dispatch);
+}
+
+void queue_error(struct gpu_queue *q, enum queue_error code, const char *why)
+{
+	struct gpu_vm *vm = q->vm;
+	uint64_t bad;
+
+	log_warn("%s queue stopped, error %d: %s", kinds[q->desc.type].name, code, why);
+	atomic_fetch_add(&vm->queue_errors, 1);
+	queue_stop(q);
+	if (q->desc.error_events && q->desc.cwsr_va) {
+		struct kfd_context_save_area_header header;
+		uint64_t *payload;
+
+		if (!vm_copy_in(vm, q->desc.cwsr_va, &header, sizeof(header), &bad)) {
+			vm_fault(vm, bad, false, false);
+			return;
+		}
+		if (header.err_payload_addr) {
+			payload = vm_ptr64(vm, header.err_payload_addr, GPU_PROT_READ | GPU_PROT_WRITE);
+			if (!payload) {
+				vm_fault(vm, header.err_payload_addr, true, false);
+				return;
+			}
+			__atomic_fetch_or(payload, 1ull << (code - 1), __ATOMIC_ACQ_REL);
+			vm_signal_event(vm, header.err_event_id);
+		}
+	} else if (q->desc.type == GPU_QUEUE_AQL) {
+		uint64_t signal;
+
+		/* amd_queue_t.queue_inactive_signal */
+		if (!queue_load64(q, q->desc.read_ptr_va - 0x80 + 0xc0, &signal) || !signal)
+			return;
+		for (unsigned i = 0; i < sizeof(error_bits) / sizeof(error_bits[0]); i++) {
+			if (error_bits[i].code == code)
+				signal_store(q, signal, error_bits[i].legacy);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------ life */
+
+static int check_ring(const struct gpu_queue_desc *desc)
+{
+	uint64_t size = desc->ring_size;
+
+	if (!desc->ring_va || (desc->ring_va & 255) || size < GPU_RING_MIN || size > GPU_RING_MAX || (size & (size - 1)))
+		return -EINVAL;
+	if (desc->ring_va >> GPU_VA_BITS || desc->percent > 100 || desc->priority > 15)
+		return -EINVAL;
+	return 0;
+}
+
+int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struct gpu_queue **queue)
+{
+	struct gpu *gpu = vm->gpu;
+	struct gpu_queue *q;
+	int ret = check_ring(desc);
+
+	if (ret)
+		return ret;
+	if ((unsigned)desc->type > GPU_QUEUE_SDMA || !desc->doorbell || ((uintptr_t)desc->doorbell & 7) ||
+	    !desc->write_ptr_va || (desc->write_ptr_va & 7) || !desc->read_ptr_va || (desc->read_ptr_va & 7))
+		return -EINVAL;
+	if (desc->type == GPU_QUEUE_AQL && desc->read_ptr_va < 0x80)
+		return -EINVAL;
+	q = calloc(1, sizeof(*q));
+	if (!q)
+		return -ENOMEM;
+	q->vm = vm;
+	q->desc = *desc;
+	q->dispatch.queue = q;
+	q->dispatch.vm = vm;
+	gpu_queue_set_cu_mask(q, NULL, 0);
+
+	gpu_lock(gpu);
+	if (gpu->num_queues >= GPU_MAX_QUEUES)
+		ret = -ENOSPC;
+	else
+		ret = threads_start(gpu);
+	if (!ret) {
+		/* As the hardware does on connecting a queue: go on where its read pointer says. */
+		uint64_t rptr = 0;
+
+		if (!gpu_vm_read(vm, desc->read_ptr_va, &rptr, sizeof(rptr)) && desc->type != GPU_QUEUE_PM4)
+			q->rptr = rptr;
+		if (vm->suspended)
+			q->dispatch.halt = 1;
+		if (!desc->percent)
+			q->dispatch.halt++;
+		q->next = vm->queues;
+		vm->queues = q;
+		gpu->num_queues++;
+		vm->awake = true;
+		vm->idle_called = false;
+		vm->last_active = now_ns();
+	}
+	gpu_unlock(gpu);
+	if (ret) {
+		free(q);
+		return ret;
+	}
+	cp_kick(gpu);
+	*queue = q;
+	return 0;
+}
+
+/* gpu->lock held, q out of its vm's list. */
+void queue_free(struct gpu_queue *q)
+{
+	sched_kill(q->vm->gpu, &q->dispatch);
+	q->vm->gpu->num_queues--;
+	free(q);
+}
+
+void gpu_queue_destroy(struct gpu_queue *queue)
+{
+	struct gpu *gpu = queue->vm->gpu;
+
+	gpu_lock(gpu);
+	for (struct gpu_queue **p = &queue->vm->queues; *p; p = &(*p)->next) {
+		if (*p == queue) {
+			*p = queue->next;
+			break;
+		}
+	}
+	queue_free(queue);
+	gpu_unlock(gpu);
+}
+
+int gpu_queue_update(struct gpu_queue *queue, const struct gpu_queue_desc *desc)
+{
+	struct gpu *gpu = queue->vm->gpu;
+	int ret = check_ring(desc);
+
+	if (ret)
+		return ret;
+	gpu_lock(gpu);
+	if (queue->desc.percent && !desc->percent)
+		sched_halt(gpu, &queue->dispatch);
+	if (!queue->desc.percent && desc->percent)
+		sched_unhalt(gpu, &queue->dispatch);
+	queue->desc.ring_va = desc->ring_va;
+	queue->desc.ring_size = desc->ring_size;
+	queue->desc.percent = desc->percent;
+	queue->desc.priority = desc->priority;
+	queue->vm->awake = true;
+	queue->vm->idle_called = false;
+	queue->vm->last_active = now_ns();
+	gpu_unlock(gpu);
+	cp_kick(gpu);
+	return 0;
+}
+
+void gpu_queue_set_cu_mask(struct gpu_queue *queue, const uint32_t *mask, unsigned bits)
+{
+	struct gpu *gpu = queue->vm->gpu;
+	uint8_t cu[64];
+	unsigned num = 0;
+
+	for (unsigned i = 0; mask && i < gpu->props.num_cu && i < bits; i++) {
+		if (mask[i / 32] >> (i % 32) & 1)
+			cu[num++] = i;
+	}
+	if (!num) {
+		for (num = 0; num < gpu->props.num_cu; num++)
+			cu[num] = num;
+	}
+	/* Running waves read these when they start: change them while nothing runs. */
+	gpu_lock(gpu);
+	sched_halt(gpu, &queue->dispatch);
+	memcpy(queue->cu, cu, num);
+	queue->num_cu = num;
+	sched_unhalt(gpu, &queue->dispatch);
+	gpu_unlock(gpu);
+}

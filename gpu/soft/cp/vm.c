@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm.c - GPU page tables: GPU virtual address to host memory and rights.
+ *
+ * A radix tree of 9 bits a level over 48-bit addresses, like the hardware's: leaves of 4 KiB, and of 2 MiB and 1 GiB where a mapping covers them
+ * (the host memory behind a leaf is contiguous; it need not be aligned to the leaf's size). Walks take no lock: entries are
+ * single 64-bit words. Changes are made under map_lock. What unmap unlinks is freed after all executor threads that are attached to the
+ * vm have passed a quiescent point.
+ */
+#define LOG_PART "cp"
+#include "gpu/soft/cp/cp.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+enum { PT_BITS = 9, PT_ENTRIES = 1 << PT_BITS, PT_TOP = 3 };
+
+/*
+ * An entry is 0 (nothing), the address of the next node (bits 0-3 clear), or a leaf: host address (page-aligned) | PT_LEAF | rights. User-space
+ * addresses use no more than 57 bits; nothing else is stored.
+ */
+#define PT_LEAF 8ull
+#define PT_PROT 7ull
+#define PT_HOST (~0xfffull)
+
+struct pt_node {
+	_Atomic uint64_t entry[PT_ENTRIES];
+	unsigned used;
+	struct pt_node *next_free;
+};
+
+static unsigned pt_shift(unsigned level)
+{
+	return MEM_PAGE_SHIFT + PT_BITS * level;
+}
+
+static uint64_t pt_span(unsigned level)
+{
+	return 1ull << pt_shift(level);
+}
+
+static unsigned pt_index(uint64_t va, unsigned level)
+{
+	return (va >> pt_shift(level)) & (PT_ENTRIES - 1);
+}
+
+static struct pt_node *pt_child(uint64_t entry)
+{
+	return (struct pt_node *)(uintptr_t)entry;
+}
+
+int vm_table_init(struct gpu_vm *vm)
+{
+	vm->root = calloc(1, sizeof(*vm->root));
+	if (!vm->root)
+		return -ENOMEM;
+	atomic_init(&vm->gen, 1);
+	pthread_rwlock_init(&vm->map_lock, NULL);
+	return 0;
+}
+
+static void pt_free(struct pt_node *node, unsigned level)
+{
+	if (level > 0) {
+		for (unsigned i = 0; i < PT_ENTRIES; i++) {
+			uint64_t e = atomic_load_explicit(&node->entry[i], memory_order_relaxed);
+
+			if (e && !(e & PT_LEAF))
+				pt_free(pt_child(e), level - 1);
+		}
+	}
+	free(node);
+}
+
+void vm_table_free(struct gpu_vm *vm)
+{
+	pt_free(vm->root, PT_TOP);
+	pthread_rwlock_destroy(&vm->map_lock);
+}
+
+/* Walks to the leaf of va. Returns its entry (0: none) and its level. */
+static uint64_t pt_walk(struct gpu_vm *vm, uint64_t va, unsigned *level)
+{
+	struct pt_node *node = vm->root;
+
+	if (va >> GPU_VA_BITS)
+		return 0;
+	for (unsigned l = PT_TOP;; l--) {
+		uint64_t e = atomic_load_explicit(&node->entry[pt_index(va, l)], memory_order_acquire);
+
+		if (!e || (e & PT_LEAF)) {
+			*level = l;
+			return e;
+		}
+		node = pt_child(e);
+	}
+}
+
+void *vm_translate(struct gpu_vm *vm, uint64_t va, unsigned prot, uint64_t *len)
+{
+	unsigned level = 0;
+	uint64_t e = pt_walk(vm, va, &level);
+	uint64_t in_leaf;
+	uint8_t *host;
+
+	if (!e || (e & prot) != prot)
+		return NULL;
+	in_leaf = va & (pt_span(level) - 1);
+	host = (uint8_t *)(uintptr_t)(e & PT_HOST) + in_leaf;
+	if (len)
+		*len = pt_span(level) - in_leaf;
+	return host;
+}
+
+uint32_t *vm_ptr32(struct gpu_vm *vm, uint64_t va, unsigned prot)
+{
+	return va & 3 ? NULL : vm_translate(vm, va, prot, NULL);
+}
+
+uint64_t *vm_ptr64(struct gpu_vm *vm, uint64_t va, unsigned prot)
+{
+	return va & 7 ? NULL : vm_translate(vm, va, prot, NULL);
+}
+
+bool vm_copy_in(struct gpu_vm *vm, uint64_t va, void *buf, size_t size, uint64_t *bad)
+{
+	uint8_t *to = buf;
+
+	while (size) {
+		uint64_t len;
+		const void *host = vm_translate(vm, va, GPU_PROT_READ, &len);
+
+		if (!host) {
+			*bad = va;
+			return false;
+		}
+		if (len > size)
+			len = size;
+		memcpy(to, host, len);
+		to += len;
+		va += len;
+		size -= len;
+	}
+	return true;
+}
+
+bool vm_copy_out(struct gpu_vm *vm, uint64_t va, const void *buf, size_t size, uint64_t *bad)
+{
+	const uint8_t *from = buf;
+
+	while (size) {
+		uint64_t len;
+		void *host = vm_translate(vm, va, GPU_PROT_WRITE, &len);
+
+		if (!host) {
+			*bad = va;
+			return false;
+		}
+		if (len > size)
+			len = size;
+		memcpy(host, from, len);
+		from += len;
+		va += len;
+		size -= len;
+	}
+	return true;
+}
+
+int gpu_vm_read(struct gpu_vm *vm, uint64_t va, void *buf, size_t size)
+{
+	uint64_t bad;
+	bool ok;
+
+	pthread_rwlock_rdlock(&vm->map_lock);
+	ok = vm_copy_in(vm, va, buf, size, &bad);
+	pthread_rwlock_unlock(&vm->map_lock);
+	return ok ? 0 : -EFAULT;
+}
+
+int gpu_vm_write(struct gpu_vm *vm, uint64_t va, const void *buf, size_t size)
+{
+	uint64_t bad;
+	bool ok;
+
+	pthread_rwlock_rdlock(&vm->map_lock);
+	ok = vm_copy_out(vm, va, buf, size, &bad);
+	pthread_rwlock_unlock(&vm->map_lock);
+	return ok ? 0 : -EFAULT;
+}
+
+/* ------------------------------------------------------------------ changing the table; map_lock held for writing */
+
+static bool range_ok(uint64_t va, uint64_t size)
+{
+	uint64_t limit = 1ull << GPU_VA_BITS;
+
+	return size && !((va | size) & ((1u << MEM_PAGE_SHIFT) - 1)) && va < limit && size <= limit - va;
+}
+
+/* True if anything in [va, end) below node is mapped. */
+static bool pt_any(struct pt_node *node, unsigned level, uint64_t va, uint64_t end)
+{
+	while (va < end) {
+		uint64_t e = atomic_load_explicit(&node->entry[pt_index(va, level)], memory_order_relaxed);
+		uint64_t next = (va & ~(pt_span(level) - 1)) + pt_span(level);
+
+		if (next > end)
+			next = end;
+		if (e & PT_LEAF)
+			return true;
+		if (e && pt_any(pt_child(e), level - 1, va, next))
+			return true;
+		va = next;
+	}
+	return false;
+}
+
+static int pt_map(struct pt_node *node, unsigned level, uint64_t va, uint64_t end, uint8_t *host, unsigned prot)
+{
+	while (va < end) {
+		_Atomic uint64_t *slot = &node->entry[pt_index(va, level)];
+		uint64_t span = pt_span(level), e = atomic_load_explicit(slot, memory_order_relaxed);
+		uint64_t next = (va & ~(span - 1)) + span;
+
+		if (next > end)
+			next = end;
+		if (level < PT_TOP && !e && next - va == span) {
+			atomic_store_explicit(slot, (uint64_t)(uintptr_t)host | PT_LEAF | prot, memory_order_release);
+			node->used++;
+		} else {
+			int ret;
+
+			if (!e) {
+				struct pt_node *child = calloc(1, sizeof(*child));
+
+				if (!child)
+					return -ENOMEM;
+				e = (uint64_t)(uintptr_t)child;
+				atomic_store_explicit(slot, e, memory_order_release);
+				node->used++;
+			}
+			ret = pt_map(pt_child(e), level - 1, va, next, host, prot);
+			if (ret)
+				return ret;
+		}
+		host += next - va;
+		va = next;
+	}
+	return 0;
+}
+
+/* Replaces a big leaf by a node of smaller ones. */
+static struct pt_node *pt_split(_Atomic uint64_t *slot, unsigned level)
+{
+	uint64_t e = atomic_load_explicit(slot, memory_order_relaxed);
+	struct pt_node *child = calloc(1, sizeof(*child));
+
+	if (!child)
+		return NULL;
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		atomic_init(&child->entry[i], e + i * pt_span(level - 1));
+	child->used = PT_ENTRIES;
+	atomic_store_explicit(slot, (uint64_t)(uintptr_t)child, memory_order_release);
+	return child;
+}
+
+static void pt_unmap(struct pt_node *node, unsigned level, uint64_t va, uint64_t end, struct pt_node **dead)
+{
+	while (va < end) {
+		_Atomic uint64_t *slot = &node->entry[pt_index(va, level)];
+		uint64_t span = pt_span(level), e = atomic_load_explicit(slot, memory_order_relaxed);
+		uint64_t next = (va & ~(span - 1)) + span;
+		struct pt_node *child = NULL;
+
+		if (next > end)
+			next = end;
+		if (e & PT_LEAF) {
+			if (next - va != span)
+				child = pt_split(slot, level);
+			if (!child) {
+				/* Whole leaf, or no memory to split it: then rather too much unmapped than too little. */
+				if (next - va != span)
+					log_error("out of memory: %#llx bytes unmapped instead of a part",
+						  (unsigned long long)span);
+				atomic_store_explicit(slot, 0, memory_order_release);
+				node->used--;
+			}
+		} else if (e) {
+			child = pt_child(e);
+		}
+		if (child) {
+			pt_unmap(child, level - 1, va, next, dead);
+			if (!child->used) {
+				atomic_store_explicit(slot, 0, memory_order_release);
+				node->used--;
+				child->next_free = *dead;
+				*dead = child;
+			}
+		}
+		va = next;
+	}
+}
+
+/* ------------------------------------------------------------------ quiescence */
+
+static void view_flush(struct executor *ex)
+{
+	for (unsigned i = 0; i < 1u << MEM_TLB_BITS; i++)
+		ex->view.tlb[i].page = ~0ull;
+}
+
+static struct executor *view_executor(struct mem_view *view)
+{
+	return (struct executor *)((char *)view - offsetof(struct executor, view));
+}
+
+static const struct mem_tlb_entry *view_fill(struct mem_view *view, uint64_t page)
+{
+	struct mem_tlb_entry *entry = &view->tlb[page & ((1u << MEM_TLB_BITS) - 1)];
+	unsigned level = 0;
+	uint64_t e, va = page << MEM_PAGE_SHIFT;
+
+	if (page >> (GPU_VA_BITS - MEM_PAGE_SHIFT))
+		return NULL;
+	e = pt_walk(view->vm, va, &level);
+	if (!e)
+		return NULL;
+	entry->page = page;
+	entry->host = (uint8_t *)(uintptr_t)(e & PT_HOST) + (va & (pt_span(level) - 1));
+	entry->prot = e & PT_PROT;
+	return entry;
+}
+
+static void view_quiesce(struct mem_view *view)
+{
+	uint64_t gen = atomic_load_explicit(&view->vm->gen, memory_order_acquire);
+	struct executor *ex = view_executor(view);
+
+	if (gen == ex->view_gen)
+		return;
+	view_flush(ex);
+	ex->view_gen = gen;
+	atomic_store(&ex->seen, gen);
+}
+
+void vm_view_init(struct mem_view *view)
+{
+	view_flush(view_executor(view));
+	view->fill = view_fill;
+	view->quiesce = view_quiesce;
+}
+
+/*
+ * The order matters: `seen` is 0 before the vm is published, and the generation is read after. Then an unmap either finds this thread attached and
+ * waits for its `seen`, or it grew the generation before, and this thread walks the new table.
+ */
+void vm_attach(struct executor *ex, struct gpu_vm *vm)
+{
+	uint64_t gen;
+
+	if (atomic_load_explicit(&ex->vm, memory_order_relaxed) == vm) {
+		view_quiesce(&ex->view);
+		return;
+	}
+	vm_detach(ex);
+	atomic_store(&ex->seen, 0);
+	atomic_store(&ex->vm, vm);
+	gen = atomic_load(&vm->gen);
+	if (ex->view_serial != vm->serial || ex->view_gen != gen) {
+		view_flush(ex);
+		ex->view_serial = vm->serial;
+		ex->view_gen = gen;
+	}
+	ex->view.vm = vm;
+	atomic_store(&ex->seen, gen);
+}
+
+void vm_detach(struct executor *ex)
+{
+	atomic_store(&ex->vm, NULL);
+}
+
+static void wait_quiescent(struct gpu_vm *vm, uint64_t gen)
+{
+	struct gpu *gpu = vm->gpu;
+
+	for (unsigned i = 0; i < gpu->num_threads; i++) {
+		struct executor *ex = &gpu->executors[i];
+		unsigned spins = 0;
+
+		while (atomic_load(&ex->vm) == vm && atomic_load(&ex->seen) < gen) {
+			if (++spins < 100)
+				cpu_relax();
+			else
+				sched_yield();
+		}
+	}
+}
+
+/* Unlinks a range under map_lock, then waits and frees. */
+static void unmap_range(struct gpu_vm *vm, uint64_t va, uint64_t end)
+{
+	struct pt_node *dead = NULL;
+	uint64_t gen;
+
+	pt_unmap(vm->root, PT_TOP, va, end, &dead);
+	gen = atomic_fetch_add(&vm->gen, 1) + 1;
+	pthread_rwlock_unlock(&vm->map_lock);
+
+	wait_quiescent(vm, gen);
+	while (dead) {
+		struct pt_node *next = dead->next_free;
+
+		free(dead);
+		dead = next;
+	}
+}
+
+int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsigned prot)
+{
+	int ret = 0;
+
+	if (!range_ok(va, size) || !host || ((uintptr_t)host & ((1u << MEM_PAGE_SHIFT) - 1)) || (prot & ~PT_PROT))
+		return -EINVAL;
+	pthread_rwlock_wrlock(&vm->map_lock);
+	if (pt_any(vm->root, PT_TOP, va, va + size))
+		ret = -EEXIST;
+	else
+		ret = pt_map(vm->root, PT_TOP, va, va + size, host, prot);
+	if (ret == -ENOMEM) {
+		unmap_range(vm, va, va + size);
+		return ret;
+	}
+	pthread_rwlock_unlock(&vm->map_lock);
+	return ret;
+}
+
+void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size)
+{
+	if (!range_ok(va, size)) {
+		log_error("unmap of %#llx + %#llx: bad range", (unsigned long long)va, (unsigned long long)size);
+		return;
+	}
+	pthread_rwlock_wrlock(&vm->map_lock);
+	unmap_range(vm, va, va + size);
+}
+
+/* ------------------------------------------------------------------ faults and events */
+
+void vm_fault(struct gpu_vm *vm, uint64_t va, bool write, bool execute)
+{
+	unsigned level = 0;
+	uint64_t e;
+	int none = 0;
+
+	if (!atomic_compare_exchange_strong(&vm->fault_state, &none, 1))
+		return;
+	e = pt_walk(vm, va, &level);
+	vm->fault = (struct gpu_memory_fault){
+		.va = va & ~0xfffull,
+		.not_present = !e,
+		.read_only = e && write && !(e & GPU_PROT_WRITE),
+		.no_execute = e && execute && !(e & GPU_PROT_EXEC),
+	};
+	atomic_store(&vm->fault_state, 2);
+	atomic_fetch_add(&vm->faults, 1);
+	log_info("memory fault at %#llx (%s)", (unsigned long long)va,
+		 !e ? "not mapped" : write ? "not writable" : execute ? "not executable" : "misaligned or not readable");
+	atomic_store(&vm->gpu->callbacks, 1);
+	cp_kick(vm->gpu);
+}
+
+void vm_signal_event(struct gpu_vm *vm, uint32_t event_id)
+{
+	pthread_mutex_lock(&vm->event_lock);
+	for (unsigned i = 0; i < vm->num_events; i++) {
+		if (vm->events[i] == event_id)
+			goto out; /* not delivered yet: once is enough */
+	}
+	if (vm->num_events == vm->max_events) {
+		unsigned max = vm->max_events ? vm->max_events * 2 : 16;
+		uint32_t *events = max > GPU_MAX_EVENTS ? NULL : realloc(vm->events, max * sizeof(*events));
+
+		if (!events) {
+			log_error("too many events, or no memory: event %u lost", event_id);
+			goto out;
+		}
+		vm->events = events;
+		vm->max_events = max;
+	}
+	vm->events[vm->num_events++] = event_id;
+out:
+	pthread_mutex_unlock(&vm->event_lock);
+	atomic_store(&vm->gpu->callbacks, 1);
+	cp_kick(vm->gpu);
+}
