@@ -136,8 +136,10 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return bad("argument", argv[optind]);
-	if (background)
+	if (background) {
 		config.ready_fd = daemonize();
+		config.detach = true;
+	}
 	err = server_run(&config);
 	return err == -EADDRINUSE ? 3 : err ? 1 : 0;
 }

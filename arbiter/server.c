@@ -402,6 +402,17 @@ static void close_all(struct server *s)
 			close(*fd);
 }
 
+/* So that a pipe that our starter reads from ends when it does. Logs go to HSAVISOR_LOG_FILE, if that is set. */
+static void give_up_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
 int server_run(const struct server_config *config)
 {
 	struct server *s = calloc(1, sizeof(*s));
@@ -423,6 +434,8 @@ int server_run(const struct server_config *config)
 				log_warn("nobody waits for readiness: %s", strerror(errno));
 			close(config->ready_fd);
 		}
+		if (config->detach)
+			give_up_terminal();
 		err = loop(s);
 	}
 	close_all(s);

@@ -3,6 +3,7 @@
 #ifndef ARBITER_SERVER_H
 #define ARBITER_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -14,6 +15,7 @@ struct server_config {
 	uint64_t default_quota;
 	gid_t group;	       /* may connect too; (gid_t)-1: the daemon's user only */
 	int ready_fd;	       /* gets one byte when the socket listens, then is closed; -1: none */
+	bool detach;	       /* then give up the terminal: standard streams become /dev/null */
 };
 
 /*
