@@ -15,6 +15,8 @@
  *
  * SET_CU_MASK's num_cu_mask counts bits (a multiple of 32, at most 1024): the array has num_cu_mask / 8 bytes.
  *
+ * GET_PROCESS_APERTURES (0x06), long superseded, is larger than HSV_MAX_ARGS and not served.
+ *
  * GET_TILE_CONFIG has two arrays; none travels: the answer's num_* are 0.
  *
  * ACQUIRE_VM: the front end checks that drm_fd is an open render node of this GPU and sends in drm_fd a number that identifies the open file.
@@ -46,7 +48,6 @@ HSV_KFD_IOCTL(CREATE_QUEUE,              kfd_ioctl_create_queue_args,           
 HSV_KFD_IOCTL(DESTROY_QUEUE,             kfd_ioctl_destroy_queue_args,             CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(SET_MEMORY_POLICY,         kfd_ioctl_set_memory_policy_args,         CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(GET_CLOCK_COUNTERS,        kfd_ioctl_get_clock_counters_args,        CORE,  none, none, 0, NONE)
-HSV_KFD_IOCTL(GET_PROCESS_APERTURES,     kfd_ioctl_get_process_apertures_args,     CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(UPDATE_QUEUE,              kfd_ioctl_update_queue_args,              CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(CREATE_EVENT,              kfd_ioctl_create_event_args,              FRONT, none, none, 0, NONE)
 HSV_KFD_IOCTL(DESTROY_EVENT,             kfd_ioctl_destroy_event_args,             FRONT, none, none, 0, NONE)

@@ -21,6 +21,10 @@
 #include "abi/hsavisor.h"
 #include "gpu/gpu.h"
 
+/* The UAPI header shifts a signed 1 into the sign bit. */
+#undef KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE
+#define KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE (1u << 31)
+
 struct kfd_device;
 struct kfd_process;
 

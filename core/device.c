@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device.c - the GPU as one tenant sees it, and the sums over its processes.
+ */
+#define LOG_PART "core"
+#include "core/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+int kfd_device_open(const struct kfd_device_config *config, struct kfd_device **device)
+{
+	struct kfd_device *d;
+	int err;
+
+	if (!config->gpu || !config->ops || !config->ops->resolve || !config->doorbells ||
+	    !config->max_processes || config->max_processes > HSV_MAX_PROCESSES ||
+	    !config->gpu_id || config->gpu_id > 0xffff || (config->vram_size && !config->vram))
+		return -EINVAL;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	d->config = *config;
+	d->props = gpu_properties(config->gpu);
+	d->slots = calloc(config->max_processes, sizeof(*d->slots));
+	err = d->slots ? vram_init(&d->vram, config->vram_size) : -ENOMEM;
+	if (err) {
+		free(d->slots);
+		free(d);
+		return err;
+	}
+	pthread_mutex_init(&d->lock, NULL);
+	*device = d;
+	return 0;
+}
+
+void kfd_device_close(struct kfd_device *device)
+{
+	if (!device)
+		return;
+	for (uint32_t i = 0; i < device->config.max_processes; i++)
+		if (device->slots[i])
+			kfd_process_destroy(device->slots[i]);
+	vram_fini(&device->vram);
+	pthread_mutex_destroy(&device->lock);
+	free(device->slots);
+	free(device);
+}
+
+void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size)
+{
+	const uint8_t *first = host, *last = first + size;
+
+	pthread_mutex_lock(&device->lock);
+	for (uint32_t i = 0; i < device->config.max_processes; i++) {
+		struct kfd_process *p = device->slots[i];
+
+		if (!p)
+			continue;
+		/*
+		 * The order of locks is process, device: let go of the device's. The front end calls this from the thread that changes its memory and doesn't
+		 * destroy processes meanwhile.
+		 */
+		pthread_mutex_unlock(&device->lock);
+		pthread_mutex_lock(&p->lock);
+		for (uint32_t id = 1; id < p->max_memories; id++) {
+			struct kfd_memory *m = p->memories[id];
+			uint64_t va;
+
+			if (!m || m->flags & KFD_IOC_ALLOC_MEM_FLAGS_VRAM)
+				continue;
+			va = m->va;
+			for (size_t k = 0; k < m->num_extents; va += m->extents[k++].size) {
+				struct mem_extent *e = &m->extents[k];
+
+				if (!e->host || e->host >= last || e->host + e->size <= first)
+					continue;
+				if (m->mapped || m->svm)
+					gpu_vm_unmap(p->vm, va, e->size);
+				e->host = NULL;
+			}
+		}
+		pthread_mutex_unlock(&p->lock);
+		pthread_mutex_lock(&device->lock);
+	}
+	pthread_mutex_unlock(&device->lock);
+}
+
+void kfd_device_stats(struct kfd_device *device, struct kfd_stats *stats)
+{
+	pthread_mutex_lock(&device->lock);
+	*stats = device->past;
+	stats->vram_used = device->vram.used;
+	stats->vram_size = device->vram.size;
+	stats->system_pinned = device->system_pinned;
+	stats->processes = device->num_processes;
+	stats->queues = device->queues;
+	for (uint32_t i = 0; i < device->config.max_processes; i++) {
+		struct gpu_vm_stats s;
+
+		if (!device->slots[i])
+			continue;
+		gpu_vm_get_stats(device->slots[i]->vm, &s);
+		stats->dispatches += s.dispatches;
+		stats->packets += s.packets + s.sdma_packets;
+		stats->gpu_ns += s.gpu_ns;
+		stats->faults += s.faults;
+		stats->queue_errors += s.queue_errors;
+	}
+	pthread_mutex_unlock(&device->lock);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h - what the files of core/ share.
+ *
+ * Locks: a process's lock is taken before its device's, never after. GPU callbacks take neither, so functions that wait for GPU threads
+ * (unmap, queue destroy, vm destroy) may be called with both held.
+ */
+#ifndef CORE_INTERNAL_H
+#define CORE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "core/kfd.h"
+
+#define KFD_PAGE	 4096ull
+#define KFD_VA_END	 (1ull << 47)	  /* gpuvm_limit + 1 */
+#define KFD_VA_START	 0x10000ull	  /* gpuvm_base */
+#define KFD_MAX_BUFFER	 (1ull << 40)	  /* bytes of one buffer */
+#define KFD_MAX_MEMORIES (1u << 20)	  /* buffers of one process */
+#define KFD_MAX_QUEUES	 (HSV_DOORBELL_SLOT / 8)
+#define KFD_MAX_RANGES	 4096		  /* SVM attribute ranges of one process */
+#define KFD_LDS_BASE	 (1ull << 48)
+#define KFD_SCRATCH_BASE (2ull << 48)
+#define KFD_ENOTSUPP	 524 /* the kernel's ENOTSUPP, which amdkfd lets out for unknown queue types */
+
+/* vram.c: extents of the tenant's VRAM, whole pages. Not locked: the device's lock covers it. */
+struct vram_extent {
+	uint64_t offset, size;
+};
+struct vram {
+	uint64_t size, used;
+	struct vram_extent *free; /* sorted, no two touch */
+	size_t num_free, capacity, num_live;
+};
+int vram_init(struct vram *vram, uint64_t size);
+void vram_fini(struct vram *vram);
+/*
+ * size: page multiple. Takes one extent if any is large enough, else several, largest first, at most max. *extents: malloc'ed, the caller's.
+ * -ENOMEM, -ENOSPC (more than max extents).
+ */
+int vram_alloc(struct vram *vram, uint64_t size, size_t max, struct vram_extent **extents, size_t *n);
+void vram_free(struct vram *vram, const struct vram_extent *extents, size_t n);
+
+/* A run of a buffer in the host's memory; host NULL: the memory is gone. */
+struct mem_extent {
+	uint8_t *host;
+	uint64_t size;
+};
+
+struct kfd_memory {
+	uint32_t id, flags;
+	uint64_t va, size;    /* size is a page multiple */
+	uint64_t covered;     /* bytes that the extents have; mappable when it is size */
+	struct mem_extent *extents;
+	size_t num_extents;
+	bool mapped;	      /* the program asked for it in its GPU page table */
+	bool invalid;	      /* between INVALIDATE and RESTORE */
+	bool gone;	      /* restored without pages: every access is a fault */
+	void *own;	      /* MMIO_REMAP: the page */
+	bool svm;	      /* backs an SVM range, see abi/kfd_ioctls.h */
+	bool pinned;	      /* counts as system_pinned */
+};
+
+/* Attributes of an SVM range [start, end). */
+struct svm_range {
+	uint64_t start, end;
+	uint32_t preferred, prefetch, flags, granularity;
+	uint32_t access; /* KFD_IOCTL_SVM_ATTR_ACCESS, _ACCESS_IN_PLACE or _NO_ACCESS */
+	struct svm_range *next;
+};
+
+struct kfd_queue {
+	struct gpu_queue *gpu;
+	struct gpu_queue_desc desc;
+	uint32_t type; /* KFD_IOC_QUEUE_TYPE_* */
+	bool sdma;
+};
+
+struct kfd_process {
+	struct kfd_device *device;
+	void *ctx;
+	uint32_t slot, pid;
+	char name[32];
+	pthread_mutex_t lock;
+	struct gpu_vm *vm;
+
+	bool acquired;
+	uint32_t drm_file;
+	bool runtime_enabled;
+
+	struct kfd_memory **memories; /* by id, [0] unused */
+	uint32_t max_memories;
+	uint32_t id_hint;
+	uint32_t num_invalid;
+	struct svm_range *ranges; /* sorted */
+	uint32_t num_ranges;
+
+	struct kfd_queue *queues[KFD_MAX_QUEUES];
+	uint32_t num_queues;
+};
+
+struct kfd_device {
+	struct kfd_device_config config;
+	const struct gpu_properties *props;
+	pthread_mutex_t lock; /* what follows */
+	struct vram vram;
+	uint64_t system_pinned;
+	uint32_t sdma_queues, queues, num_processes;
+	struct kfd_stats past; /* sums of processes that ended */
+	struct kfd_process **slots;
+};
+
+/* ioctl handlers: process lock held, request->args of at least the struct's size. */
+typedef int kfd_handler(struct kfd_process *p, struct kfd_request *request);
+#define HSV_KFD_CORE(name)  kfd_handler kfd_ioctl_##name;
+#define HSV_KFD_FRONT(name)
+#define HSV_KFD_IOCTL(name, type, where, ...) HSV_KFD_##where(name)
+#include "abi/kfd_ioctls.h"
+#undef HSV_KFD_IOCTL
+#undef HSV_KFD_FRONT
+#undef HSV_KFD_CORE
+
+/* memory.c */
+struct kfd_memory *memory_by_handle(struct kfd_process *p, uint64_t handle);
+/* True if every byte of [va, va + size) is in a buffer mapped for the GPU or in an SVM range. */
+bool memory_is_mapped(struct kfd_process *p, uint64_t va, uint64_t size);
+void memory_free_all(struct kfd_process *p); /* after the vm is destroyed */
+/* Maps the part of m in [start, end) with prot. 0 or -errno (then none of it is mapped). */
+int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end, unsigned prot);
+
+/* svm.c */
+/* Is [start, end) all (2), partly (1) or not (0) in ranges that are backed? */
+int svm_backed(struct kfd_process *p, uint64_t start, uint64_t end);
+/* Maps what the attributes allow of the backing object m. */
+int svm_map_object(struct kfd_process *p, const struct kfd_memory *m);
+void svm_forget(struct kfd_process *p, uint64_t start, uint64_t end);
+
+/* queues.c */
+void queues_destroy_all(struct kfd_process *p);
+
+#endif

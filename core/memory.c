@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: MIT
+/*
+ * memory.c - buffers: ALLOC/FREE/MAP/UNMAP_MEMORY_OF_GPU and what front ends say about the pages of system memory buffers.
+ *
+ * A buffer is a list of runs of host memory. VRAM comes from the tenant's quota (vram.c); GTT and USERPTR are pages of the tenant that the
+ * front end names as extents and ops->resolve vouches for. A buffer that is mapped is in the GPU's page table whole, except while its
+ * pages are invalidated or after they went away.
+ */
+#define LOG_PART "core"
+#include "core/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+
+#define F(name) KFD_IOC_ALLOC_MEM_FLAGS_##name
+#define KINDS	(F(VRAM) | F(GTT) | F(USERPTR) | F(DOORBELL) | F(MMIO_REMAP))
+#define KNOWN                                                                                      \
+	(KINDS | F(WRITABLE) | F(EXECUTABLE) | F(PUBLIC) | F(NO_SUBSTITUTE) | F(AQL_QUEUE_MEM) |   \
+	 F(COHERENT) | F(UNCACHED) | F(EXT_COHERENT) | F(CONTIGUOUS) | HSV_KFD_ALLOC_SVM)
+
+static unsigned prot_of(uint32_t flags)
+{
+	return GPU_PROT_READ | (flags & F(WRITABLE) ? GPU_PROT_WRITE : 0) |
+	       (flags & F(EXECUTABLE) ? GPU_PROT_EXEC : 0);
+}
+
+struct kfd_memory *memory_by_handle(struct kfd_process *p, uint64_t handle)
+{
+	uint32_t id = (uint32_t)handle;
+
+	if (handle >> 32 != p->device->config.gpu_id || !id || id >= p->max_memories)
+		return NULL;
+	return p->memories[id];
+}
+
+bool memory_is_mapped(struct kfd_process *p, uint64_t va, uint64_t size)
+{
+	uint64_t end = va + size;
+
+	while (va < end) {
+		uint64_t next = va;
+
+		for (uint32_t id = 1; id < p->max_memories; id++) {
+			struct kfd_memory *m = p->memories[id];
+
+			if (m && (m->mapped || m->svm) && m->va <= va && va < m->va + m->size) {
+				next = m->va + m->size;
+				break;
+			}
+		}
+		if (next == va)
+			return false;
+		va = next;
+	}
+	return true;
+}
+
+int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end,
+		    unsigned prot)
+{
+	uint64_t va = m->va;
+	int err = 0;
+
+	for (size_t i = 0; i < m->num_extents; va += m->extents[i++].size) {
+		const struct mem_extent *e = &m->extents[i];
+		uint64_t from = va > start ? va : start;
+		uint64_t to = va + e->size < end ? va + e->size : end;
+
+		if (from >= to || !e->host)
+			continue;
+		err = gpu_vm_map(p->vm, from, to - from, e->host + (from - va), prot);
+		if (err) {
+			/* Nothing after from is ours: take back what came before. */
+			if (from > start)
+				gpu_vm_unmap(p->vm, start, from - start);
+			return err == -EEXIST ? -EINVAL : err;
+		}
+	}
+	return 0;
+}
+
+static int map_whole(struct kfd_process *p, const struct kfd_memory *m)
+{
+	if (m->svm)
+		return svm_map_object(p, m);
+	/* From the buffer's own start, so that an error unmaps only what this call mapped. */
+	return memory_map_part(p, m, m->va, m->va + m->size, prot_of(m->flags));
+}
+
+/* Zeroes VRAM. Of a memfd the pages are given back, so free VRAM costs no memory. */
+static void clear(void *host, uint64_t size)
+{
+	if (madvise(host, size, MADV_REMOVE))
+		memset(host, 0, size);
+}
+
+static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_request *request)
+{
+	struct kfd_device *d = p->device;
+	const struct kfd_front_ops *ops = d->config.ops;
+	size_t max = request->out_capacity / sizeof(struct hsv_extent), n = 0;
+	struct hsv_extent *out = request->out;
+	struct vram_extent *list = NULL;
+	int err = 0;
+
+	if (ops->charge_vram)
+		err = ops->charge_vram(d->config.ctx, (int64_t)m->size);
+	if (err)
+		return -ENOMEM;
+	pthread_mutex_lock(&d->lock);
+	err = vram_alloc(&d->vram, m->size, max, &list, &n);
+	pthread_mutex_unlock(&d->lock);
+	if (err)
+		goto uncharge;
+	m->extents = calloc(n, sizeof(*m->extents));
+	if (!m->extents) {
+		err = -ENOMEM;
+		goto free_vram;
+	}
+	for (size_t i = 0; i < n; i++) {
+		m->extents[i].host = (uint8_t *)d->config.vram + list[i].offset;
+		m->extents[i].size = list[i].size;
+		clear(m->extents[i].host, list[i].size);
+		out[i].addr = list[i].offset;
+		out[i].size = list[i].size;
+	}
+	request->out_size = n * sizeof(*out);
+	m->num_extents = n;
+	m->covered = m->size;
+	free(list);
+	return 0;
+free_vram:
+	pthread_mutex_lock(&d->lock);
+	vram_free(&d->vram, list, n);
+	pthread_mutex_unlock(&d->lock);
+	free(list);
+uncharge:
+	if (ops->charge_vram)
+		ops->charge_vram(d->config.ctx, -(int64_t)m->size);
+	return err == -ENOSPC ? -ENOMEM : err;
+}
+
+static void free_vram(struct kfd_process *p, struct kfd_memory *m)
+{
+	struct kfd_device *d = p->device;
+
+	for (size_t i = 0; i < m->num_extents; i++)
+		clear(m->extents[i].host, m->extents[i].size);
+	pthread_mutex_lock(&d->lock);
+	for (size_t i = 0; i < m->num_extents; i++) {
+		struct vram_extent e = {
+			(uint64_t)(m->extents[i].host - (uint8_t *)d->config.vram),
+			m->extents[i].size,
+		};
+
+		vram_free(&d->vram, &e, 1);
+	}
+	pthread_mutex_unlock(&d->lock);
+	if (d->config.ops->charge_vram)
+		d->config.ops->charge_vram(d->config.ctx, -(int64_t)m->size);
+}
+
+/* Appends extents of tenant memory; checks alignment, the sum and, by the front end, ownership. On error nothing is added. */
+static int add_extents(struct kfd_process *p, struct kfd_memory *m, const struct hsv_extent *list,
+		       size_t n)
+{
+	const struct kfd_device_config *config = &p->device->config;
+	uint64_t covered = m->covered;
+	struct mem_extent *grown;
+	size_t used = m->num_extents;
+
+	if (!n)
+		return 0;
+	/* Each has a page at least, so the sum bounds their number before anything is allocated. */
+	if (n > (m->size - covered) / KFD_PAGE)
+		return -EINVAL;
+	grown = realloc(m->extents, (used + n) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	m->extents = grown;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t addr = list[i].addr, size = list[i].size;
+		struct mem_extent *last = used > m->num_extents ? &grown[used - 1] : NULL;
+		uint8_t *host;
+
+		if ((addr | size) & (KFD_PAGE - 1) || !size || size > m->size - covered)
+			return -EINVAL;
+		host = config->ops->resolve(config->ctx, addr, size);
+		if (!host)
+			return -EFAULT;
+		covered += size;
+		if (last && last->host + last->size == host)
+			last->size += size;
+		else
+			grown[used++] = (struct mem_extent){host, size};
+	}
+	m->num_extents = used;
+	m->covered = covered;
+	return 0;
+}
+
+static void unpin(struct kfd_process *p, struct kfd_memory *m)
+{
+	if (!m->pinned)
+		return;
+	pthread_mutex_lock(&p->device->lock);
+	p->device->system_pinned -= m->size;
+	pthread_mutex_unlock(&p->device->lock);
+}
+
+static void memory_release(struct kfd_process *p, struct kfd_memory *m)
+{
+	if (m->flags & F(VRAM))
+		free_vram(p, m);
+	unpin(p, m);
+	p->memories[m->id] = NULL;
+	if (m->id < p->id_hint)
+		p->id_hint = m->id;
+	free(m->own);
+	free(m->extents);
+	free(m);
+}
+
+void memory_free_all(struct kfd_process *p)
+{
+	for (uint32_t id = 1; id < p->max_memories; id++)
+		if (p->memories[id])
+			memory_release(p, p->memories[id]);
+	svm_forget(p, 0, ~0ull);
+	free(p->memories);
+	p->memories = NULL;
+	p->max_memories = 0;
+}
+
+/* A free id, or 0. */
+static uint32_t take_id(struct kfd_process *p)
+{
+	uint32_t id = p->id_hint ? p->id_hint : 1;
+	struct kfd_memory **grown;
+	uint32_t max;
+
+	while (id < p->max_memories && p->memories[id])
+		id++;
+	if (id >= p->max_memories) {
+		if (p->max_memories >= KFD_MAX_MEMORIES)
+			return 0;
+		max = p->max_memories ? p->max_memories * 2 : 64;
+		grown = realloc(p->memories, max * sizeof(*grown));
+		if (!grown)
+			return 0;
+		memset(grown + p->max_memories, 0, (max - p->max_memories) * sizeof(*grown));
+		p->memories = grown;
+		id = p->max_memories ? p->max_memories : 1;
+		p->max_memories = max;
+	}
+	p->id_hint = id + 1;
+	return id;
+}
+
+static bool overlaps_buffer(struct kfd_process *p, uint64_t start, uint64_t end)
+{
+	for (uint32_t id = 1; id < p->max_memories; id++) {
+		const struct kfd_memory *m = p->memories[id];
+
+		if (m && m->mapped && !m->svm && m->va < end && start < m->va + m->size)
+			return true;
+	}
+	return false;
+}
+
+static int check_alloc(struct kfd_process *p, const struct kfd_ioctl_alloc_memory_of_gpu_args *args)
+{
+	uint32_t kind = args->flags & KINDS;
+	bool svm = args->flags & HSV_KFD_ALLOC_SVM;
+	uint64_t size;
+
+	if (!args->size || args->flags & ~KNOWN || !kind || kind & (kind - 1))
+		return -EINVAL;
+	if (args->gpu_id != p->device->config.gpu_id)
+		return -EINVAL;
+	if (!p->acquired)
+		return -ENODEV;
+	if (args->size > KFD_MAX_BUFFER)
+		return -ENOMEM;
+	size = (args->size + KFD_PAGE - 1) & ~(KFD_PAGE - 1);
+	if (args->va_addr & (KFD_PAGE - 1))
+		return -EINVAL;
+	/* Only VRAM may be without an address; it can't be mapped then. */
+	if (!(kind == F(VRAM) && !args->va_addr) &&
+	    (args->va_addr < KFD_VA_START || args->va_addr >= KFD_VA_END ||
+	     size > KFD_VA_END - args->va_addr))
+		return -EINVAL;
+	if (kind == F(DOORBELL) && args->size != HSV_DOORBELL_SLOT)
+		return -EINVAL;
+	if (kind == F(MMIO_REMAP) && args->size != KFD_PAGE)
+		return -EINVAL;
+	if (kind == F(USERPTR) && (!args->mmap_offset || args->mmap_offset >= KFD_VA_END ||
+				   size > KFD_VA_END - args->mmap_offset))
+		return -EINVAL;
+	if (svm) {
+		if (kind != F(USERPTR) || args->mmap_offset != args->va_addr ||
+		    args->size != size)
+			return -EINVAL;
+		switch (svm_backed(p, args->va_addr, args->va_addr + size)) {
+		case 2:
+			return -EEXIST;
+		case 1:
+			return -EADDRINUSE;
+		}
+		if (overlaps_buffer(p, args->va_addr, args->va_addr + size))
+			return -EADDRINUSE;
+		return 0;
+	}
+	if (args->va_addr && svm_backed(p, args->va_addr, args->va_addr + size))
+		return -EADDRINUSE;
+	if (kind == F(USERPTR) && svm_backed(p, args->mmap_offset, args->mmap_offset + size))
+		return -EADDRINUSE;
+	return 0;
+}
+
+int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *request)
+{
+	struct kfd_ioctl_alloc_memory_of_gpu_args *args = request->args;
+	struct kfd_device *d = p->device;
+	struct kfd_memory *m;
+	int err = check_alloc(p, args);
+
+	if (err)
+		return err;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	m->flags = args->flags & ~HSV_KFD_ALLOC_SVM;
+	m->svm = args->flags & HSV_KFD_ALLOC_SVM;
+	m->va = args->va_addr;
+	m->size = (args->size + KFD_PAGE - 1) & ~(KFD_PAGE - 1);
+	m->id = take_id(p);
+	err = -ENOMEM;
+	if (!m->id)
+		goto free_memory;
+
+	if (m->flags & F(VRAM)) {
+		err = alloc_vram(p, m, request);
+	} else if (m->flags & (F(GTT) | F(USERPTR))) {
+		if (request->in_size % sizeof(struct hsv_extent) || (request->in_size && !request->in))
+			err = -EINVAL;
+		else
+			err = add_extents(p, m, request->in,
+					  request->in_size / sizeof(struct hsv_extent));
+	} else {
+		m->extents = calloc(1, sizeof(*m->extents));
+		if (m->extents && m->flags & F(MMIO_REMAP)) {
+			m->own = aligned_alloc(KFD_PAGE, KFD_PAGE);
+			if (m->own)
+				memset(m->own, 0, KFD_PAGE);
+			m->extents[0].host = m->own;
+		} else if (m->extents) {
+			m->extents[0].host = (uint8_t *)d->config.doorbells +
+					     (size_t)p->slot * HSV_DOORBELL_SLOT;
+		}
+		if (m->extents && m->extents[0].host) {
+			m->extents[0].size = m->covered = m->size;
+			m->num_extents = 1;
+			err = 0;
+		}
+	}
+	if (err)
+		goto free_memory;
+
+	if (m->flags & (F(GTT) | F(USERPTR))) {
+		m->pinned = true;
+		pthread_mutex_lock(&d->lock);
+		d->system_pinned += m->size;
+		pthread_mutex_unlock(&d->lock);
+	}
+	p->memories[m->id] = m;
+	args->handle = (uint64_t)d->config.gpu_id << 32 | m->id;
+	args->mmap_offset = 0;
+	if (m->flags & F(DOORBELL))
+		args->mmap_offset = 3ull << 62 | (uint64_t)d->config.gpu_id << 46;
+	else if (m->flags & F(MMIO_REMAP))
+		args->mmap_offset = (uint64_t)d->config.gpu_id << 46;
+	return 0;
+free_memory:
+	if (m->id && m->id < p->id_hint)
+		p->id_hint = m->id;
+	free(m->own);
+	free(m->extents);
+	free(m);
+	return err;
+}
+
+static void end_invalid(struct kfd_process *p, struct kfd_memory *m)
+{
+	if (!m->invalid)
+		return;
+	m->invalid = false;
+	if (!--p->num_invalid)
+		gpu_vm_resume(p->vm);
+}
+
+int kfd_ioctl_FREE_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *request)
+{
+	struct kfd_ioctl_free_memory_of_gpu_args *args = request->args;
+	struct kfd_memory *m = memory_by_handle(p, args->handle);
+
+	if (!m)
+		return -EINVAL;
+	if (m->mapped)
+		return -EBUSY;
+	if (m->svm) {
+		gpu_vm_unmap(p->vm, m->va, m->size);
+		svm_forget(p, m->va, m->va + m->size);
+	}
+	end_invalid(p, m);
+	memory_release(p, m);
+	return 0;
+}
+
+static int check_devices(struct kfd_process *p, const struct kfd_request *request, uint32_t n,
+			 uint32_t done)
+{
+	if (!n || done > n)
+		return -EINVAL;
+	if (!request->in || request->in_size / sizeof(uint32_t) < n)
+		return -EFAULT;
+	return 0;
+}
+
+int kfd_ioctl_MAP_MEMORY_TO_GPU(struct kfd_process *p, struct kfd_request *request)
+{
+	struct kfd_ioctl_map_memory_to_gpu_args *args = request->args;
+	struct kfd_memory *m;
+	int err = check_devices(p, request, args->n_devices, args->n_success);
+
+	if (err)
+		return err;
+	if (args->handle >> 32 != p->device->config.gpu_id)
+		return -EINVAL;
+	m = memory_by_handle(p, args->handle);
+	if (!m)
+		return -ENOMEM; /* as amdkfd */
+	if (m->svm || !m->va)
+		return -EINVAL;
+	for (uint32_t i = args->n_success; i < args->n_devices; i++) {
+		uint32_t gpu_id;
+
+		memcpy(&gpu_id, (const uint8_t *)request->in + i * sizeof(gpu_id), sizeof(gpu_id));
+		if (gpu_id != p->device->config.gpu_id)
+			return -EINVAL;
+		if (!m->mapped) {
+			if (!m->invalid && !m->gone) {
+				if (m->covered != m->size)
+					return -EINVAL;
+				err = map_whole(p, m);
+				if (err)
+					return err;
+			} else if (overlaps_buffer(p, m->va, m->va + m->size)) {
+				return -EINVAL;
+			}
+			m->mapped = true;
+		}
+		args->n_success = i + 1;
+	}
+	return 0;
+}
+
+int kfd_ioctl_UNMAP_MEMORY_FROM_GPU(struct kfd_process *p, struct kfd_request *request)
+{
+	struct kfd_ioctl_unmap_memory_from_gpu_args *args = request->args;
+	struct kfd_memory *m;
+	int err = check_devices(p, request, args->n_devices, args->n_success);
+
+	if (err)
+		return err;
+	if (args->handle >> 32 != p->device->config.gpu_id)
+		return -EINVAL;
+	m = memory_by_handle(p, args->handle);
+	if (!m)
+		return -ENODEV; /* as amdkfd */
+	for (uint32_t i = args->n_success; i < args->n_devices; i++) {
+		uint32_t gpu_id;
+
+		memcpy(&gpu_id, (const uint8_t *)request->in + i * sizeof(gpu_id), sizeof(gpu_id));
+		if (gpu_id != p->device->config.gpu_id || !m->mapped)
+			return -EINVAL;
+		gpu_vm_unmap(p->vm, m->va, m->size);
+		m->mapped = false;
+		args->n_success = i + 1;
+	}
+	return 0;
+}
+
+int kfd_ioctl_AVAILABLE_MEMORY(struct kfd_process *p, struct kfd_request *request)
+{
+	struct kfd_ioctl_get_available_memory_args *args = request->args;
+	struct kfd_device *d = p->device;
+
+	if (args->gpu_id != d->config.gpu_id)
+		return -EINVAL;
+	pthread_mutex_lock(&d->lock);
+	args->available = d->vram.size - d->vram.used;
+	pthread_mutex_unlock(&d->lock);
+	return 0;
+}
+
+static bool is_system(const struct kfd_memory *m)
+{
+	return m->flags & (F(GTT) | F(USERPTR));
+}
+
+int kfd_memory_extend(struct kfd_process *process, uint64_t handle,
+		      const struct hsv_extent *extents, size_t n)
+{
+	struct kfd_memory *m;
+	int err = -EINVAL;
+
+	pthread_mutex_lock(&process->lock);
+	m = memory_by_handle(process, handle);
+	if (m && is_system(m) && n && m->covered < m->size && !m->gone &&
+	    (m->invalid || !m->mapped)) {
+		err = add_extents(process, m, extents, n);
+		if (!err && m->invalid && m->covered == m->size) {
+			if (m->mapped || m->svm)
+				err = map_whole(process, m);
+			end_invalid(process, m);
+		}
+	}
+	pthread_mutex_unlock(&process->lock);
+	return err;
+}
+
+int kfd_memory_invalidate(struct kfd_process *process, uint64_t handle)
+{
+	struct kfd_memory *m;
+	int err = -EINVAL;
+
+	pthread_mutex_lock(&process->lock);
+	m = memory_by_handle(process, handle);
+	if (m && is_system(m)) {
+		err = 0;
+		if (!m->invalid) {
+			m->invalid = true;
+			if (!process->num_invalid++)
+				gpu_vm_suspend(process->vm);
+			if (m->mapped || m->svm)
+				gpu_vm_unmap(process->vm, m->va, m->size);
+		}
+		m->num_extents = 0;
+		m->covered = 0;
+	}
+	pthread_mutex_unlock(&process->lock);
+	return err;
+}
+
+int kfd_memory_restore(struct kfd_process *process, uint64_t handle,
+		       const struct hsv_extent *extents, size_t n)
+{
+	struct kfd_memory *m;
+	int err = -EINVAL;
+
+	pthread_mutex_lock(&process->lock);
+	m = memory_by_handle(process, handle);
+	if (m && m->invalid) {
+		m->num_extents = 0;
+		m->covered = 0;
+		m->gone = !n;
+		err = add_extents(process, m, extents, n);
+		if (!err && n && m->covered == m->size && (m->mapped || m->svm))
+			err = map_whole(process, m);
+		/* A part: EXTEND brings the rest. An error: the pages stay unknown, but queues go on. */
+		if (err || !n || m->covered == m->size) {
+			m->gone = !n || err;
+			end_invalid(process, m);
+		}
+	}
+	pthread_mutex_unlock(&process->lock);
+	return err;
+}

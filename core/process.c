@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/*
+ * process.c - a GPU process: its birth with an empty GPU address space, its end, its doorbell page's parking.
+ */
+#define LOG_PART "core"
+#include "core/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static void on_signal(void *ctx, uint32_t event_id)
+{
+	struct kfd_process *p = ctx;
+
+	if (p->device->config.ops->signal_event)
+		p->device->config.ops->signal_event(p->ctx, event_id);
+}
+
+static void on_fault(void *ctx, const struct gpu_memory_fault *fault)
+{
+	struct kfd_process *p = ctx;
+
+	log_warn("%s[%u]: GPU memory fault at 0x%llx (%s)", p->name, p->pid,
+		 (unsigned long long)fault->va,
+		 fault->no_execute ? "not executable" :
+		 fault->read_only  ? "read only" :
+				     "not present");
+	if (p->device->config.ops->memory_fault)
+		p->device->config.ops->memory_fault(p->ctx, fault);
+}
+
+static void on_idle(void *ctx)
+{
+	struct kfd_process *p = ctx;
+
+	if (p->device->config.ops->idle)
+		p->device->config.ops->idle(p->ctx);
+}
+
+static const struct gpu_vm_ops vm_ops = {
+	.signal_event = on_signal,
+	.memory_fault = on_fault,
+	.idle = on_idle,
+};
+
+int kfd_process_create(struct kfd_device *device, uint32_t slot, void *process_ctx, uint32_t pid,
+		       const char *name, struct kfd_process **process)
+{
+	struct kfd_process *p;
+	int err;
+
+	if (slot >= device->config.max_processes)
+		return -EINVAL;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->device = device;
+	p->ctx = process_ctx;
+	p->slot = slot;
+	p->pid = pid;
+	snprintf(p->name, sizeof(p->name), "%s", name ? name : "?");
+	/* A program's name goes to the log: keep it printable. */
+	for (char *c = p->name; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	pthread_mutex_init(&p->lock, NULL);
+	err = gpu_vm_create(device->config.gpu, &vm_ops, p, &p->vm);
+	if (err)
+		goto fail;
+	gpu_vm_set_apertures(p->vm, KFD_LDS_BASE, KFD_SCRATCH_BASE);
+
+	pthread_mutex_lock(&device->lock);
+	if (device->slots[slot]) {
+		err = -EBUSY;
+	} else {
+		/* Nothing of a former owner of the slot rings a new queue. */
+		memset((uint8_t *)device->config.doorbells + (size_t)slot * HSV_DOORBELL_SLOT, 0,
+		       HSV_DOORBELL_SLOT);
+		device->slots[slot] = p;
+		device->num_processes++;
+	}
+	pthread_mutex_unlock(&device->lock);
+	if (err) {
+		gpu_vm_destroy(p->vm);
+		goto fail;
+	}
+	log_info("process %s[%u] in slot %u", p->name, pid, slot);
+	*process = p;
+	return 0;
+fail:
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+	return err;
+}
+
+void kfd_process_destroy(struct kfd_process *process)
+{
+	struct kfd_device *d = process->device;
+	struct gpu_vm_stats s;
+
+	pthread_mutex_lock(&process->lock);
+	queues_destroy_all(process);
+	gpu_vm_get_stats(process->vm, &s);
+	pthread_mutex_lock(&d->lock);
+	d->slots[process->slot] = NULL;
+	d->num_processes--;
+	d->past.dispatches += s.dispatches;
+	d->past.packets += s.packets + s.sdma_packets;
+	d->past.gpu_ns += s.gpu_ns;
+	d->past.faults += s.faults;
+	d->past.queue_errors += s.queue_errors;
+	pthread_mutex_unlock(&d->lock);
+	gpu_vm_destroy(process->vm);
+	memory_free_all(process);
+	pthread_mutex_unlock(&process->lock);
+	log_info("process %s[%u] ended", process->name, process->pid);
+	pthread_mutex_destroy(&process->lock);
+	free(process);
+}
+
+int kfd_process_parked(struct kfd_process *process)
+{
+	return gpu_vm_park(process->vm) ? 0 : -EAGAIN;
+}
+
+void kfd_process_unpark(struct kfd_process *process)
+{
+	gpu_vm_wake(process->vm);
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT
+/*
+ * svm.c - SVM ranges without XNACK: attributes of ranges of the program's memory, and which of it the GPU sees at the program's own address.
+ *
+ * The pages are known from objects that the front end registers (HSV_KFD_ALLOC_SVM, abi/kfd_ioctls.h); an attribute range lies within such objects. A range that
+ * the GPU may access is in its page table, as amdkfd does without XNACK, for there are no retry faults. Unset attributes have amdkfd's defaults.
+ */
+#define LOG_PART "core"
+#include "core/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FLAG(name)	    KFD_IOCTL_SVM_FLAG_##name
+#define ATTR(name)	    KFD_IOCTL_SVM_ATTR_##name
+#define DEFAULT_FLAGS	    (FLAG(HOST_ACCESS) | FLAG(COHERENT))
+#define DEFAULT_GRANULARITY 9
+#define MAX_ATTRS	    256
+
+static const struct svm_range defaults = {
+	.preferred = KFD_IOCTL_SVM_LOCATION_UNDEFINED,
+	.prefetch = KFD_IOCTL_SVM_LOCATION_UNDEFINED,
+	.flags = DEFAULT_FLAGS,
+	.granularity = DEFAULT_GRANULARITY,
+	.access = ATTR(NO_ACCESS),
+};
+
+int svm_backed(struct kfd_process *p, uint64_t start, uint64_t end)
+{
+	uint64_t found = 0;
+
+	for (uint32_t id = 1; id < p->max_memories; id++) {
+		const struct kfd_memory *m = p->memories[id];
+		uint64_t from, to;
+
+		if (!m || !m->svm)
+			continue;
+		from = m->va > start ? m->va : start;
+		to = m->va + m->size < end ? m->va + m->size : end;
+		if (from < to)
+			found += to - from;
+	}
+	return !found ? 0 : found < end - start ? 1 : 2;
+}
+
+static unsigned prot_of(const struct svm_range *r)
+{
+	return GPU_PROT_READ | (r->flags & FLAG(GPU_RO) ? 0 : GPU_PROT_WRITE) |
+	       (r->flags & FLAG(GPU_EXEC) ? GPU_PROT_EXEC : 0);
+}
+
+/* Maps what the attributes allow of m within [start, end). */
+static int map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end)
+{
+	for (const struct svm_range *r = p->ranges; r; r = r->next) {
+		uint64_t from = r->start, to = r->end;
+		int err;
+
+		if (from < start)
+			from = start;
+		if (from < m->va)
+			from = m->va;
+		if (to > end)
+			to = end;
+		if (to > m->va + m->size)
+			to = m->va + m->size;
+		if (from >= to || r->access == ATTR(NO_ACCESS))
+			continue;
+		err = memory_map_part(p, m, from, to, prot_of(r));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int svm_map_object(struct kfd_process *p, const struct kfd_memory *m)
+{
+	return map_part(p, m, m->va, m->va + m->size);
+}
+
+static int remap(struct kfd_process *p, uint64_t start, uint64_t end)
+{
+	int err = 0;
+
+	gpu_vm_unmap(p->vm, start, end - start);
+	for (uint32_t id = 1; id < p->max_memories && !err; id++) {
+		const struct kfd_memory *m = p->memories[id];
+
+		if (m && m->svm && !m->invalid && m->va < end && start < m->va + m->size)
+			err = map_part(p, m, start, end);
+	}
+	return err;
+}
+
+/* Makes at a boundary between ranges if it is inside one. */
+static int split_at(struct kfd_process *p, uint64_t at)
+{
+	for (struct svm_range *r = p->ranges; r; r = r->next) {
+		struct svm_range *tail;
+
+		if (r->start >= at || at >= r->end)
+			continue;
+		if (p->num_ranges >= KFD_MAX_RANGES)
+			return -ENOMEM;
+		tail = malloc(sizeof(*tail));
+		if (!tail)
+			return -ENOMEM;
+		*tail = *r;
+		tail->start = at;
+		r->end = at;
+		r->next = tail;
+		p->num_ranges++;
+		break;
+	}
+	return 0;
+}
+
+void svm_forget(struct kfd_process *p, uint64_t start, uint64_t end)
+{
+	struct svm_range **link = &p->ranges;
+
+	/* Out of memory for a split: the whole range goes, which only loses attributes. */
+	if (split_at(p, start) || split_at(p, end))
+		return;
+	while (*link) {
+		struct svm_range *r = *link;
+
+		if (r->start >= start && r->end <= end) {
+			*link = r->next;
+			p->num_ranges--;
+			free(r);
+		} else {
+			link = &r->next;
+		}
+	}
+}
+
+/* Fills the holes of [start, end) with ranges of default attributes. */
+static int fill(struct kfd_process *p, uint64_t start, uint64_t end)
+{
+	struct svm_range **link = &p->ranges;
+
+	while (start < end) {
+		struct svm_range *r = *link;
+		uint64_t to = r && r->start < end ? r->start : end;
+
+		if (r && r->end <= start) {
+			link = &r->next;
+			continue;
+		}
+		if (r && r->start <= start) {
+			start = r->end;
+			link = &r->next;
+			continue;
+		}
+		if (p->num_ranges >= KFD_MAX_RANGES)
+			return -ENOMEM;
+		r = malloc(sizeof(*r));
+		if (!r)
+			return -ENOMEM;
+		*r = defaults;
+		r->start = start;
+		r->end = to;
+		r->next = *link;
+		*link = r;
+		p->num_ranges++;
+		link = &r->next;
+		start = to;
+	}
+	return 0;
+}
+
+static bool valid_location(struct kfd_process *p, uint32_t value, bool undefined_ok)
+{
+	return value == KFD_IOCTL_SVM_LOCATION_SYSMEM || value == p->device->config.gpu_id ||
+	       (undefined_ok && value == KFD_IOCTL_SVM_LOCATION_UNDEFINED);
+}
+
+static int check_attr(struct kfd_process *p, const struct kfd_ioctl_svm_attribute *a)
+{
+	switch (a->type) {
+	case ATTR(PREFERRED_LOC):
+		return valid_location(p, a->value, true) ? 0 : -EINVAL;
+	case ATTR(PREFETCH_LOC):
+		return valid_location(p, a->value, false) ? 0 : -EINVAL;
+	case ATTR(ACCESS):
+	case ATTR(ACCESS_IN_PLACE):
+	case ATTR(NO_ACCESS):
+		return a->value == p->device->config.gpu_id ? 0 : -EINVAL;
+	case ATTR(SET_FLAGS):
+	case ATTR(CLR_FLAGS):
+	case ATTR(GRANULARITY):
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static void apply(struct svm_range *r, const struct kfd_ioctl_svm_attribute *a)
+{
+	switch (a->type) {
+	case ATTR(PREFERRED_LOC):
+		r->preferred = a->value;
+		break;
+	case ATTR(PREFETCH_LOC):
+		r->prefetch = a->value;
+		break;
+	case ATTR(ACCESS):
+	case ATTR(ACCESS_IN_PLACE):
+	case ATTR(NO_ACCESS):
+		r->access = a->type;
+		break;
+	case ATTR(SET_FLAGS):
+		r->flags |= a->value;
+		break;
+	case ATTR(CLR_FLAGS):
+		r->flags &= ~a->value;
+		break;
+	case ATTR(GRANULARITY):
+		r->granularity = a->value < 0x3f ? a->value : 0x3f;
+		break;
+	}
+}
+
+static int set_attr(struct kfd_process *p, uint64_t start, uint64_t end,
+		    const struct kfd_ioctl_svm_attribute *attrs, uint32_t n)
+{
+	int err;
+
+	for (uint32_t i = 0; i < n; i++) {
+		err = check_attr(p, &attrs[i]);
+		if (err)
+			return err;
+	}
+	for (uint32_t id = 1; id < p->max_memories; id++) {
+		const struct kfd_memory *m = p->memories[id];
+
+		if (m && m->mapped && m->va < end && start < m->va + m->size)
+			return -EADDRINUSE; /* ordinary buffers have no SVM attributes */
+	}
+	if (svm_backed(p, start, end) != 2)
+		return -EFAULT;
+	err = split_at(p, start);
+	if (!err)
+		err = split_at(p, end);
+	if (!err)
+		err = fill(p, start, end);
+	if (err)
+		return err;
+	for (struct svm_range *r = p->ranges; r; r = r->next)
+		for (uint32_t i = 0; r->start >= start && r->end <= end && i < n; i++)
+			apply(r, &attrs[i]);
+	return remap(p, start, end);
+}
+
+/* What holds of the whole of [start, end), as amdkfd answers it. */
+static int get_attr(struct kfd_process *p, uint64_t start, uint64_t end,
+		    struct kfd_ioctl_svm_attribute *attrs, uint32_t n)
+{
+	struct svm_range all = defaults;
+	uint32_t flags_or = 0;
+	uint64_t at = start;
+	bool first = true;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (attrs[i].type == ATTR(ACCESS_IN_PLACE) || attrs[i].type == ATTR(NO_ACCESS) ||
+		    attrs[i].type > ATTR(GRANULARITY))
+			return -EINVAL;
+		if (attrs[i].type == ATTR(ACCESS) && attrs[i].value != p->device->config.gpu_id)
+			return -EINVAL;
+	}
+	while (at < end) {
+		const struct svm_range *x = p->ranges, *r;
+
+		while (x && x->end <= at)
+			x = x->next;
+		if (!x || x->start > at) { /* a hole */
+			at = x && x->start < end ? x->start : end;
+			r = &defaults;
+		} else {
+			at = x->end;
+			r = x;
+		}
+		if (first) {
+			all = *r;
+			flags_or = r->flags;
+			first = false;
+			continue;
+		}
+		if (r->preferred != all.preferred)
+			all.preferred = KFD_IOCTL_SVM_LOCATION_UNDEFINED;
+		if (r->prefetch != all.prefetch)
+			all.prefetch = KFD_IOCTL_SVM_LOCATION_UNDEFINED;
+		if (r->granularity < all.granularity)
+			all.granularity = r->granularity;
+		if (r->access > all.access)
+			all.access = r->access; /* the least: ACCESS < ACCESS_IN_PLACE < NO_ACCESS */
+		all.flags &= r->flags;
+		flags_or |= r->flags;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		switch (attrs[i].type) {
+		case ATTR(PREFERRED_LOC):
+			attrs[i].value = all.preferred;
+			break;
+		case ATTR(PREFETCH_LOC):
+			attrs[i].value = all.prefetch;
+			break;
+		case ATTR(ACCESS):
+			attrs[i].type = all.access;
+			break;
+		case ATTR(SET_FLAGS):
+			attrs[i].value = all.flags;
+			break;
+		case ATTR(CLR_FLAGS):
+			attrs[i].value = ~flags_or;
+			break;
+		case ATTR(GRANULARITY):
+			attrs[i].value = all.granularity;
+			break;
+		}
+	}
+	return 0;
+}
+
+int kfd_ioctl_SVM(struct kfd_process *p, struct kfd_request *request)
+{
+	struct kfd_ioctl_svm_args *args = request->args;
+	struct kfd_ioctl_svm_attribute attrs[MAX_ATTRS];
+	uint64_t start = args->start_addr & ~(KFD_PAGE - 1);
+	uint64_t size = args->size & ~(KFD_PAGE - 1);
+	size_t bytes = (size_t)args->nattr * sizeof(attrs[0]);
+	int err;
+
+	if (!start || !size || start >= KFD_VA_END || size > KFD_VA_END - start)
+		return -EINVAL;
+	if (args->nattr > MAX_ATTRS)
+		return -EINVAL;
+	if (bytes && (!request->in || request->in_size < bytes))
+		return -EFAULT;
+	if (bytes)
+		memcpy(attrs, request->in, bytes);
+	if (!p->acquired)
+		return -ENODEV;
+	switch (args->op) {
+	case KFD_IOCTL_SVM_OP_SET_ATTR:
+		err = set_attr(p, start, start + size, attrs, args->nattr);
+		break;
+	case KFD_IOCTL_SVM_OP_GET_ATTR:
+		err = get_attr(p, start, start + size, attrs, args->nattr);
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (!err && bytes) {
+		if (!request->out || request->out_capacity < bytes)
+			return -EFAULT;
+		memcpy(request->out, attrs, bytes);
+		request->out_size = bytes;
+	}
+	return err;
+}

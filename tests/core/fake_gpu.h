@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fake_gpu.h - a gpu/gpu.h that executes nothing but remembers what it was told, for the core's tests.
+ */
+#ifndef TESTS_CORE_FAKE_GPU_H
+#define TESTS_CORE_FAKE_GPU_H
+
+#include "gpu/gpu.h"
+
+/* The only vm, the latest queue and what happened to them. */
+struct fake_state {
+	const struct gpu_vm_ops *ops;
+	void *ctx;
+	int vms, queues, maps, suspended, wakes, parks, updates;
+	bool park_answer;
+	struct gpu_queue_desc desc;
+	uint32_t mask[32];
+	uint64_t tba, tma;
+};
+extern struct fake_state fake;
+
+/* Host address of va and its rights, or NULL. */
+void *fake_translate(uint64_t va, unsigned *prot);
+uint64_t fake_mapped_bytes(void);
+
+#endif

@@ -1,0 +1,841 @@
+// SPDX-License-Identifier: MIT
+/*
+ * test_kfd.c - every KFD request against a GPU that only remembers: bad input first, then what it must do to the GPU.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "core/internal.h"
+#include "tests/core/fake_gpu.h"
+
+#define GPU_ID	 0x1234
+#define VRAM	 (16ull << 20)
+#define GUEST	 (8ull << 20) /* bytes of tenant memory, at address GUEST_AT */
+#define GUEST_AT 0x40000000ull
+#define VA	 0x10000000ull
+
+static struct kfd_device *device;
+static struct kfd_process *process;
+static uint8_t *vram, *doorbells, *guest;
+static int64_t charged, charge_limit;
+static int events_seen;
+
+static void *resolve(void *ctx, uint64_t addr, uint64_t size)
+{
+	if (addr < GUEST_AT || size > GUEST || addr - GUEST_AT > GUEST - size)
+		return NULL;
+	return guest + (addr - GUEST_AT);
+}
+
+static int charge(void *ctx, int64_t bytes)
+{
+	if (bytes > 0 && charged + bytes > charge_limit)
+		return -ENOMEM;
+	charged += bytes;
+	return 0;
+}
+
+static void on_signal(void *ctx, uint32_t id)
+{
+	events_seen += (int)id;
+}
+
+static const struct kfd_front_ops ops = {
+	.resolve = resolve,
+	.charge_vram = charge,
+	.signal_event = on_signal,
+};
+
+static void *map_memory(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(p != MAP_FAILED);
+	return p;
+}
+
+static int ioctl_arrays(unsigned nr, void *args, size_t size, const void *in, size_t in_size,
+			void *out, size_t out_capacity, size_t *out_size)
+{
+	uint8_t copy[HSV_MAX_ARGS] = {0};
+	struct kfd_request request = {
+		.nr = nr,
+		.args = copy,
+		.args_size = size,
+		.in = in,
+		.in_size = in_size,
+		.out = out,
+		.out_capacity = out_capacity,
+	};
+	int err;
+
+	memcpy(copy, args, size);
+	err = kfd_process_ioctl(process, &request);
+	memcpy(args, copy, size);
+	if (out_size)
+		*out_size = request.out_size;
+	return err;
+}
+
+#define CALL(name, args)                                                                           \
+	ioctl_arrays(_IOC_NR(AMDKFD_IOC_##name), args, sizeof(*(args)), NULL, 0, NULL, 0, NULL)
+
+static void acquire(void)
+{
+	struct kfd_ioctl_acquire_vm_args a = {.gpu_id = GPU_ID, .drm_fd = 7};
+
+	assert_int_equal(CALL(ACQUIRE_VM, &a), 0);
+}
+
+static int setup(void **state)
+{
+	struct kfd_device_config config = {
+		.ops = &ops,
+		.vram_size = VRAM,
+		.max_processes = 4,
+		.kfd_minor = 14,
+		.gpu_id = GPU_ID,
+	};
+
+	memset(&fake, 0, sizeof(fake));
+	events_seen = 0;
+	charged = 0;
+	charge_limit = INT64_MAX;
+	assert_int_equal(gpu_open(NULL, &config.gpu), 0);
+	config.vram = vram = map_memory(VRAM);
+	config.doorbells = doorbells = map_memory(4 * HSV_DOORBELL_SLOT);
+	guest = map_memory(GUEST);
+	assert_int_equal(kfd_device_open(&config, &device), 0);
+	assert_int_equal(kfd_process_create(device, 1, NULL, 42, "test", &process), 0);
+	return 0;
+}
+
+static int setup_acquired(void **state)
+{
+	setup(state);
+	acquire();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct kfd_stats stats;
+
+	kfd_process_destroy(process);
+	kfd_device_stats(device, &stats);
+	assert_int_equal(stats.vram_used, 0);
+	assert_int_equal(stats.system_pinned, 0);
+	assert_int_equal(stats.queues, 0);
+	assert_int_equal(stats.processes, 0);
+	assert_int_equal(fake.vms, 0);
+	assert_int_equal(fake.queues, 0);
+	assert_int_equal(charged, 0);
+	kfd_device_close(device);
+	munmap(vram, VRAM);
+	munmap(doorbells, 4 * HSV_DOORBELL_SLOT);
+	munmap(guest, GUEST);
+	return 0;
+}
+
+#define FLAGS_VRAM                                                                                 \
+	(KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE |                         \
+	 KFD_IOC_ALLOC_MEM_FLAGS_NO_SUBSTITUTE)
+#define FLAGS_GTT  (KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE)
+#define FLAGS_USER (KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE)
+
+static int alloc_full(uint64_t va, uint64_t size, uint32_t flags, const struct hsv_extent *in,
+		      size_t n, struct hsv_extent *out, size_t max, size_t *got, uint64_t *handle)
+{
+	struct kfd_ioctl_alloc_memory_of_gpu_args a = {
+		.va_addr = va,
+		.size = size,
+		.gpu_id = GPU_ID,
+		.flags = flags,
+		.mmap_offset = flags & KFD_IOC_ALLOC_MEM_FLAGS_USERPTR ? va : 0,
+	};
+	size_t bytes = 0;
+	int err = ioctl_arrays(_IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &a, sizeof(a), in,
+			       n * sizeof(*in), out, max * sizeof(*out), &bytes);
+
+	if (got)
+		*got = bytes / sizeof(*out);
+	if (handle)
+		*handle = a.handle;
+	return err;
+}
+
+static int alloc(uint64_t va, uint64_t size, uint32_t flags, uint64_t *handle)
+{
+	struct hsv_extent in = {GUEST_AT, (size + 4095) & ~4095ull}, out[16];
+	bool system = flags & (KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_USERPTR);
+
+	return alloc_full(va, size, flags, &in, system, out, 16, NULL, handle);
+}
+
+static int map_to(uint64_t handle, uint32_t gpu_id, uint32_t n, uint32_t done, bool map)
+{
+	struct kfd_ioctl_map_memory_to_gpu_args a = {
+		.handle = handle,
+		.n_devices = n,
+		.n_success = done,
+	};
+	uint32_t ids[2] = {gpu_id, gpu_id};
+	int err = ioctl_arrays(map ? _IOC_NR(AMDKFD_IOC_MAP_MEMORY_TO_GPU) :
+				     _IOC_NR(AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU),
+			       &a, sizeof(a), ids, sizeof(ids), NULL, 0, NULL);
+
+	if (!err)
+		assert_int_equal(a.n_success, n);
+	return err;
+}
+
+#define MAP(handle)   map_to(handle, GPU_ID, 1, 0, true)
+#define UNMAP(handle) map_to(handle, GPU_ID, 1, 0, false)
+
+static int free_memory(uint64_t handle)
+{
+	struct kfd_ioctl_free_memory_of_gpu_args a = {.handle = handle};
+
+	return CALL(FREE_MEMORY_OF_GPU, &a);
+}
+
+static uint64_t alloc_map(uint64_t va, uint64_t size, uint32_t flags)
+{
+	uint64_t handle;
+
+	assert_int_equal(alloc(va, size, flags, &handle), 0);
+	assert_int_equal(MAP(handle), 0);
+	return handle;
+}
+
+static void test_unknown_ioctls(void **state)
+{
+	uint8_t args[HSV_MAX_ARGS] = {0};
+
+	/* Every number but those of the table; FRONT ones are not the core's. */
+	static const uint8_t served[] = {0x01, 0x02, 0x03, 0x04, 0x05, 0x07, 0x11, 0x12, 0x13, 0x14, 0x15,
+					 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1e, 0x20, 0x21, 0x23, 0x25};
+
+	for (unsigned nr = 0; nr < 300; nr++) {
+		bool is = nr < 256 && memchr(served, (int)nr, sizeof(served));
+		int err = ioctl_arrays(nr, args, sizeof(args), NULL, 0, NULL, 0, NULL);
+
+		if (is)
+			assert_int_not_equal(err, -ENOTTY);
+		else
+			assert_int_equal(err, -ENOTTY);
+		memset(args, 0, sizeof(args));
+	}
+}
+
+static void test_garbage(void **state)
+{
+	uint8_t args[HSV_MAX_ARGS], in[256], out[256];
+	uint32_t seed = 1;
+
+	for (int round = 0; round < 20000; round++) {
+		for (size_t i = 0; i < sizeof(args); i++) {
+			seed = seed * 1664525 + 1013904223;
+			args[i] = seed >> 24 < 100 ? 0 : (uint8_t)(seed >> 16);
+		}
+		memcpy(in, args, 64);
+		memset(in + 64, round, sizeof(in) - 64);
+		ioctl_arrays(seed >> 8 & 63, args, sizeof(args), in, seed >> 3 & 255, out, seed >> 5 & 255,
+			     NULL);
+	}
+}
+
+static void test_version_clock_apertures(void **state)
+{
+	struct kfd_ioctl_get_version_args v = {0};
+	struct kfd_ioctl_get_clock_counters_args c = {.gpu_id = 99};
+	struct kfd_ioctl_get_process_apertures_new_args n = {.num_of_nodes = 4};
+	struct kfd_process_device_apertures a[4] = {0};
+	size_t size;
+
+	assert_int_equal(CALL(GET_VERSION, &v), 0);
+	assert_int_equal(v.major_version, 1);
+	assert_int_equal(v.minor_version, 14);
+	assert_int_equal(CALL(GET_CLOCK_COUNTERS, &c), 0);
+	assert_int_equal(c.gpu_clock_counter, 0); /* unknown GPU: as amdkfd, no error */
+	c.gpu_id = GPU_ID;
+	assert_int_equal(CALL(GET_CLOCK_COUNTERS, &c), 0);
+	assert_int_equal(c.gpu_clock_counter, 12345);
+	assert_int_equal(c.system_clock_freq, 1000000000);
+
+	assert_int_equal(CALL(GET_PROCESS_APERTURES_NEW, &n), -EFAULT);
+	n.num_of_nodes = 0;
+	assert_int_equal(CALL(GET_PROCESS_APERTURES_NEW, &n), 0);
+	assert_int_equal(n.num_of_nodes, 1);
+	n.num_of_nodes = 4;
+	assert_int_equal(ioctl_arrays(_IOC_NR(AMDKFD_IOC_GET_PROCESS_APERTURES_NEW), &n, sizeof(n),
+				      NULL, 0, a, sizeof(a), &size), 0);
+	assert_int_equal(n.num_of_nodes, 1);
+	assert_int_equal(size, sizeof(a[0]));
+	assert_int_equal(a[0].gpu_id, GPU_ID);
+	assert_true(a[0].gpuvm_base && a[0].gpuvm_limit >= (1ull << 47) - 1);
+}
+
+static void test_acquire(void **state)
+{
+	struct kfd_ioctl_acquire_vm_args a = {.gpu_id = 9, .drm_fd = 7};
+	struct kfd_ioctl_set_memory_policy_args policy = {.gpu_id = GPU_ID};
+	uint64_t handle;
+
+	assert_int_equal(CALL(ACQUIRE_VM, &a), -EINVAL);
+	assert_int_equal(alloc(VA, 4096, FLAGS_VRAM, &handle), -ENODEV);
+	assert_int_equal(CALL(SET_MEMORY_POLICY, &policy), -ESRCH);
+	acquire();
+	acquire(); /* the same file: fine */
+	a = (struct kfd_ioctl_acquire_vm_args){.gpu_id = GPU_ID, .drm_fd = 8};
+	assert_int_equal(CALL(ACQUIRE_VM, &a), -EBUSY);
+	assert_int_equal(CALL(SET_MEMORY_POLICY, &policy), 0);
+	policy.default_policy = 2;
+	assert_int_equal(CALL(SET_MEMORY_POLICY, &policy), -EINVAL);
+}
+
+static void test_small_ones(void **state)
+{
+	struct kfd_ioctl_set_xnack_mode_args x = {.xnack_enabled = -1};
+	struct kfd_ioctl_set_trap_handler_args t = {.gpu_id = 1, .tba_addr = 5, .tma_addr = 6};
+	struct kfd_ioctl_runtime_enable_args r = {.mode_mask = 1};
+	struct kfd_ioctl_get_available_memory_args m = {.gpu_id = 1};
+	struct kfd_ioctl_get_tile_config_args tile = {.gpu_id = 1, .num_tile_configs = 32};
+	struct kfd_ioctl_set_scratch_backing_va_args s = {.gpu_id = 1};
+
+	assert_int_equal(CALL(SET_XNACK_MODE, &x), 0);
+	assert_int_equal(x.xnack_enabled, 0);
+	assert_int_equal(CALL(SET_XNACK_MODE, &x), 0);
+	x.xnack_enabled = 1;
+	assert_int_equal(CALL(SET_XNACK_MODE, &x), -EPERM);
+	assert_int_equal(CALL(SET_TRAP_HANDLER, &t), -EINVAL);
+	t.gpu_id = GPU_ID;
+	assert_int_equal(CALL(SET_TRAP_HANDLER, &t), 0);
+	assert_int_equal(fake.tba, 5);
+	assert_int_equal(fake.tma, 6);
+	assert_int_equal(CALL(RUNTIME_ENABLE, &r), 0);
+	assert_int_equal(CALL(RUNTIME_ENABLE, &r), -EBUSY);
+	r.mode_mask = 0;
+	assert_int_equal(CALL(RUNTIME_ENABLE, &r), 0);
+	assert_int_equal(CALL(AVAILABLE_MEMORY, &m), -EINVAL);
+	m.gpu_id = GPU_ID;
+	assert_int_equal(CALL(AVAILABLE_MEMORY, &m), 0);
+	assert_int_equal(m.available, VRAM);
+	assert_int_equal(CALL(GET_TILE_CONFIG, &tile), -EINVAL);
+	tile.gpu_id = GPU_ID;
+	assert_int_equal(CALL(GET_TILE_CONFIG, &tile), 0);
+	assert_int_equal(tile.num_tile_configs, 0);
+	assert_int_equal(CALL(SET_SCRATCH_BACKING_VA, &s), -EINVAL);
+}
+
+static void test_alloc_bad(void **state)
+{
+	static const struct {
+		uint64_t va, size;
+		uint32_t flags;
+		int err;
+	} bad[] = {
+		{VA, 0, FLAGS_VRAM, -EINVAL},
+		{VA, 4096, 0, -EINVAL},
+		{VA, 4096, KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE, -EINVAL},
+		{VA, 4096, FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_GTT, -EINVAL},
+		{VA, 4096, FLAGS_VRAM | 1u << 10, -EINVAL},
+		{VA + 1, 4096, FLAGS_VRAM, -EINVAL},
+		{0x1000, 4096, FLAGS_VRAM, -EINVAL},
+		{KFD_VA_END, 4096, FLAGS_VRAM, -EINVAL},
+		{KFD_VA_END - 4096, 8192, FLAGS_VRAM, -EINVAL},
+		{VA, UINT64_MAX, FLAGS_VRAM, -ENOMEM},
+		{VA, VRAM + 4096, FLAGS_VRAM, -ENOMEM},
+		{VA, 4096, KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL, -EINVAL},
+		{VA, 8192, KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP, -EINVAL},
+		{0, 4096, FLAGS_GTT, -EINVAL},
+		{0, 4096, FLAGS_USER, -EINVAL},
+		{VA, 4096, FLAGS_GTT | HSV_KFD_ALLOC_SVM, -EINVAL},
+	};
+	struct hsv_extent e[2] = {{GUEST_AT, 4096}, {GUEST_AT + GUEST - 4096, 8192}};
+	uint64_t handle;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (alloc(bad[i].va, bad[i].size, bad[i].flags, &handle) != bad[i].err)
+			fail_msg("case %zu", i);
+	/* Extents: outside the tenant, misaligned, empty, too many. */
+	assert_int_equal(alloc_full(VA, 16384, FLAGS_GTT, e, 2, NULL, 0, NULL, &handle), -EFAULT);
+	e[1] = (struct hsv_extent){GUEST_AT + 1, 4096};
+	assert_int_equal(alloc_full(VA, 16384, FLAGS_GTT, e, 2, NULL, 0, NULL, &handle), -EINVAL);
+	e[1] = (struct hsv_extent){GUEST_AT, 0};
+	assert_int_equal(alloc_full(VA, 16384, FLAGS_GTT, e, 2, NULL, 0, NULL, &handle), -EINVAL);
+	e[1] = (struct hsv_extent){GUEST_AT, 16384};
+	assert_int_equal(alloc_full(VA, 16384, FLAGS_GTT, e, 2, NULL, 0, NULL, &handle), -EINVAL);
+	/* A GTT buffer with extents missing can't be mapped. */
+	assert_int_equal(alloc_full(VA, 16384, FLAGS_GTT, e, 1, NULL, 0, NULL, &handle), 0);
+	assert_int_equal(MAP(handle), -EINVAL);
+	e[1] = (struct hsv_extent){GUEST_AT + 8192, 12288};
+	assert_int_equal(kfd_memory_extend(process, handle, &e[1], 1), 0);
+	assert_int_equal(kfd_memory_extend(process, handle, &e[1], 1), -EINVAL);
+	assert_int_equal(MAP(handle), 0);
+	assert_ptr_equal(fake_translate(VA + 4096, NULL), guest + 8192);
+	assert_int_equal(free_memory(handle), -EBUSY);
+	assert_int_equal(UNMAP(handle), 0);
+	assert_int_equal(free_memory(handle), 0);
+	assert_int_equal(fake_mapped_bytes(), 0);
+}
+
+static void test_map_bad(void **state)
+{
+	uint64_t h = alloc_map(VA, 8192, FLAGS_VRAM), h2, wild = (uint64_t)GPU_ID << 32 | 77;
+
+	assert_int_equal(MAP(wild), -ENOMEM);
+	assert_int_equal(UNMAP(wild), -ENODEV);
+	assert_int_equal(MAP(5ull << 32 | 1), -EINVAL);
+	assert_int_equal(free_memory(wild), -EINVAL);
+	assert_int_equal(free_memory(0), -EINVAL);
+	assert_int_equal(map_to(h, GPU_ID, 0, 0, true), -EINVAL);
+	assert_int_equal(map_to(h, GPU_ID, 1, 2, true), -EINVAL);
+	assert_int_equal(map_to(h, GPU_ID, 1u << 30, 0, true), -EFAULT);
+	assert_int_equal(map_to(h, 3, 1, 0, true), -EINVAL);
+	assert_int_equal(MAP(h), 0); /* again: nothing to do */
+	assert_int_equal(alloc(VA + 4096, 4096, FLAGS_VRAM, &h2), 0);
+	assert_int_equal(MAP(h2), -EINVAL); /* overlaps */
+	assert_int_equal(fake_mapped_bytes(), 8192);
+	assert_int_equal(UNMAP(h2), -EINVAL);
+	assert_int_equal(UNMAP(h), 0);
+	assert_int_equal(UNMAP(h), -EINVAL);
+	assert_int_equal(MAP(h2), 0);
+	/* VRAM without an address has no place to be mapped. */
+	assert_int_equal(alloc(0, 4096, FLAGS_VRAM, &h), 0);
+	assert_int_equal(MAP(h), -EINVAL);
+}
+
+static void test_protection(void **state)
+{
+	unsigned prot = 0;
+
+	alloc_map(VA, 4096, KFD_IOC_ALLOC_MEM_FLAGS_VRAM);
+	alloc_map(VA + 4096, 4096, FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE);
+	alloc_map(VA + 0x10000, HSV_DOORBELL_SLOT,
+		  KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE);
+	alloc_map(VA + 0x20000, 4096, KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP);
+	assert_non_null(fake_translate(VA, &prot));
+	assert_int_equal(prot, GPU_PROT_READ);
+	assert_non_null(fake_translate(VA + 4096, &prot));
+	assert_int_equal(prot, GPU_PROT_READ | GPU_PROT_WRITE | GPU_PROT_EXEC);
+	assert_ptr_equal(fake_translate(VA + 0x10000, NULL), doorbells + HSV_DOORBELL_SLOT);
+	assert_non_null(fake_translate(VA + 0x20000, NULL));
+}
+
+static void test_vram_zeroed_and_quota(void **state)
+{
+	struct kfd_ioctl_get_available_memory_args m = {.gpu_id = GPU_ID};
+	uint64_t a, b;
+
+	assert_int_equal(alloc(VA, VRAM, FLAGS_VRAM, &a), 0);
+	memset(vram, 0xab, VRAM);
+	assert_int_equal(charged, VRAM);
+	assert_int_equal(alloc(VA + VRAM, 4096, FLAGS_VRAM, &b), -ENOMEM);
+	assert_int_equal(CALL(AVAILABLE_MEMORY, &m), 0);
+	assert_int_equal(m.available, 0);
+	assert_int_equal(free_memory(a), 0);
+	for (size_t i = 0; i < VRAM; i++)
+		assert_int_equal(vram[i], 0);
+	vram[0] = 1; /* a stale CPU mapping wrote after the free */
+	assert_int_equal(alloc(VA, 4096, FLAGS_VRAM, &a), 0);
+	assert_int_equal(vram[0], 0);
+	charge_limit = 8192;
+	assert_int_equal(alloc(VA + 4096, 8192, FLAGS_VRAM, &b), -ENOMEM);
+	assert_int_equal(charged, 4096);
+	assert_int_equal(alloc(VA + 4096, 100, FLAGS_VRAM, &b), 0);
+}
+
+static void test_vram_fragments(void **state)
+{
+	struct hsv_extent out[HSV_MAX_ARGS];
+	uint64_t h[16], big;
+	size_t n;
+
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(alloc(VA + (uint64_t)i * (1 << 20), 1 << 20, FLAGS_VRAM, &h[i]), 0);
+	for (int i = 0; i < 16; i += 2)
+		assert_int_equal(free_memory(h[i]), 0);
+	/* No room in the answer for that many extents: nothing is taken. */
+	assert_int_equal(alloc_full(VA + VRAM, 4 << 20, FLAGS_VRAM, NULL, 0, out, 3, &n, &big),
+			 -ENOMEM);
+	assert_int_equal(charged, VRAM / 2);
+	assert_int_equal(alloc_full(VA + VRAM, 4 << 20, FLAGS_VRAM, NULL, 0, out, 4, &n, &big), 0);
+	assert_int_equal(n, 4);
+	assert_int_equal(MAP(big), 0);
+	for (size_t i = 0; i < n; i++)
+		assert_ptr_equal(fake_translate(VA + VRAM + i * (1 << 20), NULL),
+				 vram + out[i].addr);
+	assert_int_equal(UNMAP(big), 0);
+	assert_int_equal(free_memory(big), 0);
+	for (int i = 1; i < 16; i += 2)
+		assert_int_equal(free_memory(h[i]), 0);
+	/* All coalesced again. */
+	assert_int_equal(alloc_full(VA, VRAM, FLAGS_VRAM, NULL, 0, out, 1, &n, &big), 0);
+	assert_int_equal(n, 1);
+}
+
+static void test_invalidate(void **state)
+{
+	struct hsv_extent e[2] = {{GUEST_AT + 0x10000, 4096}, {GUEST_AT + 0x30000, 4096}};
+	uint64_t h = alloc_map(VA, 8192, FLAGS_USER), h2 = alloc_map(VA + 8192, 4096, FLAGS_USER);
+
+	assert_int_equal(kfd_memory_invalidate(process, 123), -EINVAL);
+	assert_int_equal(kfd_memory_restore(process, h, e, 2), -EINVAL); /* isn't invalid */
+	assert_int_equal(kfd_memory_invalidate(process, h), 0);
+	assert_int_equal(kfd_memory_invalidate(process, h), 0);
+	assert_int_equal(kfd_memory_invalidate(process, h2), 0);
+	assert_int_equal(fake.suspended, 1);
+	assert_int_equal(fake_mapped_bytes(), 0);
+	assert_int_equal(kfd_memory_restore(process, h, e, 1), 0);
+	assert_null(fake_translate(VA, NULL)); /* the rest isn't there yet */
+	assert_int_equal(kfd_memory_extend(process, h, e + 1, 1), 0);
+	assert_ptr_equal(fake_translate(VA + 4096, NULL), guest + 0x30000);
+	assert_int_equal(fake.suspended, 1);
+	assert_int_equal(kfd_memory_restore(process, h2, NULL, 0), 0); /* gone */
+	assert_int_equal(fake.suspended, 0);
+	assert_null(fake_translate(VA + 8192, NULL));
+	/* Freed while invalid: queues go on. */
+	assert_int_equal(kfd_memory_invalidate(process, h), 0);
+	assert_int_equal(UNMAP(h), 0);
+	assert_int_equal(free_memory(h), 0);
+	assert_int_equal(fake.suspended, 0);
+}
+
+static void test_revoke(void **state)
+{
+	alloc_map(VA, 65536, FLAGS_USER);
+	kfd_device_revoke(device, guest + GUEST / 2, 4096);
+	assert_int_equal(fake_mapped_bytes(), 65536);
+	kfd_device_revoke(device, guest + 4096, 4096);
+	assert_int_equal(fake_mapped_bytes(), 0);
+}
+
+static struct kfd_ioctl_create_queue_args queue_args(void)
+{
+	return (struct kfd_ioctl_create_queue_args){
+		.gpu_id = GPU_ID,
+		.queue_type = KFD_IOC_QUEUE_TYPE_COMPUTE_AQL,
+		.ring_base_address = VA,
+		.ring_size = 4096,
+		.write_pointer_address = VA + 0x1038,
+		.read_pointer_address = VA + 0x1080,
+		.queue_percentage = 100,
+		.queue_priority = 7,
+		.ctx_save_restore_address = VA + 0x2000,
+		.ctx_save_restore_size = 4096,
+		.eop_buffer_address = VA + 0x3000,
+		.eop_buffer_size = 4096,
+	};
+}
+
+static void test_queue_bad(void **state)
+{
+	struct kfd_ioctl_create_queue_args a;
+
+	alloc_map(VA, 0x4000, FLAGS_USER);
+#define BAD(err, ...)                                                                              \
+	do {                                                                                       \
+		a = queue_args();                                                                  \
+		__VA_ARGS__;                                                                       \
+		assert_int_equal(CALL(CREATE_QUEUE, &a), err);                                     \
+	} while (0)
+	BAD(-EINVAL, a.queue_percentage = 101);
+	BAD(-EINVAL, a.queue_priority = 16);
+	BAD(-EINVAL, a.ring_size = 4095);
+	BAD(-EINVAL, a.ring_size = 0);
+	BAD(-EINVAL, a.ring_size = 0x8000);
+	BAD(-EINVAL, a.ring_base_address = VA + 8);
+	BAD(-EFAULT, a.ring_base_address = ~0ull - 4096);
+	BAD(-EFAULT, a.read_pointer_address = 1ull << 63);
+	BAD(-EINVAL, a.read_pointer_address = VA + 0x1081);
+	BAD(-EINVAL, a.write_pointer_address = VA + 0x4000);
+	BAD(-EINVAL, a.gpu_id = 1);
+	BAD(-KFD_ENOTSUPP, a.queue_type = 5);
+	BAD(-EINVAL, a.ctx_save_restore_address = VA + 0x9000);
+	BAD(-EINVAL, a.ctx_save_restore_size = 0x10000);
+	BAD(-EFAULT, a.eop_buffer_size = ~0ull);
+	BAD(-EINVAL, a.eop_buffer_size = 0x2000);
+#undef BAD
+	assert_int_equal(fake.queues, 0);
+}
+
+static void test_queue(void **state)
+{
+	struct kfd_ioctl_create_queue_args a = queue_args(), b = queue_args();
+	struct kfd_ioctl_update_queue_args u = {.queue_id = 9, .queue_percentage = 50};
+	struct kfd_ioctl_set_cu_mask_args m = {.queue_id = 0, .num_cu_mask = 33};
+	struct kfd_ioctl_destroy_queue_args d = {.queue_id = 9};
+	struct kfd_ioctl_set_xnack_mode_args x = {.xnack_enabled = 0};
+	struct kfd_ioctl_get_queue_wave_state_args w = {.queue_id = 9};
+	struct kfd_ioctl_alloc_queue_gws_args g = {.queue_id = 0};
+	uint32_t mask[2] = {5, 6};
+
+	alloc_map(VA, 0x4000, FLAGS_USER);
+	assert_int_equal(CALL(CREATE_QUEUE, &a), 0);
+	assert_int_equal(a.queue_id, 0);
+	assert_ptr_equal(fake.desc.doorbell, doorbells + HSV_DOORBELL_SLOT);
+	assert_int_equal(fake.desc.type, GPU_QUEUE_AQL);
+	assert_false(fake.desc.error_events);
+	assert_int_equal(CALL(CREATE_QUEUE, &b), 0);
+	assert_int_equal(b.queue_id, 1);
+	assert_true(b.doorbell_offset == (3ull << 62 | (uint64_t)GPU_ID << 46 | 8));
+	assert_true(fake.wakes > 0);
+	assert_int_equal(CALL(SET_XNACK_MODE, &x), -EBUSY);
+	assert_int_equal(CALL(GET_QUEUE_WAVE_STATE, &w), -EFAULT);
+	assert_int_equal(CALL(ALLOC_QUEUE_GWS, &g), -ENODEV);
+
+	assert_int_equal(CALL(UPDATE_QUEUE, &u), -EFAULT);
+	u.queue_id = 1;
+	assert_int_equal(CALL(UPDATE_QUEUE, &u), 0); /* no ring: the thunk's way to disable */
+	assert_int_equal(fake.desc.percent, 0);
+	u.ring_base_address = VA;
+	u.ring_size = 2048;
+	assert_int_equal(CALL(UPDATE_QUEUE, &u), 0);
+	assert_int_equal(fake.desc.percent, 50);
+	assert_int_equal(fake.desc.ring_size, 2048);
+	u.ring_base_address = VA + 0x100000;
+	assert_int_equal(CALL(UPDATE_QUEUE, &u), -EFAULT);
+	u.ring_size = 3000;
+	assert_int_equal(CALL(UPDATE_QUEUE, &u), -EINVAL);
+
+	assert_int_equal(CALL(SET_CU_MASK, &m), -EINVAL);
+	m.num_cu_mask = 64;
+	assert_int_equal(CALL(SET_CU_MASK, &m), -EFAULT);
+	assert_int_equal(ioctl_arrays(_IOC_NR(AMDKFD_IOC_SET_CU_MASK), &m, sizeof(m), mask,
+				      sizeof(mask), NULL, 0, NULL), 0);
+	assert_int_equal(fake.mask[1], 6);
+
+	assert_int_equal(CALL(DESTROY_QUEUE, &d), -EINVAL);
+	d.queue_id = 0;
+	assert_int_equal(CALL(DESTROY_QUEUE, &d), 0);
+	assert_int_equal(CALL(DESTROY_QUEUE, &d), -EINVAL);
+	assert_int_equal(fake.queues, 1);
+}
+
+static void test_queue_limits(void **state)
+{
+	struct kfd_ioctl_create_queue_args a;
+
+	alloc_map(VA, 0x4000, FLAGS_USER);
+	for (int i = 0; i < 4; i++) {
+		a = queue_args();
+		a.queue_type = KFD_IOC_QUEUE_TYPE_SDMA;
+		assert_int_equal(CALL(CREATE_QUEUE, &a), 0);
+	}
+	a.queue_type = KFD_IOC_QUEUE_TYPE_SDMA;
+	assert_int_equal(CALL(CREATE_QUEUE, &a), -ENOMEM); /* 2 engines of 2 queues */
+	for (unsigned i = 4; i < KFD_MAX_QUEUES; i++) {
+		a = queue_args();
+		assert_int_equal(CALL(CREATE_QUEUE, &a), 0);
+	}
+	assert_int_equal(CALL(CREATE_QUEUE, &a), -ENOMEM);
+}
+
+static int svm(uint32_t op, uint64_t start, uint64_t size, struct kfd_ioctl_svm_attribute *attrs,
+	       uint32_t n)
+{
+	struct kfd_ioctl_svm_args a = {.start_addr = start, .size = size, .op = op, .nattr = n};
+
+	return ioctl_arrays(_IOC_NR(AMDKFD_IOC_SVM), &a, sizeof(a), attrs, n * sizeof(*attrs),
+			    attrs, n * sizeof(*attrs), NULL);
+}
+
+static void test_svm(void **state)
+{
+	struct kfd_ioctl_svm_attribute access[2] = {
+		{KFD_IOCTL_SVM_ATTR_ACCESS, GPU_ID},
+		{KFD_IOCTL_SVM_ATTR_SET_FLAGS, KFD_IOCTL_SVM_FLAG_GPU_EXEC},
+	};
+	struct kfd_ioctl_svm_attribute none = {KFD_IOCTL_SVM_ATTR_NO_ACCESS, GPU_ID};
+	struct kfd_ioctl_svm_attribute bad = {KFD_IOCTL_SVM_ATTR_ACCESS, 1}, q[3];
+	uint32_t flags = FLAGS_USER | HSV_KFD_ALLOC_SVM;
+	uint64_t h, h2;
+	unsigned prot;
+
+	assert_int_equal(svm(0, VA, 0, access, 2), -EINVAL);
+	assert_int_equal(svm(0, 0, 4096, access, 2), -EINVAL);
+	assert_int_equal(svm(7, VA, 4096, access, 2), -EINVAL);
+	assert_int_equal(svm(0, VA, 4096, access, 2), -EFAULT); /* nobody vouched for the pages */
+	assert_int_equal(alloc(VA, 65536, flags, &h), 0);
+	assert_int_equal(alloc(VA + 4096, 4096, flags, &h2), -EEXIST);
+	assert_int_equal(alloc(VA + 61440, 8192, flags, &h2), -EADDRINUSE);
+	assert_int_equal(alloc(VA + 4096, 4096, FLAGS_VRAM, &h2), -EADDRINUSE);
+	assert_int_equal(svm(0, VA, 65536, &bad, 1), -EINVAL);
+	assert_int_equal(MAP(h), -EINVAL);
+	assert_int_equal(fake_mapped_bytes(), 0);
+	assert_int_equal(svm(0, VA, 65536, access, 2), 0);
+	assert_int_equal(fake_mapped_bytes(), 65536);
+	assert_non_null(fake_translate(VA, &prot));
+	assert_int_equal(prot, GPU_PROT_READ | GPU_PROT_WRITE | GPU_PROT_EXEC);
+	/* A hole in the middle. */
+	assert_int_equal(svm(0, VA + 8192, 4096, &none, 1), 0);
+	assert_null(fake_translate(VA + 8192, NULL));
+	assert_ptr_equal(fake_translate(VA + 12288, NULL), guest + 12288);
+	assert_int_equal(fake_mapped_bytes(), 61440);
+	q[0] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_ACCESS, GPU_ID};
+	q[1] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_SET_FLAGS, 0};
+	q[2] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_GRANULARITY, 0};
+	assert_int_equal(svm(1, VA, 8192, q, 3), 0);
+	assert_int_equal(q[0].type, KFD_IOCTL_SVM_ATTR_ACCESS);
+	assert_true(q[1].value & KFD_IOCTL_SVM_FLAG_GPU_EXEC);
+	assert_int_equal(q[2].value, 9);
+	assert_int_equal(svm(1, VA, 65536, q, 1), 0);
+	assert_int_equal(q[0].type, KFD_IOCTL_SVM_ATTR_NO_ACCESS);
+	assert_int_equal(svm(1, VA, 65536, q, 1), -EINVAL); /* NO_ACCESS can't be asked */
+	/* Invalidated and back: the hole stays one. */
+	assert_int_equal(kfd_memory_invalidate(process, h), 0);
+	assert_int_equal(fake_mapped_bytes(), 0);
+	assert_int_equal(kfd_memory_restore(process, h, &(struct hsv_extent){GUEST_AT, 65536}, 1), 0);
+	assert_int_equal(fake_mapped_bytes(), 61440);
+	assert_int_equal(free_memory(h), 0);
+	assert_int_equal(fake_mapped_bytes(), 0);
+	assert_int_equal(svm(0, VA, 4096, access, 2), -EFAULT);
+	/* A buffer's range isn't SVM. */
+	alloc_map(VA, 4096, FLAGS_USER);
+	assert_int_equal(svm(0, VA, 4096, access, 2), -EADDRINUSE);
+	assert_int_equal(alloc(VA, 4096, flags, &h), -EADDRINUSE);
+}
+
+static void test_processes(void **state)
+{
+	struct kfd_process *p;
+	struct kfd_stats stats;
+
+	assert_int_equal(kfd_process_create(device, 4, NULL, 1, "x", &p), -EINVAL);
+	assert_int_equal(kfd_process_create(device, 1, NULL, 1, "x", &p), -EBUSY);
+	doorbells[2 * HSV_DOORBELL_SLOT] = 5;
+	assert_int_equal(kfd_process_create(device, 2, NULL, 1, "x\n", &p), 0);
+	assert_int_equal(doorbells[2 * HSV_DOORBELL_SLOT], 0);
+	kfd_device_stats(device, &stats);
+	assert_int_equal(stats.processes, 2);
+	kfd_process_destroy(p);
+	kfd_device_stats(device, &stats);
+	assert_int_equal(stats.dispatches, 6); /* one alive, one ended */
+	assert_int_equal(stats.packets, 18);
+	assert_int_equal(kfd_process_parked(process), -EAGAIN);
+	fake.park_answer = true;
+	assert_int_equal(kfd_process_parked(process), 0);
+	kfd_process_unpark(process);
+	assert_int_equal(fake.wakes, 1);
+}
+
+static void test_callbacks(void **state)
+{
+	struct gpu_memory_fault fault = {.va = VA, .not_present = true};
+
+	/* The vm of setup's process. */
+	fake.ops->signal_event(fake.ctx, 7);
+	assert_int_equal(events_seen, 7);
+	fake.ops->memory_fault(fake.ctx, &fault); /* no op given: only logged */
+	fake.ops->idle(fake.ctx);
+}
+
+static void test_drm(void **state)
+{
+	struct drm_amdgpu_info info = {.query = AMDGPU_INFO_DEV_INFO, .return_size = 4096};
+	struct drm_amdgpu_info_device dev;
+	struct drm_amdgpu_memory_info memory;
+	uint8_t out[1024];
+	size_t size;
+	uint64_t h;
+
+	info.return_size = 0;
+	assert_int_equal(kfd_drm_info(device, &info, out, sizeof(out), &size), -EINVAL);
+	info.return_size = 4096;
+	info.query = 0x7777;
+	assert_int_equal(kfd_drm_info(device, &info, out, sizeof(out), &size), -EINVAL);
+	info.query = AMDGPU_INFO_READ_MMR_REG;
+	info.read_mmr_reg.count = 128;
+	assert_int_equal(kfd_drm_info(device, &info, out, sizeof(out), &size), -EINVAL);
+	info.query = AMDGPU_INFO_DEV_INFO;
+	assert_int_equal(kfd_drm_info(device, &info, &dev, sizeof(dev), &size), 0);
+	assert_int_equal(size, sizeof(dev));
+	assert_int_equal(dev.device_id, 0x740f);
+	assert_int_equal(dev.gpu_counter_freq, 100000);
+	info.return_size = 3;
+	memset(out, 0xee, sizeof(out));
+	assert_int_equal(kfd_drm_info(device, &info, out, sizeof(out), &size), 0);
+	assert_int_equal(size, 3);
+	assert_int_equal(out[3], 0xee);
+	assert_int_equal(alloc(VA, 8192, FLAGS_VRAM, &h), 0);
+	info.query = AMDGPU_INFO_MEMORY;
+	info.return_size = sizeof(memory);
+	assert_int_equal(kfd_drm_info(device, &info, &memory, sizeof(memory), &size), 0);
+	assert_int_equal(memory.vram.total_heap_size, VRAM);
+	assert_int_equal(memory.vram.heap_usage, 8192);
+}
+
+static void test_topology(void **state)
+{
+	struct hsv_topology_args args = {.cpus = 3, .render_minor = 128, .memory = 1 << 30};
+	struct hsv_topology_file file;
+	size_t need, size;
+	bool gpu = false;
+	uint8_t *buf;
+
+	assert_int_equal(kfd_topology(device, &args, NULL, 0, &need), -ENOSPC);
+	buf = malloc(need);
+	assert_int_equal(kfd_topology(device, &args, buf, need - 1, &size), -ENOSPC);
+	assert_int_equal(kfd_topology(device, &args, buf, need, &size), 0);
+	assert_int_equal(size, need);
+	for (size_t at = 0; at < size;) {
+		char path[128] = "", *text;
+
+		memcpy(&file, buf + at, sizeof(file));
+		at += sizeof(file);
+		assert_true(file.path_size && file.path_size < sizeof(path));
+		memcpy(path, buf + at, file.path_size);
+		at += file.path_size;
+		text = strndup((char *)buf + at, file.content_size);
+		at += file.content_size;
+		at = (at + 3) & ~(size_t)3;
+		assert_true(strlen(text) == file.content_size && text[strlen(text) - 1] == '\n');
+		if (!strcmp(path, "nodes/1/properties")) {
+			gpu = true;
+			assert_non_null(strstr(text, "gfx_target_version 90010\n"));
+			assert_non_null(strstr(text, "simd_count 16\n"));
+			assert_non_null(strstr(text, "drm_render_minor 128\n"));
+		}
+		free(text);
+	}
+	assert_true(gpu);
+	free(buf);
+}
+
+#define TEST(f)	      cmocka_unit_test_setup_teardown(f, setup_acquired, teardown)
+#define TEST_FRESH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_unknown_ioctls),
+		TEST(test_garbage),
+		TEST(test_version_clock_apertures),
+		TEST_FRESH(test_acquire),
+		TEST(test_small_ones),
+		TEST(test_alloc_bad),
+		TEST(test_map_bad),
+		TEST(test_protection),
+		TEST(test_vram_zeroed_and_quota),
+		TEST(test_vram_fragments),
+		TEST(test_invalidate),
+		TEST(test_revoke),
+		TEST(test_queue_bad),
+		TEST(test_queue),
+		TEST(test_queue_limits),
+		TEST(test_svm),
+		TEST(test_processes),
+		TEST(test_callbacks),
+		TEST(test_drm),
+		TEST(test_topology),
+	};
+
+	return cmocka_run_group_tests_name("core", tests, NULL, NULL);
+}
