@@ -100,27 +100,28 @@ publish() {
 	printf '%s\n' "$3" >"$CACHE/$2.stamp"
 }
 
-# debian_mirror - the base address of the Debian archive that this machine's own apt uses. Security and other archives are
-# left out; on a machine whose sources can't be read that way, the first address of any source that offers Debian itself.
+# debian_mirror - the base address of the Debian archive that this machine's own apt uses, security and other archives left out.
+# apt tells it; where it can't, its source files do, of either style. (No awk here ends early: with pipefail, the broken pipe
+# would count as a failure.)
 debian_mirror() {
-	local codename uri
+	local codename uri etc=${APT_ETC:-/etc/apt}
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 	# shellcheck disable=SC2016
-	uri=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-		awk -v c="$codename" '$2 == "main" && $1 == c { print $3; exit }')
+	uri=$({ apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null || true; } |
+		awk -v c="$codename" '$2 == "main" && $1 == c && !n++ { print $3 }')
 	if [ -z "$uri" ]; then
-		uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+		uri=$({ cat "$etc/sources.list" "$etc"/sources.list.d/*.list 2>/dev/null || true; } |
 			sed -n 's/^deb *\(\[[^]]*\]\)\{0,1\} *\([^ ]*\) *\([^ ]*\) .*\bmain\b.*/\3 \2/p' |
-			awk -v c="$codename" '$1 == c { print $2; exit }')
+			awk -v c="$codename" '$1 == c && !n++ { print $2 }')
 	fi
 	if [ -z "$uri" ]; then
-		uri=$(cat /etc/apt/sources.list.d/*.sources 2>/dev/null |
+		uri=$({ cat "$etc"/sources.list.d/*.sources 2>/dev/null || true; } |
 			awk -v c="$codename" 'BEGIN { RS = ""; FS = "\n" }
 				{ u = ""; s = "";
 				  for (i = 1; i <= NF; i++) { n = split($i, w, /[ \t]+/);
 					if (w[1] == "URIs:") u = w[2];
 					if (w[1] == "Suites:") for (j = 2; j <= n; j++) if (w[j] == c) s = c }
-				  if (u != "" && s != "") { print u; exit } }')
+				  if (u != "" && s != "" && !found++) print u }')
 	fi
 	[ -n "$uri" ] || die "no Debian archive in this machine's apt sources (apt-get indextargets lists none)"
 	printf '%s\n' "${uri%/}"

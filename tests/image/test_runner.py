@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""The test runner itself: what it makes of programs that behave badly. A runner that miscounts would hide everything else."""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import time
+
+import tap
+
+SRC = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+
+
+def load_runner():
+    loader = importlib.machinery.SourceFileLoader("runner", os.path.join(SRC, "tests", "run"))
+    spec = importlib.util.spec_from_loader("runner", loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+runner = load_runner()
+runner.say = lambda text: None
+
+
+def outcome_of(script, timeout=20):
+    """Run a shell script as a test program, quietly; its Outcome."""
+    test = {"suite": ["p:s"], "name": "n", "cmd": ["/bin/sh", "-c", script], "workdir": "/", "env": {},
+            "is_parallel": True, "timeout": timeout}
+    program = runner.Program(test, "/", None)
+    program.report = lambda *args: None
+    return program.run()
+
+
+def check(outcome, passed, failed, skipped=0):
+    seen = (outcome.passed, len(outcome.failures), len(outcome.skipped))
+    assert seen == (passed, failed, skipped), f"{seen}: {outcome.failures} {outcome.skipped}"
+
+
+def test_counts_what_passed():
+    check(outcome_of("echo 1..2; echo ok 1 - a; echo ok 2 - b"), 2, 0)
+
+
+def test_counts_what_failed():
+    check(outcome_of("echo 1..2; echo ok 1 - a; echo not ok 2 - b; exit 1"), 1, 1)
+
+
+def test_sums_several_groups():
+    check(outcome_of("echo 1..1; echo ok 1; echo 1..2; echo ok 1; echo ok 2 - x"), 3, 0)
+
+
+def test_plan_may_come_last():
+    check(outcome_of("echo ok 1 - a; echo 1..1"), 1, 0)
+
+
+def test_skipped_with_its_reason():
+    out = outcome_of("echo 1..2; echo 'ok 1 - a # SKIP no disk'; echo 'ok 2 # skip b'")
+    check(out, 0, 0, 2)
+    assert out.skipped == ["a: no disk", "b"], out.skipped
+
+
+def test_all_skipped():
+    out = outcome_of("echo '1..0 # SKIP no kvm'")
+    check(out, 0, 0, 1)
+    assert out.skipped == ["no kvm"], out.skipped
+
+
+def test_a_short_run_fails():
+    check(outcome_of("echo 1..3; echo ok 1; echo ok 2"), 2, 1)
+
+
+def test_a_long_run_fails():
+    check(outcome_of("echo 1..1; echo ok 1; echo ok 2"), 2, 1)
+
+
+def test_no_plan_fails():
+    check(outcome_of("echo ok 1 - a"), 1, 1)
+
+
+def test_silence_fails():
+    check(outcome_of("true"), 0, 1)
+
+
+def test_a_bad_exit_after_good_tests_fails():
+    check(outcome_of("echo 1..1; echo ok 1; exit 3"), 1, 1)
+
+
+def test_a_crash_fails():
+    out = outcome_of("echo 1..1; echo ok 1; kill -SEGV $$")
+    check(out, 1, 1)
+    assert "SIGSEGV" in out.failures[0], out.failures
+
+
+def test_bail_out_fails():
+    out = outcome_of("echo 1..2; echo ok 1; echo 'Bail out! no daemon'; exit 1")
+    check(out, 1, 1)
+    assert "no daemon" in out.failures[0], out.failures
+
+
+def test_a_hang_ends_and_fails():
+    start = time.time()
+    check(outcome_of("echo 1..2; echo ok 1; sleep 60", timeout=1), 1, 1)
+    assert time.time() - start < 10
+
+
+def test_a_daemon_left_behind_does_not_hold_the_run():
+    start = time.time()
+    check(outcome_of("setsid sleep 30 & echo 1..1; echo ok 1"), 1, 0)
+    assert time.time() - start < 10
+
+
+def test_words_that_only_look_like_results():
+    check(outcome_of("echo okay; echo '# ok 7'; echo 1..1; echo ok 1"), 1, 0)
+
+
+tap.run(sys.modules[__name__])

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""The parts of image/ that can be wrong on a machine other than ours: where the Debian archive is, the cache, the kernel."""
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+import tap
+
+SRC = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CODENAME = subprocess.run(". /etc/os-release && echo $VERSION_CODENAME", shell=True, check=True, text=True,
+                          stdout=subprocess.PIPE).stdout.strip()
+
+
+def shell(script, **env):
+    """Run a script that has read image/lib.sh; (exit code, output, errors)."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HSAVISOR_")}
+    done = subprocess.run(["bash", "-c", f". {SRC}/image/lib.sh\n{script}"], env=dict(clean, **env), text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
+def mirror(files, indextargets=""):
+    """What debian_mirror answers on a machine with these files in /etc/apt and this answer of apt-get indextargets."""
+    with tempfile.TemporaryDirectory() as etc:
+        os.mkdir(f"{etc}/sources.list.d")
+        for name, text in files.items():
+            with open(f"{etc}/{name}", "w", encoding="utf-8") as f:
+                f.write(text)
+        return shell(f"apt-get() {{ printf '%s' '{indextargets}'; }}\ndebian_mirror", APT_ETC=etc)
+
+
+def test_mirror_as_apt_tells_it():
+    lists = f"{CODENAME}-security main http://x/security/\n{CODENAME} main http://x/debian/\n"
+    assert mirror({}, lists) == (0, "http://x/debian", "")
+
+
+def test_mirror_from_one_line_sources():
+    text = f"# deb http://no/ {CODENAME} main\ndeb [arch=amd64 signed-by=/k] http://m/debian {CODENAME} contrib main\n"
+    assert mirror({"sources.list": text}) == (0, "http://m/debian", "")
+
+
+def test_mirror_from_deb822_sources():
+    text = ("Types: deb\nURIs: http://s/debian-security\nSuites: X-security\nComponents: main\n\n"
+            "Types: deb\n# a comment\nURIs: http://m/debian/\nSuites: X X-updates\nComponents: main\n").replace("X", CODENAME)
+    assert mirror({"sources.list.d/debian.sources": text}) == (0, "http://m/debian", "")
+
+
+def test_no_mirror_is_a_clear_error():
+    code, out, err = mirror({"sources.list.d/other.list": "deb http://apt.example/x stable main\n"})
+    assert code != 0 and out == "" and "no Debian archive" in err, (code, out, err)
+
+
+def test_apt_settings_go_along():
+    fake = """apt-config() { cat <<'END'
+Acquire::http::Proxy "http://proxy:3142";
+Acquire::http::Timeout "7";
+Acquire::http "";
+Acquire::GzipIndexes "true";
+END
+}
+apt_options"""
+    code, out, _ = shell(fake)
+    lines = out.splitlines()
+    assert code == 0
+    assert '--aptopt=Acquire::http::Proxy "http://proxy:3142";' in lines, out
+    assert '--aptopt=Acquire::http::Timeout "7";' in lines, out
+    assert not any("GzipIndexes" in line or line.endswith('http "";') for line in lines), out
+
+
+def test_cache_takes_the_whole_or_nothing():
+    with tempfile.TemporaryDirectory() as cache:
+        make = 'scratch; mkdir "$SCRATCH/x"; echo 1 >"$SCRATCH/x/f"; '
+        code, _, _ = shell(make + "exit 5", HSAVISOR_CACHE=cache)
+        assert code == 5 and os.listdir(cache) == ["lock"], os.listdir(cache)
+        code, _, err = shell(make + 'publish "$SCRATCH/x" x h1', HSAVISOR_CACHE=cache)
+        assert code == 0, err
+        assert sorted(os.listdir(cache)) == ["lock", "x", "x.stamp"], os.listdir(cache)
+        assert shell("fresh x h1", HSAVISOR_CACHE=cache)[0] == 0
+        assert shell("fresh x h2", HSAVISOR_CACHE=cache)[0] != 0
+        code, _, err = shell(make + 'echo 2 >"$SCRATCH/x/f"; publish "$SCRATCH/x" x h2; cat "$CACHE/x/f"',
+                             HSAVISOR_CACHE=cache)
+        assert code == 0, err
+        with open(f"{cache}/x/f", encoding="utf-8") as f:
+            assert f.read() == "2\n"
+
+
+def test_hash_sees_names_contents_and_words():
+    with tempfile.TemporaryDirectory() as d:
+        def of(words=""):
+            return shell(f"hash_of {d} -- {words}")[1]
+        seen = [of()]
+        with open(f"{d}/a", "w", encoding="utf-8") as f:
+            f.write("1")
+        seen.append(of())
+        os.rename(f"{d}/a", f"{d}/b")
+        seen.append(of())
+        with open(f"{d}/b", "w", encoding="utf-8") as f:
+            f.write("2")
+        seen += [of(), of("w")]
+        assert len(set(seen)) == len(seen), seen
+        assert of("w") == seen[-1]
+
+
+def test_extra_packages():
+    code, out, err = shell("package_list qemu", HSAVISOR_QEMU_EXTRA="strace, gdb")
+    assert code == 0, err
+    names = out.split(",")
+    assert "qemu-system-x86" in names and names[-2:] == ["strace", "gdb"], out
+
+
+def bzimage(payload):
+    image = bytearray(1024)
+    image[0x1F1] = 1
+    image[0x202:0x206] = b"HdrS"
+    struct.pack_into("<II", image, 0x248, 16, len(payload))
+    return bytes(image) + bytes(16) + payload
+
+
+def unpack(image):
+    with tempfile.TemporaryDirectory() as d:
+        with open(f"{d}/vmlinuz", "wb") as f:
+            f.write(image)
+        done = subprocess.run([f"{SRC}/image/kernel", f"{d}/vmlinuz", f"{d}/vmlinux"], check=False,
+                              stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            return done.stderr
+        with open(f"{d}/vmlinux", "rb") as f:
+            return f.read()
+
+
+def test_kernel_is_unpacked():
+    elf = b"\x7fELF" + bytes(range(256)) * 20
+    assert unpack(bzimage(gzip.compress(elf))) == elf
+
+
+def test_kernel_of_an_unknown_packing_is_kept():
+    image = bzimage(b"LZOP" + bytes(100))
+    assert unpack(image) == image
+
+
+def test_no_kernel_is_a_clear_error():
+    answer = unpack(bytes(2000))
+    assert isinstance(answer, str) and "not a bzImage" in answer, answer
+
+
+tap.run(sys.modules[__name__])
