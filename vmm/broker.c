@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+/*
+ * broker.c - hsavisor-broker: the GPU of one VM.
+ *
+ * It registers the VM as a tenant with hsavisord, opens the GPU it was granted, and serves the device on a UNIX socket that a QEMU connects
+ * to. It outlives QEMU: when one goes away its state is dropped and the next may connect. SIGTERM and SIGINT end it.
+ *
+ * How QEMU (10.1 or newer) gets the device:
+ *   -object memory-backend-memfd,id=mem,size=4G,share=on -machine q35,memory-backend=mem
+ *   -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"SOCKET"}}'
+ * Guest memory must be a shared memfd, or the GPU can't reach it. The device is ordinary virtio-pci for the guest and sits on pcie.0 or, to be
+ * hot-pluggable, on a pcie-root-port. VRAM of several GiB wants a wide 64-bit window: firmware gives q35 one that is as large as the CPU's
+ * physical address bits allow (-cpu host or max; SeaBIOS places 64-bit prefetchable BARs above RAM by itself).
+ */
+#define LOG_PART "broker"
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "arbiter/client.h"
+#include "base/log.h"
+#include "base/size.h"
+#include "vmm/device.h"
+#include "vmm/vfio_user.h"
+
+#define PUBLISH_MS 500 /* between two looks at the core's totals */
+
+struct options {
+	const char *name, *socket, *arbiter;
+	uint64_t vram;
+	int ready_fd;
+};
+
+static const char usage[] =
+	"Usage: hsavisor-broker --name NAME --socket PATH [--vram SIZE] [--arbiter-socket PATH] [--ready-fd N]\n"
+	"Serves the GPU of one virtual machine to a QEMU (vfio-user-pci).\n"
+	"\n"
+	"  --name NAME            name of the tenant: 1 to 63 of A-Z a-z 0-9 . _ -\n"
+	"  --socket PATH          UNIX socket for QEMU to connect to; made here\n"
+	"  --vram SIZE            VRAM quota, e.g. 512M or 2G (default: what hsavisord gives)\n"
+	"  --arbiter-socket PATH  hsavisord's control socket\n"
+	"  --ready-fd N           write \"ready\" to this descriptor, and close it, when QEMU may connect\n"
+	"  --help                 this text\n";
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	enum { NAME = 1, SOCKET, VRAM, ARBITER, READY, HELP };
+	static const struct option longs[] = {
+		{ "name", required_argument, NULL, NAME },
+		{ "socket", required_argument, NULL, SOCKET },
+		{ "vram", required_argument, NULL, VRAM },
+		{ "arbiter-socket", required_argument, NULL, ARBITER },
+		{ "ready-fd", required_argument, NULL, READY },
+		{ "help", no_argument, NULL, HELP },
+		{ 0 },
+	};
+	int c;
+
+	*o = (struct options){ .ready_fd = -1 };
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case NAME:
+			o->name = optarg;
+			break;
+		case SOCKET:
+			o->socket = optarg;
+			break;
+		case VRAM:
+			if (size_parse(optarg, &o->vram)) {
+				fprintf(stderr, "hsavisor-broker: '%s' is not a size\n", optarg);
+				return -EINVAL;
+			}
+			break;
+		case ARBITER:
+			o->arbiter = optarg;
+			break;
+		case READY:
+			o->ready_fd = atoi(optarg);
+			if (o->ready_fd < 1 || fcntl(o->ready_fd, F_SETFD, FD_CLOEXEC) < 0) {
+				fprintf(stderr, "hsavisor-broker: '%s' is not an open descriptor\n", optarg);
+				return -EINVAL;
+			}
+			break;
+		case HELP:
+			fputs(usage, stdout);
+			exit(EXIT_SUCCESS);
+		default:
+			fputs(usage, stderr);
+			return -EINVAL;
+		}
+	}
+	if (!o->name || !o->socket || optind != argc) {
+		fputs(usage, stderr);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Until a signal to end. Waits without a timeout while no QEMU is there and nothing can change. */
+static void serve(struct vfio_user_server *server, struct hsv_device *device, int signals)
+{
+	struct pollfd p[3] = { { .fd = signals, .events = POLLIN } };
+
+	for (;;) {
+		int client;
+
+		vfio_user_server_fds(server, &p[1].fd, &client);
+		p[1].events = POLLIN;
+		p[2] = (struct pollfd){ .fd = client, .events = POLLIN };
+		if (poll(p, 3, client < 0 ? -1 : PUBLISH_MS) < 0 && errno != EINTR) {
+			log_error("poll: %s", strerror(errno));
+			return;
+		}
+		if (p[0].revents)
+			return;
+		vfio_user_server_poll(server);
+		hsv_device_publish(device);
+	}
+}
+
+static void say_ready(int fd)
+{
+	static const char text[] = "ready\n";
+
+	if (fd < 0)
+		return;
+	if (write(fd, text, sizeof(text) - 1) < 0)
+		log_warn("ready-fd: %s", strerror(errno));
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct arbiter_client *arbiter = NULL;
+	struct arbiter_grant grant;
+	struct gpu *gpu = NULL;
+	struct hsv_device *device = NULL;
+	struct vfio_user_server *server = NULL;
+	char error[256] = "";
+	sigset_t set;
+	int signals, ret;
+
+	if (parse_options(argc, argv, &options))
+		return 2;
+	if (options.arbiter)
+		setenv("HSAVISOR_SOCKET", options.arbiter, 1);
+
+	/* Before any thread: all of them leave the signals to the descriptor. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signals = signalfd(-1, &set, SFD_CLOEXEC);
+	if (signals < 0) {
+		fprintf(stderr, "hsavisor-broker: signalfd: %s\n", strerror(errno));
+		return 1;
+	}
+
+	ret = arbiter_connect(ARBITER_VM, options.name, options.vram, &arbiter, &grant, error);
+	if (ret) {
+		fprintf(stderr, "hsavisor-broker: %s\n", error[0] ? error : strerror(-ret));
+		return 1;
+	}
+	struct gpu_config gpu_config = {
+		.target = grant.target,
+		.threads = grant.threads,
+		.turn = &arbiter_turn_ops,
+		.turn_ctx = arbiter,
+	};
+	ret = gpu_open(&gpu_config, &gpu);
+	if (ret) {
+		fprintf(stderr, "hsavisor-broker: can't open the GPU %s: %s\n", grant.target, strerror(-ret));
+		goto out;
+	}
+	struct hsv_device_config device_config = {
+		.gpu = gpu,
+		.vram_fd = grant.vram_fd,
+		.vram_size = grant.vram_size,
+		.counters = arbiter_counters(arbiter),
+	};
+	ret = hsv_device_open(&device_config, &device);
+	if (ret) {
+		fprintf(stderr, "hsavisor-broker: can't make the device: %s\n", strerror(-ret));
+		goto out;
+	}
+	ret = vfio_user_server_open(options.socket, &hsv_device_vfio_ops, device, &server);
+	if (ret) {
+		fprintf(stderr, "hsavisor-broker: %s: %s\n", options.socket,
+			ret == -EADDRINUSE ? "in use" : strerror(-ret));
+		goto out;
+	}
+	hsv_device_publish(device);
+	printf("hsavisor-broker: %s: %s with %llu MiB of VRAM on %s\n", options.name, grant.target,
+	       (unsigned long long)(grant.vram_size >> 20), options.socket);
+	fflush(stdout);
+	say_ready(options.ready_fd);
+	serve(server, device, signals);
+out:
+	vfio_user_server_close(server);
+	hsv_device_close(device);
+	if (gpu)
+		gpu_close(gpu);
+	arbiter_disconnect(arbiter);
+	close(signals);
+	return ret ? 1 : 0;
+}

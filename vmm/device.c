@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device.c - the device as a whole: puts its parts together, says what its PCI regions are, and ends things.
+ *
+ * What ends what: a device reset (by the driver's status register, by the bus, by the client going away) destroys all GPU processes;
+ * a DMA mapping that goes away is first taken from the GPU (kfd_device_revoke), then from us.
+ */
+#define LOG_PART "vmm"
+#include "vmm/device.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vmm/device_internal.h"
+
+#define KFD_MINOR	14
+#define GPU_ID		0xa0e5 /* KFD's name for the GPU: any non-zero 16 bits, the same in every VM */
+#define DOORBELLS_SIZE	((uint64_t)HSV_MAX_PROCESSES * HSV_DOORBELL_SLOT)
+#define DEVICE_FEATURES                                                                                   \
+	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |                 \
+	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << HSV_F_PARK)
+
+/* ---- The core's front end ---- */
+
+/* Called by the core while it runs a request of ours, so the map does not change. */
+static void *front_resolve(void *ctx, uint64_t addr, uint64_t size)
+{
+	struct hsv_device *dev = ctx;
+
+	return dma_resolve(&dev->dma, addr, size);
+}
+
+static const struct kfd_front_ops front_ops = {
+	.resolve = front_resolve,
+	.signal_event = events_signal,
+	.memory_fault = events_memory_fault,
+	.hw_exception = events_hw_exception,
+	.idle = events_idle,
+};
+
+/* ---- Resets ---- */
+
+static void end_processes(struct hsv_device *dev)
+{
+	for (unsigned i = 0; i < HSV_MAX_PROCESSES; i++)
+		process_end(&dev->processes[i]);
+}
+
+/* The virtio device as at power-on; the registers are the caller's. */
+static void reset_device(void *ctx)
+{
+	struct hsv_device *dev = ctx;
+
+	control_pause(dev, true);
+	end_processes(dev);
+	events_reset(dev);
+	control_resume(dev);
+}
+
+static int queue_enable(void *ctx, unsigned queue, const struct virtio_queue_regs *regs, uint64_t features)
+{
+	return queue == HSV_QUEUE_CONTROL ? control_enable(ctx, regs, features) : events_enable(ctx, regs, features);
+}
+
+static void queue_notify(void *ctx, unsigned queue)
+{
+	struct hsv_device *dev = ctx;
+
+	if (queue == HSV_QUEUE_CONTROL) {
+		atomic_fetch_add_explicit(&dev->exits.control_kicks, 1, memory_order_relaxed);
+		control_notify(dev);
+	} else if (queue == HSV_QUEUE_EVENT) {
+		atomic_fetch_add_explicit(&dev->exits.event_kicks, 1, memory_order_relaxed);
+		events_notify(dev);
+	}
+}
+
+static const struct virtio_ops virtio_ops = {
+	.queue_enable = queue_enable,
+	.queue_notify = queue_notify,
+	.reset = reset_device,
+};
+
+/* ---- Regions ---- */
+
+static void read_bytes(void *data, size_t count, const void *from, size_t size, uint64_t offset)
+{
+	memset(data, 0, count);
+	if (offset < size)
+		memcpy(data, (const uint8_t *)from + offset, count < size - offset ? count : size - offset);
+}
+
+static void access_registers(struct hsv_device *dev, uint64_t offset, void *data, size_t count, bool write)
+{
+	uint64_t in_page = offset % VIRTIO_BAR_PAGE;
+
+	if (write && offset - in_page == VIRTIO_BAR_NOTIFY) {
+		queue_notify(dev, (unsigned)(in_page / VIRTIO_NOTIFY_MULTIPLIER));
+		return;
+	}
+	atomic_fetch_add_explicit(&dev->exits.registers, 1, memory_order_relaxed);
+	if (!write)
+		memset(data, 0, count);
+	switch (offset - in_page) {
+	case VIRTIO_BAR_COMMON:
+		if (write)
+			virtio_common_write(&dev->virtio, in_page, data, count);
+		else
+			virtio_common_read(&dev->virtio, in_page, data, count);
+		break;
+	case VIRTIO_BAR_ISR:
+		if (!write && in_page == 0)
+			*(uint8_t *)data = virtio_isr_read(&dev->virtio);
+		break;
+	case VIRTIO_BAR_DEVICE: /* read-only */
+		if (!write)
+			read_bytes(data, count, &dev->config, sizeof(dev->config), in_page);
+		break;
+	}
+}
+
+/* Memory that a client did not map. An aligned doorbell store is one store for the GPU that polls it, too. */
+static void access_memory(uint8_t *memory, uint64_t size, uint64_t offset, void *data, size_t count, bool write)
+{
+	if (!write)
+		memset(data, 0, count);
+	if (offset >= size)
+		return;
+	if (count > size - offset)
+		count = size - offset;
+	if (write && count == 8 && offset % 8 == 0) {
+		uint64_t value;
+
+		memcpy(&value, data, sizeof(value));
+		atomic_store_explicit((_Atomic uint64_t *)(memory + offset), value, memory_order_release);
+	} else if (write) {
+		memcpy(memory + offset, data, count);
+	} else {
+		memcpy(data, memory + offset, count);
+	}
+}
+
+static int bar_access(void *ctx, unsigned bar, uint64_t offset, void *data, size_t count, int write)
+{
+	struct hsv_device *dev = ctx;
+
+	switch (bar) {
+	case PCI_BAR_VIRTIO:
+		/* One page, one kind of register. */
+		if (count > VIRTIO_BAR_PAGE - offset % VIRTIO_BAR_PAGE)
+			return -EINVAL;
+		access_registers(dev, offset, data, count, write);
+		break;
+	case PCI_BAR_MSIX: /* the table is QEMU's; interrupts are never pending here */
+		if (!write)
+			memset(data, 0, count);
+		break;
+	case PCI_BAR_VRAM:
+		atomic_fetch_add_explicit(&dev->exits.memory, 1, memory_order_relaxed);
+		access_memory(dev->vram, dev->vram_size, offset, data, count, write);
+		break;
+	case PCI_BAR_DOORBELLS:
+		atomic_fetch_add_explicit(&dev->exits.memory, 1, memory_order_relaxed);
+		access_memory(dev->doorbells, DOORBELLS_SIZE, offset, data, count, write);
+		break;
+	}
+	return 0;
+}
+
+static int region_access(void *ctx, unsigned index, uint64_t offset, void *data, size_t count, bool write)
+{
+	struct hsv_device *dev = ctx;
+
+	if (dev->counters)
+		atomic_fetch_add_explicit(&dev->counters->vm_exits, 1, memory_order_relaxed);
+	if (index == VFIO_PCI_CONFIG_REGION_INDEX) {
+		atomic_fetch_add_explicit(&dev->exits.config, 1, memory_order_relaxed);
+		return pci_config_access(&dev->pci, offset, data, count, write);
+	}
+	return bar_access(dev, index, offset, data, count, write);
+}
+
+static void get_region(void *ctx, unsigned index, struct vfio_user_region *region)
+{
+	struct hsv_device *dev = ctx;
+
+	*region = (struct vfio_user_region){ .fd = -1 };
+	if (index == VFIO_PCI_CONFIG_REGION_INDEX)
+		region->size = PCI_CONFIG_SIZE;
+	else if (index < PCI_NUM_BARS)
+		region->size = dev->pci.bar_size[index];
+	region->read = region->write = region->size != 0;
+	if (index == PCI_BAR_VRAM || index == PCI_BAR_DOORBELLS) {
+		region->fd = index == PCI_BAR_VRAM ? dev->vram_fd : dev->doorbells_fd;
+		region->num_areas = 1;
+		region->areas[0].size = index == PCI_BAR_VRAM ? dev->vram_size : DOORBELLS_SIZE;
+	}
+}
+
+/* ---- The rest of the server's operations ---- */
+
+static unsigned num_irqs(void *ctx, unsigned index)
+{
+	return index == VFIO_PCI_MSIX_IRQ_INDEX ? IRQ_VECTORS : 0;
+}
+
+static void set_irq(void *ctx, unsigned index, unsigned number, int fd)
+{
+	struct hsv_device *dev = ctx;
+
+	irqs_set(&dev->irqs, number, fd);
+}
+
+static void trigger_irq(void *ctx, unsigned index, unsigned number)
+{
+	struct hsv_device *dev = ctx;
+
+	irqs_trigger(&dev->irqs, number);
+}
+
+static int dma_map_add(void *ctx, uint64_t address, uint64_t size, int fd, uint64_t offset, bool write)
+{
+	struct hsv_device *dev = ctx;
+	int ret;
+
+	control_pause(dev, false);
+	pthread_mutex_lock(&dev->events.lock);
+	ret = dma_add(&dev->dma, address, size, fd, offset, write);
+	pthread_mutex_unlock(&dev->events.lock);
+	control_resume(dev);
+	log_debug("map 0x%llx + 0x%llx%s: %s", (unsigned long long)address, (unsigned long long)size,
+		  fd < 0 ? " without a file" : "", ret ? strerror(-ret) : "done");
+	return ret;
+}
+
+/* Workers paused. The GPU lets go of the memory first, without events->lock, which its threads may be waiting for. */
+static void remove_range(struct hsv_device *dev, struct dma_range *range)
+{
+	if (range->host)
+		kfd_device_revoke(dev->kfd, range->host, range->size);
+	pthread_mutex_lock(&dev->events.lock);
+	dma_remove(&dev->dma, range);
+	pthread_mutex_unlock(&dev->events.lock);
+}
+
+static int dma_map_remove(void *ctx, uint64_t address, uint64_t size)
+{
+	struct hsv_device *dev = ctx;
+	struct dma_range *range;
+
+	control_pause(dev, false);
+	range = dma_find(&dev->dma, address, size);
+	if (range)
+		remove_range(dev, range);
+	control_resume(dev);
+	return range ? 0 : -ENOENT;
+}
+
+static void dma_map_clear(void *ctx)
+{
+	struct hsv_device *dev = ctx;
+
+	control_pause(dev, false);
+	while (dev->dma.count)
+		remove_range(dev, &dev->dma.ranges[dev->dma.count - 1]);
+	control_resume(dev);
+}
+
+static void bus_reset(void *ctx)
+{
+	struct hsv_device *dev = ctx;
+
+	reset_device(dev);
+	virtio_reset(&dev->virtio);
+	pci_reset(&dev->pci);
+}
+
+static void disconnected(void *ctx)
+{
+	struct hsv_device *dev = ctx;
+	const struct hsv_device_exits *e = &dev->exits;
+
+	bus_reset(dev);
+	dma_map_clear(dev);
+	for (unsigned i = 0; i < IRQ_VECTORS; i++)
+		irqs_set(&dev->irqs, i, -1);
+	log_info("exits so far: %llu configuration space, %llu registers, %llu memory, %llu control kicks, %llu event kicks",
+		 (unsigned long long)e->config, (unsigned long long)e->registers, (unsigned long long)e->memory,
+		 (unsigned long long)e->control_kicks, (unsigned long long)e->event_kicks);
+}
+
+const struct vfio_user_ops hsv_device_vfio_ops = {
+	.get_region = get_region,
+	.region_access = region_access,
+	.num_irqs = num_irqs,
+	.set_irq = set_irq,
+	.trigger_irq = trigger_irq,
+	.dma_map = dma_map_add,
+	.dma_unmap = dma_map_remove,
+	.dma_unmap_all = dma_map_clear,
+	.reset = bus_reset,
+	.disconnected = disconnected,
+};
+
+/* ---- Life ---- */
+
+void hsv_device_publish(struct hsv_device *dev)
+{
+	struct arbiter_counters *c = dev->counters;
+	struct kfd_stats stats;
+
+	if (!c)
+		return;
+	memset(&stats, 0, sizeof(stats));
+	kfd_device_stats(dev->kfd, &stats);
+	atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
+	atomic_store_explicit(&c->faults, stats.faults, memory_order_relaxed);
+	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
+	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
+	atomic_store_explicit(&c->queues, stats.queues, memory_order_relaxed);
+}
+
+const struct hsv_device_exits *hsv_device_exits(const struct hsv_device *dev)
+{
+	return &dev->exits;
+}
+
+static int map_shared(int fd, uint64_t size, uint8_t **host)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	*host = p;
+	return 0;
+}
+
+/* Sealed: a client that could shrink it could kill us with a bus error. */
+static int make_doorbells(struct hsv_device *dev)
+{
+	dev->doorbells_fd = memfd_create("hsavisor-doorbells", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (dev->doorbells_fd < 0 || ftruncate(dev->doorbells_fd, (off_t)DOORBELLS_SIZE) < 0 ||
+	    fcntl(dev->doorbells_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	return map_shared(dev->doorbells_fd, DOORBELLS_SIZE, &dev->doorbells);
+}
+
+static int open_core(struct hsv_device *dev, struct gpu *gpu)
+{
+	const struct gpu_properties *props = gpu_properties(gpu);
+	struct kfd_device_config config = {
+		.gpu = gpu,
+		.ops = &front_ops,
+		.ctx = dev,
+		.vram = dev->vram,
+		.vram_size = dev->vram_size,
+		.doorbells = dev->doorbells,
+		.max_processes = HSV_MAX_PROCESSES,
+		.kfd_minor = KFD_MINOR,
+		.gpu_id = GPU_ID,
+	};
+
+	dev->config = (struct hsv_config){
+		.abi_version = htole32(HSV_ABI_VERSION),
+		.kfd_version = htole32(1u << 16 | KFD_MINOR),
+		.gpu_id = htole32(GPU_ID),
+		.max_processes = htole32(HSV_MAX_PROCESSES),
+		.vram_size = htole64(dev->vram_size),
+		.pci_device_id = htole32(props->pci_device_id),
+	};
+	return kfd_device_open(&config, &dev->kfd);
+}
+
+int hsv_device_open(const struct hsv_device_config *config, struct hsv_device **device)
+{
+	struct hsv_device *dev;
+	int ret;
+
+	if (config->vram_size == 0 || config->vram_size % HSV_PAGE_SIZE)
+		return -EINVAL;
+	dev = calloc(1, sizeof(*dev));
+	if (!dev)
+		return -ENOMEM;
+	dev->doorbells_fd = -1;
+	dev->vram_fd = config->vram_fd;
+	dev->vram_size = config->vram_size;
+	dev->counters = config->counters;
+	for (uint32_t i = 0; i < HSV_MAX_PROCESSES; i++) {
+		dev->processes[i].dev = dev;
+		dev->processes[i].id = i;
+	}
+	irqs_init(&dev->irqs);
+	events_init(dev);
+	virtio_init(&dev->virtio, &virtio_ops, dev, &dev->irqs, DEVICE_FEATURES);
+	pci_init(&dev->pci, dev->vram_size, DOORBELLS_SIZE, bar_access, dev);
+	ret = dma_init(&dev->dma, VFIO_USER_MAX_MAPS);
+	if (!ret)
+		ret = map_shared(dev->vram_fd, dev->vram_size, &dev->vram);
+	if (!ret)
+		ret = make_doorbells(dev);
+	if (!ret)
+		ret = open_core(dev, config->gpu);
+	if (!ret)
+		ret = control_init(dev);
+	if (ret) {
+		hsv_device_close(dev);
+		return ret;
+	}
+	*device = dev;
+	return 0;
+}
+
+void hsv_device_close(struct hsv_device *dev)
+{
+	if (!dev)
+		return;
+	if (dev->control.num_workers) {
+		reset_device(dev);
+		control_fini(dev);
+	}
+	if (dev->kfd)
+		kfd_device_close(dev->kfd);
+	if (dev->dma.ranges)
+		dma_fini(&dev->dma);
+	events_fini(dev);
+	irqs_fini(&dev->irqs);
+	if (dev->doorbells)
+		munmap(dev->doorbells, DOORBELLS_SIZE);
+	if (dev->vram)
+		munmap(dev->vram, dev->vram_size);
+	if (dev->doorbells_fd >= 0)
+		close(dev->doorbells_fd);
+	free(dev);
+}
