@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * hsv.h - the objects of the guest driver and what its files offer each other.
+ *
+ * Start reading at the head of main.c: what talks to what, lifetimes, and the locking order.
+ */
+#ifndef HSV_H
+#define HSV_H
+
+#include <linux/completion.h>
+#include <linux/idr.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/scatterlist.h>
+#include <linux/spinlock.h>
+#include <linux/virtio.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_vma_manager.h>
+
+#include <uapi/linux/kfd_ioctl.h>
+
+#include <abi/hsavisor.h>
+
+#include "compat.h"
+
+/* Extents that travel in one message; the contract allows more, but a chain has at most HSV_QUEUE_SIZE descriptors. */
+#define HSV_EXTENTS_PER_CALL 8192
+/* Event buffers the device always has. */
+#define HSV_EVENT_BUFFERS 64
+
+struct hsv_process;
+
+/* A shared memory region of the device. */
+struct hsv_region {
+	u64 addr; /* guest-physical */
+	u64 size;
+	void *mapping; /* see region_map() in main.c */
+};
+
+/* The device. Lives as long as anybody holds a reference of drm: open files, processes, the virtio device. */
+struct hsv_device {
+	struct drm_device drm;
+	struct virtio_device *vdev; /* not touched once the DRM device is unplugged */
+	struct virtqueue *control, *event;
+	u32 kfd_version, gpu_id, max_processes;
+	u64 vram_size;
+	struct hsv_region doorbells, vram;
+	struct device *kfd_dev; /* /dev/kfd's class device */
+
+	spinlock_t control_lock; /* the control queue, calls, call_count, gone */
+	struct list_head calls; /* sent, not answered */
+	u64 answers; /* number of answers so far, to wait for room in the queue */
+	wait_queue_head_t answered;
+	bool gone; /* the device takes no calls any more */
+
+	spinlock_t event_lock; /* the event queue */
+	struct hsv_event *event_buffers;
+	struct work_struct event_work;
+
+	struct mutex process_lock; /* processes: creation and end */
+	struct idr processes; /* id -> process; entries are changed under process_lock and id_lock */
+	spinlock_t id_lock; /* look-up of a process by id */
+
+	struct drm_vma_offset_manager offsets; /* of the render node and of doorbells */
+	atomic64_t system_pages; /* GTT and USERPTR pages of all processes */
+	u64 system_limit; /* pages */
+
+	struct list_head topology; /* of struct topology_dir, in the order they were made */
+	struct kobject *alias; /* /sys/module/amdgpu, see alias.c */
+};
+
+static inline struct hsv_device *to_hsv(struct drm_device *drm)
+{
+	return container_of(drm, struct hsv_device, drm);
+}
+
+extern struct workqueue_struct *hsv_wq; /* ends of processes, page restores, parking, freeing of calls */
+
+/* main.c */
+struct hsv_device *hsv_device_get(void); /* the device with a reference, NULL if there is none */
+static inline void hsv_device_put(struct hsv_device *hdev)
+{
+	drm_dev_put(&hdev->drm);
+}
+
+void hsv_device_fail(struct hsv_device *hdev, const char *why);
+
+/*
+ * call.c: a control request and all memory that belongs to it. The device may write to it until it is answered, so a call
+ * belongs to the queue too while it is sent: a waiter that is killed just leaves.
+ */
+struct hsv_call {
+	struct kref ref;
+	struct hsv_device *hdev;
+	struct hsv_process *process; /* its pending count includes this call; NULL for device-wide requests */
+	struct list_head link; /* hdev->calls */
+	struct completion done;
+	struct work_struct free_work;
+	int error; /* 0 or negative errno, valid when done */
+	bool sent;
+
+	void *in, *out; /* kvmalloc */
+	u32 in_size, in_capacity, out_capacity;
+	u32 out_size; /* bytes the device wrote, at most out_capacity */
+	u8 *args; /* HSV_MAX_ARGS: to the device, and what came back once answered */
+	struct hsv_request_head *head; /* what the device reads first */
+	struct hsv_response_head *tail; /* what it writes first */
+	struct scatterlist *sg;
+	u32 sg_max;
+};
+
+struct hsv_request_head {
+	struct hsv_request request;
+	u8 args[HSV_MAX_ARGS];
+};
+
+struct hsv_response_head {
+	struct hsv_response response;
+	u8 args[HSV_MAX_ARGS];
+};
+
+struct hsv_call *hsv_call_new(struct hsv_device *hdev, struct hsv_process *process, u32 in_capacity, u32 out_capacity);
+void hsv_call_put(struct hsv_call *call);
+int hsv_call_send(struct hsv_call *call, u32 type, u32 code, u32 args_size, u32 in_size, bool killable);
+void hsv_calls_abort(struct hsv_device *hdev);
+void hsv_control_done(struct virtqueue *vq);
+void hsv_health_check(struct hsv_device *hdev);
+int hsv_call_simple(struct hsv_process *process, u32 type, const void *args, u32 args_size);
+
+/* notify.c: the event queue. */
+int hsv_events_start(struct hsv_device *hdev);
+void hsv_events_ready(struct hsv_device *hdev);
+void hsv_event_done(struct virtqueue *vq);
+void hsv_event_work(struct work_struct *work);
+
+/* events.c: KFD events of a process. */
+struct kfd_event;
+
+struct hsv_events {
+	struct mutex lock; /* creation, destruction, copies to user space; outside of wake */
+	spinlock_t wake; /* state of events and waiters */
+	struct idr idr;
+	u32 signals; /* events that have a slot */
+	struct hsv_memory *page; /* the events page given by the program, or NULL */
+	struct page *own_page; /* or the one made here (order HSV_EVENT_PAGE_ORDER) */
+};
+
+#define HSV_EVENT_PAGE_SIZE (KFD_SIGNAL_EVENT_LIMIT * 8)
+
+void hsv_events_init(struct hsv_events *events);
+void hsv_events_fini(struct hsv_events *events);
+void hsv_events_wake_all(struct hsv_process *process);
+bool hsv_events_is_page(struct hsv_process *process, u64 handle);
+struct page *hsv_events_own_page(struct hsv_process *process);
+long hsv_ioctl_create_event(struct hsv_process *process, void *args);
+long hsv_ioctl_destroy_event(struct hsv_process *process, void *args);
+long hsv_ioctl_set_event(struct hsv_process *process, void *args);
+long hsv_ioctl_reset_event(struct hsv_process *process, void *args);
+long hsv_ioctl_wait_events(struct hsv_process *process, void *args);
+void hsv_events_signal(struct hsv_process *process, u32 id);
+void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event *event);
+void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event *event);
+
+/* process.c */
+struct hsv_process {
+	struct kref ref;
+	struct hsv_device *hdev;
+	u32 id;
+	struct mm_struct *mm; /* mmgrab'ed: compared, used through mmget_not_zero only */
+	struct task_struct *lead; /* thread group leader, referenced */
+	struct mmu_notifier notifier;
+	bool dying; /* the mm is gone, or the device: no new work */
+	unsigned long end_queued; /* bit 0: end_work was queued, once */
+	struct work_struct end_work;
+	struct hsv_call *end_call; /* made beforehand: ending can't fail */
+
+	atomic_t pending; /* calls sent and not answered */
+	wait_queue_head_t idle; /* pending became 0 */
+
+	struct mutex memory_lock; /* memory, drm_file; acquired before any object's wire lock */
+	struct xarray memory; /* low 32 bits of the handle -> struct hsv_memory */
+	struct list_head memory_all; /* every object, also those without a handle */
+	struct drm_file *drm_file; /* only compared; set by ACQUIRE_VM */
+	struct file *drm_filp; /* referenced while drm_file is set */
+
+	struct hsv_events events;
+
+	struct mutex doorbell_lock; /* doorbell_parked and the mapping it speaks of */
+	bool doorbell_parked;
+	struct drm_vma_offset_node doorbell_node;
+	struct work_struct park_work;
+
+	struct page *mmio_page, *reserved_page; /* made when first mapped */
+};
+
+#define HSV_HEALTH_INTERVAL (2 * HZ) /* how often a waiter looks whether the host side still lives */
+
+int hsv_process_open(struct hsv_device *hdev, struct hsv_process **process);
+void hsv_process_put(struct hsv_process *process);
+struct hsv_process *hsv_process_by_id(struct hsv_device *hdev, u32 id);
+bool hsv_process_is_current(const struct hsv_process *process);
+void hsv_processes_wake(struct hsv_device *hdev);
+void hsv_processes_end(struct hsv_device *hdev);
+
+/* memory.c: buffers. */
+enum hsv_memory_kind { HSV_MEMORY_VRAM, HSV_MEMORY_GTT, HSV_MEMORY_USERPTR };
+
+struct hsv_memory {
+	struct kref ref;
+	struct hsv_device *hdev; /* kept alive by the process, later by the files of VMAs */
+	struct hsv_process *process; /* not referenced: no use of it once dead and closed */
+	struct drm_file *drm_file; /* the only one through which it can be mapped; compared, not used */
+	struct list_head link; /* process->memory_all; who takes it off may free it */
+	enum hsv_memory_kind kind;
+	u64 handle; /* KFD's; valid once allocated */
+	u64 size; /* bytes, page multiple */
+	struct drm_vma_offset_node node; /* VRAM, GTT */
+
+	struct rw_semaphore map_lock; /* dead against page faults */
+	bool dead; /* its memory may be somebody else's: faults are SIGBUS */
+
+	struct hsv_extents {
+		struct hsv_extent *v; /* little-endian, as it travels */
+		u32 n, capacity;
+	} extents; /* VRAM: of the region; USERPTR: pinned */
+	struct page **pages; /* GTT */
+
+	/* USERPTR, see userptr.c */
+	u64 user_addr;
+	bool writable, svm, registered;
+	struct mmu_interval_notifier interval;
+	struct mutex wire; /* order of what the device is told about the pages */
+	enum { HSV_PAGES_NONE, HSV_PAGES_VALID, HSV_PAGES_INVALID } state; /* as the device knows it; under wire */
+	struct hsv_call *invalidate; /* made beforehand: nothing can be allocated in a notifier; under wire */
+	struct work_struct restore_work;
+};
+
+long hsv_ioctl_alloc(struct hsv_process *process, void *args);
+long hsv_ioctl_free(struct hsv_process *process, void *args);
+long hsv_ioctl_acquire_vm(struct hsv_process *process, void *args);
+long hsv_ioctl_svm(struct hsv_process *process, void *args, void __user *tail);
+struct hsv_memory *hsv_memory_find(struct hsv_process *process, u64 handle);
+struct hsv_memory *hsv_memory_new(struct hsv_process *process, enum hsv_memory_kind kind, u64 size);
+void hsv_memory_put(struct hsv_memory *memory);
+void hsv_memory_remove_all(struct hsv_process *process);
+bool hsv_memory_take(struct hsv_memory *memory);
+int hsv_memory_end(struct hsv_memory *memory);
+struct hsv_call *hsv_memory_call(struct hsv_memory *memory, u32 extents, u32 out_capacity);
+int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call, struct kfd_ioctl_alloc_memory_of_gpu_args *args,
+			  const struct hsv_extents *extents);
+int hsv_memory_extend(struct hsv_memory *memory, struct hsv_call *call, const struct hsv_extents *extents, bool killable);
+int hsv_system_charge(struct hsv_device *hdev, u64 pages);
+void hsv_system_uncharge(struct hsv_device *hdev, u64 pages);
+
+/* pages.c: lists of extents, pages of GTT buffers. */
+int hsv_extents_add(struct hsv_extents *extents, u64 addr, u64 size);
+void hsv_extents_free(struct hsv_extents *extents);
+int hsv_pages_alloc(struct hsv_memory *memory, struct hsv_extents *extents);
+void hsv_pages_free(struct hsv_memory *memory);
+
+/* userptr.c */
+int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args);
+void hsv_userptr_close(struct hsv_memory *memory);
+
+/* mmap.c: what programs map of /dev/kfd and of the render node. */
+int hsv_kfd_mmap(struct hsv_process *process, struct vm_area_struct *vma);
+int hsv_drm_mmap(struct file *filp, struct vm_area_struct *vma);
+void hsv_park_work(struct work_struct *work);
+
+/* chardev.c */
+int hsv_chardev_init(void);
+void hsv_chardev_exit(void);
+int hsv_chardev_add(struct hsv_device *hdev);
+void hsv_chardev_remove(struct hsv_device *hdev);
+long hsv_kfd_forward(struct hsv_process *process, unsigned int nr, void *args);
+
+/* drm.c */
+extern const struct drm_driver hsv_drm_driver;
+struct drm_file *hsv_drm_file(struct hsv_device *hdev, struct file *filp);
+
+/* topology.c */
+int hsv_topology_add(struct hsv_device *hdev);
+void hsv_topology_remove(struct hsv_device *hdev);
+
+/* alias.c */
+void hsv_alias_add(struct hsv_device *hdev);
+void hsv_alias_remove(struct hsv_device *hdev);
+
+#endif

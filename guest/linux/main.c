@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * hsavisor - guest driver: HSA on a GPU that is shared with other virtual machines.
+ *
+ * The device is a virtio device (<abi/hsavisor.h>). Programs see what amdkfd and amdgpu would show them: /dev/kfd, a render node and the
+ * topology in sysfs. The driver is thin: a KFD ioctl goes to the host as the struct it is (chardev.c), and what cannot be done
+ * elsewhere is done here: pages (memory.c, pages.c, userptr.c), mappings (mmap.c), waiting (events.c).
+ *
+ * Theory of operation
+ *
+ * Requests are calls (call.c). A caller sleeps until the host has answered. If it is killed first it leaves, and the call, with
+ * all memory the host may still write, belongs to the queue until the answer comes or the device is gone.
+ *
+ * A GPU process (process.c) is bound to an mm, as in amdkfd: made by the first open of /dev/kfd, ended by the MMU notifier
+ * when the mm dies, in a work item: its memory goes only after the host has answered PROCESS_DESTROY. It holds a reference of the
+ * module, so that the module can't be unloaded while the mm lives.
+ *
+ * The data path is shared memory. Doorbells and VRAM are regions of the device that are mapped to programs page by page in the
+ * fault handlers (mmap.c). When the host asks to park an idle process its doorbell pages are unmapped, and the
+ * next store to them faults and wakes the host.
+ *
+ * Removal of the device (unbind, unplug, a dead host): calls are answered ENODEV, waiters woken, mappings zapped, sysfs and device
+ * nodes removed. What programs still hold (files, processes, buffers) stays as an empty shell until they let it go;
+ * struct hsv_device lives as long as one of them.
+ *
+ * Locking order, outermost first:
+ *
+ *   hsv_device.process_lock
+ *   mmap_lock
+ *   hsv_process.memory_lock
+ *   hsv_events.lock
+ *   hsv_memory.map_lock (read in faults), hsv_process.doorbell_lock
+ *   (the core's i_mmap and page table locks; MMU notifiers)
+ *   hsv_memory.wire
+ *   hsv_device.id_lock
+ *   hsv_events.wake
+ *   hsv_device.control_lock, hsv_device.event_lock (interrupts off)
+ *
+ * Copies from and to user space happen under none of these but hsv_events.lock, which is never taken with mmap_lock held. Under
+ * hsv_memory.wire and in everything an MMU notifier calls nothing is allocated with GFP_KERNEL and no page is pinned
+ * or locked: reclaim calls notifiers. The host's answers depend on no lock of the guest, so waiting for an answer is allowed under any of the
+ * mutexes.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/io.h>
+#include <linux/module.h>
+#include <linux/virtio_config.h>
+
+#include <drm/drm_managed.h>
+
+#include "hsv.h"
+
+struct workqueue_struct *hsv_wq;
+
+/* The one GPU: /dev/kfd and the topology speak of it. */
+static DEFINE_MUTEX(the_lock);
+static struct hsv_device *the_device;
+
+struct hsv_device *hsv_device_get(void)
+{
+	struct hsv_device *hdev;
+
+	mutex_lock(&the_lock);
+	hdev = the_device;
+	if (hdev)
+		drm_dev_get(&hdev->drm);
+	mutex_unlock(&the_lock);
+	return hdev;
+}
+
+/*
+ * Maps a region into the kernel. The mapping itself is not used: it makes x86's PAT code note the range as write-back memory, which
+ * the regions are (RAM of the host), so that vmf_insert_pfn() maps it cached instead of uncached to programs.
+ */
+static int region_map(struct hsv_device *hdev, struct hsv_region *region, u8 id, u64 size)
+{
+	struct virtio_shm_region shm;
+
+	if (!virtio_get_shm_region(hdev->vdev, &shm, id)) {
+		dev_err(&hdev->vdev->dev, "shared memory region %u is missing\n", id);
+		return -ENODEV;
+	}
+	if (!PAGE_ALIGNED(shm.addr) || shm.len < size) {
+		dev_err(&hdev->vdev->dev, "shared memory region %u is too small or unaligned\n", id);
+		return -EINVAL;
+	}
+	region->addr = shm.addr;
+	region->size = size;
+	if (size) {
+		region->mapping = memremap(shm.addr, size, MEMREMAP_WB);
+		if (!region->mapping)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void region_unmap(struct hsv_region *region)
+{
+	if (region->mapping)
+		memunmap(region->mapping);
+	region->mapping = NULL;
+}
+
+static int config_read(struct hsv_device *hdev)
+{
+	struct virtio_device *vdev = hdev->vdev;
+	u32 version;
+
+	virtio_cread_le(vdev, struct hsv_config, abi_version, &version);
+	if (version != HSV_ABI_VERSION) {
+		dev_err(&vdev->dev, "the host speaks version %u of the ABI, this driver %u\n", version, HSV_ABI_VERSION);
+		return -ENODEV;
+	}
+	virtio_cread_le(vdev, struct hsv_config, kfd_version, &hdev->kfd_version);
+	virtio_cread_le(vdev, struct hsv_config, gpu_id, &hdev->gpu_id);
+	virtio_cread_le(vdev, struct hsv_config, max_processes, &hdev->max_processes);
+	virtio_cread_le(vdev, struct hsv_config, vram_size, &hdev->vram_size);
+	if (!hdev->gpu_id || hdev->gpu_id > U16_MAX || !hdev->max_processes || hdev->max_processes > HSV_MAX_PROCESSES ||
+	    !PAGE_ALIGNED(hdev->vram_size)) {
+		dev_err(&vdev->dev, "bad configuration: gpu_id %u, %u processes, %llu bytes of VRAM\n", hdev->gpu_id,
+			hdev->max_processes, hdev->vram_size);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void device_free(struct drm_device *drm, void *data)
+{
+	struct hsv_device *hdev = data;
+
+	drm_vma_offset_manager_destroy(&hdev->offsets);
+	idr_destroy(&hdev->processes);
+	kfree(hdev->event_buffers);
+}
+
+static int device_init(struct hsv_device *hdev)
+{
+	spin_lock_init(&hdev->control_lock);
+	INIT_LIST_HEAD(&hdev->calls);
+	init_waitqueue_head(&hdev->answered);
+	spin_lock_init(&hdev->event_lock);
+	INIT_WORK(&hdev->event_work, hsv_event_work);
+	mutex_init(&hdev->process_lock);
+	idr_init(&hdev->processes);
+	spin_lock_init(&hdev->id_lock);
+	INIT_LIST_HEAD(&hdev->topology);
+	drm_vma_offset_manager_init(&hdev->offsets, DRM_FILE_PAGE_OFFSET_START, DRM_FILE_PAGE_OFFSET_SIZE);
+	/* As amdkfd: system memory that GPUs may use is all but a sixteenth. */
+	hdev->system_limit = totalram_pages() - totalram_pages() / 16;
+	return drmm_add_action_or_reset(&hdev->drm, device_free, hdev);
+}
+
+/* Answers all calls with ENODEV and wakes all waiters. The host must not touch the queues any more. */
+static void device_shut(struct hsv_device *hdev)
+{
+	hsv_calls_abort(hdev);
+	hsv_processes_wake(hdev);
+}
+
+/*
+ * Called by a waiter that finds that the device stopped working: the host side is gone (all reads are ones), or says that it needs a reset.
+ * From then on everything answers ENODEV until the device is bound anew. Within drm_dev_enter().
+ */
+void hsv_device_fail(struct hsv_device *hdev, const char *why)
+{
+	unsigned long flags;
+	bool first;
+
+	spin_lock_irqsave(&hdev->control_lock, flags);
+	first = !hdev->gone;
+	hdev->gone = true;
+	spin_unlock_irqrestore(&hdev->control_lock, flags);
+	if (!first)
+		return;
+	dev_err(&hdev->vdev->dev, "%s: the GPU is lost\n", why);
+	virtio_break_device(hdev->vdev);
+	/* A device that still answers is stopped before its buffers are taken back; one that reads as ones can't be. */
+	if (hdev->vdev->config->get_status(hdev->vdev) != 0xff)
+		virtio_reset_device(hdev->vdev);
+	device_shut(hdev);
+}
+
+static int hsv_probe(struct virtio_device *vdev)
+{
+	struct virtqueue_info queues[HSV_NUM_QUEUES] = {
+		[HSV_QUEUE_CONTROL] = { "control", hsv_control_done },
+		[HSV_QUEUE_EVENT] = { "event", hsv_event_done },
+	};
+	struct virtqueue *vqs[HSV_NUM_QUEUES];
+	struct hsv_device *hdev;
+	int err;
+
+	hdev = devm_drm_dev_alloc(&vdev->dev, &hsv_drm_driver, struct hsv_device, drm);
+	if (IS_ERR(hdev))
+		return PTR_ERR(hdev);
+	hdev->vdev = vdev;
+	vdev->priv = hdev;
+	err = device_init(hdev);
+	if (err)
+		return err;
+	mutex_lock(&the_lock);
+	if (the_device)
+		err = -EBUSY;
+	mutex_unlock(&the_lock);
+	if (err) {
+		dev_err(&vdev->dev, "one GPU is all that a guest can have\n");
+		return err;
+	}
+	err = config_read(hdev);
+	if (!err)
+		err = region_map(hdev, &hdev->doorbells, HSV_SHM_DOORBELLS, (u64)hdev->max_processes * HSV_DOORBELL_SLOT);
+	if (!err)
+		err = region_map(hdev, &hdev->vram, HSV_SHM_VRAM, hdev->vram_size);
+	if (err)
+		goto unmap;
+	err = virtio_find_vqs(vdev, HSV_NUM_QUEUES, vqs, queues, NULL);
+	if (err)
+		goto unmap;
+	hdev->control = vqs[HSV_QUEUE_CONTROL];
+	hdev->event = vqs[HSV_QUEUE_EVENT];
+	err = hsv_events_start(hdev);
+	if (err)
+		goto queues;
+	virtio_device_ready(vdev);
+	hsv_events_ready(hdev);
+
+	err = drm_dev_register(&hdev->drm, 0);
+	if (err)
+		goto reset;
+	err = hsv_chardev_add(hdev);
+	if (err)
+		goto drm;
+	err = hsv_topology_add(hdev);
+	if (err)
+		goto chardev;
+	hsv_alias_add(hdev);
+	mutex_lock(&the_lock);
+	the_device = hdev;
+	mutex_unlock(&the_lock);
+	dev_info(&vdev->dev, "GPU %u, %llu MiB of VRAM, KFD %u.%u\n", hdev->gpu_id, hdev->vram_size >> 20, hdev->kfd_version >> 16,
+		 hdev->kfd_version & 0xffff);
+	return 0;
+
+chardev:
+	hsv_chardev_remove(hdev);
+drm:
+	drm_dev_unplug(&hdev->drm);
+reset:
+	virtio_break_device(vdev);
+	virtio_reset_device(vdev);
+	hsv_calls_abort(hdev);
+	cancel_work_sync(&hdev->event_work);
+queues:
+	vdev->config->del_vqs(vdev);
+unmap:
+	region_unmap(&hdev->vram);
+	region_unmap(&hdev->doorbells);
+	return err;
+}
+
+static void hsv_remove(struct virtio_device *vdev)
+{
+	struct hsv_device *hdev = vdev->priv;
+	unsigned long flags;
+	bool failed;
+
+	mutex_lock(&the_lock);
+	the_device = NULL;
+	mutex_unlock(&the_lock);
+
+	hsv_alias_remove(hdev);
+	hsv_topology_remove(hdev);
+	hsv_chardev_remove(hdev);
+
+	spin_lock_irqsave(&hdev->control_lock, flags);
+	failed = hdev->gone;
+	hdev->gone = true;
+	spin_unlock_irqrestore(&hdev->control_lock, flags);
+	if (!failed) {
+		virtio_break_device(vdev);
+		if (vdev->config->get_status(vdev) != 0xff)
+			virtio_reset_device(vdev);
+	}
+	device_shut(hdev);
+	/* Zaps all mappings, and waits for faults and for hsv_device_fail() elsewhere to finish. */
+	drm_dev_unplug(&hdev->drm);
+	/* What the host knew is gone with the reset: pages need not stay until the programs end. */
+	hsv_processes_end(hdev);
+	cancel_work_sync(&hdev->event_work);
+	vdev->config->del_vqs(vdev);
+	region_unmap(&hdev->vram);
+	region_unmap(&hdev->doorbells);
+}
+
+#ifdef CONFIG_PM_SLEEP
+/* The host's queues and page tables hold state that can't be saved: a guest with this GPU doesn't suspend. */
+static int hsv_freeze(struct virtio_device *vdev)
+{
+	dev_err(&vdev->dev, "suspending a GPU in use by the host is not possible\n");
+	return -EBUSY;
+}
+#endif
+
+static const struct virtio_device_id hsv_ids[] = {
+	{ HSV_VIRTIO_ID, VIRTIO_DEV_ANY_ID },
+	{ 0 },
+};
+MODULE_DEVICE_TABLE(virtio, hsv_ids);
+
+static const unsigned int hsv_features[] = { HSV_F_PARK };
+
+static struct virtio_driver hsv_virtio_driver = {
+	.driver.name = KBUILD_MODNAME,
+	.id_table = hsv_ids,
+	.feature_table = hsv_features,
+	.feature_table_size = ARRAY_SIZE(hsv_features),
+	.probe = hsv_probe,
+	.remove = hsv_remove,
+#ifdef CONFIG_PM_SLEEP
+	.freeze = hsv_freeze,
+#endif
+};
+
+static int __init hsv_init(void)
+{
+	int err;
+
+	hsv_wq = alloc_workqueue("hsavisor", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!hsv_wq)
+		return -ENOMEM;
+	err = hsv_chardev_init();
+	if (err)
+		goto wq;
+	err = register_virtio_driver(&hsv_virtio_driver);
+	if (err)
+		goto chardev;
+	return 0;
+
+chardev:
+	hsv_chardev_exit();
+wq:
+	destroy_workqueue(hsv_wq);
+	return err;
+}
+
+static void __exit hsv_exit(void)
+{
+	unregister_virtio_driver(&hsv_virtio_driver);
+	hsv_chardev_exit();
+	destroy_workqueue(hsv_wq);
+	mmu_notifier_synchronize();
+}
+
+module_init(hsv_init);
+module_exit(hsv_exit);
+
+MODULE_DESCRIPTION("HSA on a GPU shared by hsavisor");
+MODULE_AUTHOR("The hsavisor authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("1.0.0");

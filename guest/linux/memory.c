@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * memory.c - buffers: ALLOC_MEMORY_OF_GPU, FREE_MEMORY_OF_GPU, ACQUIRE_VM, SVM.
+ *
+ * What memory a buffer has depends on its kind: VRAM is extents of the device's VRAM region, chosen by the host; GTT is pages
+ * allocated here (pages.c); USERPTR is pages of the program, pinned (userptr.c). Doorbell and MMIO buffers have none and are
+ * known to the host only. The host checks addresses, flags and quota; an SVM range is a USERPTR buffer whose handle the program never sees.
+ *
+ * Lifetime: a buffer is on its process's list until somebody takes it off (under memory_lock), who alone then ends it: its mappings are
+ * zapped (faults are SIGBUS from then on), the host frees its side, then the pages go. A buffer about which the host may still know
+ * something, because a caller was killed before the answer came, stays on the list without a handle until the process ends. The struct itself
+ * lives while VMAs refer to it.
+ */
+#include <linux/file.h>
+#include <linux/slab.h>
+
+
+#include "hsv.h"
+
+/* For HSV_KFD_ALLOC_SVM only. */
+#define HSV_KFD_IOCTL(...)
+#include <abi/kfd_ioctls.h>
+
+#define MEMORY_KINDS                                                                                                               \
+	(KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_USERPTR |                            \
+	 KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL | KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP)
+
+#define NR_ALLOC _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU)
+#define NR_FREE	 _IOC_NR(AMDKFD_IOC_FREE_MEMORY_OF_GPU)
+#define NR_SVM	 _IOC_NR(AMDKFD_IOC_SVM)
+
+/* Largest buffer: what the programs' address space has. */
+#define MAX_SIZE (1ULL << 47)
+
+/* ---- objects ---- */
+
+struct hsv_memory *hsv_memory_new(struct hsv_process *process, enum hsv_memory_kind kind, u64 size)
+{
+	struct hsv_memory *memory = kzalloc(sizeof(*memory), GFP_KERNEL_ACCOUNT);
+
+	if (!memory)
+		return NULL;
+	kref_init(&memory->ref);
+	memory->hdev = process->hdev;
+	memory->process = process;
+	memory->drm_file = process->drm_file;
+	memory->kind = kind;
+	memory->size = size;
+	INIT_LIST_HEAD(&memory->link);
+	drm_vma_node_reset(&memory->node);
+	memory->node.driver_private = memory;
+	init_rwsem(&memory->map_lock);
+	mutex_init(&memory->wire);
+	return memory;
+}
+
+static void memory_release(struct kref *ref)
+{
+	kfree(container_of(ref, struct hsv_memory, ref));
+}
+
+void hsv_memory_put(struct hsv_memory *memory)
+{
+	kref_put(&memory->ref, memory_release);
+}
+
+/* No page of it can be reached by a program any more when this returns. */
+static void memory_zap(struct hsv_memory *memory)
+{
+	if (!drm_mm_node_allocated(&memory->node.vm_node))
+		return;
+	down_write(&memory->map_lock);
+	memory->dead = true;
+	up_write(&memory->map_lock);
+	drm_vma_node_unmap(&memory->node, memory->hdev->drm.anon_inode->i_mapping);
+}
+
+/* Gives back everything; the host must not know it any more. The caller's reference goes too. */
+static void memory_destroy(struct hsv_memory *memory)
+{
+	memory_zap(memory);
+	if (drm_mm_node_allocated(&memory->node.vm_node))
+		drm_vma_offset_remove(&memory->hdev->offsets, &memory->node);
+	if (memory->kind == HSV_MEMORY_USERPTR)
+		hsv_userptr_close(memory);
+	hsv_pages_free(memory);
+	hsv_extents_free(&memory->extents);
+	hsv_memory_put(memory);
+}
+
+/* Makes it known by its handle. The caller's reference becomes the list's. -ESRCH if the process is ending. */
+static int memory_publish(struct hsv_memory *memory)
+{
+	struct hsv_process *process = memory->process;
+	int err;
+
+	mutex_lock(&process->memory_lock);
+	err = process->dying ? -ESRCH : 0;
+	if (!err)
+		err = xa_err(xa_store(&process->memory, lower_32_bits(memory->handle), memory, GFP_KERNEL));
+	if (!err)
+		list_add_tail(&memory->link, &process->memory_all);
+	mutex_unlock(&process->memory_lock);
+	return err;
+}
+
+/* Keeps what the host may still use until the process ends. */
+static void memory_orphan(struct hsv_memory *memory)
+{
+	struct hsv_process *process = memory->process;
+
+	mutex_lock(&process->memory_lock);
+	list_add_tail(&memory->link, &process->memory_all);
+	mutex_unlock(&process->memory_lock);
+}
+
+/* Takes it off its process's list. True: the caller ends it, false: somebody else does. */
+bool hsv_memory_take(struct hsv_memory *memory)
+{
+	struct hsv_process *process = memory->process;
+	bool ours;
+
+	mutex_lock(&process->memory_lock);
+	ours = !list_empty(&memory->link);
+	if (ours) {
+		list_del_init(&memory->link);
+		if (xa_load(&process->memory, lower_32_bits(memory->handle)) == memory)
+			xa_erase(&process->memory, lower_32_bits(memory->handle));
+	}
+	mutex_unlock(&process->memory_lock);
+	return ours;
+}
+
+/* The buffer with that handle, with a reference, NULL if there is none. */
+struct hsv_memory *hsv_memory_find(struct hsv_process *process, u64 handle)
+{
+	struct hsv_memory *memory;
+
+	mutex_lock(&process->memory_lock);
+	memory = xa_load(&process->memory, lower_32_bits(handle));
+	if (memory && (memory->handle != handle || memory->svm))
+		memory = NULL;
+	if (memory)
+		kref_get(&memory->ref);
+	mutex_unlock(&process->memory_lock);
+	return memory;
+}
+
+/* At the end of a process, when the host has ended its side. */
+void hsv_memory_remove_all(struct hsv_process *process)
+{
+	struct hsv_memory *memory;
+
+	for (;;) {
+		mutex_lock(&process->memory_lock);
+		memory = list_first_entry_or_null(&process->memory_all, struct hsv_memory, link);
+		if (memory) {
+			list_del_init(&memory->link);
+			xa_erase(&process->memory, lower_32_bits(memory->handle));
+		}
+		mutex_unlock(&process->memory_lock);
+		if (!memory)
+			return;
+		memory_destroy(memory);
+	}
+}
+
+/* ---- what goes to the host ---- */
+
+/* A call for requests about a buffer with up to that many extents in all. */
+struct hsv_call *hsv_memory_call(struct hsv_memory *memory, u32 extents, u32 out_capacity)
+{
+	return hsv_call_new(memory->hdev, memory->process, min_t(u32, extents, HSV_EXTENTS_PER_CALL) * sizeof(struct hsv_extent),
+			    out_capacity);
+}
+
+static u32 extents_copy(struct hsv_call *call, const struct hsv_extents *extents, u32 first)
+{
+	u32 n = min_t(u32, extents->n - first, HSV_EXTENTS_PER_CALL);
+
+	if (n)
+		memcpy(call->in, extents->v + first, n * sizeof(struct hsv_extent));
+	return n;
+}
+
+/* Sends the extents after the first HSV_EXTENTS_PER_CALL. The call is one that can be used again. */
+int hsv_memory_extend(struct hsv_memory *memory, struct hsv_call *call, const struct hsv_extents *extents, bool killable)
+{
+	struct hsv_memory_args args = { .handle = cpu_to_le64(memory->handle) };
+	u32 first, n;
+	int err;
+
+	for (first = HSV_EXTENTS_PER_CALL; first < extents->n; first += n) {
+		n = extents_copy(call, extents, first);
+		memcpy(call->args, &args, sizeof(args));
+		err = hsv_call_send(call, HSV_REQ_MEMORY_EXTEND, 0, sizeof(args), n * sizeof(struct hsv_extent), killable);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int memory_free_send(struct hsv_memory *memory, bool killable)
+{
+	struct kfd_ioctl_free_memory_of_gpu_args args = { .handle = memory->handle };
+	struct hsv_call *call = hsv_call_new(memory->hdev, memory->process, 0, 0);
+	int err;
+
+	if (!call)
+		return -ENOMEM;
+	memcpy(call->args, &args, sizeof(args));
+	err = hsv_call_send(call, HSV_REQ_KFD_IOCTL, NR_FREE, sizeof(args), 0, killable);
+	hsv_call_put(call);
+	return err;
+}
+
+/*
+ * Allocates on the host: sends args with all extents and takes over what it answers. -EINTR: the host may have it. Any other error: it has not.
+ */
+int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call, struct kfd_ioctl_alloc_memory_of_gpu_args *args,
+			  const struct hsv_extents *extents)
+{
+	u32 n = extents_copy(call, extents, 0);
+	int err;
+
+	memcpy(call->args, args, sizeof(*args));
+	err = hsv_call_send(call, HSV_REQ_KFD_IOCTL, NR_ALLOC, sizeof(*args), n * sizeof(struct hsv_extent), true);
+	if (err)
+		return err;
+	memcpy(args, call->args, sizeof(*args));
+	memory->handle = args->handle;
+	if (extents->n <= n)
+		return 0;
+	err = hsv_memory_extend(memory, call, extents, true);
+	if (err && err != -EINTR && memory_free_send(memory, false))
+		err = -EINTR; /* can't be taken back: keep the pages until the process ends */
+	return err;
+}
+
+/* Ends a buffer that the caller took off its list: the host first. Errors leave it alive, back on the list (-EINTR: without a way to reach it). */
+int hsv_memory_end(struct hsv_memory *memory)
+{
+	struct hsv_process *process = memory->process;
+	int err;
+
+	memory_zap(memory);
+	err = memory_free_send(memory, true);
+	if (!err || err == -ENODEV) {
+		memory_destroy(memory);
+		return err;
+	}
+	if (err == -EINTR) {
+		memory_orphan(memory);
+		return err;
+	}
+	/* Still mapped on the GPU, say. */
+	down_write(&memory->map_lock);
+	memory->dead = false;
+	up_write(&memory->map_lock);
+	mutex_lock(&process->memory_lock);
+	xa_store(&process->memory, lower_32_bits(memory->handle), memory, GFP_KERNEL | __GFP_NOFAIL);
+	list_add_tail(&memory->link, &process->memory_all);
+	mutex_unlock(&process->memory_lock);
+	return err;
+}
+
+/* ---- ioctls ---- */
+
+/* Takes the extents that the host chose for a VRAM buffer, checking that they are in the region and cover it. */
+static int vram_take(struct hsv_memory *memory, const struct hsv_call *call)
+{
+	const struct hsv_extent *v = call->out;
+	u32 i, n = call->out_size / sizeof(*v);
+	u64 addr, size, sum = 0;
+	int err;
+
+	for (i = 0; i < n; i++) {
+		addr = le64_to_cpu(v[i].addr);
+		size = le64_to_cpu(v[i].size);
+		if (!PAGE_ALIGNED(addr | size) || !size || size > memory->hdev->vram.size || addr > memory->hdev->vram.size - size)
+			return -EIO;
+		err = hsv_extents_add(&memory->extents, addr, size);
+		if (err)
+			return err;
+		sum += size;
+	}
+	return sum == memory->size ? 0 : -EIO;
+}
+
+static int vram_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args)
+{
+	u64 most = min_t(u64, memory->size >> PAGE_SHIFT, HSV_MAX_EXTENTS);
+	struct hsv_extents none = {};
+	struct hsv_call *call = hsv_memory_call(memory, 0, most * sizeof(struct hsv_extent));
+	int err;
+
+	if (!call)
+		return -ENOMEM;
+	err = hsv_memory_alloc_send(memory, call, args, &none);
+	if (!err) {
+		err = vram_take(memory, call);
+		if (err && memory_free_send(memory, false))
+			err = -EINTR;
+	}
+	hsv_call_put(call);
+	return err;
+}
+
+static int gtt_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args)
+{
+	struct hsv_extents extents = {};
+	struct hsv_call *call = NULL;
+	int err = hsv_pages_alloc(memory, &extents);
+
+	if (!err) {
+		err = -ENOMEM;
+		call = hsv_memory_call(memory, extents.n, 0);
+	}
+	if (call)
+		err = hsv_memory_alloc_send(memory, call, args, &extents);
+	hsv_call_put(call);
+	hsv_extents_free(&extents);
+	return err;
+}
+
+/* Allocates and publishes. args are changed as the host answers. */
+static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind, struct kfd_ioctl_alloc_memory_of_gpu_args *args)
+{
+	struct hsv_memory *memory = hsv_memory_new(process, kind, args->size);
+	int err;
+
+	if (!memory)
+		return -ENOMEM;
+	switch (kind) {
+	case HSV_MEMORY_VRAM:
+		err = vram_alloc(memory, args);
+		break;
+	case HSV_MEMORY_GTT:
+		err = gtt_alloc(memory, args);
+		break;
+	default:
+		memory->user_addr = args->mmap_offset;
+		memory->svm = args->flags & HSV_KFD_ALLOC_SVM;
+		memory->writable = args->flags & KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE;
+		err = hsv_userptr_alloc(memory, args);
+	}
+	if (err == -EINTR) {
+		memory_orphan(memory);
+		return err;
+	}
+	if (err)
+		goto destroy;
+	if (kind != HSV_MEMORY_USERPTR) {
+		err = drm_vma_offset_add(&process->hdev->offsets, &memory->node, memory->size >> PAGE_SHIFT);
+		if (err)
+			goto free;
+		args->mmap_offset = drm_vma_node_offset_addr(&memory->node);
+	}
+	err = memory_publish(memory);
+	if (!err)
+		return 0;
+free:
+	if (memory_free_send(memory, false)) {
+		memory_orphan(memory);
+		return err;
+	}
+destroy:
+	memory_destroy(memory);
+	return err;
+}
+
+/* ALLOC_MEMORY_OF_GPU. -EINVAL: no such GPU, kind or size; -ENODEV: no VM acquired, or the device is gone; -ENOMEM; -EFAULT: user pages. */
+long hsv_ioctl_alloc(struct hsv_process *process, void *data)
+{
+	struct kfd_ioctl_alloc_memory_of_gpu_args *args = data;
+	u32 kind = args->flags & MEMORY_KINDS;
+	u64 size = args->size, user_addr = args->mmap_offset;
+	int err;
+
+	if (args->gpu_id != process->hdev->gpu_id || hweight32(kind) != 1 || !size || size > MAX_SIZE ||
+	    (args->flags & HSV_KFD_ALLOC_SVM))
+		return -EINVAL;
+	if (!READ_ONCE(process->drm_file))
+		return -ENODEV;
+	if (kind & (KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL | KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP))
+		return hsv_kfd_forward(process, NR_ALLOC, args);
+
+	args->size = PAGE_ALIGN(size);
+	if (kind & KFD_IOC_ALLOC_MEM_FLAGS_VRAM) {
+		err = memory_alloc(process, HSV_MEMORY_VRAM, args);
+		if (err == -ENOMEM) {
+			/* Programs that just ended may not have given theirs back. */
+			flush_workqueue(hsv_wq);
+			err = memory_alloc(process, HSV_MEMORY_VRAM, args);
+		}
+	} else if (kind & KFD_IOC_ALLOC_MEM_FLAGS_GTT) {
+		err = memory_alloc(process, HSV_MEMORY_GTT, args);
+	} else {
+		if (!user_addr || !PAGE_ALIGNED(user_addr))
+			return -EINVAL;
+		err = memory_alloc(process, HSV_MEMORY_USERPTR, args);
+		args->mmap_offset = user_addr;
+	}
+	args->size = size;
+	return err;
+}
+
+/* FREE_MEMORY_OF_GPU. -EINVAL: no such handle; -EPERM: the events page; -EBUSY: still mapped on the GPU. */
+long hsv_ioctl_free(struct hsv_process *process, void *data)
+{
+	struct kfd_ioctl_free_memory_of_gpu_args *args = data;
+	struct hsv_memory *memory;
+	bool ours, svm;
+
+	if (hsv_events_is_page(process, args->handle))
+		return -EPERM;
+	mutex_lock(&process->memory_lock);
+	memory = xa_load(&process->memory, lower_32_bits(args->handle));
+	svm = memory && memory->svm;
+	mutex_unlock(&process->memory_lock);
+	if (svm)
+		return -EINVAL;
+	memory = hsv_memory_find(process, args->handle);
+	if (!memory)
+		return hsv_kfd_forward(process, NR_FREE, args);
+	ours = hsv_memory_take(memory);
+	hsv_memory_put(memory);
+	return ours ? hsv_memory_end(memory) : -EINVAL;
+}
+
+/* ACQUIRE_VM. -EINVAL: not an open render node of this GPU, or one that another process acquired; -EBUSY: another one was acquired. */
+long hsv_ioctl_acquire_vm(struct hsv_process *process, void *data)
+{
+	struct kfd_ioctl_acquire_vm_args *args = data;
+	struct file *filp = fget(args->drm_fd);
+	struct drm_file *drm_file;
+	u32 fd = args->drm_fd;
+	long err;
+
+	if (!filp)
+		return -EINVAL;
+	err = -EINVAL;
+	drm_file = hsv_drm_file(process->hdev, filp);
+	if (!drm_file || args->gpu_id != process->hdev->gpu_id)
+		goto put;
+
+	mutex_lock(&process->memory_lock);
+	err = process->dying ? -ESRCH : 0;
+	if (!err && process->drm_file && process->drm_file != drm_file)
+		err = -EBUSY;
+	if (!err && !process->drm_file) {
+		if (cmpxchg(&drm_file->driver_priv, NULL, process)) {
+			err = -EINVAL;
+		} else {
+			process->drm_filp = get_file(filp);
+			WRITE_ONCE(process->drm_file, drm_file);
+		}
+	}
+	mutex_unlock(&process->memory_lock);
+	if (err)
+		goto put;
+	args->drm_fd = lower_32_bits(drm_file->client_id);
+	err = hsv_kfd_forward(process, _IOC_NR(AMDKFD_IOC_ACQUIRE_VM), args);
+	args->drm_fd = fd;
+put:
+	fput(filp);
+	return err;
+}
+
+/* Is [start, start + size) within one range that is known? */
+static bool svm_known(struct hsv_process *process, u64 start, u64 size)
+{
+	struct hsv_memory *memory;
+	bool known = false;
+
+	mutex_lock(&process->memory_lock);
+	list_for_each_entry(memory, &process->memory_all, link)
+		if (memory->svm && memory->handle && memory->user_addr <= start &&
+		    memory->user_addr + memory->size >= start + size)
+			known = true;
+	mutex_unlock(&process->memory_lock);
+	return known;
+}
+
+/*
+ * SVM: args is the struct, n its attributes from attrs in user space. A range that gets attributes first becomes a buffer of
+ * its own, as <abi/kfd_ioctls.h> says.
+ */
+long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
+{
+	struct kfd_ioctl_svm_args *args = data;
+	u32 bytes = args->nattr * sizeof(struct kfd_ioctl_svm_attribute);
+	struct kfd_ioctl_alloc_memory_of_gpu_args range = {
+		.va_addr = args->start_addr,
+		.mmap_offset = args->start_addr,
+		.size = args->size,
+		.gpu_id = process->hdev->gpu_id,
+		.flags = KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE |
+			 HSV_KFD_ALLOC_SVM,
+	};
+	struct hsv_memory *memory = NULL;
+	struct hsv_call *call;
+	long err;
+
+	if (!args->start_addr || !args->size || !PAGE_ALIGNED(args->start_addr | args->size) || args->size > MAX_SIZE ||
+	    args->start_addr > TASK_SIZE_MAX - args->size)
+		return -EINVAL;
+	call = hsv_call_new(process->hdev, process, bytes, bytes);
+	if (!call)
+		return -ENOMEM;
+	err = -EFAULT;
+	if (bytes && copy_from_user(call->in, attrs, bytes))
+		goto put;
+	if (args->op == KFD_IOCTL_SVM_OP_SET_ATTR && !svm_known(process, args->start_addr, args->size)) {
+		err = memory_alloc(process, HSV_MEMORY_USERPTR, &range);
+		if (err && err != -EEXIST)
+			goto put;
+		if (!err) {
+			mutex_lock(&process->memory_lock);
+			memory = xa_load(&process->memory, lower_32_bits(range.handle));
+			if (memory)
+				kref_get(&memory->ref);
+			mutex_unlock(&process->memory_lock);
+		}
+	}
+	memcpy(call->args, args, sizeof(*args));
+	err = hsv_call_send(call, HSV_REQ_KFD_IOCTL, NR_SVM, sizeof(*args), bytes, true);
+	if (!err) {
+		memcpy(args, call->args, sizeof(*args));
+		if (call->out_size && copy_to_user(attrs, call->out, min(bytes, call->out_size)))
+			err = -EFAULT;
+	} else if (err != -EINTR && memory && hsv_memory_take(memory)) {
+		hsv_memory_end(memory);
+	}
+	if (memory)
+		hsv_memory_put(memory);
+put:
+	hsv_call_put(call);
+	return err;
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * userptr.c - USERPTR buffers: pages of the program that the GPU uses where they are.
+ *
+ * amdgpu leaves user pages unpinned and stops the GPU's queues whenever the kernel wants to move one. Here the pages are pinned (FOLL_LONGTERM),
+ * because stopping the host's queues is dear and reclaim would do it often; RLIMIT_MEMLOCK is not applied, since programs written
+ * for amdgpu don't expect it, but pinned pages are counted (VmPin) and limited as a whole (hsv_system_charge). What remains are
+ * changes of what the addresses mean: munmap, mremap, MADV_DONTNEED, truncation. For those an interval notifier tells the host before the
+ * kernel goes on (INVALIDATE, synchronous), and a work item pins what is there afterwards (RESTORE). A fork is none: the
+ * kernel copies pinned pages for the child at once.
+ *
+ * Order: the mutex wire is held around each message about a buffer's pages until it is answered, so host and guest agree on what is valid. Pages
+ * are pinned outside of it, and the notifier's sequence number tells whether they're still right when it is taken.
+ */
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "hsv.h"
+
+#define PAGES_PER_PIN (PAGE_SIZE / sizeof(struct page *))
+
+static void userptr_unpin(struct hsv_memory *memory, struct hsv_extents *extents)
+{
+	u64 pages = 0, n;
+	u32 i;
+
+	for (i = 0; i < extents->n; i++) {
+		n = le64_to_cpu(extents->v[i].size) >> PAGE_SHIFT;
+		unpin_user_page_range_dirty_lock(pfn_to_page(le64_to_cpu(extents->v[i].addr) >> PAGE_SHIFT), n, memory->writable);
+		pages += n;
+		cond_resched();
+	}
+	atomic64_sub(pages, &memory->process->mm->pinned_vm);
+	hsv_system_uncharge(memory->hdev, pages);
+	hsv_extents_free(extents);
+}
+
+/* Pins all pages of the buffer in mm and lists them. 0, -EFAULT, -ENOMEM, -EINTR; nothing is pinned on errors. */
+static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct hsv_extents *extents)
+{
+	unsigned int flags = FOLL_LONGTERM | (memory->writable ? FOLL_WRITE : 0);
+	u64 addr = memory->user_addr, left = memory->size >> PAGE_SHIFT;
+	struct page **pages;
+	long n, i;
+	int err = 0;
+
+	if (!access_ok((void __user *)(uintptr_t)addr, memory->size))
+		return -EFAULT;
+	pages = (struct page **)__get_free_page(GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+	while (left) {
+		n = min_t(u64, left, PAGES_PER_PIN);
+		err = -EINTR;
+		if (current->mm == mm && fatal_signal_pending(current))
+			break;
+		err = hsv_system_charge(memory->hdev, n);
+		if (err)
+			break;
+		if (current->mm == mm) {
+			i = pin_user_pages_fast(addr, n, flags, pages);
+		} else {
+			mmap_read_lock(mm);
+			i = pin_user_pages_remote(mm, addr, n, flags, pages, NULL);
+			mmap_read_unlock(mm);
+		}
+		if (i <= 0) {
+			hsv_system_uncharge(memory->hdev, n);
+			err = i ? i : -EFAULT;
+			break;
+		}
+		hsv_system_uncharge(memory->hdev, n - i);
+		n = i;
+		atomic64_add(n, &mm->pinned_vm);
+		for (i = 0; i < n; i++) {
+			err = hsv_extents_add(extents, page_to_phys(pages[i]), PAGE_SIZE);
+			if (err)
+				break;
+		}
+		if (err) {
+			unpin_user_pages(pages + i, n - i);
+			atomic64_sub(n - i, &mm->pinned_vm);
+			hsv_system_uncharge(memory->hdev, n - i);
+			break;
+		}
+		addr += (u64)n << PAGE_SHIFT;
+		left -= n;
+		cond_resched();
+	}
+	free_page((unsigned long)pages);
+	if (err)
+		userptr_unpin(memory, extents);
+	/* A signal that interrupted the faults: as a kill, the program sees no other. */
+	return err == -ERESTARTSYS || err == -EAGAIN ? -EINTR : err;
+}
+
+/* Does the event change which pages the addresses have? Protection and soft-dirty don't, and at the end of the mm it doesn't matter. */
+static bool event_matters(const struct mmu_notifier_range *range)
+{
+	switch (range->event) {
+	case MMU_NOTIFY_PROTECTION_VMA:
+	case MMU_NOTIFY_PROTECTION_PAGE:
+	case MMU_NOTIFY_SOFT_DIRTY:
+	case MMU_NOTIFY_RELEASE:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static bool userptr_invalidate(struct mmu_interval_notifier *interval, const struct mmu_notifier_range *range, unsigned long seq)
+{
+	struct hsv_memory *memory = container_of(interval, struct hsv_memory, interval);
+	struct hsv_memory_args args;
+	struct hsv_call *call;
+	int err;
+
+	if (!event_matters(range) || READ_ONCE(memory->process->dying))
+		return true;
+	if (!mmu_notifier_range_blockable(range))
+		return false;
+	mutex_lock(&memory->wire);
+	mmu_interval_set_seq(interval, seq);
+	if (memory->state == HSV_PAGES_VALID) {
+		call = memory->invalidate;
+		args = (struct hsv_memory_args){ .handle = cpu_to_le64(memory->handle) };
+		memcpy(call->args, &args, sizeof(args));
+		err = hsv_call_send(call, HSV_REQ_MEMORY_INVALIDATE, 0, sizeof(args), 0, false);
+		if (err && err != -ENODEV)
+			drm_warn(&memory->hdev->drm, "process %u: buffer %llx can't be invalidated (%d)\n", memory->process->id,
+				 memory->handle, err);
+		memory->state = HSV_PAGES_INVALID;
+		queue_work(hsv_wq, &memory->restore_work);
+	}
+	mutex_unlock(&memory->wire);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops userptr_ops = {
+	.invalidate = userptr_invalidate,
+};
+
+/* With wire held: tells the host the pages anew. A call with too little room tells it that there are none. */
+static int restore_send(struct hsv_memory *memory, struct hsv_call *call, const struct hsv_extents *extents)
+{
+	struct hsv_memory_args args = { .handle = cpu_to_le64(memory->handle) };
+	u32 n = min_t(u32, extents->n, HSV_EXTENTS_PER_CALL);
+	int err;
+
+	memcpy(call->args, &args, sizeof(args));
+	if (n)
+		memcpy(call->in, extents->v, n * sizeof(*extents->v));
+	err = hsv_call_send(call, HSV_REQ_MEMORY_RESTORE, 0, sizeof(args), n * sizeof(*extents->v), false);
+	return err ? err : hsv_memory_extend(memory, call, extents, false);
+}
+
+/* One attempt of restore_work. True when done. gone: whether the program has no such pages any more. */
+static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, bool *gone)
+{
+	struct hsv_extents old = {}, fresh = {};
+	struct hsv_call *call = NULL;
+	unsigned long seq;
+	bool done = true;
+	int err;
+
+	mutex_lock(&memory->wire);
+	if (memory->state == HSV_PAGES_INVALID) {
+		old = memory->extents;
+		memset(&memory->extents, 0, sizeof(memory->extents));
+	}
+	mutex_unlock(&memory->wire);
+	userptr_unpin(memory, &old);
+
+	seq = mmu_interval_read_begin(&memory->interval);
+	err = userptr_pin(memory, mm, &fresh);
+	*gone = err;
+	if (!err) {
+		call = hsv_memory_call(memory, fresh.n, 0);
+		if (!call)
+			userptr_unpin(memory, &fresh);
+	}
+	mutex_lock(&memory->wire);
+	if (memory->state != HSV_PAGES_INVALID) {
+		*gone = false;
+	} else if (mmu_interval_read_retry(&memory->interval, seq)) {
+		done = false;
+	} else {
+		err = restore_send(memory, call ? call : memory->invalidate, &fresh);
+		if (err && err != -ENODEV)
+			drm_warn(&memory->hdev->drm, "process %u: buffer %llx can't be restored (%d)\n", memory->process->id,
+				 memory->handle, err);
+		memory->extents = fresh;
+		memset(&fresh, 0, sizeof(fresh));
+		memory->state = HSV_PAGES_VALID;
+	}
+	mutex_unlock(&memory->wire);
+	userptr_unpin(memory, &fresh);
+	hsv_call_put(call);
+	return done;
+}
+
+static void userptr_restore_work(struct work_struct *work)
+{
+	struct hsv_memory *memory = container_of(work, struct hsv_memory, restore_work);
+	struct hsv_process *process = memory->process;
+	struct mm_struct *mm = process->mm;
+	bool gone = false;
+
+	if (READ_ONCE(process->dying) || !mmget_not_zero(mm))
+		return;
+	while (!userptr_restore(memory, mm, &gone) && !READ_ONCE(process->dying))
+		cond_resched();
+	/* An SVM range is nobody's to free: it goes with its addresses. */
+	if (gone && memory->svm && !READ_ONCE(process->dying) && hsv_memory_take(memory))
+		hsv_memory_end(memory);
+	mmput_async(mm);
+}
+
+/*
+ * Pins the pages of a new USERPTR buffer, watches them and allocates on the host. Errors as userptr_pin's and the host's; on -EINTR the pages
+ * stay pinned, since the host may use them.
+ */
+int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args)
+{
+	struct hsv_extents extents;
+	struct hsv_call *call;
+	unsigned long seq;
+	int err;
+
+	INIT_WORK(&memory->restore_work, userptr_restore_work);
+	memory->invalidate = hsv_memory_call(memory, 0, 0);
+	if (!memory->invalidate)
+		return -ENOMEM;
+	err = mmu_interval_notifier_insert(&memory->interval, current->mm, memory->user_addr, memory->size, &userptr_ops);
+	if (err)
+		return err == -EOVERFLOW ? -EINVAL : err;
+	memory->registered = true;
+	for (;;) {
+		memset(&extents, 0, sizeof(extents));
+		seq = mmu_interval_read_begin(&memory->interval);
+		err = userptr_pin(memory, current->mm, &extents);
+		if (err == -EINTR)
+			return -ERESTARTSYS; /* nothing was sent, nothing is kept */
+		if (err)
+			return err;
+		call = hsv_memory_call(memory, extents.n, 0);
+		if (!call) {
+			userptr_unpin(memory, &extents);
+			return -ENOMEM;
+		}
+		mutex_lock(&memory->wire);
+		if (!mmu_interval_read_retry(&memory->interval, seq))
+			break;
+		mutex_unlock(&memory->wire);
+		userptr_unpin(memory, &extents);
+		hsv_call_put(call);
+		cond_resched();
+	}
+	err = hsv_memory_alloc_send(memory, call, args, &extents);
+	if (!err || err == -EINTR) {
+		memory->extents = extents;
+		memset(&extents, 0, sizeof(extents));
+		/* Without a handle nothing can be said about it; then current is dying. */
+		memory->state = err ? HSV_PAGES_NONE : HSV_PAGES_VALID;
+	}
+	mutex_unlock(&memory->wire);
+	userptr_unpin(memory, &extents);
+	hsv_call_put(call);
+	return err;
+}
+
+/* Stops watching and unpins. The host must not use the pages any more. From restore_work itself it may be called too. */
+void hsv_userptr_close(struct hsv_memory *memory)
+{
+	if (memory->registered) {
+		mmu_interval_notifier_remove(&memory->interval);
+		memory->registered = false;
+	}
+	if (memory->invalidate) {
+		/* In the work itself it may have been queued once more, but not from now on. */
+		if (current_work() == &memory->restore_work)
+			cancel_work(&memory->restore_work);
+		else
+			cancel_work_sync(&memory->restore_work);
+		hsv_call_put(memory->invalidate);
+		memory->invalidate = NULL;
+	}
+	userptr_unpin(memory, &memory->extents);
+}
