@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""The hsavisor and hsavisord commands as a person types them: bad input first. No VM is booted here (tests/e2e does that)."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD, SRC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+sys.path.insert(0, f"{SRC}/tests/image")
+import tap  # pylint: disable=wrong-import-position
+
+DIR = tempfile.mkdtemp(prefix="hsavisor-cli-")
+SOCKET = f"{DIR}/run/s.sock"
+CACHE = f"{DIR}/cache"
+ENV = dict(os.environ, HSAVISOR_SOCKET=SOCKET, HSAVISOR_CACHE=CACHE)
+HSAVISOR, HSAVISORD = f"{BUILD}/hsavisor", f"{BUILD}/arbiter/hsavisord"
+
+
+def call(*args, program=HSAVISOR, code=0, says=""):
+    """Runs it; its exit code must be @code and its output contain @says. Returns standard output."""
+    r = subprocess.run([program, *args], env=ENV, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    assert r.returncode == code, f"{args}: exit code {r.returncode}, not {code}: {r.stdout}{r.stderr}"
+    assert says in r.stdout + r.stderr, f"{args}: '{says}' is not in: {r.stdout}{r.stderr}"
+    return r.stdout
+
+
+def tenants():
+    return {t["name"]: t for t in json.loads(call("list", "--json"))}
+
+
+def wait_until(what, seconds=10):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_help_everywhere():
+    for args in ([], ["vm"], ["run"], ["attach"], ["status"], ["list"], ["stop"], ["demo"], ["vm", "start"], ["vm", "exec"], ["vm", "console"], ["vm", "stop"], ["vm", "list"]):
+        call(*args, "--help", says="Usage: hsavisor")
+    call("--help", program=HSAVISORD, says="Usage: hsavisord")
+    call("--version", says="hsavisor ")
+    call("--version", program=HSAVISORD, says="hsavisord ")
+
+
+def test_bad_usage():
+    for args in (
+        [],
+        ["nonsense"],
+        ["vm"],
+        ["vm", "nonsense"],
+        ["vm", "start"],
+        ["vm", "start", "a", "b"],
+        ["vm", "start", "a/b"],
+        ["vm", "start", ".a"],
+        ["vm", "start", "a", "--memory", "lots"],
+        ["vm", "start", "a", "--memory", "1M"],
+        ["vm", "start", "a", "--cpus", "0"],
+        ["vm", "start", "a", "--cpus", "x"],
+        ["vm", "start", "a", "--accel", "magic"],
+        ["vm", "start", "a", "--vram", "-1"],
+        ["vm", "start", "a", "--bogus"],
+        ["vm", "start", "x" * 64],
+        ["vm", "exec"],
+        ["vm", "exec", "a"],
+        ["vm", "exec", "a", "--timeout", "x", "--", "true"],
+        ["vm", "console"],
+        ["vm", "stop"],
+        ["run"],
+        ["run", "--"],
+        ["run", "--vram", "x", "--", "true"],
+        ["run", "--name", "a b", "--", "true"],
+        ["attach"],
+        ["attach", "a b"],
+        ["status", "extra"],
+        ["list", "--bogus"],
+        ["demo", "--target", "gfx803"],
+        ["demo", "extra"],
+    ):
+        call(*args, code=2)
+    for args in (["--gpu", "gfx803"], ["--vram", "x"], ["--vram", "4097"], ["--threads", "0"], ["--group", "no-such-group"], ["extra"], ["--default-quota", "0"]):
+        call(*args, program=HSAVISORD, code=2)
+
+
+def test_no_daemon():
+    for args in (["status"], ["list"], ["stop"], ["run", "--", "true"], ["attach", "a"]):
+        call(*args, code=3, says="hsavisord")
+    call("vm", "stop", "a", code=4, says="no VM 'a'")
+    call("vm", "exec", "a", "--", "true", code=4, says="no running VM 'a'")
+    call("vm", "console", "a", code=4)
+    assert json.loads(call("vm", "list", "--json")) == []
+
+
+def test_no_image():
+    call("vm", "start", "a", code=1, says="make image")
+    call("demo", code=1, says="make image")
+    call("run", "--debian13", "--", "true", code=1, says="make image")
+
+
+def test_daemon_starts_once():
+    call("--daemonize", "--vram", "1G", "--default-quota", "256M", "--gpu", "gfx900", program=HSAVISORD, says="ready")
+    call("--daemonize", program=HSAVISORD, code=1, says="already running")
+    call(program=HSAVISORD, code=3, says="already running")
+    status = json.loads(call("status", "--json"))
+    assert status["tenants"] == 0
+    assert status["gpus"][0]["target"] == "gfx900"
+    assert status["gpus"][0]["vram_bytes"] == 1 << 30
+    call("status", says="gfx900")
+
+
+def test_missing_image_leaves_nothing():
+    os.makedirs(CACHE)
+    with open(f"{CACHE}/image.conf", "w", encoding="utf-8") as f:
+        f.write(f"QEMU=/bin/false\nKERNEL={DIR}/k\nINITRD={DIR}/i\nIMAGE={DIR}/no-such-image\n")
+    call("vm", "start", "a", code=1, says="no-such-image")
+    call("vm", "start", "a", "--image", f"{DIR}/other", code=1, says=f"{DIR}/other")
+    assert json.loads(call("vm", "list", "--json")) == []
+
+
+def test_qemu_that_fails_leaves_nothing():
+    with open(f"{DIR}/no-such-image", "w", encoding="utf-8"):
+        pass
+    call("vm", "start", "a", code=1, says="QEMU did not start")
+    assert json.loads(call("vm", "list", "--json")) == []
+    wait_until(lambda: "a" not in tenants())
+
+
+def test_attach_once_and_stop_twice():
+    out = json.loads(call("attach", "vm1", "--vram", "64M", "--memory", "1G", "--json"))
+    assert any("vfio-user-pci" in a for a in out["qemu_arguments"])
+    assert os.path.exists(out["socket"])
+    assert tenants()["vm1"]["vram_quota_bytes"] == 64 << 20
+    call("attach", "vm1", code=5, says="vm1")
+    call("vm", "start", "vm1", code=5, says="vm1")
+    assert [v["state"] for v in json.loads(call("vm", "list", "--json"))] == ["attached"]
+    call("stop", code=1, says="tenants")
+    call("vm", "stop", "vm1")
+    call("vm", "stop", "vm1", code=4)
+    wait_until(lambda: "vm1" not in tenants())
+
+
+def test_quota_that_does_not_fit():
+    call("attach", "big", "--vram", "2G", code=1, says="1024")
+    call("run", "--vram", "2G", "--", "true", code=1, says="1024")
+    assert json.loads(call("vm", "list", "--json")) == []
+
+
+def test_run_passes_exit_codes():
+    call("run", "--", "true")
+    call("run", "--", "sh", "-c", "exit 7", code=7)
+    call("run", "--", "sh", "-c", "kill -9 $$", code=128 + 9)
+    call("run", "--", f"{DIR}/no-such-program", code=127, says="no-such-program")
+    call("run", "--", DIR, code=126)
+    out = subprocess.run([HSAVISOR, "run", "--name", "stats", "--vram", "32M", "--stats", "--", "true"], env=ENV, capture_output=True, text=True, timeout=30, check=True)
+    assert json.loads(out.stderr)["vram_quota_bytes"] == 32 << 20
+
+
+def test_run_is_a_tenant_while_it_runs():
+    with subprocess.Popen([HSAVISOR, "run", "--name", "sleeper", "--", "sleep", "60"], env=ENV) as p:
+        wait_until(lambda: "sleeper" in tenants())
+        assert tenants()["sleeper"]["kind"] == "host"
+        call("run", "--name", "sleeper", "--", "true", code=5, says="sleeper")
+        p.send_signal(signal.SIGTERM)
+        assert p.wait(10) == 128 + signal.SIGTERM
+    wait_until(lambda: "sleeper" not in tenants())
+
+
+def test_run_killed_takes_its_program_along():
+    marker = f"{DIR}/pid"
+    with subprocess.Popen([HSAVISOR, "run", "--", "sh", "-c", f"echo $$ > {marker}; exec sleep 60"], env=ENV) as p:
+        wait_until(lambda: os.path.exists(marker) and os.path.getsize(marker))
+        p.kill()
+        p.wait(10)
+    with open(marker, encoding="utf-8") as f:
+        pid = int(f.read())
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+def test_killed_broker_and_daemon():
+    out = json.loads(call("attach", "vm2", "--vram", "64M", "--json"))
+    os.kill(out["broker_pid"], signal.SIGKILL)
+    wait_until(lambda: "vm2" not in tenants())
+    assert [v["state"] for v in json.loads(call("vm", "list", "--json"))] == ["dead"]
+    call("attach", "vm2", "--vram", "64M")  # its name is free again
+    os.kill(json.loads(call("status", "--json"))["pid"], signal.SIGKILL)
+    wait_until(lambda: subprocess.run([HSAVISOR, "status"], env=ENV, capture_output=True, check=False).returncode == 3)
+    call("vm", "stop", "vm2")  # the broker outlived the daemon, and ends
+    call("--daemonize", program=HSAVISORD, says="ready")  # the dead one's socket is in nobody's way
+
+
+def test_stop_and_stop_again():
+    call("stop")
+    wait_until(lambda: not os.path.exists(SOCKET))
+    call("stop", code=3)
+    assert not os.path.exists(SOCKET + ".lock")
+
+
+if __name__ == "__main__":
+    try:
+        tap.run(sys.modules[__name__])
+    finally:
+        subprocess.run([HSAVISOR, "stop", "--force"], env=ENV, capture_output=True, check=False)
+        shutil.rmtree(DIR, ignore_errors=True)
