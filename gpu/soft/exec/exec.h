@@ -66,8 +66,12 @@ struct exec_row {
 	exec_fn *fn;
 };
 /* Each file exports its rows: an array ended by op ISA_OP_INVALID. */
-extern const struct exec_row exec_rows_vop1[], exec_rows_vop2[], exec_rows_vopc[], exec_rows_vop3[], exec_rows_vop3p[], exec_rows_mfma[],
-	exec_rows_lane[];	/* VALU: v_* */
+/*
+ * The vector ALU's (v_*) arrays, NULL-terminated, built for this processor (valu.c); exec_valu_rows_of: for x86-64 level 1, 3 or 4, NULL if
+ * this processor has not got it.
+ */
+const struct exec_row *const *exec_valu_rows(void);
+const struct exec_row *const *exec_valu_rows_of(unsigned level);
 extern const struct exec_row exec_rows_salu[], exec_rows_smem[], exec_rows_ds[], exec_rows_flat[], exec_rows_buffer[], exec_rows_flow[];
 
 #endif

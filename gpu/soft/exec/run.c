@@ -20,27 +20,20 @@
 #define SLICE		 16384
 #define QUIESCE_INTERVAL 512
 
-/* A build without the vector ALU's files still links (and covers scalar and memory operations). */
-#pragma weak exec_rows_vop1
-#pragma weak exec_rows_vop2
-#pragma weak exec_rows_vopc
-#pragma weak exec_rows_vop3
-#pragma weak exec_rows_vop3p
-#pragma weak exec_rows_mfma
-#pragma weak exec_rows_lane
-
 static exec_fn *exec_table[ISA_NUM_OPS];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static void make_table(void)
 {
 	static const struct exec_row *const all[] = {
-		exec_rows_vop1, exec_rows_vop2, exec_rows_vopc, exec_rows_vop3, exec_rows_vop3p, exec_rows_mfma, exec_rows_lane,
-		exec_rows_salu, exec_rows_smem, exec_rows_ds,	exec_rows_flat, exec_rows_buffer, exec_rows_flow,
+		exec_rows_salu, exec_rows_smem, exec_rows_ds, exec_rows_flat, exec_rows_buffer, exec_rows_flow,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		for (const struct exec_row *r = all[i]; r && r->op != ISA_OP_INVALID; r++)
+		for (const struct exec_row *r = all[i]; r->op != ISA_OP_INVALID; r++)
+			exec_table[r->op] = r->fn;
+	for (const struct exec_row *const *v = exec_valu_rows(); *v; v++)
+		for (const struct exec_row *r = *v; r->op != ISA_OP_INVALID; r++)
 			exec_table[r->op] = r->fn;
 }
 

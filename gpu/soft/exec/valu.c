@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * valu.c - picks the build of the vector ALU that fits this processor.
+ *
+ * The valu_*.c files are compiled once for each x86-64 level (psABI micro-architecture levels v1, v3 with AVX2 and FMA, v4 with
+ * AVX-512), with a suffix on every shared symbol. All give the same results; tests compare them. The environment variable
+ * HSAVISOR_VALU=v1|v3|v4 lowers the choice, for tests and measurements.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu/soft/exec/exec.h"
+
+#define DECLARE(level)                                                                             \
+	extern const struct exec_row exec_rows_vop1##level[], exec_rows_vop2##level[],             \
+		exec_rows_vopc##level[], exec_rows_vop3##level[], exec_rows_vop3p##level[],        \
+		exec_rows_lane##level[], exec_rows_mfma##level[];                                  \
+	static const struct exec_row *const rows##level[] = {                                      \
+		exec_rows_vop1##level,	exec_rows_vop2##level, exec_rows_vopc##level,              \
+		exec_rows_vop3##level,	exec_rows_vop3p##level, exec_rows_lane##level,             \
+		exec_rows_mfma##level,	NULL,                                                      \
+	};
+DECLARE(_v1)
+DECLARE(_v3)
+DECLARE(_v4)
+
+/* __builtin_cpu_supports looks at what the operating system enables, too. */
+static bool has_v3(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	       __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+
+static bool has_v4(void)
+{
+	return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+	       __builtin_cpu_supports("avx512vl");
+}
+
+const struct exec_row *const *exec_valu_rows_of(unsigned level)
+{
+	__builtin_cpu_init();
+	if (level == 4)
+		return has_v4() ? rows_v4 : NULL;
+	if (level == 3)
+		return has_v3() ? rows_v3 : NULL;
+	return rows_v1;
+}
+
+const struct exec_row *const *exec_valu_rows(void)
+{
+	const char *wish = getenv("HSAVISOR_VALU");
+	unsigned level = wish && wish[0] == 'v' ? (unsigned)(wish[1] - '0') : 4;
+
+	if (level >= 4 && exec_valu_rows_of(4))
+		return exec_valu_rows_of(4);
+	if (level >= 3 && exec_valu_rows_of(3))
+		return exec_valu_rows_of(3);
+	return exec_valu_rows_of(1);
+}

@@ -1,0 +1,749 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * valu_math.h - scalar functions behind the expressions of the VALU tables. All are branch-free where a lane loop over them
+ * is to be vectorised, and use only IEEE operations in round-to-nearest-even, so that results do not depend on the host.
+ *
+ * The transcendental unit. AMD documents about 1 ulp for these and publishes no algorithm; this GPU defines them as
+ *   rcp, sqrt f32/f16/f64   correctly rounded
+ *   rsq f32/f16             1 / sqrt(x) in double, rounded once to float (then to f16)
+ *   rsq f64                 1 / sqrt(x), two roundings
+ *   exp, log, sin, cos      the double-precision polynomials below (error < 2^-50), rounded once to float (then to f16)
+ * rounded to nearest even whatever MODE says. The f32 forms flush denormal inputs and results to zero of the same sign in
+ * every mode, as the hardware does (LLVM scales around it); f16 and f64 follow MODE.
+ * sin/cos take revolutions; |x| > 256 gives 0 (sin) or 1 (cos), infinity gives NaN ("V_SIN_F32", Vega ISA).
+ */
+#ifndef GPU_SOFT_EXEC_VALU_MATH_H
+#define GPU_SOFT_EXEC_VALU_MATH_H
+
+#include <math.h>
+
+#include "gpu/soft/exec/valu.h"
+
+/* ---- f16 ---- */
+
+static inline float h2f(uint32_t h)
+{
+	uint32_t sign = (h & 0x8000) << 16, em = h & 0x7fff;
+	uint32_t normal = (em << 13) + 0x38000000;
+	uint32_t tiny = as_u32((float)(int32_t)em * 0x1p-24f);
+	uint32_t r = em >= 0x7c00 ? normal + 0x38000000 : normal;
+
+	return as_f32((em < 0x400 ? tiny : r) | sign);
+}
+
+/* Round to nearest even. The addition of 0.5 lets the float unit round at 2^-24, the f16 denormals' unit. */
+static inline uint32_t f2h(float f)
+{
+	uint32_t x = as_u32(f), sign = x >> 16 & 0x8000, a = x & 0x7fffffff;
+	uint32_t normal = (a + 0xc8000fff + (a >> 13 & 1)) >> 13;
+	uint32_t tiny = as_u32(as_f32(a) + 0.5f) - 0x3f000000;
+	uint32_t r = a < 0x38800000 ? tiny : normal;
+
+	r = a >= 0x47800000 ? 0x7c00 : r;
+	r = a > 0x7f800000 ? (0x7e00 | (a >> 13 & 0x3ff)) : r;
+	return r | sign;
+}
+
+/* Round toward zero. */
+static inline uint32_t f2h_rtz(float f)
+{
+	uint32_t x = as_u32(f), sign = x >> 16 & 0x8000, a = x & 0x7fffffff;
+	uint32_t normal = (a - 0x38000000) >> 13;
+	float small = a < 0x38800000 ? as_f32(a) : 0.0f;
+	uint32_t r = a < 0x38800000 ? (uint32_t)(int32_t)(small * 0x1p24f) : normal;
+
+	r = a >= 0x47800000 ? 0x7bff : r;
+	r = a == 0x7f800000 ? 0x7c00 : r;
+	r = a > 0x7f800000 ? (0x7e00 | (a >> 13 & 0x3ff)) : r;
+	return r | sign;
+}
+
+/* MODE's rounding: 0 nearest even, 1 up, 2 down, 3 toward zero. */
+static inline uint32_t f2h_rm(float f, unsigned rm)
+{
+	uint32_t z, away = rm == 1 ? 0 : 0x8000;
+
+	if (rm == 0)
+		return f2h(f);
+	z = f2h_rtz(f);
+	if (rm == 3 || (z & 0x7fff) >= 0x7c00 || h2f(z) == f || (z & 0x8000) != away)
+		return z;
+	return z + 1;
+}
+
+/* double -> float so that a later rounding to f16 is as if done once: truncates, keeping inexactness in the last bit. */
+static inline float d2f_odd(double d)
+{
+	uint64_t u = as_u64(d), low = u & 0x1fffffff;
+
+	u = (u & ~0x1fffffffull) | (low ? 0x20000000 : 0);
+	return (float)as_f64(u);
+}
+
+/* The product that v_mad_f16 rounds before it adds; MODE of the wave. */
+static inline float mul_h(float a, float b, const struct wave *w)
+{
+	uint32_t h = f2h_rm(a * b, MODE_ROUND_F64(w->mode));
+
+	if (!(w->mode & MODE_F64_DST_DENORM) && !(h & 0x7c00))
+		h &= 0x8000;
+	return h2f(h);
+}
+
+static inline float fma_h(float a, float b, float c)
+{
+	return d2f_odd((double)a * (double)b + (double)c);
+}
+
+/* ---- classes, sign, flush ---- */
+
+static inline uint32_t flush_f32(uint32_t u)
+{
+	return u & 0x7f800000 ? u : u & 0x80000000;
+}
+
+static inline float flushf(float f)
+{
+	return as_f32(flush_f32(as_u32(f)));
+}
+
+/* v_cmp_class_*: which bit of the class mask a value is. */
+#define CLASS_OF(u, SIGN, EXP, QUIET, one)                                                         \
+	(((u) & ~(SIGN)) > (EXP) ? ((u) & (QUIET) ? (one) << 1 : (one))                             \
+	 : ((u) & ~(SIGN)) == (EXP) ? ((u) & (SIGN) ? (one) << 2 : (one) << 9)                      \
+	 : (u) & (EXP) ? ((u) & (SIGN) ? (one) << 3 : (one) << 8)                                   \
+	 : (u) & ~(SIGN) ? ((u) & (SIGN) ? (one) << 4 : (one) << 7)                                 \
+			 : ((u) & (SIGN) ? (one) << 5 : (one) << 6))
+
+static inline uint32_t class_f32(uint32_t u)
+{
+	return CLASS_OF(u, 0x80000000u, 0x7f800000u, 0x400000u, 1u);
+}
+
+static inline uint32_t class_f16(uint32_t u)
+{
+	u &= 0xffff;
+	return CLASS_OF(u, 0x8000u, 0x7c00u, 0x200u, 1u);
+}
+
+static inline uint32_t class_f64(uint64_t u)
+{
+	return (uint32_t)CLASS_OF(u, 1ull << 63, 0x7ffull << 52, 1ull << 51, 1ull);
+}
+
+/* ---- minimum and maximum ---- */
+
+/*
+ * v_min/v_max: a signaling NaN comes out quieted in IEEE mode; otherwise one NaN gives the other operand. -0 < +0.
+ * OP: > for max, < for min; EQ: & for max, | for min (equal values differ only as zeros).
+ */
+#define DEF_MINMAX(NAME, U, TOF, ABSMASK, INF, QUIET, OP, EQ)                                      \
+	static inline U NAME(U a, U b, uint32_t ieee)                                              \
+	{                                                                                          \
+		int na = (a & (ABSMASK)) > (INF), nb = (b & (ABSMASK)) > (INF);                    \
+		int sa = na & !(a & (QUIET)), sb = nb & !(b & (QUIET));                            \
+		U r = TOF(a) OP TOF(b) ? a : b;                                                    \
+                                                                                                   \
+		r = TOF(a) == TOF(b) ? (a EQ b) : r;                                               \
+		r = nb ? a : r;                                                                    \
+		r = na ? b : r;                                                                    \
+		r = ieee && sb ? b | (QUIET) : r;                                                  \
+		return ieee && sa ? a | (QUIET) : r;                                               \
+	}
+DEF_MINMAX(max_f32, uint32_t, as_f32, 0x7fffffffu, 0x7f800000u, 0x400000u, >, &)
+DEF_MINMAX(min_f32, uint32_t, as_f32, 0x7fffffffu, 0x7f800000u, 0x400000u, <, |)
+DEF_MINMAX(max_f16, uint32_t, h2f, 0x7fffu, 0x7c00u, 0x200u, >, &)
+DEF_MINMAX(min_f16, uint32_t, h2f, 0x7fffu, 0x7c00u, 0x200u, <, |)
+DEF_MINMAX(max_f64, uint64_t, as_f64, 0x7fffffffffffffffull, 0x7ffull << 52, 1ull << 51, >, &)
+DEF_MINMAX(min_f64, uint64_t, as_f64, 0x7fffffffffffffffull, 0x7ffull << 52, 1ull << 51, <, |)
+
+/* v_med3: the minimum if there is a NaN, else the larger of the two that are left when the maximum is taken out. */
+#define DEF_MED3(NAME, TOF, MAX, MIN)                                                              \
+	static inline uint32_t NAME(uint32_t a, uint32_t b, uint32_t c, uint32_t ieee)             \
+	{                                                                                          \
+		uint32_t m = MAX(MAX(a, b, ieee), c, ieee);                                        \
+		uint32_t r = TOF(m) == TOF(b) ? MAX(a, c, ieee) : MAX(a, b, ieee);                 \
+		int nan = (TOF(a) != TOF(a)) | (TOF(b) != TOF(b)) | (TOF(c) != TOF(c));            \
+                                                                                                   \
+		r = TOF(m) == TOF(a) ? MAX(b, c, ieee) : r;                                        \
+		return nan ? MIN(MIN(a, b, ieee), c, ieee) : r;                                    \
+	}
+DEF_MED3(med3_f32, as_f32, max_f32, min_f32)
+DEF_MED3(med3_f16, h2f, max_f16, min_f16)
+
+#define IMIN(a, b)	 ((a) < (b) ? (a) : (b))
+#define IMAX(a, b)	 ((a) > (b) ? (a) : (b))
+#define IMED3(a, b, c)	 IMAX(IMIN(a, b), IMIN(IMAX(a, b), c))
+#define ICLAMP(x, lo, hi) IMIN(IMAX(x, lo), hi)
+
+/* ---- float to integer: toward zero, saturating, NaN is 0 ---- */
+
+static inline int32_t f32_to_i32(float f)
+{
+	float c = f >= 0x1p31f || f != f ? 0.0f : f;
+	int32_t r = (int32_t)(c < -0x1p31f ? -0x1p31f : c);
+
+	return f >= 0x1p31f ? INT32_MAX : r;
+}
+
+static inline uint32_t f32_to_u32(float f)
+{
+	float c = f > 0.0f && f < 0x1p32f ? f : 0.0f;
+	/* in two halves: there is no unsigned conversion below AVX-512 */
+	uint32_t big = c >= 0x1p31f;
+	uint32_t r = (uint32_t)(int32_t)(big ? c - 0x1p31f : c) + (big << 31);
+
+	return f >= 0x1p32f ? UINT32_MAX : r;
+}
+
+static inline int32_t f64_to_i32(double f)
+{
+	double c = f != f ? 0.0 : f;
+
+	c = c < -2147483648.0 ? -2147483648.0 : c;
+	c = c > 2147483647.0 ? 2147483647.0 : c;
+	return (int32_t)c;
+}
+
+static inline uint32_t f64_to_u32(double f)
+{
+	double c = f > 0.0 ? f : 0.0;
+
+	c = c > 4294967295.0 ? 4294967295.0 : c;
+	return (uint32_t)(int64_t)c;
+}
+
+/* Integer with a limit, of a float (f16 to 16-bit integers, f32 to bytes). */
+static inline int32_t f_to_limited(float f, float lo, float hi)
+{
+	float c = f != f ? 0.0f : f;
+
+	c = c < lo ? lo : c;
+	return (int32_t)(c > hi ? hi : c);
+}
+
+/* To nearest even, for |x| < 2^22. */
+static inline float rint_small(float x)
+{
+	float r = (x + 0x1.8p23f) - 0x1.8p23f;
+
+	return r;
+}
+
+/* Signed/unsigned normalised 16-bit: NaN is 0. */
+static inline int32_t snorm16(float f)
+{
+	float c = f != f ? 0.0f : f;
+
+	c = c < -1.0f ? -1.0f : c;
+	c = c > 1.0f ? 1.0f : c;
+	return (int32_t)rint_small(c * 32767.0f);
+}
+
+static inline int32_t unorm16(float f)
+{
+	float c = f > 0.0f ? f : 0.0f;
+
+	c = c > 1.0f ? 1.0f : c;
+	return (int32_t)rint_small(c * 65535.0f);
+}
+
+/* ---- parts of numbers ---- */
+
+static inline int32_t frexp_exp_f32(uint32_t u)
+{
+	uint32_t e = u >> 23 & 0xff, m = u & 0x7fffff;
+	uint32_t t = as_u32((float)(int32_t)m); /* exponent of m as an integer */
+	int32_t tiny = m ? (int32_t)(t >> 23) - 127 - 149 + 1 : 0;
+	int32_t r = e ? (int32_t)e - 126 : tiny;
+
+	return e == 255 ? 0 : r;
+}
+
+static inline uint32_t frexp_mant_f32(uint32_t u)
+{
+	uint32_t e = u >> 23 & 0xff, m = u & 0x7fffff, s = u & 0x80000000;
+	uint32_t t = as_u32((float)(int32_t)m);
+	uint32_t tiny = m ? s | 0x3f000000 | (t & 0x7fffff) : s;
+	uint32_t r = e ? s | 0x3f000000 | m : tiny;
+
+	return e == 255 ? u : r;
+}
+
+static inline int32_t frexp_exp_f64(uint64_t u)
+{
+	int e = (int)(u >> 52 & 0x7ff), k = 0;
+
+	if (e == 0x7ff)
+		return 0;
+	if (e)
+		return e - 1022;
+	frexp(as_f64(u), &k);
+	return k;
+}
+
+static inline uint64_t frexp_mant_f64(uint64_t u)
+{
+	int k;
+
+	if ((u >> 52 & 0x7ff) == 0x7ff)
+		return u;
+	return as_u64(frexp(as_f64(u), &k));
+}
+
+/* x * 2^e with one rounding (in the host's mode); exact in double, which has the exponents. */
+static inline float ldexp_f32(float x, int32_t e)
+{
+	int32_t c = ICLAMP(e, -400, 400);
+
+	return (float)((double)x * as_f64((uint64_t)(uint32_t)(c + 1023) << 52));
+}
+
+static inline float ldexp_h(float x, int32_t e)
+{
+	int32_t c = ICLAMP(e, -80, 80);
+
+	return x * as_f32((uint32_t)(c + 127) << 23);
+}
+
+static inline float fract_f32(float x)
+{
+	float r = x - floorf(x);
+
+	return r >= 1.0f ? 0x1.fffffep-1f : r;
+}
+
+static inline double fract_f64(double x)
+{
+	double r = x - floor(x);
+
+	return r >= 1.0 ? 0x1.fffffffffffffp-1 : r;
+}
+
+static inline float fract_h(float x)
+{
+	float r = x - floorf(x);
+
+	return r > 0x1.ffcp-1f ? 0x1.ffcp-1f : r;
+}
+
+/* ---- transcendentals ---- */
+
+#define RINT_MAGIC 0x1.8p52
+
+/* 2^x, |x| <= 1000. */
+static inline double exp2_core(double x)
+{
+	double t = x + RINT_MAGIC, f = x - (t - RINT_MAGIC), p;
+	uint64_t scale = (as_u64(t) + 1023) << 52;
+
+	/* sum of (f ln 2)^n / n!, |f| <= 1/2 */
+	p = 0x1.816193166d0f9p-40;
+	p = p * f + 0x1.c3bd650fc2986p-36;
+	p = p * f + 0x1.e8cac7351bb25p-32;
+	p = p * f + 0x1.e4cf5158b8ecap-28;
+	p = p * f + 0x1.b5253d395e7c4p-24;
+	p = p * f + 0x1.62c0223a5c824p-20;
+	p = p * f + 0x1.ffcbfc588b0c7p-17;
+	p = p * f + 0x1.430912f86c787p-13;
+	p = p * f + 0x1.5d87fe78a6731p-10;
+	p = p * f + 0x1.3b2ab6fba4e77p-7;
+	p = p * f + 0x1.c6b08d704a0cp-5;
+	p = p * f + 0x1.ebfbdff82c58fp-3;
+	p = p * f + 0x1.62e42fefa39efp-1;
+	p = p * f + 1.0;
+	return p * as_f64(scale);
+}
+
+/* log2 of a positive normal double. */
+static inline double log2_core(double x)
+{
+	uint64_t u = as_u64(x), m = u & 0xfffffffffffffull;
+	uint64_t up = m > 0x6a09e667f3bcdull; /* mantissa above sqrt(2): use half of it */
+	double e = as_f64(0x4330000000000000ull | ((u >> 52) + up)) - (0x1p52 + 1023);
+	double y = as_f64(m | (0x3ff0000000000000ull - (up << 52)));
+	double s = (y - 1.0) / (y + 1.0), z = s * s, p;
+
+	/* 2 atanh(s) = 2s (1 + z/3 + z^2/5 + ...) */
+	p = 1.0 / 23;
+	p = p * z + 1.0 / 21;
+	p = p * z + 1.0 / 19;
+	p = p * z + 1.0 / 17;
+	p = p * z + 1.0 / 15;
+	p = p * z + 1.0 / 13;
+	p = p * z + 1.0 / 11;
+	p = p * z + 1.0 / 9;
+	p = p * z + 1.0 / 7;
+	p = p * z + 1.0 / 5;
+	p = p * z + 1.0 / 3;
+	p = s + s * (p * z);
+	return e + p * 0x1.71547652b82fep+1;
+}
+
+/* sin(2 pi x + quarter pi/2), |x| <= 2^20. */
+static inline double sin_core(double x, uint64_t quarter)
+{
+	double r = x - ((x + RINT_MAGIC) - RINT_MAGIC), t = r * 4.0, k = t + RINT_MAGIC;
+	double y = (t - (k - RINT_MAGIC)) * 0x1.921fb54442d18p+0, z = y * y, s, c;
+	uint64_t n = as_u64(k) + quarter;
+
+	s = -1.0 / 1307674368000.0; /* 15! */
+	s = s * z + 1.0 / 6227020800.0;
+	s = s * z - 1.0 / 39916800.0;
+	s = s * z + 1.0 / 362880.0;
+	s = s * z - 1.0 / 5040.0;
+	s = s * z + 1.0 / 120.0;
+	s = s * z - 1.0 / 6.0;
+	s = y + y * (s * z);
+	c = 1.0 / 20922789888000.0; /* 16! */
+	c = c * z - 1.0 / 87178291200.0;
+	c = c * z + 1.0 / 479001600.0;
+	c = c * z - 1.0 / 3628800.0;
+	c = c * z + 1.0 / 40320.0;
+	c = c * z - 1.0 / 720.0;
+	c = c * z + 1.0 / 24.0;
+	c = c * z - 1.0 / 2.0;
+	c = c * z + 1.0;
+	return as_f64(as_u64(n & 1 ? c : s) ^ (n & 2) << 62);
+}
+
+static inline float exp2_any(float x)
+{
+	double c = x < -200.0f ? -200.0 : x > 200.0f ? 200.0 : (double)x;
+	float r = (float)exp2_core(c);
+
+	return x != x ? x : r;
+}
+
+static inline float log2_any(float x)
+{
+	float r = (float)log2_core(x > 0.0f && x < INFINITY ? (double)x : 1.0);
+
+	r = x == INFINITY ? x : r;
+	r = x == 0.0f ? -INFINITY : r;
+	return x < 0.0f || x != x ? NAN : r;
+}
+
+static inline float sin_any(float x)
+{
+	int in = x >= -256.0f && x <= 256.0f;
+	float r = (float)sin_core(in ? (double)x : 0.0, 0);
+
+	return x - x != 0.0f ? NAN : in ? r : 0.0f;
+}
+
+static inline float cos_any(float x)
+{
+	int in = x >= -256.0f && x <= 256.0f;
+	float r = (float)sin_core(in ? (double)x : 0.0, 1);
+
+	return x - x != 0.0f ? NAN : r;
+}
+
+static inline float rsq_any(float x)
+{
+	return (float)(1.0 / sqrt((double)x));
+}
+
+/* ---- division helpers ---- */
+
+/* v_div_scale_f32. src: the operand to scale; den, num. *flag: the lane's VCC bit. */
+static inline uint32_t div_scale_f32(uint32_t src, uint32_t den, uint32_t num, uint32_t *flag)
+{
+	int en = (int)(num >> 23 & 255), ed = (int)(den >> 23 & 255);
+	double d = (double)as_f32(den), n = (double)as_f32(num);
+	float s = as_f32(src);
+	int is_den = s == as_f32(den), is_num = s == as_f32(num);
+	int tiny_rcp = fabs(1.0 / d) < 0x1p-126, tiny_quot = fabs(n / d) < 0x1p-126;
+	int k = 0, f = 0;
+
+	if (en <= 23)
+		k = 64;
+	if (tiny_quot) {
+		f = 1;
+		k = is_num ? 64 : 0;
+	}
+	if (tiny_rcp) {
+		f = 0;
+		k = -64;
+	}
+	if (tiny_rcp && tiny_quot) {
+		f = 1;
+		k = is_den ? 64 : 0;
+	}
+	if (!ed) {
+		f = 0;
+		k = 64;
+	}
+	if (en - ed >= 96) {
+		f = 1;
+		k = is_den ? 64 : 0;
+	}
+	if (n == 0.0 || d == 0.0) {
+		*flag = 0;
+		return DEFAULT_NAN_F32;
+	}
+	*flag = (uint32_t)f;
+	return k ? as_u32(s * (k > 0 ? 0x1p64f : 0x1p-64f)) : src;
+}
+
+static inline uint64_t div_scale_f64(uint64_t src, uint64_t den, uint64_t num, uint32_t *flag)
+{
+	int en = (int)(num >> 52 & 2047), ed = (int)(den >> 52 & 2047);
+	double d = as_f64(den), n = as_f64(num), s = as_f64(src);
+	int tiny_rcp = fabs(1.0 / d) < 0x1p-1022, tiny_quot = fabs(n / d) < 0x1p-1022;
+	int k = 0, f = 0;
+
+	if (n == 0.0 || d == 0.0) {
+		*flag = 0;
+		return DEFAULT_NAN_F64;
+	}
+	if (en - ed >= 768) {
+		f = 1;
+		k = s == d;
+	} else if (!ed) {
+		k = 1;
+	} else if (tiny_rcp && tiny_quot) {
+		f = 1;
+		k = s == d;
+	} else if (tiny_rcp) {
+		k = -1;
+	} else if (tiny_quot) {
+		f = 1;
+		k = s == n;
+	} else if (en <= 53) {
+		k = 1;
+	}
+	*flag = (uint32_t)f;
+	return k ? as_u64(s * (k > 0 ? 0x1p128 : 0x1p-128)) : src;
+}
+
+/* v_div_fmas_f32 of a lane whose VCC bit is set: fma(a, b, c) scaled back by 2^64 or 2^-64 with a single rounding. */
+static inline float div_fmas_f32(float a, float b, float c)
+{
+	double p = (double)a * (double)b, s = p + (double)c, bb = s - p;
+	double err = (p - (s - bb)) + ((double)c - bb);
+	double scale = (as_u32(c) >> 23 & 255) > 127 ? 0x1p64 : 0x1p-64;
+
+	/* to odd, so that the conversion to float rounds as if s were exact */
+	if (err != 0.0 && !(as_u64(s) & 1) && err == err)
+		s = as_f64(as_u64(s) + ((err > 0.0) == (s > 0.0) ? 1 : -1ull));
+	return (float)(s * scale);
+}
+
+static inline double div_fmas_f64(double a, double b, double c)
+{
+	double scale = (as_u64(c) >> 52 & 2047) > 1023 ? 0x1p128 : 0x1p-128;
+	double r = fma(a, b, c), v = r * scale;
+	__float128 p, s, bb, err;
+	union {
+		__float128 f;
+		unsigned __int128 u;
+	} x;
+
+	if (!(fabs(v) < 0x1p-1022) || r == 0.0)
+		return v; /* scaling was exact */
+	p = (__float128)a * (__float128)b;
+	s = p + (__float128)c;
+	bb = s - p;
+	err = (p - (s - bb)) + ((__float128)c - bb);
+	x.f = s;
+	if (err != 0 && !(x.u & 1))
+		x.u += (err > 0) == (s > 0) ? 1 : -(unsigned __int128)1;
+	return (double)(x.f * (__float128)scale);
+}
+
+/* v_div_fixup: q the computed quotient, d denominator, n numerator; U bits type, EXP the all-ones exponent. */
+#define DEF_DIV_FIXUP(NAME, U, SIGN, EXP, QUIET, DEFNAN, SHIFT, UNDER)                             \
+	static inline U NAME(U q, U d, U n)                                                        \
+	{                                                                                          \
+		U ad = d & ((SIGN) - 1), an = n & ((SIGN) - 1), s = (d ^ n) & (SIGN);              \
+		U r = (q & ((SIGN) - 1)) | s;                                                      \
+                                                                                                   \
+		r = (int)(an >> (SHIFT)) - (int)(ad >> (SHIFT)) < (UNDER) ? s : r;                 \
+		r = (ad == (EXP)) | (an == 0) ? s : r;                                             \
+		r = (ad == 0) | (an == (EXP)) ? s | (EXP) : r;                                     \
+		r = ((ad == 0) & (an == 0)) | ((ad == (EXP)) & (an == (EXP))) ? (DEFNAN) : r;      \
+		r = ad > (EXP) ? d | (QUIET) : r;                                                  \
+		return an > (EXP) ? n | (QUIET) : r;                                               \
+	}
+DEF_DIV_FIXUP(div_fixup_f32, uint32_t, 0x80000000u, 0x7f800000u, 0x400000u, DEFAULT_NAN_F32, 23, -150)
+DEF_DIV_FIXUP(div_fixup_f64, uint64_t, 1ull << 63, 0x7ffull << 52, 1ull << 51, DEFAULT_NAN_F64, 52,
+	      -1075)
+DEF_DIV_FIXUP(div_fixup_f16, uint32_t, 0x8000u, 0x7c00u, 0x200u, DEFAULT_NAN_F16, 10, -100)
+
+/* Segment number n[4:0] of 2/pi for the argument reduction of large x ("V_TRIG_PREOP_F64"). */
+double valu_trig_preop(uint64_t x, uint32_t n);
+
+/* ---- bits and bytes ---- */
+
+static inline uint32_t bfe_u32(uint32_t x, uint32_t off, uint32_t width)
+{
+	return x >> (off & 31) & ((1u << (width & 31)) - 1);
+}
+
+static inline int32_t bfe_i32(int32_t x, uint32_t off, uint32_t width)
+{
+	uint32_t w = width & 31, v = (uint32_t)(x >> (off & 31));
+	uint32_t up = (32 - w) & 31;
+
+	return w ? (int32_t)(v << up) >> up : 0;
+}
+
+static inline uint32_t bitrev32(uint32_t x)
+{
+	x = (x >> 1 & 0x55555555) | (x & 0x55555555) << 1;
+	x = (x >> 2 & 0x33333333) | (x & 0x33333333) << 2;
+	x = (x >> 4 & 0x0f0f0f0f) | (x & 0x0f0f0f0f) << 4;
+	x = (x >> 8 & 0x00ff00ff) | (x & 0x00ff00ff) << 8;
+	return x >> 16 | x << 16;
+}
+
+static inline uint32_t popcount32(uint32_t x)
+{
+	x -= x >> 1 & 0x55555555;
+	x = (x & 0x33333333) + (x >> 2 & 0x33333333);
+	x = (x + (x >> 4)) & 0x0f0f0f0f;
+	return x * 0x01010101 >> 24;
+}
+
+/* Leading zeros; -1 when there is no one bit. */
+static inline uint32_t ffbh_u32(uint32_t x)
+{
+	uint32_t v = x | x >> 1;
+
+	v |= v >> 2;
+	v |= v >> 4;
+	v |= v >> 8;
+	v |= v >> 16;
+	return x ? 32 - popcount32(v) : ~0u;
+}
+
+static inline uint32_t ffbl_b32(uint32_t x)
+{
+	return x ? popcount32((x & -x) - 1) : ~0u;
+}
+
+static inline uint32_t ffbh_i32(int32_t x)
+{
+	return ffbh_u32((uint32_t)(x ^ x >> 31)); /* x is 0 or -1 when all bits are the same: -1 */
+}
+
+#define ABSDIFF(a, b) ((a) > (b) ? (a) - (b) : (b) - (a))
+#define BYTE(x, n)    ((x) >> (8 * (n)) & 0xff)
+
+static inline uint32_t sad_u8(uint32_t a, uint32_t b, uint32_t c)
+{
+	for (unsigned n = 0; n < 4; n++)
+		c += ABSDIFF(BYTE(a, n), BYTE(b, n));
+	return c;
+}
+
+/* b is the reference: its zero bytes do not count. */
+static inline uint32_t msad_u8(uint32_t a, uint32_t b, uint32_t c)
+{
+	for (unsigned n = 0; n < 4; n++)
+		c += BYTE(b, n) ? ABSDIFF(BYTE(a, n), BYTE(b, n)) : 0;
+	return c;
+}
+
+static inline uint32_t lerp_u8(uint32_t a, uint32_t b, uint32_t c)
+{
+	uint32_t r = 0;
+
+	for (unsigned n = 0; n < 4; n++)
+		r |= (BYTE(a, n) + BYTE(b, n) + (c >> (8 * n) & 1)) >> 1 << (8 * n);
+	return r;
+}
+
+/* v_perm_b32: bytes of {a, b} (b the low dword) picked by each byte of sel; 8..11 sign of byte 1, 3, 5, 7; 12 zero; above 0xff. */
+static inline uint32_t perm_b32(uint32_t a, uint32_t b, uint32_t sel)
+{
+	uint64_t data = (uint64_t)a << 32 | b;
+	uint32_t r = 0;
+
+	for (unsigned n = 0; n < 4; n++) {
+		uint32_t s = BYTE(sel, n);
+		uint32_t byte = (uint32_t)(data >> (8 * (s & 7))) & 0xff;
+		uint32_t sign = (data >> (16 * (s & 3) + 15) & 1) ? 0xff : 0;
+
+		byte = s >= 8 ? sign : byte;
+		byte = s == 12 ? 0 : byte;
+		byte = s > 12 ? 0xff : byte;
+		r |= byte << (8 * n);
+	}
+	return r;
+}
+
+/* 4 packed 16-bit sums of 4 sliding byte windows of a against b; sat: saturating. */
+static inline uint64_t qsad(uint64_t a, uint32_t b, uint64_t c, bool sat,
+			    uint32_t (*sad)(uint32_t, uint32_t, uint32_t))
+{
+	uint64_t r = 0;
+
+	for (unsigned n = 0; n < 4; n++) {
+		uint32_t v = sad((uint32_t)(a >> (8 * n)), b, (uint32_t)(c >> (16 * n) & 0xffff));
+
+		v = sat && v > 0xffff ? 0xffff : v & 0xffff;
+		r |= (uint64_t)v << (16 * n);
+	}
+	return r;
+}
+
+/* Signed and unsigned bit fields of dot products: sum of products of `count` fields of `width` bits. */
+static inline int64_t dot_i(uint32_t a, uint32_t b, unsigned count, unsigned width)
+{
+	int64_t r = 0;
+
+	for (unsigned n = 0; n < count; n++)
+		r += (int64_t)((int32_t)(a << (32 - width * (n + 1))) >> (32 - width)) *
+		     ((int32_t)(b << (32 - width * (n + 1))) >> (32 - width));
+	return r;
+}
+
+static inline int64_t dot_u(uint32_t a, uint32_t b, unsigned count, unsigned width)
+{
+	int64_t r = 0;
+
+	for (unsigned n = 0; n < count; n++)
+		r += (int64_t)(a << (32 - width * (n + 1)) >> (32 - width)) *
+		     (b << (32 - width * (n + 1)) >> (32 - width));
+	return r;
+}
+
+/* Cube map helpers: 0 x, 1 y, 2 z is the major axis. */
+static inline int cube_axis(float x, float y, float z)
+{
+	float ax = fabsf(x), ay = fabsf(y), az = fabsf(z);
+
+	return az >= ax && az >= ay ? 2 : ay >= ax ? 1 : 0;
+}
+
+static inline float cube_id(float x, float y, float z)
+{
+	int axis = cube_axis(x, y, z);
+	float m = axis == 2 ? z : axis == 1 ? y : x;
+
+	return (float)(2 * axis + (m < 0.0f));
+}
+
+static inline float cube_sc(float x, float y, float z)
+{
+	int axis = cube_axis(x, y, z);
+
+	return axis == 2 ? (z < 0.0f ? -x : x) : axis == 1 ? x : x < 0.0f ? z : -z;
+}
+
+static inline float cube_tc(float x, float y, float z)
+{
+	return cube_axis(x, y, z) == 1 ? (y < 0.0f ? -z : z) : -y;
+}
+
+static inline float cube_ma(float x, float y, float z)
+{
+	int axis = cube_axis(x, y, z);
+
+	return 2.0f * (axis == 2 ? z : axis == 1 ? y : x);
+}
+
+#endif
