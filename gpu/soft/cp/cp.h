@@ -178,7 +178,7 @@ struct gpu_vm {
 
 	/* gpu->lock */
 	struct gpu_queue *queues;
-	bool awake, idle_called, dying;
+	bool awake, idle_called;
 	unsigned suspended;
 	uint64_t last_active; /* ns */
 
@@ -244,6 +244,8 @@ static inline void cpu_relax(void)
 /* Takes gpu->lock for a control operation: the CP thread steps aside. */
 void gpu_lock(struct gpu *gpu);
 void gpu_unlock(struct gpu *gpu);
+/* Every dispatch of vm is halted when it returns. gpu->lock held. */
+void vm_halt_waves(struct gpu_vm *vm);
 
 /* ---- vm.c ---- */
 int vm_table_init(struct gpu_vm *vm);
@@ -309,6 +311,9 @@ void sched_finish(struct gpu *gpu, struct dispatch *d);
 /* Stops a dispatch for good, synchronously, and frees its work-groups. */
 void sched_kill(struct gpu *gpu, struct dispatch *d);
 void sched_halt(struct gpu *gpu, struct dispatch *d);
+/* The same in two parts, to halt many at the price of one. */
+void sched_halt_begin(struct gpu *gpu, struct dispatch *d);
+void sched_halt_wait(struct gpu *gpu, struct dispatch *d);
 void sched_unhalt(struct gpu *gpu, struct dispatch *d);
 void sched_free_pool(struct dispatch *d);
 /* The next work-group to run, NULL if none; caller holds sched_lock. spread: wake another worker if there is more. */

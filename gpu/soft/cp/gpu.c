@@ -173,12 +173,20 @@ no_code:
 	return -ENOMEM;
 }
 
+void vm_halt_waves(struct gpu_vm *vm)
+{
+	for (struct gpu_queue *q = vm->queues; q; q = q->next)
+		sched_halt_begin(vm->gpu, &q->dispatch);
+	for (struct gpu_queue *q = vm->queues; q; q = q->next)
+		sched_halt_wait(vm->gpu, &q->dispatch);
+}
+
 void gpu_vm_destroy(struct gpu_vm *vm)
 {
 	struct gpu *gpu = vm->gpu;
 
 	gpu_lock(gpu);
-	vm->dying = true;
+	vm_halt_waves(vm);
 	while (vm->queues) {
 		struct gpu_queue *q = vm->queues;
 
@@ -226,8 +234,7 @@ void gpu_vm_suspend(struct gpu_vm *vm)
 {
 	gpu_lock(vm->gpu);
 	if (!vm->suspended++) {
-		for (struct gpu_queue *q = vm->queues; q; q = q->next)
-			sched_halt(vm->gpu, &q->dispatch);
+		vm_halt_waves(vm);
 	}
 	gpu_unlock(vm->gpu);
 }

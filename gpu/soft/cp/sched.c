@@ -208,6 +208,15 @@ static enum exec_result prepare(struct wg_slot *slot)
 	return EXEC_YIELD;
 }
 
+/* Asks executors that run work-groups of d to come back. */
+static void stop_executors(struct gpu *gpu, struct dispatch *d)
+{
+	for (unsigned i = 0; i < gpu->num_threads; i++) {
+		if (gpu->executors[i].current == d)
+			atomic_store(&gpu->executors[i].stop, 1);
+	}
+}
+
 /* sched_lock held: the slice is over. */
 static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot, enum exec_result result)
 {
@@ -225,10 +234,7 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 		if (result != EXEC_DONE && result != EXEC_YIELD && d->error == EXEC_DONE) {
 			d->error = result;
 			d->fault = slot->wg.fault;
-			for (unsigned i = 0; i < gpu->num_threads; i++) {
-				if (gpu->executors[i].current == d)
-					atomic_store(&gpu->executors[i].stop, 1);
-			}
+			stop_executors(gpu, d);
 		}
 		retire(gpu, d, slot, d->error == EXEC_DONE);
 	}
@@ -311,19 +317,27 @@ void sched_finish(struct gpu *gpu, struct dispatch *d)
 	pthread_mutex_unlock(&gpu->sched_lock);
 }
 
-void sched_halt(struct gpu *gpu, struct dispatch *d)
+void sched_halt_begin(struct gpu *gpu, struct dispatch *d)
 {
 	pthread_mutex_lock(&gpu->sched_lock);
 	d->halt++;
 	ring_remove(gpu, d);
-	while (d->running) {
-		for (unsigned i = 0; i < gpu->num_threads; i++) {
-			if (gpu->executors[i].current == d)
-				atomic_store(&gpu->executors[i].stop, 1);
-		}
-		pthread_cond_wait(&gpu->halt_cond, &gpu->sched_lock);
-	}
+	stop_executors(gpu, d);
 	pthread_mutex_unlock(&gpu->sched_lock);
+}
+
+void sched_halt_wait(struct gpu *gpu, struct dispatch *d)
+{
+	pthread_mutex_lock(&gpu->sched_lock);
+	while (d->running)
+		pthread_cond_wait(&gpu->halt_cond, &gpu->sched_lock);
+	pthread_mutex_unlock(&gpu->sched_lock);
+}
+
+void sched_halt(struct gpu *gpu, struct dispatch *d)
+{
+	sched_halt_begin(gpu, d);
+	sched_halt_wait(gpu, d);
 }
 
 void sched_unhalt(struct gpu *gpu, struct dispatch *d)

@@ -54,6 +54,7 @@ static void cp_sleep(struct gpu *gpu, unsigned event, uint64_t ns)
 
 static void stop_faulted(struct gpu_vm *vm)
 {
+	vm_halt_waves(vm); /* stopped for good: never undone */
 	for (struct gpu_queue *q = vm->queues; q; q = q->next) {
 		if (!q->stopped)
 			queue_stop(q);
@@ -266,11 +267,14 @@ static void *cp_main(void *arg)
 	uint64_t last = now_ns(), sleep_ns = 0;
 	unsigned spins = 0;
 
-	while (!atomic_load(&gpu->quit)) {
+	for (;;) {
+		/* Before anything is looked at: a kick after this ends the sleep below. */
 		unsigned event = atomic_load(&gpu->cp_event);
 		bool awake = false, waiting = false, running = false, progress;
 		uint64_t idle, limit;
 
+		if (atomic_load(&gpu->quit))
+			break;
 		progress = step_all(ex, &awake, &waiting);
 		deliver(gpu);
 		progress |= cp_run_waves(ex, &running);
