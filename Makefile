@@ -33,8 +33,7 @@ $(BUILD)/build.ninja: | setup
 
 .PHONY: build
 build: setup $(BUILD)/build.ninja ## compile everything that runs on the host
-	@$(SAY) "compiling"
-	@nice -n 5 ninja --quiet -C $(BUILD) | { grep -v '^ninja: no work to do' || true; }
+	@packaging/compile $(BUILD)
 
 .PHONY: image
 image: setup ## make the guest image, and fetch a QEMU with vfio-user if the host has none
@@ -54,8 +53,11 @@ bench-%: build image ## run a benchmark: bench-dispatch
 
 .PHONY: install
 install: build ## install below PREFIX (default /usr/local)
-	@meson configure $(BUILD) --prefix=$(PREFIX)
-	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@$(SAY) "installing below $(DESTDIR)$(PREFIX)"
+	@meson setup --reconfigure $(BUILD) --prefix=$(PREFIX) >$(BUILD)/setup.log 2>&1 || { cat $(BUILD)/setup.log; exit 1; }
+	@packaging/compile $(BUILD)
+	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@packaging/install "$(if $(DESTDIR),$(abspath $(DESTDIR)))" "$(PREFIX)"
 
 .PHONY: clean
 clean: ## remove what was compiled
