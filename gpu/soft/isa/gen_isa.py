@@ -166,6 +166,8 @@ class Operands:
             return "VGPR_LDS", "B32", 1
         if reg.startswith(("VGPR_", "VReg_")):
             return "VGPR", by_width(bits), bits // 32
+        if reg.startswith("SReg_") and re.search("_X(M0|EXEC$)", reg):
+            return "SREG_DATA", by_width(bits), bits // 32
         if reg.startswith("SReg_"):
             return "SREG", by_width(bits), bits // 32
         if cls in ("KImmFP16", "KImmFP32"):
@@ -350,6 +352,14 @@ def collect(records):
             parts = [(["GFX900"], mask | gone), ([t for t in targets if t != "GFX900"], mask)] if gone else [(targets, mask)]
         else:
             parts = [(targets, mask)]
+        # Modifiers that integers do not have, and FLAT's offset bit that only the other segments have, must be 0.
+        ins = {a[1]: a[0]["def"] for a in rec["InOperandList"]["args"]}
+        for n, f in fields.items():
+            if n.endswith("_modifiers") and re.match(r"Int(32|VReg)InputMods", ins.get(n, "")):
+                mask |= sum(1 << p for p in f.bits.values())
+        if cls == "FLAT":
+            mask |= 1 << 12
+        parts = [(t, m | mask) for t, m in parts]
         opnds = tuple(row_operands(ops, rec, cls, fmt, fields, mnem))
         flags = frozenset(row_flags(rec, cls, fmt, fields, mnem))
         shift, width = CLASSES[cls]

@@ -117,7 +117,7 @@ struct isa_inst {
 	uint8_t dfmt, nfmt; /* MTBUF */
 
 	int32_t simm; /* SOPK/SOPP: the 16-bit field, sign-extended for branches and SOPK's signed forms, else zero-extended */
-	uint32_t simm32; /* s_setreg_imm32_b32, v_madmk/madak's constant is an ordinary CONST source instead */
+	uint32_t simm32; /* s_setreg_imm32_b32's value; v_madmk/madak's constant as encoded (also an ordinary CONST source) */
 
 	/* what the table knows of the operation */
 	bool reads_dst; /* dst[0]'s old value is an input: v_mac, v_writelane, s_cmovk, ... */

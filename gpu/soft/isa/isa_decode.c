@@ -124,6 +124,7 @@ enum what {
 	W_SSRC,
 	W_SSRC_NOLIT,
 	W_SREG,
+	W_SREG_DATA, /* SMEM's data: not m0, not exec */
 	W_VGPR,
 	W_VGPR_LDS,
 	W_AGPR,
@@ -144,6 +145,7 @@ static const uint8_t may_be[NUM_WHATS] = {
 	[W_SSRC] = MAY_SGPR | MAY_CONST | MAY_LITERAL | MAY_SPECIAL,
 	[W_SSRC_NOLIT] = MAY_SGPR | MAY_CONST | MAY_SPECIAL,
 	[W_SREG] = MAY_SGPR,
+	[W_SREG_DATA] = MAY_SGPR,
 	[W_VGPR] = MAY_VGPR,
 	[W_VGPR_LDS] = MAY_VGPR | MAY_LDS,
 	[W_AGPR] = MAY_AGPR,
@@ -341,6 +343,10 @@ static int decode_operand(struct isa_inst *inst, const struct operand_form *f, u
 	case W_VCC:
 		code = CODE_VCC;
 		break;
+	case W_SREG_DATA:
+		if (code >= CODE_M0)
+			return -EINVAL;
+		break;
 	case W_KIMM:
 		code = CODE_LITERAL;
 		break;
@@ -385,7 +391,7 @@ static void vop3_modifiers(struct isa_inst *inst, uint64_t w, uint32_t flags)
 		inst->neg = (uint8_t)(field(w, 62, 1) | field(w, 63, 1) << 2) & mods;
 		inst->abs = (uint8_t)(field(w, 9, 1) | field(w, 10, 1) << 2) & mods;
 		inst->simm = (int32_t)(field(w, 32, 6) << 2 | field(w, 38, 2));
-		inst->simm32 = field(w, 41, 2);
+		inst->simm32 = field(w, 41, 9);
 		inst->op_sel = field(w, 40, 1);
 	}
 }
@@ -459,9 +465,15 @@ static int dpp_modifiers(enum isa_target target, struct isa_inst *inst, uint64_t
 	inst->abs = (uint8_t)(field(w, 53, 1) | field(w, 55, 1) << 1);
 	inst->bank_mask = field(w, 56, 4);
 	inst->row_mask = field(w, 60, 4);
-	if (inst->dst[0].dwords == 2 && inst->dst[0].kind == ISA_OPND_VGPR && inst->dpp_ctrl < 0x150)
+	if ((inst->dst[0].dwords == 2 || inst->src[0].dwords == 2) && inst->dpp_ctrl < 0x150)
 		return -EINVAL; /* 64-bit operations have row_newbcast only */
 	return dpp_ctrl_ok(target, inst->dpp_ctrl) ? 0 : -EINVAL;
+}
+
+/* v_interp_mov names one of three parameters. */
+static bool interp_ok(const struct isa_inst *inst)
+{
+	return inst->src[0].kind != ISA_OPND_NONE || inst->simm32 < 3;
 }
 
 static void smem_fields(struct isa_inst *inst, uint64_t w)
@@ -512,6 +524,10 @@ static int decode_rest(enum isa_target target, struct isa_inst *inst, enum class
 		if (flags & R_LONG)
 			inst->simm32 = (uint32_t)(w >> 32);
 		return 0;
+	case CLASS_VOP2:
+		if (flags & R_LONG)
+			inst->simm32 = (uint32_t)(w >> 32);
+		return 0;
 	case CLASS_SOPC:
 		if (inst->src[1].kind == ISA_OPND_NONE)
 			inst->simm = (int32_t)field(w, 8, 8);
@@ -524,11 +540,11 @@ static int decode_rest(enum isa_target target, struct isa_inst *inst, enum class
 			vop3p_modifiers(inst, w, flags);
 		else
 			vop3_modifiers(inst, w, flags);
-		return 0;
+		return !(flags & R_INTERP) || interp_ok(inst) ? 0 : -EINVAL;
 	case CLASS_VINTRP:
 		inst->simm = (int32_t)field(w, 8, 8);
-		inst->simm32 = field(w, 0, 2);
-		return 0;
+		inst->simm32 = field(w, 0, 8);
+		return interp_ok(inst) ? 0 : -EINVAL;
 	case CLASS_SDWA1:
 	case CLASS_SDWA2:
 		return sdwa_modifiers(inst, w, false);

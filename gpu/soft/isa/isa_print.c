@@ -215,7 +215,7 @@ static void vop_source(struct out *o, const struct isa_inst *inst, unsigned i)
 	next_operand(o);
 	put(o, "%s%s%s", sext ? "sext(" : "", !neg ? "" : spelt ? "neg(" : "-", abs ? "|" : "");
 	if (constant_of_mad(inst, i))
-		put(o, "0x%llx", (unsigned long long)inst->src[i].value);
+		put(o, "0x%x", inst->simm32);
 	else
 		put_operand(o, &inst->src[i]);
 	put(o, "%s%s%s", abs ? "|" : "", spelt ? ")" : "", sext ? ")" : "");
