@@ -263,7 +263,7 @@ static int setup_code(struct gpu_queue *q, struct dispatch_setup *s)
 	if (!object || (object & 63) || !vm_copy_in(q->vm, object, &kd, sizeof(kd), &bad))
 		return QERR_CODE;
 	s->entry_pc = object + (uint64_t)kd.entry_offset;
-	if ((s->entry_pc & 255) || !vm_translate(q->vm, s->entry_pc, GPU_PROT_READ | GPU_PROT_EXEC, NULL))
+	if ((s->entry_pc & 255) || !vm_translate(q->vm, s->entry_pc, GPU_PROT_EXEC, NULL))
 		return QERR_CODE;
 	s->rsrc1 = kd.rsrc1;
 	s->rsrc2 = kd.rsrc2;

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_latency - what one dispatch costs: round trip of an empty kernel (doorbell store to completion signal seen by a spinning host thread), and
+ * the time per dispatch when many are queued. Arguments: target, code object. Prints "name value" lines.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/cp/real.h"
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int main(int argc, char **argv)
+{
+	enum { ROUNDS = 20000, QUEUED = 20000 };
+	static uint64_t ns[ROUNDS];
+	static struct client client, *c = &client;
+	struct codeobj co;
+	struct signal *done;
+	struct packet p;
+	uint64_t arg = 0, begin;
+	struct aql q;
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: bench_latency TARGET CODE-OBJECT\n");
+		return 2;
+	}
+	client_open(c, argv[1], 0, NULL);
+	real_load(c, &co, argv[2]);
+	aql_open(&q, c, 1024, true);
+	done = client_signal(c, 0, 0);
+	p = real_packet(c, &co, "empty", &arg, 8, 64, 1, 0, done);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		atomic_store(&done->value, 1);
+		begin = clock_ns();
+		aql_submit(&q, &p);
+		while (atomic_load_explicit(&done->value, memory_order_acquire))
+			__builtin_ia32_pause();
+		ns[i] = clock_ns() - begin;
+	}
+	qsort(ns, ROUNDS, sizeof(ns[0]), compare);
+	printf("cp_empty_kernel_us %.2f\n", (double)ns[ROUNDS / 2] / 1000);
+	printf("cp_empty_kernel_p99_us %.2f\n", (double)ns[ROUNDS * 99 / 100] / 1000);
+	atomic_store(&done->value, QUEUED);
+	begin = clock_ns();
+	for (unsigned i = 0; i < QUEUED; i++)
+		aql_submit(&q, &p);
+	while (atomic_load_explicit(&done->value, memory_order_acquire))
+		__builtin_ia32_pause();
+	printf("cp_queued_kernel_us %.2f\n", (double)(clock_ns() - begin) / QUEUED / 1000);
+	client_close(c);
+	codeobj_free(&co);
+	return 0;
+}
