@@ -2,12 +2,13 @@
 /*
  * isa_text.c - the decoder as a filter, for comparing it with another one.
  *
- *   isa_text TARGET                    each input line is one instruction's bytes ("0x7e 0x02 ..."); writes its text, or "invalid"
- *   isa_text --make TARGET SEED COUNT  writes COUNT instructions' bytes for each row of the decoder's table: the row's
- *                                      fixed bits, and the rest drawn at random, operands mostly sensible
+ *   isa_text TARGET                    each input line is one instruction's bytes ("0x7e 0x02
+ * ..."); writes its text, or "invalid" isa_text --make TARGET SEED COUNT  writes COUNT
+ * instructions' bytes for each row of the decoder's table: the row's fixed bits, and the rest drawn
+ * at random, operands mostly sensible
  *
- * Instructions that the decoder refuses (say, a misaligned register pair) are left out of --make: another decoder
- * need not share its opinion of them.
+ * Instructions that the decoder refuses (say, a misaligned register pair) are left out of --make:
+ * another decoder need not share its opinion of them.
  */
 #include "gpu/soft/isa/isa.h"
 
@@ -24,8 +25,8 @@ static const struct {
 } rows[] = {
 #define T_GFX900 (1 << ISA_GFX900)
 #define T_GFX90A (1 << ISA_GFX90A)
-#define ISA_ROW(t, name, fmt, m, v, fl, ...) \
-	{ t, ISA_FMT_##fmt == ISA_FMT_MIMG || ISA_FMT_##fmt == ISA_FMT_EXP, m, v, { __VA_ARGS__ } },
+#define ISA_ROW(t, name, fmt, m, v, fl, ...)                                                       \
+	{t, ISA_FMT_##fmt == ISA_FMT_MIMG || ISA_FMT_##fmt == ISA_FMT_EXP, m, v, {__VA_ARGS__}},
 #include "gpu/soft/isa/isa_table.inc"
 #undef ISA_ROW
 };
@@ -34,7 +35,8 @@ static const struct {
 	uint8_t pos, width, low;
 	bool align;
 } fields[] = {
-#define ISA_OPERAND(n, slot, pos, width, low, epos, ebit, what, type, dwords) [n] = { pos, width, low, (dwords) > 1 },
+#define ISA_OPERAND(n, slot, pos, width, low, epos, ebit, what, type, dwords)                      \
+	[n] = {pos, width, low, (dwords) > 1},
 #include "gpu/soft/isa/isa_table.inc"
 #undef ISA_OPERAND
 };
@@ -54,8 +56,9 @@ static uint64_t draw(void)
 /* A value for a source field of 8 or more bits that is likely to name something. */
 static uint64_t draw_code(unsigned width)
 {
-	static const uint8_t special[] = { 102, 104, 106, 108, 124, 126, 128, 192, 193, 208, 235, 236, 237, 238,
-					   239, 240, 241, 242, 243, 244, 245, 246, 247, 248, 251, 252, 253, 255 };
+	static const uint8_t special[] = {102, 104, 106, 108, 124, 126, 128, 192, 193, 208,
+					  235, 236, 237, 238, 239, 240, 241, 242, 243, 244,
+					  245, 246, 247, 248, 251, 252, 253, 255};
 	uint64_t vector = width > 8 ? 256 : 0;
 
 	switch (draw() % 4) {
@@ -98,7 +101,7 @@ static void make_all(enum isa_target target, uint64_t seed, unsigned count)
 			continue;
 		for (unsigned n = 0, tries = 0; n < count && tries < 40 * count; tries++) {
 			uint64_t w = make(row);
-			uint32_t words[2] = { (uint32_t)w, (uint32_t)(w >> 32) };
+			uint32_t words[2] = {(uint32_t)w, (uint32_t)(w >> 32)};
 			int size;
 
 			if (rows[row].mask >> 32 == 0 && draw() % 2)
@@ -119,12 +122,13 @@ static void print_all(enum isa_target target)
 	char line[1024], text[256];
 
 	while (fgets(line, sizeof(line), stdin)) {
-		uint32_t words[4] = { 0 };
+		uint32_t words[4] = {0};
 		unsigned n = 0;
 		struct isa_inst inst;
 		int size;
 
-		for (char *p = strtok(line, " ,[]\t\n"); p && n < sizeof(words); p = strtok(NULL, " ,[]\t\n"), n++)
+		for (char *p = strtok(line, " ,[]\t\n"); p && n < sizeof(words);
+		     p = strtok(NULL, " ,[]\t\n"), n++)
 			words[n / 4] |= (uint32_t)(strtoul(p, NULL, 16) & 0xff) << n % 4 * 8;
 		size = isa_decode(target, words, n / 4, &inst);
 		if (size < 0) {
@@ -146,7 +150,8 @@ int main(int argc, char **argv)
 	enum isa_target target = !strcmp(name, "gfx90a") ? ISA_GFX90A : ISA_GFX900;
 
 	if (strcmp(name, "gfx900") && strcmp(name, "gfx90a")) {
-		fprintf(stderr, "usage: isa_text gfx900|gfx90a, or isa_text --make gfx900|gfx90a SEED COUNT\n");
+		fprintf(stderr, "usage: isa_text gfx900|gfx90a, or isa_text --make gfx900|gfx90a "
+				"SEED COUNT\n");
 		return 2;
 	}
 	if (making)

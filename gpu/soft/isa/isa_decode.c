@@ -2,14 +2,17 @@
 /*
  * isa_decode.c - bits of an AMDGPU instruction to struct isa_inst.
  *
- * Theory of operation: the first 9 bits of an instruction name its class (an encoding family; SDWA and DPP, which
- * replace the first source of a VOP1/VOP2/VOPC, count as classes of their own). Each class has its opcode field; class and opcode
- * index a short list of rows, generated from LLVM's records (isa_table.inc). A row is one encoding of one operation:
- * the bits that must be as they are (reserved bits included, so that an instruction that uses a bit we know nothing of
- * is refused rather than misunderstood) and up to 6 operands, each with its bits, what it may be, and where it goes in
- * isa_inst. Operands are then resolved by what they may be, and modifiers by the class, as each class has them at fixed bits.
+ * Theory of operation: the first 9 bits of an instruction name its class (an encoding family; SDWA
+ * and DPP, which replace the first source of a VOP1/VOP2/VOPC, count as classes of their own). Each
+ * class has its opcode field; class and opcode index a short list of rows, generated from LLVM's
+ * records (isa_table.inc). A row is one encoding of one operation: the bits that must be as they
+ * are (reserved bits included, so that an instruction that uses a bit we know nothing of is refused
+ * rather than misunderstood) and up to 6 operands, each with its bits, what it may be, and where it
+ * goes in isa_inst. Operands are then resolved by what they may be, and modifiers by the class, as
+ * each class has them at fixed bits.
  *
- * Nothing here depends on the words being sane: every index is masked by its field's width or checked.
+ * Nothing here depends on the words being sane: every index is masked by its field's width or
+ * checked.
  */
 #include "gpu/soft/isa/isa.h"
 
@@ -29,7 +32,7 @@ enum class {
 static const struct {
 	uint8_t shift, width;
 } classes[NUM_CLASSES] = {
-#define ISA_CLASS(name, shift, width) [CLASS_##name] = { shift, width },
+#define ISA_CLASS(name, shift, width) [CLASS_##name] = {shift, width},
 #include "gpu/soft/isa/isa_table.inc"
 #undef ISA_CLASS
 };
@@ -56,7 +59,8 @@ static const uint16_t first_opcode[NUM_CLASSES] = {
 static const struct {
 	uint16_t first, count;
 } opcode_rows[sizeof(struct first_opcode)] = {
-#define ISA_INDEX(cls, opcode, first, count) [offsetof(struct first_opcode, cls) + (opcode)] = { first, count },
+#define ISA_INDEX(cls, opcode, first, count)                                                       \
+	[offsetof(struct first_opcode, cls) + (opcode)] = {first, count},
 #include "gpu/soft/isa/isa_table.inc"
 #undef ISA_INDEX
 };
@@ -101,7 +105,8 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define ISA_ROW(t, name, fmt, m, v, fl, ...) { m, v, fl, ISA_##name, t, ISA_FMT_##fmt, { __VA_ARGS__ } },
+#define ISA_ROW(t, name, fmt, m, v, fl, ...)                                                       \
+	{m, v, fl, ISA_##name, t, ISA_FMT_##fmt, {__VA_ARGS__}},
 #include "gpu/soft/isa/isa_table.inc"
 #undef ISA_ROW
 };
@@ -112,8 +117,8 @@ enum {
 	MAY_CONST = 1 << 1,
 	MAY_LITERAL = 1 << 2,
 	MAY_SPECIAL = 1 << 3,
-	MAY_VGPR = 1 << 4,     /* codes from 256 */
-	MAY_AGPR = 1 << 5,     /* codes from 256, or from 512 with MAY_VGPR */
+	MAY_VGPR = 1 << 4, /* codes from 256 */
+	MAY_AGPR = 1 << 5, /* codes from 256, or from 512 with MAY_VGPR */
 	MAY_LDS = 1 << 6,
 };
 
@@ -169,8 +174,8 @@ struct operand_form {
 };
 
 static const struct operand_form operand_forms[] = {
-#define ISA_OPERAND(n, s, pos, width, low, epos, ebit, w, t, dwords) \
-	[n] = { SLOT_##s, pos, width, low, epos, ebit, W_##w, ISA_T_##t, dwords },
+#define ISA_OPERAND(n, s, pos, width, low, epos, ebit, w, t, dwords)                               \
+	[n] = {SLOT_##s, pos, width, low, epos, ebit, W_##w, ISA_T_##t, dwords},
 #include "gpu/soft/isa/isa_table.inc"
 #undef ISA_OPERAND
 };
@@ -204,12 +209,15 @@ enum {
 };
 
 /* 0.5, -0.5, 1, -1, 2, -2, 4, -4, 1 / (2 pi) */
-static const uint16_t float16_inline[] = { 0x3800, 0xb800, 0x3c00, 0xbc00, 0x4000, 0xc000, 0x4400, 0xc400, 0x3118 };
-static const uint32_t float32_inline[] = { 0x3f000000, 0xbf000000, 0x3f800000, 0xbf800000, 0x40000000,
-					   0xc0000000, 0x40800000, 0xc0800000, 0x3e22f983 };
-static const uint64_t float64_inline[] = { 0x3fe0000000000000, 0xbfe0000000000000, 0x3ff0000000000000,
-					   0xbff0000000000000, 0x4000000000000000, 0xc000000000000000,
-					   0x4010000000000000, 0xc010000000000000, 0x3fc45f306dc9c882 };
+static const uint16_t float16_inline[] = {0x3800, 0xb800, 0x3c00, 0xbc00, 0x4000,
+					  0xc000, 0x4400, 0xc400, 0x3118};
+static const uint32_t float32_inline[] = {0x3f000000, 0xbf000000, 0x3f800000,
+					  0xbf800000, 0x40000000, 0xc0000000,
+					  0x40800000, 0xc0800000, 0x3e22f983};
+static const uint64_t float64_inline[] = {
+	0x3fe0000000000000, 0xbfe0000000000000, 0x3ff0000000000000,
+	0xbff0000000000000, 0x4000000000000000, 0xc000000000000000,
+	0x4010000000000000, 0xc010000000000000, 0x3fc45f306dc9c882};
 
 static uint32_t field(uint64_t w, unsigned pos, unsigned width)
 {
@@ -300,19 +308,22 @@ static int set_operand(struct isa_operand *o, unsigned code, unsigned may, const
 	if (code < CODE_INT_0)
 		return may & MAY_SGPR ? set_register(o, ISA_OPND_SGPR, code) : -EINVAL;
 	if (code <= CODE_INT_M16)
-		return may & MAY_CONST ? set_const(o, inline_int(code <= CODE_INT_64 ? (int)code - CODE_INT_0 :
-										       CODE_INT_64 - (int)code,
-								 o->type)) :
-					 -EINVAL;
+		return may & MAY_CONST ? set_const(o, inline_int(code <= CODE_INT_64
+									 ? (int)code - CODE_INT_0
+									 : CODE_INT_64 - (int)code,
+								 o->type))
+				       : -EINVAL;
 	if (code >= CODE_FLOAT && code < CODE_FLOAT_END)
-		return may & MAY_CONST ? set_const(o, inline_float(code - CODE_FLOAT, o->type)) : -EINVAL;
+		return may & MAY_CONST ? set_const(o, inline_float(code - CODE_FLOAT, o->type))
+				       : -EINVAL;
 	if (code == CODE_LITERAL) {
 		if (!(may & MAY_LITERAL) || !literal)
 			return -EINVAL;
 		o->literal = true;
 		return set_const(o, literal_value(*literal, o->type));
 	}
-	if ((code >= CODE_SHARED_BASE && code <= CODE_POPS_EXITING) || (code >= CODE_VCCZ && code <= CODE_SCC)) {
+	if ((code >= CODE_SHARED_BASE && code <= CODE_POPS_EXITING) ||
+	    (code >= CODE_VCCZ && code <= CODE_SCC)) {
 		if (!(may & MAY_SPECIAL))
 			return -EINVAL;
 	} else if (code != CODE_LDS_DIRECT || !(may & MAY_LDS)) {
@@ -328,7 +339,8 @@ static struct isa_operand *slot_of(struct isa_inst *inst, unsigned slot)
 	return slot < SLOT_SRC0 ? &inst->dst[slot] : &inst->src[slot - SLOT_SRC0];
 }
 
-static int decode_operand(struct isa_inst *inst, const struct operand_form *f, uint64_t w, const uint32_t *literal, bool acc)
+static int decode_operand(struct isa_inst *inst, const struct operand_form *f, uint64_t w,
+			  const uint32_t *literal, bool acc)
 {
 	struct isa_operand *o = slot_of(inst, f->slot);
 	unsigned code = field(w, f->pos, f->width) << f->low;
@@ -376,7 +388,8 @@ static int decode_operand(struct isa_inst *inst, const struct operand_form *f, u
 
 static void vop3_modifiers(struct isa_inst *inst, uint64_t w, uint32_t flags)
 {
-	unsigned mods = (flags & R_MOD0 ? 1 : 0) | (flags & R_MOD1 ? 2 : 0) | (flags & R_MOD2 ? 4 : 0);
+	unsigned mods =
+		(flags & R_MOD0 ? 1 : 0) | (flags & R_MOD1 ? 2 : 0) | (flags & R_MOD2 ? 4 : 0);
 
 	inst->neg = field(w, 61, 3) & mods;
 	if (!(flags & R_VOP3B))
@@ -434,8 +447,8 @@ static int sdwa_modifiers(struct isa_inst *inst, uint64_t w, bool compare)
 	inst->src1_sext = field(w, 59, 1);
 	inst->neg = (uint8_t)(field(w, 52, 1) | field(w, 60, 1) << 1);
 	inst->abs = (uint8_t)(field(w, 53, 1) | field(w, 61, 1) << 1);
-	if (inst->dst_sel > ISA_SDWA_DWORD || inst->dst_unused > ISA_SDWA_UNUSED_PRESERVE || inst->src0_sel > ISA_SDWA_DWORD ||
-	    inst->src1_sel > ISA_SDWA_DWORD)
+	if (inst->dst_sel > ISA_SDWA_DWORD || inst->dst_unused > ISA_SDWA_UNUSED_PRESERVE ||
+	    inst->src0_sel > ISA_SDWA_DWORD || inst->src1_sel > ISA_SDWA_DWORD)
 		return -EINVAL;
 	return 0;
 }
@@ -443,7 +456,7 @@ static int sdwa_modifiers(struct isa_inst *inst, uint64_t w, bool compare)
 /* The DPP controls of each target: "Vega" and "CDNA2" ISA manuals, DPP_CTRL. */
 static bool dpp_ctrl_ok(enum isa_target target, unsigned ctrl)
 {
-	static const uint16_t single[] = { 0x130, 0x134, 0x138, 0x13c, 0x140, 0x141, 0x142, 0x143 };
+	static const uint16_t single[] = {0x130, 0x134, 0x138, 0x13c, 0x140, 0x141, 0x142, 0x143};
 
 	if (ctrl <= 0xff) /* quad_perm */
 		return true;
@@ -514,7 +527,8 @@ static void buffer_fields(struct isa_inst *inst, uint64_t w, bool typed)
 	}
 }
 
-static int decode_rest(enum isa_target target, struct isa_inst *inst, enum class class, uint64_t w, uint32_t flags)
+static int decode_rest(enum isa_target target, struct isa_inst *inst, enum class class, uint64_t w,
+		       uint32_t flags)
 {
 	switch (class) {
 	case CLASS_SOPK:
@@ -558,7 +572,8 @@ static int decode_rest(enum isa_target target, struct isa_inst *inst, enum class
 		inst->offset = (int32_t)field(w, 0, 16);
 		inst->gds = field(w, 16, 1);
 		if (target == ISA_GFX90A && inst->gds && !(flags & R_GWS))
-			return -EINVAL; /* it has no global data share, only the wave synchronisation */
+			return -EINVAL; /* it has no global data share, only the wave
+					   synchronisation */
 		break;
 	case CLASS_FLAT:
 		flat_fields(inst, w, false);
@@ -580,32 +595,25 @@ static int decode_rest(enum isa_target target, struct isa_inst *inst, enum class
 	return 0;
 }
 
-static enum class class_of(uint32_t w)
-{
-	enum class c = class_of_top9[w >> 23];
-	unsigned src0 = w & 0x1ff;
+static enum class class_of(uint32_t w) {
+	enum class c = class_of_top9[w >> 23]; unsigned src0 = w & 0x1ff;
 
-	switch (c) {
-	case CLASS_VOP1:
-		return src0 == CODE_SDWA ? CLASS_SDWA1 : src0 == CODE_DPP ? CLASS_DPP1 : c;
-	case CLASS_VOP2:
-		return src0 == CODE_SDWA ? CLASS_SDWA2 : src0 == CODE_DPP ? CLASS_DPP2 : c;
-	case CLASS_VOPC:
-		return src0 == CODE_SDWA ? CLASS_SDWAC : src0 == CODE_DPP ? CLASS_DPPC : c;
-	case CLASS_FLAT:
-		switch (w >> 14 & 3) {
-		case 0:
-			return CLASS_FLAT;
-		case 1:
-			return CLASS_SCRATCH;
-		case 2:
-			return CLASS_GLOBAL;
-		default:
-			return CLASS_NONE;
-		}
-	default:
-		return c;
-	}
+	switch (c){case CLASS_VOP1 : return src0 == CODE_SDWA ? CLASS_SDWA1
+		   : src0 == CODE_DPP			      ? CLASS_DPP1
+							      : c;
+		   case CLASS_VOP2 : return src0 == CODE_SDWA ? CLASS_SDWA2
+		   : src0 == CODE_DPP			      ? CLASS_DPP2
+							      : c;
+		   case CLASS_VOPC : return src0 == CODE_SDWA ? CLASS_SDWAC
+		   : src0 == CODE_DPP			      ? CLASS_DPPC
+							      : c;
+		   case CLASS_FLAT : switch (w >> 14 & 3){
+			   case 0 : return CLASS_FLAT; case 1 : return CLASS_SCRATCH;
+			   case 2 : return CLASS_GLOBAL;
+			   default : return CLASS_NONE;
+		   }
+default: return c;
+}
 }
 
 static bool two_dwords(enum class c)
@@ -678,7 +686,8 @@ int isa_decode(enum isa_target target, const uint32_t *words, size_t nwords, str
 		int ret = decode_operand(inst, f, w, literal, acc);
 
 		if (ret) {
-			bool wants_literal = !two_dwords(c) && nwords < 2 && (may_be[f->what] & MAY_LITERAL) &&
+			bool wants_literal = !two_dwords(c) && nwords < 2 &&
+					     (may_be[f->what] & MAY_LITERAL) &&
 					     field(w, f->pos, f->width) == CODE_LITERAL;
 
 			return wants_literal ? -ENODATA : ret;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * isa_print.c - struct isa_inst as text, close to what LLVM's disassembler writes, so that logs can be compared with
- * llvm-objdump's and the decoder with LLVM's. Operands come first, in the order their format has, then modifiers.
+ * isa_print.c - struct isa_inst as text, close to what LLVM's disassembler writes, so that logs can
+ * be compared with llvm-objdump's and the decoder with LLVM's. Operands come first, in the order
+ * their format has, then modifiers.
  */
 #include "gpu/soft/isa/isa.h"
 
@@ -41,10 +42,10 @@ static void put_sgpr(struct out *o, unsigned code, unsigned n)
 		uint8_t code;
 		const char *lo, *hi, *both;
 	} named[] = {
-		{ 102, "flat_scratch_lo", "flat_scratch_hi", "flat_scratch" },
-		{ 104, "xnack_mask_lo", "xnack_mask_hi", "xnack_mask" },
-		{ 106, "vcc_lo", "vcc_hi", "vcc" },
-		{ 126, "exec_lo", "exec_hi", "exec" },
+		{102, "flat_scratch_lo", "flat_scratch_hi", "flat_scratch"},
+		{104, "xnack_mask_lo", "xnack_mask_hi", "xnack_mask"},
+		{106, "vcc_lo", "vcc_hi", "vcc"},
+		{126, "exec_lo", "exec_hi", "exec"},
 	};
 	const char *bank = "s";
 
@@ -54,7 +55,10 @@ static void put_sgpr(struct out *o, unsigned code, unsigned n)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(named); i++) {
 		if (code - named[i].code < 2 && n <= 2) {
-			put(o, "%s", n == 2 ? named[i].both : code == named[i].code ? named[i].lo : named[i].hi);
+			put(o, "%s",
+			    n == 2		    ? named[i].both
+			    : code == named[i].code ? named[i].lo
+						    : named[i].hi);
 			return;
 		}
 	}
@@ -82,15 +86,15 @@ static const char *special_name(unsigned code)
 		uint8_t code;
 		const char *name;
 	} names[] = {
-		{ 235, "src_shared_base" },
-		{ 236, "src_shared_limit" },
-		{ 237, "src_private_base" },
-		{ 238, "src_private_limit" },
-		{ 239, "src_pops_exiting_wave_id" },
-		{ 251, "src_vccz" },
-		{ 252, "src_execz" },
-		{ 253, "src_scc" },
-		{ 254, "src_lds_direct" },
+		{235, "src_shared_base"},
+		{236, "src_shared_limit"},
+		{237, "src_private_base"},
+		{238, "src_private_limit"},
+		{239, "src_pops_exiting_wave_id"},
+		{251, "src_vccz"},
+		{252, "src_execz"},
+		{253, "src_scc"},
+		{254, "src_lds_direct"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -102,7 +106,8 @@ static const char *special_name(unsigned code)
 
 static const char *float_name(uint64_t v, const uint64_t *bits, size_t n, const char *inv_2pi)
 {
-	static const char *const names[] = { "0.5", "-0.5", "1.0", "-1.0", "2.0", "-2.0", "4.0", "-4.0" };
+	static const char *const names[] = {"0.5", "-0.5", "1.0", "-1.0",
+					    "2.0", "-2.0", "4.0", "-4.0"};
 
 	for (size_t i = 0; i < n; i++) {
 		if (bits[i] == v)
@@ -114,12 +119,13 @@ static const char *float_name(uint64_t v, const uint64_t *bits, size_t n, const 
 /* An inline constant's own spelling where the value has one, else hexadecimal. */
 static void put_const(struct out *o, const struct isa_operand *op)
 {
-	static const uint64_t f16[] = { 0x3800, 0xb800, 0x3c00, 0xbc00, 0x4000, 0xc000, 0x4400, 0xc400, 0x3118 };
-	static const uint64_t f32[] = { 0x3f000000, 0xbf000000, 0x3f800000, 0xbf800000, 0x40000000,
-					0xc0000000, 0x40800000, 0xc0800000, 0x3e22f983 };
-	static const uint64_t f64[] = { 0x3fe0000000000000, 0xbfe0000000000000, 0x3ff0000000000000,
-					0xbff0000000000000, 0x4000000000000000, 0xc000000000000000,
-					0x4010000000000000, 0xc010000000000000, 0x3fc45f306dc9c882 };
+	static const uint64_t f16[] = {0x3800, 0xb800, 0x3c00, 0xbc00, 0x4000,
+				       0xc000, 0x4400, 0xc400, 0x3118};
+	static const uint64_t f32[] = {0x3f000000, 0xbf000000, 0x3f800000, 0xbf800000, 0x40000000,
+				       0xc0000000, 0x40800000, 0xc0800000, 0x3e22f983};
+	static const uint64_t f64[] = {0x3fe0000000000000, 0xbfe0000000000000, 0x3ff0000000000000,
+				       0xbff0000000000000, 0x4000000000000000, 0xc000000000000000,
+				       0x4010000000000000, 0xc010000000000000, 0x3fc45f306dc9c882};
 	const char *name;
 	int64_t sval;
 
@@ -151,7 +157,8 @@ static void put_const(struct out *o, const struct isa_operand *op)
 	else if (name)
 		put(o, "%s", name);
 	else
-		put(o, "0x%llx", (unsigned long long)(op->type == ISA_T_F64 ? op->value >> 32 : op->value));
+		put(o, "0x%llx",
+		    (unsigned long long)(op->type == ISA_T_F64 ? op->value >> 32 : op->value));
 }
 
 /* Unsigned 16-bit immediates. */
@@ -240,7 +247,7 @@ static unsigned count_sources(const struct isa_inst *inst)
 
 static void put_dpp(struct out *o, const struct isa_inst *inst)
 {
-	static const char *const shifts[] = { "", "row_shl", "row_shr", "row_ror" };
+	static const char *const shifts[] = {"", "row_shl", "row_shr", "row_ror"};
 	unsigned c = inst->dpp_ctrl;
 
 	if (c <= 0xff)
@@ -248,20 +255,26 @@ static void put_dpp(struct out *o, const struct isa_inst *inst)
 	else if (c < 0x130)
 		put(o, " %s:%u", shifts[(c >> 4 & 3) + 1], c & 0xf);
 	else if (c < 0x140)
-		put(o, " %s:1", c == 0x130 ? "wave_shl" : c == 0x134 ? "wave_rol" : c == 0x138 ? "wave_shr" : "wave_ror");
+		put(o, " %s:1",
+		    c == 0x130	 ? "wave_shl"
+		    : c == 0x134 ? "wave_rol"
+		    : c == 0x138 ? "wave_shr"
+				 : "wave_ror");
 	else if (c < 0x142)
 		put(o, c == 0x140 ? " row_mirror" : " row_half_mirror");
 	else if (c < 0x150)
 		put(o, " row_bcast:%u", c == 0x142 ? 15 : 31);
 	else
 		put(o, " row_newbcast:%u", c & 0xf);
-	put(o, " row_mask:0x%x bank_mask:0x%x%s", inst->row_mask, inst->bank_mask, inst->bound_ctrl ? " bound_ctrl:1" : "");
+	put(o, " row_mask:0x%x bank_mask:0x%x%s", inst->row_mask, inst->bank_mask,
+	    inst->bound_ctrl ? " bound_ctrl:1" : "");
 }
 
 static void put_sdwa(struct out *o, const struct isa_inst *inst)
 {
-	static const char *const sel[] = { "BYTE_0", "BYTE_1", "BYTE_2", "BYTE_3", "WORD_0", "WORD_1", "DWORD" };
-	static const char *const unused[] = { "UNUSED_PAD", "UNUSED_SEXT", "UNUSED_PRESERVE" };
+	static const char *const sel[] = {"BYTE_0", "BYTE_1", "BYTE_2", "BYTE_3",
+					  "WORD_0", "WORD_1", "DWORD"};
+	static const char *const unused[] = {"UNUSED_PAD", "UNUSED_SEXT", "UNUSED_PRESERVE"};
 
 	if (inst->format != ISA_FMT_VOPC)
 		put(o, " dst_sel:%s dst_unused:%s", sel[inst->dst_sel], unused[inst->dst_unused]);
@@ -272,14 +285,14 @@ static void put_sdwa(struct out *o, const struct isa_inst *inst)
 
 static void put_omod(struct out *o, const struct isa_inst *inst)
 {
-	static const char *const omod[] = { "", " mul:2", " mul:4", " div:2" };
+	static const char *const omod[] = {"", " mul:2", " mul:4", " div:2"};
 
 	put(o, "%s%s", inst->clamp ? " clamp" : "", omod[inst->omod & 3]);
 }
 
 static void print_vintrp(struct out *o, const struct isa_inst *inst)
 {
-	static const char *const slots[] = { "p10", "p20", "p0", "invalid_param_3" };
+	static const char *const slots[] = {"p10", "p20", "p0", "invalid_param_3"};
 
 	if (inst->suffix)
 		put(o, inst->format == ISA_FMT_VINTRP ? "_e32" : "_e64");
@@ -316,7 +329,8 @@ static void print_vop(struct out *o, const struct isa_inst *inst)
 			vop_source(o, inst, i);
 	}
 	if (inst->op_sel)
-		put_bits(o, "op_sel", (inst->op_sel & 7) | (inst->op_sel & 8) >> (3 - count_sources(inst)),
+		put_bits(o, "op_sel",
+			 (inst->op_sel & 7) | (inst->op_sel & 8) >> (3 - count_sources(inst)),
 			 count_sources(inst) + 1);
 	put_omod(o, inst);
 	if (inst->sdwa && inst->src[0].kind != ISA_OPND_NONE)
@@ -327,7 +341,8 @@ static void print_vop(struct out *o, const struct isa_inst *inst)
 
 static void print_vop3p(struct out *o, const struct isa_inst *inst)
 {
-	static const char mix[] = "v_mad_mix", fma_mix[] = "v_fma_mix", mfma[] = "v_mfma", acc[] = "v_accvgpr";
+	static const char mix[] = "v_mad_mix", fma_mix[] = "v_fma_mix", mfma[] = "v_mfma",
+			  acc[] = "v_accvgpr";
 	const char *name = isa_op_name(inst->op);
 	unsigned n = count_sources(inst), hi;
 
@@ -346,7 +361,9 @@ static void print_vop3p(struct out *o, const struct isa_inst *inst)
 		return;
 	}
 	/* op_sel_hi is all ones unless it means "this source is f16". */
-	hi = strncmp(name, mix, sizeof(mix) - 1) && strncmp(name, fma_mix, sizeof(fma_mix) - 1) ? (1u << n) - 1 : 0;
+	hi = strncmp(name, mix, sizeof(mix) - 1) && strncmp(name, fma_mix, sizeof(fma_mix) - 1)
+		     ? (1u << n) - 1
+		     : 0;
 	if (inst->op_sel & ((1u << n) - 1))
 		put_bits(o, "op_sel", inst->op_sel, n);
 	if ((inst->op_sel_hi & ((1u << n) - 1)) != hi)
@@ -394,20 +411,22 @@ static bool is_power_of_2(unsigned v)
 	return v && !(v & (v - 1));
 }
 
-/* The pattern of ds_swizzle_b32: bit 15 chooses a permutation of each quad, else lane = ((lane & and) | or) ^ xor. */
+/* The pattern of ds_swizzle_b32: bit 15 chooses a permutation of each quad, else lane = ((lane &
+ * and) | or) ^ xor. */
 static void put_swizzle(struct out *o, unsigned v)
 {
 	unsigned and = v & 0x1f, or = v >> 5 & 0x1f, xor = v >> 10 & 0x1f, group = 32 - and;
-	unsigned zeros = or ^ xor, ones = (and | or) ^ xor;
+	unsigned zeros = or ^xor, ones = (and | or) ^ xor;
 
 	if ((v & 0xff00) == 0x8000) {
-		put(o, " offset:swizzle(QUAD_PERM,%u,%u,%u,%u)", v & 3, v >> 2 & 3, v >> 4 & 3, v >> 6 & 3);
+		put(o, " offset:swizzle(QUAD_PERM,%u,%u,%u,%u)", v & 3, v >> 2 & 3, v >> 4 & 3,
+		    v >> 6 & 3);
 	} else if (v & 0x8000) {
 		put(o, " offset:%u", v);
-	} else if (and == 31 && !or && is_power_of_2(xor)) {
+	} else if (and == 31 && ! or &&is_power_of_2(xor)) {
 		put(o, " offset:swizzle(SWAP,%u)", xor);
-	} else if (and == 31 && !or && xor && is_power_of_2(xor + 1)) {
-		put(o, " offset:swizzle(REVERSE,%u)", xor + 1);
+	} else if (and == 31 && ! or &&xor&&is_power_of_2(xor+1)) {
+		put(o, " offset:swizzle(REVERSE,%u)", xor+1);
 	} else if (group > 1 && is_power_of_2(group) && or < group && !xor) {
 		put(o, " offset:swizzle(BROADCAST,%u,%u)", group, or);
 	} else {
@@ -465,10 +484,12 @@ static void print_flat(struct out *o, const struct isa_inst *inst)
 
 static void put_format(struct out *o, unsigned dfmt, unsigned nfmt)
 {
-	static const char *const data[] = { "INVALID", "8", "16", "8_8", "32", "16_16", "10_11_11", "11_11_10",
-					    "10_10_10_2", "2_10_10_10", "8_8_8_8", "32_32", "16_16_16_16",
-					    "32_32_32", "32_32_32_32", "RESERVED_15" };
-	static const char *const number[] = { "UNORM", "SNORM", "USCALED", "SSCALED", "UINT", "SINT", "RESERVED_6", "FLOAT" };
+	static const char *const data[] = {
+		"INVALID",     "8",	   "16",	  "8_8",	"32",	   "16_16",
+		"10_11_11",    "11_11_10", "10_10_10_2",  "2_10_10_10", "8_8_8_8", "32_32",
+		"16_16_16_16", "32_32_32", "32_32_32_32", "RESERVED_15"};
+	static const char *const number[] = {"UNORM", "SNORM", "USCALED",    "SSCALED",
+					     "UINT",  "SINT",  "RESERVED_6", "FLOAT"};
 
 	if (dfmt == 1 && nfmt == 0)
 		return;
@@ -522,10 +543,10 @@ static void put_waitcnt(struct out *o, unsigned v)
 static void put_hwreg(struct out *o, unsigned v)
 {
 	static const char *const names[32] = {
-		[1] = "HW_REG_MODE",	  [2] = "HW_REG_STATUS",	 [3] = "HW_REG_TRAPSTS",
-		[4] = "HW_REG_HW_ID",	  [5] = "HW_REG_GPR_ALLOC",	 [6] = "HW_REG_LDS_ALLOC",
-		[7] = "HW_REG_IB_STS",	  [15] = "HW_REG_SH_MEM_BASES", [16] = "HW_REG_TBA_LO",
-		[17] = "HW_REG_TBA_HI",	  [18] = "HW_REG_TMA_LO",	 [19] = "HW_REG_TMA_HI",
+		[1] = "HW_REG_MODE",	[2] = "HW_REG_STATUS",	      [3] = "HW_REG_TRAPSTS",
+		[4] = "HW_REG_HW_ID",	[5] = "HW_REG_GPR_ALLOC",     [6] = "HW_REG_LDS_ALLOC",
+		[7] = "HW_REG_IB_STS",	[15] = "HW_REG_SH_MEM_BASES", [16] = "HW_REG_TBA_LO",
+		[17] = "HW_REG_TBA_HI", [18] = "HW_REG_TMA_LO",	      [19] = "HW_REG_TMA_HI",
 	};
 	unsigned id = v & 0x3f, offset = v >> 6 & 0x1f, width = (v >> 11 & 0x1f) + 1;
 
@@ -543,13 +564,16 @@ static void put_hwreg(struct out *o, unsigned v)
 static void put_sendmsg(struct out *o, unsigned v)
 {
 	static const char *const msgs[16] = {
-		[1] = "MSG_INTERRUPT",	    [2] = "MSG_GS",		 [3] = "MSG_GS_DONE",
-		[4] = "MSG_SAVEWAVE",	    [5] = "MSG_STALL_WAVE_GEN",  [6] = "MSG_HALT_WAVES",
-		[7] = "MSG_ORDERED_PS_DONE", [8] = "MSG_EARLY_PRIM_DEALLOC", [9] = "MSG_GS_ALLOC_REQ",
-		[10] = "MSG_GET_DOORBELL",  [15] = "MSG_SYSMSG",
+		[1] = "MSG_INTERRUPT",	     [2] = "MSG_GS",
+		[3] = "MSG_GS_DONE",	     [4] = "MSG_SAVEWAVE",
+		[5] = "MSG_STALL_WAVE_GEN",  [6] = "MSG_HALT_WAVES",
+		[7] = "MSG_ORDERED_PS_DONE", [8] = "MSG_EARLY_PRIM_DEALLOC",
+		[9] = "MSG_GS_ALLOC_REQ",    [10] = "MSG_GET_DOORBELL",
+		[15] = "MSG_SYSMSG",
 	};
-	static const char *const gs[] = { "GS_OP_NOP", "GS_OP_CUT", "GS_OP_EMIT", "GS_OP_EMIT_CUT" };
-	static const char *const sys[] = { NULL, "SYSMSG_OP_ECC_ERR_INTERRUPT", "SYSMSG_OP_REG_RD", NULL, "SYSMSG_OP_TTRACE_PC" };
+	static const char *const gs[] = {"GS_OP_NOP", "GS_OP_CUT", "GS_OP_EMIT", "GS_OP_EMIT_CUT"};
+	static const char *const sys[] = {NULL, "SYSMSG_OP_ECC_ERR_INTERRUPT", "SYSMSG_OP_REG_RD",
+					  NULL, "SYSMSG_OP_TTRACE_PC"};
 	unsigned id = v & 0xf, op = v >> 4 & 7, stream = v >> 8 & 3;
 	const char *name = NULL;
 
@@ -574,7 +598,7 @@ static void put_sendmsg(struct out *o, unsigned v)
 
 static void put_gpr_idx(struct out *o, unsigned v)
 {
-	static const char *const bits[] = { "SRC0", "SRC1", "SRC2", "DST" };
+	static const char *const bits[] = {"SRC0", "SRC1", "SRC2", "DST"};
 	const char *sep = "";
 
 	next_operand(o);
@@ -660,7 +684,10 @@ static void print_sopk(struct out *o, const struct isa_inst *inst, uint64_t pc)
 		if (inst->op == ISA_S_SETREG_B32)
 			arg(o, &inst->src[0]);
 		else if (set)
-			put(o, (int32_t)inst->simm32 >= -16 && (int32_t)inst->simm32 <= 64 ? ", %d" : ", 0x%x", inst->simm32);
+			put(o,
+			    (int32_t)inst->simm32 >= -16 && (int32_t)inst->simm32 <= 64 ? ", %d"
+											: ", 0x%x",
+			    inst->simm32);
 	} else {
 		next_operand(o);
 		put(o, "0x%x", (unsigned)inst->simm & 0xffff);
@@ -678,7 +705,7 @@ static void print_scalar(struct out *o, const struct isa_inst *inst)
 
 int isa_print(char *buf, size_t size, const struct isa_inst *inst, uint64_t pc)
 {
-	struct out out = { .buf = buf, .size = size };
+	struct out out = {.buf = buf, .size = size};
 	struct out *o = &out;
 
 	if (size)
