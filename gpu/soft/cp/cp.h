@@ -199,7 +199,8 @@ struct gpu {
 	const struct gpu_turn_ops *turn;
 	void *turn_ctx;
 	unsigned num_threads;
-	uint64_t spin_ns; /* park delay: how long the CP thread polls without sleeping */
+	uint64_t spin_ns; /* how long the CP thread polls without sleeping */
+	uint64_t park_ns; /* park delay: how long a vm has no work before ops->idle */
 
 	pthread_mutex_t lock;
 	pthread_cond_t callback_cond; /* a callback returned */

@@ -12,8 +12,14 @@
 
 #include "base/log.h"
 
-/* How long the CP thread polls before it calls a process idle and begins to sleep between polls. */
+/* How long the CP thread polls before it begins to sleep between polls. */
 #define SPIN_NS_DEFAULT 200000u
+
+/*
+ * How long a process has no work before it is called idle, which makes its front end park its doorbells. Parking and waking cost two
+ * exits, so a program that dispatches in a loop with pauses shorter than this has none; the polls of the time are rare, as the thread sleeps between them.
+ */
+#define PARK_NS_DEFAULT 20000000u
 
 /* What the devices are: public product data; the number of CUs is ours. */
 static const struct {
@@ -39,19 +45,19 @@ static unsigned available_cpus(void)
 	return CPU_COUNT(&set) > 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
-/* HSAVISOR_SPIN_US: microseconds, up to a second. */
-static uint64_t spin_time(void)
+/* A time from the environment: microseconds, up to a second. */
+static uint64_t env_time(const char *name, uint64_t otherwise_ns)
 {
-	const char *text = getenv("HSAVISOR_SPIN_US");
+	const char *text = getenv(name);
 	char *end;
 	unsigned long us;
 
 	if (!text || !*text)
-		return SPIN_NS_DEFAULT;
+		return otherwise_ns;
 	us = strtoul(text, &end, 10);
 	if (*end || us > 1000000) {
-		log_warn("HSAVISOR_SPIN_US=%s: not a number of microseconds up to 1000000, ignored", text);
-		return SPIN_NS_DEFAULT;
+		log_warn("%s=%s: not a number of microseconds up to 1000000, ignored", name, text);
+		return otherwise_ns;
 	}
 	return us * 1000;
 }
@@ -83,7 +89,8 @@ int gpu_open(const struct gpu_config *config, struct gpu **out)
 		gpu->num_threads = 2;
 	gpu->turn = config->turn;
 	gpu->turn_ctx = config->turn_ctx;
-	gpu->spin_ns = spin_time();
+	gpu->spin_ns = env_time("HSAVISOR_SPIN_US", SPIN_NS_DEFAULT);
+	gpu->park_ns = env_time("HSAVISOR_PARK_US", PARK_NS_DEFAULT);
 	gpu->next_serial = 1;
 	gpu->executors = calloc(gpu->num_threads, sizeof(*gpu->executors));
 	if (!gpu->executors) {

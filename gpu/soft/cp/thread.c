@@ -6,8 +6,8 @@
  * work-groups itself, so that a small kernel costs no thread switch. The others are workers; they sleep unless there is more to run than the
  * CP thread does alone.
  *
- * Polling: without progress the CP thread spins for the park delay (HSAVISOR_SPIN_US, default 200 us), then sleeps between passes, longer each
- * time. With no vm awake and nothing running it sleeps until it is kicked. All signals are blocked: these threads may live in a user's process.
+ * Polling: without progress the CP thread spins (HSAVISOR_SPIN_US, default 200 us), then sleeps between passes, longer each
+ * time; a vm without work for the park delay (HSAVISOR_PARK_US, default 20 ms) is told idle. With no vm awake and nothing running it sleeps until it is kicked. All signals are blocked: these threads may live in a user's process.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -89,7 +89,7 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now, bool *
 	if (progress || busy) {
 		vm->last_active = now;
 		vm->idle_called = false;
-	} else if (!vm->idle_called && now - vm->last_active > vm->gpu->spin_ns) {
+	} else if (!vm->idle_called && now - vm->last_active > vm->gpu->park_ns) {
 		vm->idle_called = true;
 		vm->idle_pending = true;
 		atomic_store(&vm->gpu->callbacks, 1);
