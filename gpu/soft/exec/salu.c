@@ -122,7 +122,7 @@ static uint64_t bfe_i(uint64_t v, uint32_t s1, unsigned bits)
 	if (!width)
 		return 0;
 	s >>= off;
-	return width < 64 ? (uint64_t)s << (64 - width) >> (64 - width) : (uint64_t)s;
+	return width < 64 ? (uint64_t)((int64_t)((uint64_t)s << (64 - width)) >> (64 - width)) : (uint64_t)s;
 }
 
 static uint64_t reverse(uint64_t v, unsigned bits)
