@@ -2,15 +2,18 @@
 /*
  * broker.c - hsavisor-broker: the GPU of one VM.
  *
- * It registers the VM as a tenant with hsavisord, opens the GPU it was granted, and serves the device on a UNIX socket that a QEMU connects
- * to. It outlives QEMU: when one goes away its state is dropped and the next may connect. SIGTERM and SIGINT end it.
+ * It registers the VM as a tenant with hsavisord, opens the GPU it was granted, and serves the
+ * device on a UNIX socket that a QEMU connects to. It outlives QEMU: when one goes away its state
+ * is dropped and the next may connect. SIGTERM and SIGINT end it.
  *
  * How QEMU (10.1 or newer) gets the device:
  *   -object memory-backend-memfd,id=mem,size=4G,share=on -machine q35,memory-backend=mem
  *   -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"SOCKET"}}'
- * Guest memory must be a shared memfd, or the GPU can't reach it. The device is ordinary virtio-pci for the guest and sits on pcie.0 or, to be
- * hot-pluggable, on a pcie-root-port. VRAM of several GiB wants a wide 64-bit window: firmware gives q35 one that is as large as the CPU's
- * physical address bits allow (-cpu host or max; SeaBIOS places 64-bit prefetchable BARs above RAM by itself).
+ * Guest memory must be a shared memfd, or the GPU can't reach it. The device is ordinary virtio-pci
+ * for the guest and sits on pcie.0 or, to be hot-pluggable, on a pcie-root-port. VRAM of several
+ * GiB wants a wide 64-bit window: firmware gives q35 one that is as large as the CPU's physical
+ * address bits allow (-cpu host or max; SeaBIOS places 64-bit prefetchable BARs above RAM by
+ * itself).
  */
 #define LOG_PART "broker"
 #include <errno.h>
@@ -39,31 +42,33 @@ struct options {
 };
 
 static const char usage[] =
-	"Usage: hsavisor-broker --name NAME --socket PATH [--vram SIZE] [--arbiter-socket PATH] [--ready-fd N]\n"
+	"Usage: hsavisor-broker --name NAME --socket PATH [--vram SIZE] [--arbiter-socket PATH] "
+	"[--ready-fd N]\n"
 	"Serves the GPU of one virtual machine to a QEMU (vfio-user-pci).\n"
 	"\n"
 	"  --name NAME            name of the tenant: 1 to 63 of A-Z a-z 0-9 . _ -\n"
 	"  --socket PATH          UNIX socket for QEMU to connect to; made here\n"
 	"  --vram SIZE            VRAM quota, e.g. 512M or 2G (default: what hsavisord gives)\n"
 	"  --arbiter-socket PATH  hsavisord's control socket\n"
-	"  --ready-fd N           write \"ready\" to this descriptor, and close it, when QEMU may connect\n"
+	"  --ready-fd N           write \"ready\" to this descriptor, and close it, when QEMU may "
+	"connect\n"
 	"  --help                 this text\n";
 
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	enum { NAME = 1, SOCKET, VRAM, ARBITER, READY, HELP };
 	static const struct option longs[] = {
-		{ "name", required_argument, NULL, NAME },
-		{ "socket", required_argument, NULL, SOCKET },
-		{ "vram", required_argument, NULL, VRAM },
-		{ "arbiter-socket", required_argument, NULL, ARBITER },
-		{ "ready-fd", required_argument, NULL, READY },
-		{ "help", no_argument, NULL, HELP },
-		{ 0 },
+		{"name", required_argument, NULL, NAME},
+		{"socket", required_argument, NULL, SOCKET},
+		{"vram", required_argument, NULL, VRAM},
+		{"arbiter-socket", required_argument, NULL, ARBITER},
+		{"ready-fd", required_argument, NULL, READY},
+		{"help", no_argument, NULL, HELP},
+		{0},
 	};
 	int c;
 
-	*o = (struct options){ .ready_fd = -1 };
+	*o = (struct options){.ready_fd = -1};
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
 		case NAME:
@@ -84,7 +89,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case READY:
 			o->ready_fd = atoi(optarg);
 			if (o->ready_fd < 1 || fcntl(o->ready_fd, F_SETFD, FD_CLOEXEC) < 0) {
-				fprintf(stderr, "hsavisor-broker: '%s' is not an open descriptor\n", optarg);
+				fprintf(stderr, "hsavisor-broker: '%s' is not an open descriptor\n",
+					optarg);
 				return -EINVAL;
 			}
 			break;
@@ -106,14 +112,14 @@ static int parse_options(int argc, char **argv, struct options *o)
 /* Until a signal to end. Waits without a timeout while no QEMU is there and nothing can change. */
 static void serve(struct vfio_user_server *server, struct hsv_device *device, int signals)
 {
-	struct pollfd p[3] = { { .fd = signals, .events = POLLIN } };
+	struct pollfd p[3] = {{.fd = signals, .events = POLLIN}};
 
 	for (;;) {
 		int client;
 
 		vfio_user_server_fds(server, &p[1].fd, &client);
 		p[1].events = POLLIN;
-		p[2] = (struct pollfd){ .fd = client, .events = POLLIN };
+		p[2] = (struct pollfd){.fd = client, .events = POLLIN};
 		if (poll(p, 3, client < 0 ? -1 : PUBLISH_MS) < 0 && errno != EINTR) {
 			log_error("poll: %s", strerror(errno));
 			return;
@@ -178,7 +184,8 @@ int main(int argc, char **argv)
 	};
 	ret = gpu_open(&gpu_config, &gpu);
 	if (ret) {
-		fprintf(stderr, "hsavisor-broker: can't open the GPU %s: %s\n", grant.target, strerror(-ret));
+		fprintf(stderr, "hsavisor-broker: can't open the GPU %s: %s\n", grant.target,
+			strerror(-ret));
 		goto out;
 	}
 	struct hsv_device_config device_config = {

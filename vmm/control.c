@@ -2,12 +2,14 @@
 /*
  * control.c - the control queue: a few workers that take requests from it and give back answers.
  *
- * Requests of one process run in the order they were sent, one at a time (PARKED followed by UNPARK must not change places); requests of
- * different processes run side by side, so that a long one of one program doesn't keep another waiting. A worker takes a chain from the
- * ring, reads its header to see whose it is, and runs it or leaves it in the list until that process's current request is done.
+ * Requests of one process run in the order they were sent, one at a time (PARKED followed by UNPARK
+ * must not change places); requests of different processes run side by side, so that a long one of
+ * one program doesn't keep another waiting. A worker takes a chain from the ring, reads its header
+ * to see whose it is, and runs it or leaves it in the list until that process's current request is
+ * done.
  *
- * Whatever touches the DMA map or ends everything pauses the workers first: none starts a request then, and pausing waits for those
- * that run.
+ * Whatever touches the DMA map or ends everything pauses the workers first: none starts a request
+ * then, and pausing waits for those that run.
  */
 #define LOG_PART "vmm"
 #include <endian.h>
@@ -105,8 +107,10 @@ static void take_from_ring(struct hsv_device *dev)
 				free(job);
 				break;
 			}
-			if (c->jobs == c->vq.size) { /* so it made descriptors available that are in use */
-				log_warn("the guest has more requests under way than its queue holds");
+			if (c->jobs ==
+			    c->vq.size) { /* so it made descriptors available that are in use */
+				log_warn("the guest has more requests under way than its queue "
+					 "holds");
 				free(job);
 				c->vq.broken = true;
 				break;
@@ -115,7 +119,8 @@ static void take_from_ring(struct hsv_device *dev)
 			job->repark = false;
 			memset(&job->request, 0, sizeof(job->request));
 			/* A header that can't be read leaves type 0, which no request has. */
-			if (vq_chain_get(&c->vq, &job->chain, 0, &job->request, sizeof(job->request)))
+			if (vq_chain_get(&c->vq, &job->chain, 0, &job->request,
+					 sizeof(job->request)))
 				memset(&job->request, 0, sizeof(job->request));
 			job->process = request_process(&job->request);
 			*c->last = job;
@@ -141,7 +146,8 @@ static void run(struct hsv_device *dev, struct job *job)
 	if (!job->repark)
 		written = request_run(dev, &c->vq, &job->chain, &job->request);
 	else if (p->kfd && atomic_load(&p->armed))
-		kfd_process_parked(p->kfd); /* -EAGAIN: it'll be idle again, and then we're here again */
+		kfd_process_parked(
+			p->kfd); /* -EAGAIN: it'll be idle again, and then we're here again */
 
 	pthread_mutex_lock(&c->lock);
 	if (p)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * device.c - the device as a whole: puts its parts together, says what its PCI regions are, and ends things.
+ * device.c - the device as a whole: puts its parts together, says what its PCI regions are, and
+ * ends things.
  *
- * What ends what: a device reset (by the driver's status register, by the bus, by the client going away) destroys all GPU processes;
- * a DMA mapping that goes away is first taken from the GPU (kfd_device_revoke), then from us.
+ * What ends what: a device reset (by the driver's status register, by the bus, by the client going
+ * away) destroys all GPU processes; a DMA mapping that goes away is first taken from the GPU
+ * (kfd_device_revoke), then from us.
  */
 #define LOG_PART "vmm"
 #include "vmm/device.h"
@@ -21,11 +23,11 @@
 #include "base/log.h"
 #include "vmm/device_internal.h"
 
-#define KFD_MINOR	14
-#define GPU_ID		0xa0e5 /* KFD's name for the GPU: any non-zero 16 bits, the same in every VM */
-#define DOORBELLS_SIZE	((uint64_t)HSV_MAX_PROCESSES * HSV_DOORBELL_SLOT)
-#define DEVICE_FEATURES                                                                                   \
-	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |                 \
+#define KFD_MINOR      14
+#define GPU_ID	       0xa0e5 /* KFD's name for the GPU: any non-zero 16 bits, the same in every VM */
+#define DOORBELLS_SIZE ((uint64_t)HSV_MAX_PROCESSES * HSV_DOORBELL_SLOT)
+#define DEVICE_FEATURES                                                                            \
+	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
 	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << HSV_F_PARK)
 
 /* ---- The core's front end ---- */
@@ -65,9 +67,11 @@ static void reset_device(void *ctx)
 	control_resume(dev);
 }
 
-static int queue_enable(void *ctx, unsigned queue, const struct virtio_queue_regs *regs, uint64_t features)
+static int queue_enable(void *ctx, unsigned queue, const struct virtio_queue_regs *regs,
+			uint64_t features)
 {
-	return queue == HSV_QUEUE_CONTROL ? control_enable(ctx, regs, features) : events_enable(ctx, regs, features);
+	return queue == HSV_QUEUE_CONTROL ? control_enable(ctx, regs, features)
+					  : events_enable(ctx, regs, features);
 }
 
 static void queue_notify(void *ctx, unsigned queue)
@@ -95,10 +99,12 @@ static void read_bytes(void *data, size_t count, const void *from, size_t size, 
 {
 	memset(data, 0, count);
 	if (offset < size)
-		memcpy(data, (const uint8_t *)from + offset, count < size - offset ? count : size - offset);
+		memcpy(data, (const uint8_t *)from + offset,
+		       count < size - offset ? count : size - offset);
 }
 
-static void access_registers(struct hsv_device *dev, uint64_t offset, void *data, size_t count, bool write)
+static void access_registers(struct hsv_device *dev, uint64_t offset, void *data, size_t count,
+			     bool write)
 {
 	uint64_t in_page = offset % VIRTIO_BAR_PAGE;
 
@@ -127,8 +133,10 @@ static void access_registers(struct hsv_device *dev, uint64_t offset, void *data
 	}
 }
 
-/* Memory that a client did not map. An aligned doorbell store is one store for the GPU that polls it, too. */
-static void access_memory(uint8_t *memory, uint64_t size, uint64_t offset, void *data, size_t count, bool write)
+/* Memory that a client did not map. An aligned doorbell store is one store for the GPU that polls
+ * it, too. */
+static void access_memory(uint8_t *memory, uint64_t size, uint64_t offset, void *data, size_t count,
+			  bool write)
 {
 	if (!write)
 		memset(data, 0, count);
@@ -140,7 +148,8 @@ static void access_memory(uint8_t *memory, uint64_t size, uint64_t offset, void 
 		uint64_t value;
 
 		memcpy(&value, data, sizeof(value));
-		atomic_store_explicit((_Atomic uint64_t *)(memory + offset), value, memory_order_release);
+		atomic_store_explicit((_Atomic uint64_t *)(memory + offset), value,
+				      memory_order_release);
 	} else if (write) {
 		memcpy(memory + offset, data, count);
 	} else {
@@ -175,7 +184,8 @@ static int bar_access(void *ctx, unsigned bar, uint64_t offset, void *data, size
 	return 0;
 }
 
-static int region_access(void *ctx, unsigned index, uint64_t offset, void *data, size_t count, bool write)
+static int region_access(void *ctx, unsigned index, uint64_t offset, void *data, size_t count,
+			 bool write)
 {
 	struct hsv_device *dev = ctx;
 
@@ -192,7 +202,7 @@ static void get_region(void *ctx, unsigned index, struct vfio_user_region *regio
 {
 	struct hsv_device *dev = ctx;
 
-	*region = (struct vfio_user_region){ .fd = -1 };
+	*region = (struct vfio_user_region){.fd = -1};
 	if (index == VFIO_PCI_CONFIG_REGION_INDEX)
 		region->size = PCI_CONFIG_SIZE;
 	else if (index < PCI_NUM_BARS)
@@ -226,7 +236,8 @@ static void trigger_irq(void *ctx, unsigned index, unsigned number)
 	irqs_trigger(&dev->irqs, number);
 }
 
-static int dma_map_add(void *ctx, uint64_t address, uint64_t size, int fd, uint64_t offset, bool write)
+static int dma_map_add(void *ctx, uint64_t address, uint64_t size, int fd, uint64_t offset,
+		       bool write)
 {
 	struct hsv_device *dev = ctx;
 	int ret;
@@ -236,12 +247,14 @@ static int dma_map_add(void *ctx, uint64_t address, uint64_t size, int fd, uint6
 	ret = dma_add(&dev->dma, address, size, fd, offset, write);
 	pthread_mutex_unlock(&dev->events.lock);
 	control_resume(dev);
-	log_debug("map 0x%llx + 0x%llx%s: %s", (unsigned long long)address, (unsigned long long)size,
-		  fd < 0 ? " without a file" : "", ret ? strerror(-ret) : "done");
+	log_debug("map 0x%llx + 0x%llx%s: %s", (unsigned long long)address,
+		  (unsigned long long)size, fd < 0 ? " without a file" : "",
+		  ret ? strerror(-ret) : "done");
 	return ret;
 }
 
-/* Workers paused. The GPU lets go of the memory first, without events->lock, which its threads may be waiting for. */
+/* Workers paused. The GPU lets go of the memory first, without events->lock, which its threads may
+ * be waiting for. */
 static void remove_range(struct hsv_device *dev, struct dma_range *range)
 {
 	if (range->host)
@@ -292,9 +305,11 @@ static void disconnected(void *ctx)
 	dma_map_clear(dev);
 	for (unsigned i = 0; i < IRQ_VECTORS; i++)
 		irqs_set(&dev->irqs, i, -1);
-	log_info("exits so far: %llu configuration space, %llu registers, %llu memory, %llu control kicks, %llu event kicks",
-		 (unsigned long long)e->config, (unsigned long long)e->registers, (unsigned long long)e->memory,
-		 (unsigned long long)e->control_kicks, (unsigned long long)e->event_kicks);
+	log_info("exits so far: %llu configuration space, %llu registers, %llu memory, %llu "
+		 "control kicks, %llu event kicks",
+		 (unsigned long long)e->config, (unsigned long long)e->registers,
+		 (unsigned long long)e->memory, (unsigned long long)e->control_kicks,
+		 (unsigned long long)e->event_kicks);
 }
 
 const struct vfio_user_ops hsv_device_vfio_ops = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * device.h - the hsavisor device of one VM: a PCI device for the vfio-user server in front, a kfd_device behind.
+ * device.h - the hsavisor device of one VM: a PCI device for the vfio-user server in front, a
+ * kfd_device behind.
  */
 #ifndef VMM_DEVICE_H
 #define VMM_DEVICE_H
@@ -16,16 +17,16 @@ struct hsv_device;
 
 struct hsv_device_config {
 	struct gpu *gpu;
-	int vram_fd;	    /* memfd of vram_size bytes; stays the caller's */
-	uint64_t vram_size; /* bytes, a page multiple */
+	int vram_fd;			   /* memfd of vram_size bytes; stays the caller's */
+	uint64_t vram_size;		   /* bytes, a page multiple */
 	struct arbiter_counters *counters; /* to publish in; may be NULL */
 };
 
 /* What made the VM exit to us, since the device was opened. */
 struct hsv_device_exits {
-	_Atomic uint64_t config;	 /* accesses to PCI configuration space */
-	_Atomic uint64_t registers;	 /* to the virtio registers */
-	_Atomic uint64_t memory;	 /* to VRAM or doorbells that the client did not map */
+	_Atomic uint64_t config;    /* accesses to PCI configuration space */
+	_Atomic uint64_t registers; /* to the virtio registers */
+	_Atomic uint64_t memory;    /* to VRAM or doorbells that the client did not map */
 	_Atomic uint64_t control_kicks, event_kicks; /* queue notifications */
 };
 

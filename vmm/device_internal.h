@@ -6,8 +6,9 @@
  *   main	   runs the vfio-user server: registers, DMA map, resets. Never waits for a guest.
  *   workers	   run the control queue's requests (control.c, requests.c).
  *   GPU threads   report events (events.c).
- * Who may read guest memory when: workers while they run a request (control->active), GPU threads and main under events->lock. So
- * main changes the DMA map with the workers paused and events->lock held. Locks are taken in the order control->lock, events->lock, irqs.lock.
+ * Who may read guest memory when: workers while they run a request (control->active), GPU threads
+ * and main under events->lock. So main changes the DMA map with the workers paused and events->lock
+ * held. Locks are taken in the order control->lock, events->lock, irqs.lock.
  */
 #ifndef VMM_DEVICE_INTERNAL_H
 #define VMM_DEVICE_INTERNAL_H
@@ -31,8 +32,9 @@
 struct hsv_process {
 	struct hsv_device *dev;
 	uint32_t id;
-	struct kfd_process *kfd; /* NULL: the id is free. Changed by the one request of the process that runs, or with workers paused */
-	_Atomic bool armed;	 /* the guest unmapped its doorbells: a store makes it send UNPARK */
+	struct kfd_process *kfd; /* NULL: the id is free. Changed by the one request of the process
+				    that runs, or with workers paused */
+	_Atomic bool armed; /* the guest unmapped its doorbells: a store makes it send UNPARK */
 };
 
 struct job;
@@ -41,9 +43,10 @@ struct control {
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
 	struct virtqueue vq;
-	struct job *first, **last; /* taken from the queue, waiting for another request of their process */
-	unsigned jobs;		   /* taken and not given back */
-	unsigned active;	   /* running */
+	struct job *first,
+		**last;	 /* taken from the queue, waiting for another request of their process */
+	unsigned jobs;	 /* taken and not given back */
+	unsigned active; /* running */
 	unsigned paused;
 	bool stop;
 	bool busy[HSV_MAX_PROCESSES];	/* a request of the process is running */
@@ -95,13 +98,14 @@ int control_enable(struct hsv_device *dev, const struct virtio_queue_regs *regs,
 void control_notify(struct hsv_device *dev);
 /* From a GPU thread: the process, whose doorbells are still armed, is idle again. */
 void control_repark(struct hsv_device *dev, uint32_t process);
-/* No request runs between these; they nest. drop: what was taken from the queue is forgotten and the queue reset. */
+/* No request runs between these; they nest. drop: what was taken from the queue is forgotten and
+ * the queue reset. */
 void control_pause(struct hsv_device *dev, bool drop);
 void control_resume(struct hsv_device *dev);
 
 /* requests.c: runs the request, answers in the chain, returns the bytes written there. */
-uint32_t request_run(struct hsv_device *dev, const struct virtqueue *vq, const struct vq_chain *chain,
-		     const struct hsv_request *request);
+uint32_t request_run(struct hsv_device *dev, const struct virtqueue *vq,
+		     const struct vq_chain *chain, const struct hsv_request *request);
 /* The process a request has to be ordered by, or NO_PROCESS. */
 int request_process(const struct hsv_request *request);
 /* Frees the process if there is one. */

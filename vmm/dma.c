@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * dma.c - see dma.h. A VM has some ten to a few hundred ranges (RAM below and above 4 GiB, holes, plugged memory), so a
- * sorted array is right: lookups by bisection, changes are rare.
+ * dma.c - see dma.h. A VM has some ten to a few hundred ranges (RAM below and above 4 GiB, holes,
+ * plugged memory), so a sorted array is right: lookups by bisection, changes are rare.
  *
- * Ranges that are adjacent for the guest are usually pieces of one file but mapped apart; a buffer across them can be copied but isn't
- * contiguous here, and dma_resolve refuses it.
+ * Ranges that are adjacent for the guest are usually pieces of one file but mapped apart; a buffer
+ * across them can be copied but isn't contiguous here, and dma_resolve refuses it.
  */
 #include "vmm/dma.h"
 
@@ -18,7 +18,7 @@
 
 int dma_init(struct dma_map *map, size_t max)
 {
-	*map = (struct dma_map){ .ranges = calloc(max, sizeof(*map->ranges)), .max = max };
+	*map = (struct dma_map){.ranges = calloc(max, sizeof(*map->ranges)), .max = max};
 	return map->ranges ? 0 : -ENOMEM;
 }
 
@@ -46,7 +46,8 @@ static size_t lower(const struct dma_map *map, uint64_t address)
 	return lo;
 }
 
-int dma_add(struct dma_map *map, uint64_t address, uint64_t size, int fd, uint64_t offset, bool write)
+int dma_add(struct dma_map *map, uint64_t address, uint64_t size, int fd, uint64_t offset,
+	    bool write)
 {
 	void *host = NULL;
 	size_t i;
@@ -73,7 +74,7 @@ int dma_add(struct dma_map *map, uint64_t address, uint64_t size, int fd, uint64
 			return -errno;
 	}
 	memmove(&map->ranges[i + 1], &map->ranges[i], (map->count - i) * sizeof(map->ranges[0]));
-	map->ranges[i] = (struct dma_range){ address, size, host, write };
+	map->ranges[i] = (struct dma_range){address, size, host, write};
 	map->count++;
 	return 0;
 }
@@ -108,7 +109,8 @@ void *dma_resolve(const struct dma_map *map, uint64_t address, uint64_t size)
 	return r->host + (address - r->address);
 }
 
-static int copy(const struct dma_map *map, uint64_t address, uint8_t *to, const uint8_t *from, size_t size)
+static int copy(const struct dma_map *map, uint64_t address, uint8_t *to, const uint8_t *from,
+		size_t size)
 {
 	for (size_t i = lower(map, address); size; i++) {
 		const struct dma_range *r = &map->ranges[i];

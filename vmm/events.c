@@ -2,12 +2,15 @@
 /*
  * events.c - the event queue: what the GPU has to tell the guest.
  *
- * GPU threads must not wait for a guest, no signal may get lost, and a guest that gives us no buffers must not cost memory without
- * bound. So what is to be told is kept as state, not as a list: of each process a bit for each event id, the first memory fault, a lost
- * GPU, a wish to park. Setting a bit that is set already is what KFD events do anyway. Whoever changes the state or brings
- * buffers (a GPU thread, the main thread on a notification) moves as much as possible from state into buffers.
+ * GPU threads must not wait for a guest, no signal may get lost, and a guest that gives us no
+ * buffers must not cost memory without bound. So what is to be told is kept as state, not as a
+ * list: of each process a bit for each event id, the first memory fault, a lost GPU, a wish to
+ * park. Setting a bit that is set already is what KFD events do anyway. Whoever changes the state
+ * or brings buffers (a GPU thread, the main thread on a notification) moves as much as possible
+ * from state into buffers.
  *
- * The guest is asked to notify us of new buffers only while something waits for one; in the steady state there are no exits.
+ * The guest is asked to notify us of new buffers only while something waits for one; in the steady
+ * state there are no exits.
  */
 #define LOG_PART "vmm"
 #include <endian.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * irq.h - the device's MSI-X interrupts: an eventfd for each vector, given by the client, signalled from any thread.
+ * irq.h - the device's MSI-X interrupts: an eventfd for each vector, given by the client, signalled
+ * from any thread.
  */
 #ifndef VMM_IRQ_H
 #define VMM_IRQ_H

@@ -2,12 +2,14 @@
 /*
  * pci.c - see pci.h.
  *
- * Configuration space is an array of bytes with, beside it, one of the bits the guest may write. That alone makes BAR sizing work (the bits below a BAR's size don't
- * take ones). QEMU keeps BARs, command register and MSI-X for itself and passes the rest on, but other clients may not.
+ * Configuration space is an array of bytes with, beside it, one of the bits the guest may write.
+ * That alone makes BAR sizing work (the bits below a BAR's size don't take ones). QEMU keeps BARs,
+ * command register and MSI-X for itself and passes the rest on, but other clients may not.
  *
- * Class: 0x1200, "processing accelerator", as compute-only GPUs have: it isn't a display, so that no guest takes it for its console.
- * There's no interrupt pin (MSI-X only) and no PCI Express capability: on pcie.0 the device is a conventional integrated one, and it works behind
- * a root port, too.
+ * Class: 0x1200, "processing accelerator", as compute-only GPUs have: it isn't a display, so that
+ * no guest takes it for its console. There's no interrupt pin (MSI-X only) and no PCI Express
+ * capability: on pcie.0 the device is a conventional integrated one, and it works behind a root
+ * port, too.
  */
 #include "vmm/pci.h"
 
@@ -55,7 +57,8 @@ static void set_bar(struct pci *pci, unsigned bar, uint64_t size, uint32_t type)
 		allow(pci, offset + 4, (uint32_t)(mask >> 32), 4);
 }
 
-/* Appends a capability of size bytes; *last is where its offset is to be written. Returns its offset. */
+/* Appends a capability of size bytes; *last is where its offset is to be written. Returns its
+ * offset. */
 static unsigned add_cap(struct pci *pci, unsigned *last, unsigned *end, uint8_t id, unsigned size)
 {
 	unsigned offset = (*end + 3) & ~3u;
@@ -68,8 +71,9 @@ static unsigned add_cap(struct pci *pci, unsigned *last, unsigned *end, uint8_t 
 	return offset;
 }
 
-static unsigned add_virtio_cap(struct pci *pci, unsigned *last, unsigned *end, uint8_t type, uint8_t bar, uint8_t id,
-			       uint64_t start, uint64_t length, unsigned size)
+static unsigned add_virtio_cap(struct pci *pci, unsigned *last, unsigned *end, uint8_t type,
+			       uint8_t bar, uint8_t id, uint64_t start, uint64_t length,
+			       unsigned size)
 {
 	unsigned offset = add_cap(pci, last, end, PCI_CAP_ID_VNDR, size);
 
@@ -80,8 +84,10 @@ static unsigned add_virtio_cap(struct pci *pci, unsigned *last, unsigned *end, u
 	put32(pci, offset + VIRTIO_PCI_CAP_OFFSET, (uint32_t)start);
 	put32(pci, offset + VIRTIO_PCI_CAP_LENGTH, (uint32_t)length);
 	if (type == VIRTIO_PCI_CAP_SHARED_MEMORY_CFG) {
-		put32(pci, offset + offsetof(struct virtio_pci_cap64, offset_hi), (uint32_t)(start >> 32));
-		put32(pci, offset + offsetof(struct virtio_pci_cap64, length_hi), (uint32_t)(length >> 32));
+		put32(pci, offset + offsetof(struct virtio_pci_cap64, offset_hi),
+		      (uint32_t)(start >> 32));
+		put32(pci, offset + offsetof(struct virtio_pci_cap64, length_hi),
+		      (uint32_t)(length >> 32));
 	}
 	return offset;
 }
@@ -96,7 +102,8 @@ static uint64_t power_of_two(uint64_t size)
 }
 
 void pci_init(struct pci *pci, uint64_t vram_size, uint64_t doorbells_size,
-	      int (*bar_access)(void *ctx, unsigned bar, uint64_t offset, void *data, size_t count, int write),
+	      int (*bar_access)(void *ctx, unsigned bar, uint64_t offset, void *data, size_t count,
+				int write),
 	      void *ctx)
 {
 	const uint32_t mem64 = PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH;
@@ -112,7 +119,8 @@ void pci_init(struct pci *pci, uint64_t vram_size, uint64_t doorbells_size,
 	put32(pci, PCI_CLASS_REVISION, CLASS_ACCELERATOR << 8 | REVISION);
 	put16(pci, PCI_SUBSYSTEM_VENDOR_ID, HSV_PCI_VENDOR_ID);
 	put16(pci, PCI_SUBSYSTEM_ID, SUBSYSTEM);
-	allow(pci, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE, 2);
+	allow(pci, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE,
+	      2);
 	allow(pci, PCI_INTERRUPT_LINE, 0xff, 1);
 
 	set_bar(pci, PCI_BAR_VIRTIO, VIRTIO_BAR_SIZE, 0);
@@ -126,19 +134,21 @@ void pci_init(struct pci *pci, uint64_t vram_size, uint64_t doorbells_size,
 	put32(pci, offset + PCI_MSIX_TABLE, PCI_BAR_MSIX);
 	put32(pci, offset + PCI_MSIX_PBA, MSIX_PBA | PCI_BAR_MSIX);
 
-	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_COMMON_CFG, PCI_BAR_VIRTIO, 0, VIRTIO_BAR_COMMON,
-		       sizeof(struct virtio_pci_common_cfg), sizeof(struct virtio_pci_cap));
-	offset = add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_NOTIFY_CFG, PCI_BAR_VIRTIO, 0, VIRTIO_BAR_NOTIFY,
-				VIRTIO_BAR_PAGE, sizeof(struct virtio_pci_notify_cap));
-	put32(pci, offset + VIRTIO_PCI_NOTIFY_CAP_MULT, VIRTIO_NOTIFY_MULTIPLIER);
-	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_ISR_CFG, PCI_BAR_VIRTIO, 0, VIRTIO_BAR_ISR, 1,
+	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_COMMON_CFG, PCI_BAR_VIRTIO, 0,
+		       VIRTIO_BAR_COMMON, sizeof(struct virtio_pci_common_cfg),
 		       sizeof(struct virtio_pci_cap));
-	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_DEVICE_CFG, PCI_BAR_VIRTIO, 0, VIRTIO_BAR_DEVICE,
-		       sizeof(struct hsv_config), sizeof(struct virtio_pci_cap));
-	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_SHARED_MEMORY_CFG, PCI_BAR_DOORBELLS, HSV_SHM_DOORBELLS, 0,
-		       doorbells_size, sizeof(struct virtio_pci_cap64));
-	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_SHARED_MEMORY_CFG, PCI_BAR_VRAM, HSV_SHM_VRAM, 0, vram_size,
-		       sizeof(struct virtio_pci_cap64));
+	offset = add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_NOTIFY_CFG, PCI_BAR_VIRTIO, 0,
+				VIRTIO_BAR_NOTIFY, VIRTIO_BAR_PAGE,
+				sizeof(struct virtio_pci_notify_cap));
+	put32(pci, offset + VIRTIO_PCI_NOTIFY_CAP_MULT, VIRTIO_NOTIFY_MULTIPLIER);
+	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_ISR_CFG, PCI_BAR_VIRTIO, 0, VIRTIO_BAR_ISR,
+		       1, sizeof(struct virtio_pci_cap));
+	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_DEVICE_CFG, PCI_BAR_VIRTIO, 0,
+		       VIRTIO_BAR_DEVICE, sizeof(struct hsv_config), sizeof(struct virtio_pci_cap));
+	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_SHARED_MEMORY_CFG, PCI_BAR_DOORBELLS,
+		       HSV_SHM_DOORBELLS, 0, doorbells_size, sizeof(struct virtio_pci_cap64));
+	add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_SHARED_MEMORY_CFG, PCI_BAR_VRAM,
+		       HSV_SHM_VRAM, 0, vram_size, sizeof(struct virtio_pci_cap64));
 	pci->window = add_virtio_cap(pci, &last, &end, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, 0, 0,
 				     sizeof(struct virtio_pci_cfg_cap));
 	allow(pci, pci->window + VIRTIO_PCI_CAP_BAR, 0xff, 1);
@@ -153,7 +163,8 @@ void pci_reset(struct pci *pci)
 		pci->config[i] &= (uint8_t)~pci->writable[i];
 }
 
-/* The window capability (4.1.4.9): an access to its data bytes is one to the BAR, at the offset and of the length written before. */
+/* The window capability (4.1.4.9): an access to its data bytes is one to the BAR, at the offset and
+ * of the length written before. */
 static void window_access(struct pci *pci, int write)
 {
 	struct virtio_pci_cfg_cap cap;
@@ -162,16 +173,18 @@ static void window_access(struct pci *pci, int write)
 	memcpy(&cap, pci->config + pci->window, sizeof(cap));
 	offset = le32toh(cap.cap.offset);
 	length = le32toh(cap.cap.length);
-	if ((length != 1 && length != 2 && length != 4) || offset % length || cap.cap.bar >= PCI_NUM_BARS ||
-	    offset >= pci->bar_size[cap.cap.bar])
+	if ((length != 1 && length != 2 && length != 4) || offset % length ||
+	    cap.cap.bar >= PCI_NUM_BARS || offset >= pci->bar_size[cap.cap.bar])
 		return;
-	pci->bar_access(pci->ctx, cap.cap.bar, offset, pci->config + pci->window + sizeof(cap.cap), length, write);
+	pci->bar_access(pci->ctx, cap.cap.bar, offset, pci->config + pci->window + sizeof(cap.cap),
+			length, write);
 }
 
 int pci_config_access(struct pci *pci, uint64_t offset, uint8_t *data, size_t count, int write)
 {
 	uint64_t window_data = pci->window + sizeof(struct virtio_pci_cap);
-	/* The whole of configuration space, as QEMU reads it at start, isn't meant for the window. */
+	/* The whole of configuration space, as QEMU reads it at start, isn't meant for the window.
+	 */
 	int window = offset >= window_data && offset < window_data + 4;
 
 	if (window && !write)

@@ -2,8 +2,9 @@
 /*
  * requests.c - what the requests of the control queue (abi/hsavisor.h) do.
  *
- * A request is copied out of guest memory once, as a whole, before anything looks at it, and its answer is copied back at the end. The
- * table below says of each type what it needs; the common checks are made before the handler runs. Meaning is the core's business.
+ * A request is copied out of guest memory once, as a whole, before anything looks at it, and its
+ * answer is copied back at the end. The table below says of each type what it needs; the common
+ * checks are made before the handler runs. Meaning is the core's business.
  */
 #define LOG_PART "vmm"
 #include <ctype.h>
@@ -30,7 +31,7 @@ static int process_create(struct call *c)
 	const struct hsv_process_args *args = (const void *)c->args;
 	struct hsv_process *p = c->process;
 	struct arbiter_counters *counters = c->dev->counters;
-	char name[sizeof(args->comm) + 1] = { 0 };
+	char name[sizeof(args->comm) + 1] = {0};
 	int ret;
 
 	if (p->kfd)
@@ -81,18 +82,21 @@ static int kfd_ioctl(struct call *c)
 	int ret = kfd_process_ioctl(c->process->kfd, &request);
 
 	c->out_size = request.out_size <= c->out_capacity ? request.out_size : 0;
-	log_debug("process %u: ioctl 0x%02x: %s", c->process->id, c->code, ret ? strerror(-ret) : "done");
+	log_debug("process %u: ioctl 0x%02x: %s", c->process->id, c->code,
+		  ret ? strerror(-ret) : "done");
 	return ret;
 }
 
 static int drm_info(struct call *c)
 {
-	return kfd_drm_info(c->dev->kfd, (const void *)c->args, c->out, c->out_capacity, &c->out_size);
+	return kfd_drm_info(c->dev->kfd, (const void *)c->args, c->out, c->out_capacity,
+			    &c->out_size);
 }
 
 static int topology(struct call *c)
 {
-	int ret = kfd_topology(c->dev->kfd, (const void *)c->args, c->out, c->out_capacity, &c->out_size);
+	int ret = kfd_topology(c->dev->kfd, (const void *)c->args, c->out, c->out_capacity,
+			       &c->out_size);
 
 	if (ret)
 		c->out_size = 0;
@@ -108,7 +112,8 @@ static int memory_extend(struct call *c)
 {
 	if (c->in_size % sizeof(struct hsv_extent))
 		return -EINVAL;
-	return kfd_memory_extend(c->process->kfd, memory_handle(c), c->in, c->in_size / sizeof(struct hsv_extent));
+	return kfd_memory_extend(c->process->kfd, memory_handle(c), c->in,
+				 c->in_size / sizeof(struct hsv_extent));
 }
 
 static int memory_invalidate(struct call *c)
@@ -120,12 +125,14 @@ static int memory_restore(struct call *c)
 {
 	if (c->in_size % sizeof(struct hsv_extent))
 		return -EINVAL;
-	return kfd_memory_restore(c->process->kfd, memory_handle(c), c->in, c->in_size / sizeof(struct hsv_extent));
+	return kfd_memory_restore(c->process->kfd, memory_handle(c), c->in,
+				  c->in_size / sizeof(struct hsv_extent));
 }
 
 /*
- * The guest's doorbells trap from here on, whether or not the GPU stops polling at once: when it has found work, it will be idle again later, and then
- * control_repark tries again without asking the guest.
+ * The guest's doorbells trap from here on, whether or not the GPU stops polling at once: when it
+ * has found work, it will be idle again later, and then control_repark tries again without asking
+ * the guest.
  */
 static int parked(struct call *c)
 {
@@ -150,16 +157,16 @@ static const struct {
 	enum needs needs;
 	uint32_t args_size; /* at least */
 } types[] = {
-	[HSV_REQ_PROCESS_CREATE] = { process_create, PROCESS_ID, sizeof(struct hsv_process_args) },
-	[HSV_REQ_PROCESS_DESTROY] = { process_destroy, PROCESS, 0 },
-	[HSV_REQ_KFD_IOCTL] = { kfd_ioctl, PROCESS, 0 },
-	[HSV_REQ_DRM_INFO] = { drm_info, NOTHING, sizeof(struct drm_amdgpu_info) },
-	[HSV_REQ_TOPOLOGY] = { topology, NOTHING, sizeof(struct hsv_topology_args) },
-	[HSV_REQ_MEMORY_EXTEND] = { memory_extend, PROCESS, sizeof(struct hsv_memory_args) },
-	[HSV_REQ_MEMORY_INVALIDATE] = { memory_invalidate, PROCESS, sizeof(struct hsv_memory_args) },
-	[HSV_REQ_MEMORY_RESTORE] = { memory_restore, PROCESS, sizeof(struct hsv_memory_args) },
-	[HSV_REQ_PARKED] = { parked, PROCESS, 0 },
-	[HSV_REQ_UNPARK] = { unpark, PROCESS, 0 },
+	[HSV_REQ_PROCESS_CREATE] = {process_create, PROCESS_ID, sizeof(struct hsv_process_args)},
+	[HSV_REQ_PROCESS_DESTROY] = {process_destroy, PROCESS, 0},
+	[HSV_REQ_KFD_IOCTL] = {kfd_ioctl, PROCESS, 0},
+	[HSV_REQ_DRM_INFO] = {drm_info, NOTHING, sizeof(struct drm_amdgpu_info)},
+	[HSV_REQ_TOPOLOGY] = {topology, NOTHING, sizeof(struct hsv_topology_args)},
+	[HSV_REQ_MEMORY_EXTEND] = {memory_extend, PROCESS, sizeof(struct hsv_memory_args)},
+	[HSV_REQ_MEMORY_INVALIDATE] = {memory_invalidate, PROCESS, sizeof(struct hsv_memory_args)},
+	[HSV_REQ_MEMORY_RESTORE] = {memory_restore, PROCESS, sizeof(struct hsv_memory_args)},
+	[HSV_REQ_PARKED] = {parked, PROCESS, 0},
+	[HSV_REQ_UNPARK] = {unpark, PROCESS, 0},
 };
 
 #define NUM_TYPES (sizeof(types) / sizeof(types[0]))
@@ -218,11 +225,11 @@ static int prepare(struct call *c, const struct virtqueue *vq, const struct vq_c
 	return 0;
 }
 
-uint32_t request_run(struct hsv_device *dev, const struct virtqueue *vq, const struct vq_chain *chain,
-		     const struct hsv_request *request)
+uint32_t request_run(struct hsv_device *dev, const struct virtqueue *vq,
+		     const struct vq_chain *chain, const struct hsv_request *request)
 {
-	struct call c = { .dev = dev };
-	struct hsv_response response = { 0 };
+	struct call c = {.dev = dev};
+	struct hsv_response response = {0};
 	uint32_t type = le32toh(request->type), written = 0;
 	int ret = prepare(&c, vq, chain, request);
 

@@ -4,17 +4,19 @@
  *
  * Theory of operation
  * -------------------
- * The server has a listening socket and at most one client. A second client that connects while there's one is turned away. The sockets don't
- * block: bytes are gathered into server->message until it's whole, so a client that stops in the middle of a message holds up nobody.
- * A message is header, payload and descriptors; descriptors belong to the message and are closed when it has been handled, unless a
- * handler took one (set to -1).
+ * The server has a listening socket and at most one client. A second client that connects while
+ * there's one is turned away. The sockets don't block: bytes are gathered into server->message
+ * until it's whole, so a client that stops in the middle of a message holds up nobody. A message is
+ * header, payload and descriptors; descriptors belong to the message and are closed when it has
+ * been handled, unless a handler took one (set to -1).
  *
- * A session begins with VERSION. A message that is well framed but wrong gets an error reply; where the framing itself can't be trusted any more (a size out
- * of bounds, too many descriptors, anything before VERSION), the client is disconnected. Disconnecting, by whichever side, tells the device to
- * forget everything of the client.
+ * A session begins with VERSION. A message that is well framed but wrong gets an error reply; where
+ * the framing itself can't be trusted any more (a size out of bounds, too many descriptors,
+ * anything before VERSION), the client is disconnected. Disconnecting, by whichever side, tells the
+ * device to forget everything of the client.
  *
- * Replies are small and the client reads them, so they're sent at once; a client that leaves its socket full for SEND_TIMEOUT_MS is
- * disconnected.
+ * Replies are small and the client reads them, so they're sent at once; a client that leaves its
+ * socket full for SEND_TIMEOUT_MS is disconnected.
  */
 #define LOG_PART "vmm"
 #include "vmm/vfio_user.h"
@@ -96,7 +98,8 @@ static void put_reply(struct vfio_user_server *s, const void *data, size_t size)
 	s->reply_size += size;
 }
 
-/* The client's limits aren't needed: no message of ours carries more than one descriptor or more data than was asked for. */
+/* The client's limits aren't needed: no message of ours carries more than one descriptor or more
+ * data than was asked for. */
 static int check_version_json(const struct vfio_user_server *s)
 {
 	size_t size = payload_size(s) - sizeof(struct vfio_user_version);
@@ -129,7 +132,8 @@ static int do_version(struct vfio_user_server *s)
 	int ret, n;
 
 	memcpy(&version, s->payload, sizeof(version));
-	s->broken = true; /* until all is well: a client we have no version in common with is disconnected */
+	s->broken = true; /* until all is well: a client we have no version in common with is
+			     disconnected */
 	if (s->negotiated || version.major != VFIO_USER_MAJOR)
 		return -EINVAL;
 	ret = check_version_json(s);
@@ -198,7 +202,7 @@ static int do_get_region_info(struct vfio_user_server *s)
 	struct vfio_region_info_cap_sparse_mmap *sparse;
 	_Alignas(8) uint8_t caps[sizeof(*sparse) +
 				 VFIO_USER_MAX_AREAS * sizeof(struct vfio_region_sparse_mmap_area)];
-	struct vfio_user_region region = { .fd = -1 };
+	struct vfio_user_region region = {.fd = -1};
 	size_t caps_size = 0;
 	uint32_t argsz;
 
@@ -208,7 +212,7 @@ static int do_get_region_info(struct vfio_user_server *s)
 		return -EINVAL;
 	s->ops->get_region(s->ctx, info.index, &region);
 
-	info = (struct vfio_region_info){ .index = info.index, .size = region.size };
+	info = (struct vfio_region_info){.index = info.index, .size = region.size};
 	if (region.read)
 		info.flags |= VFIO_REGION_INFO_FLAG_READ;
 	if (region.write)
@@ -240,7 +244,8 @@ static int do_get_region_info(struct vfio_user_server *s)
 	return 0;
 }
 
-/* No client is known to use ioeventfds of a server; the answer that there are none is a valid one. */
+/* No client is known to use ioeventfds of a server; the answer that there are none is a valid one.
+ */
 static int do_get_region_io_fds(struct vfio_user_server *s)
 {
 	uint32_t info[4]; /* argsz, flags, index, count */
@@ -258,7 +263,8 @@ static int do_get_irq_info(struct vfio_user_server *s)
 	struct vfio_irq_info info;
 
 	memcpy(&info, s->payload, sizeof(info));
-	/* QEMU takes a failure for the error and request interrupts as their absence; a count of 0 makes it warn. */
+	/* QEMU takes a failure for the error and request interrupts as their absence; a count of 0
+	 * makes it warn. */
 	if (info.argsz < sizeof(info) || info.index > VFIO_PCI_MSIX_IRQ_INDEX)
 		return -EINVAL;
 	info.argsz = sizeof(info);
@@ -318,7 +324,8 @@ static int do_set_irqs(struct vfio_user_server *s)
 			if (s->num_fds) {
 				fd = s->fds[i];
 				s->fds[i] = -1;
-				/* A full eventfd counter, or whatever else was passed, must not block us. */
+				/* A full eventfd counter, or whatever else was passed, must not
+				 * block us. */
 				fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 			}
 			s->ops->set_irq(s->ctx, set.index, set.start + i, fd);
@@ -332,7 +339,7 @@ static int do_set_irqs(struct vfio_user_server *s)
 static int check_access(struct vfio_user_server *s, const struct vfio_user_region_access *access,
 			bool write)
 {
-	struct vfio_user_region region = { .fd = -1 };
+	struct vfio_user_region region = {.fd = -1};
 
 	if (access->region >= VFIO_PCI_NUM_REGIONS || access->count == 0 ||
 	    access->count > VFIO_USER_MAX_XFER)
@@ -354,8 +361,8 @@ static int do_region_read(struct vfio_user_server *s)
 		return ret;
 	put_reply(s, &access, sizeof(access));
 	memset(s->reply + s->reply_size, 0, access.count);
-	ret = s->ops->region_access(s->ctx, access.region, access.offset,
-				    s->reply + s->reply_size, access.count, false);
+	ret = s->ops->region_access(s->ctx, access.region, access.offset, s->reply + s->reply_size,
+				    access.count, false);
 	s->reply_size += access.count;
 	return ret;
 }
@@ -410,12 +417,12 @@ static void send_reply(struct vfio_user_server *s, int error)
 		.flags = VFIO_USER_TYPE_REPLY | (error ? VFIO_USER_ERROR : 0),
 		.error = (uint32_t)error,
 	};
-	struct iovec iov[2] = { { &header, sizeof(header) }, { s->reply, error ? 0 : s->reply_size } };
+	struct iovec iov[2] = {{&header, sizeof(header)}, {s->reply, error ? 0 : s->reply_size}};
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 
 	header.size = (uint32_t)(iov[0].iov_len + iov[1].iov_len);
 	if (!error && s->reply_fd >= 0) {
@@ -436,7 +443,7 @@ static void send_reply(struct vfio_user_server *s, int error)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			struct pollfd p = { .fd = s->client, .events = POLLOUT };
+			struct pollfd p = {.fd = s->client, .events = POLLOUT};
 
 			if (poll(&p, 1, SEND_TIMEOUT_MS) > 0)
 				continue;
@@ -487,7 +494,8 @@ static void handle_message(struct vfio_user_server *s)
 /* ---- The socket ---- */
 
 /*
- * Receives what is there of the current message. 1: it's whole; 0: more must come; negative errno: the client is gone or can't be followed.
+ * Receives what is there of the current message. 1: it's whole; 0: more must come; negative errno:
+ * the client is gone or can't be followed.
  */
 static int receive(struct vfio_user_server *s)
 {
@@ -518,7 +526,8 @@ static int receive(struct vfio_user_server *s)
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 		overflow = msg.msg_flags & MSG_CTRUNC;
-		for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); n > 0 && c; c = CMSG_NXTHDR(&msg, c)) {
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); n > 0 && c;
+		     c = CMSG_NXTHDR(&msg, c)) {
 			size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
 			if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -568,7 +577,7 @@ static void accept_client(struct vfio_user_server *s)
 
 void vfio_user_server_poll(struct vfio_user_server *s)
 {
-	struct pollfd p = { .fd = s->listener, .events = POLLIN };
+	struct pollfd p = {.fd = s->listener, .events = POLLIN};
 
 	for (int i = 0; s->client >= 0 && i < MESSAGES_A_POLL; i++) {
 		int ret = receive(s);
@@ -597,7 +606,8 @@ void vfio_user_server_fds(const struct vfio_user_server *s, int *listener, int *
 	*client = s->client;
 }
 
-/* A socket file left by a server that died is in the way of bind; one that someone listens on is not ours to take. */
+/* A socket file left by a server that died is in the way of bind; one that someone listens on is
+ * not ours to take. */
 static int remove_stale(const struct sockaddr_un *address)
 {
 	struct stat st;
@@ -646,7 +656,8 @@ int vfio_user_server_open(const char *path, const struct vfio_user_ops *ops, voi
 	if (ret)
 		goto err_close;
 	mask = umask(0177);
-	ret = bind(s->listener, (struct sockaddr *)&s->address, sizeof(s->address)) < 0 ? -errno : 0;
+	ret = bind(s->listener, (struct sockaddr *)&s->address, sizeof(s->address)) < 0 ? -errno
+											: 0;
 	umask(mask);
 	if (ret)
 		goto err_close;

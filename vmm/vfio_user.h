@@ -2,8 +2,8 @@
 /*
  * vfio_user.h - a vfio-user server for one PCI device and one client (a QEMU) at a time.
  *
- * The server knows the protocol; the device behind it is reached through vfio_user_ops. All calls come from the one thread
- * that calls vfio_user_server_poll.
+ * The server knows the protocol; the device behind it is reached through vfio_user_ops. All calls
+ * come from the one thread that calls vfio_user_server_poll.
  */
 #ifndef VMM_VFIO_USER_H
 #define VMM_VFIO_USER_H
@@ -14,17 +14,18 @@
 
 #include <linux/vfio.h>
 
-#define VFIO_USER_MAX_FDS   8		/* descriptors in one message, said in the version answer */
-#define VFIO_USER_MAX_XFER  65536	/* bytes of one region access, likewise */
-#define VFIO_USER_MAX_MAPS  1024	/* DMA mappings at a time, likewise */
-#define VFIO_USER_MAX_AREAS 4		/* mappable areas of a region */
+#define VFIO_USER_MAX_FDS   8	  /* descriptors in one message, said in the version answer */
+#define VFIO_USER_MAX_XFER  65536 /* bytes of one region access, likewise */
+#define VFIO_USER_MAX_MAPS  1024  /* DMA mappings at a time, likewise */
+#define VFIO_USER_MAX_AREAS 4	  /* mappable areas of a region */
 
 /* What a region is. A region of size 0 does not exist. */
 struct vfio_user_region {
 	uint64_t size;
 	bool read, write;
-	int fd;			/* what the areas are mapped from, at the same offsets; -1: nothing to map. Owned by the device */
-	unsigned num_areas;	/* areas of the region that are mapped; multiples of the page size */
+	int fd; /* what the areas are mapped from, at the same offsets; -1: nothing to map. Owned by
+		   the device */
+	unsigned num_areas; /* areas of the region that are mapped; multiples of the page size */
 	struct {
 		uint64_t offset, size;
 	} areas[VFIO_USER_MAX_AREAS];
@@ -35,16 +36,21 @@ struct vfio_user_ops {
 	/* index: VFIO_PCI_*_REGION_INDEX, below VFIO_PCI_NUM_REGIONS. */
 	void (*get_region)(void *ctx, unsigned index, struct vfio_user_region *region);
 	/* One trapped access; within the region's size, 1 .. VFIO_USER_MAX_XFER bytes. */
-	int (*region_access)(void *ctx, unsigned index, uint64_t offset, void *data, size_t count, bool write);
+	int (*region_access)(void *ctx, unsigned index, uint64_t offset, void *data, size_t count,
+			     bool write);
 	/* Number of interrupts of an index (VFIO_PCI_*_IRQ_INDEX), 0: none. */
 	unsigned (*num_irqs)(void *ctx, unsigned index);
-	/* Interrupt number is now signalled through the eventfd fd, which the device now owns; -1: it isn't signalled. */
+	/* Interrupt number is now signalled through the eventfd fd, which the device now owns; -1:
+	 * it isn't signalled. */
 	void (*set_irq)(void *ctx, unsigned index, unsigned number, int fd);
 	/* The client asks for the interrupt (VFIO_IRQ_SET_DATA_NONE or _BOOL). */
 	void (*trigger_irq)(void *ctx, unsigned index, unsigned number);
-	/* fd (which stays the server's; -1: memory that can't be mapped) holds [address, address + size) of guest memory at offset. */
-	int (*dma_map)(void *ctx, uint64_t address, uint64_t size, int fd, uint64_t offset, bool write);
-	/* Exactly a range that was mapped (-ENOENT otherwise). When it returns the device uses none of it. */
+	/* fd (which stays the server's; -1: memory that can't be mapped) holds [address, address +
+	 * size) of guest memory at offset. */
+	int (*dma_map)(void *ctx, uint64_t address, uint64_t size, int fd, uint64_t offset,
+		       bool write);
+	/* Exactly a range that was mapped (-ENOENT otherwise). When it returns the device uses none
+	 * of it. */
 	int (*dma_unmap)(void *ctx, uint64_t address, uint64_t size);
 	void (*dma_unmap_all)(void *ctx);
 	/* Device reset; DMA mappings and interrupts stay. */
@@ -56,8 +62,8 @@ struct vfio_user_ops {
 struct vfio_user_server;
 
 /*
- * Listens on a UNIX socket at path (mode 0600). A socket nobody listens on any more is replaced; -EADDRINUSE when someone
- * does. Other errors as of socket, bind and listen; -ENAMETOOLONG.
+ * Listens on a UNIX socket at path (mode 0600). A socket nobody listens on any more is replaced;
+ * -EADDRINUSE when someone does. Other errors as of socket, bind and listen; -ENAMETOOLONG.
  */
 int vfio_user_server_open(const char *path, const struct vfio_user_ops *ops, void *ctx,
 			  struct vfio_user_server **server);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vfio_user_proto.h - the messages of the vfio-user protocol, version 0.0, as QEMU's docs/interop/vfio-user.rst defines them.
+ * vfio_user_proto.h - the messages of the vfio-user protocol, version 0.0, as QEMU's
+ * docs/interop/vfio-user.rst defines them.
  *
- * Everything is in host byte order. Structs that the protocol takes over from VFIO (device, region and interrupt information)
- * are those of linux/vfio.h.
+ * Everything is in host byte order. Structs that the protocol takes over from VFIO (device, region
+ * and interrupt information) are those of linux/vfio.h.
  */
 #ifndef VMM_VFIO_USER_PROTO_H
 #define VMM_VFIO_USER_PROTO_H

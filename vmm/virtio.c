@@ -2,8 +2,9 @@
 /*
  * virtio.c - see virtio.h.
  *
- * Drivers access the common configuration by fields of 1, 2 and 4 bytes, but nothing makes them. So a read takes its bytes of an image of
- * the whole structure, and a write is laid over such an image, and then each register it touched takes its new value.
+ * Drivers access the common configuration by fields of 1, 2 and 4 bytes, but nothing makes them. So
+ * a read takes its bytes of an image of the whole structure, and a write is laid over such an
+ * image, and then each register it touched takes its new value.
  */
 #define LOG_PART "vmm"
 #include "vmm/virtio.h"
@@ -36,7 +37,8 @@ static void reset_registers(struct virtio *v)
 	atomic_store(&v->status, 0);
 }
 
-void virtio_init(struct virtio *v, const struct virtio_ops *ops, void *ctx, struct irqs *irqs, uint64_t features)
+void virtio_init(struct virtio *v, const struct virtio_ops *ops, void *ctx, struct irqs *irqs,
+		 uint64_t features)
 {
 	memset(v, 0, sizeof(*v));
 	v->ops = ops;
@@ -95,10 +97,12 @@ static void make_image(struct virtio *v, struct virtio_pci_common_cfg *c)
 	memset(c, 0, sizeof(*c));
 	c->device_feature_select = htole32(v->device_feature_select);
 	if (v->device_feature_select < 2)
-		c->device_feature = htole32((uint32_t)(v->device_features >> 32 * v->device_feature_select));
+		c->device_feature =
+			htole32((uint32_t)(v->device_features >> 32 * v->device_feature_select));
 	c->guest_feature_select = htole32(v->driver_feature_select);
 	if (v->driver_feature_select < 2)
-		c->guest_feature = htole32((uint32_t)(v->driver_features >> 32 * v->driver_feature_select));
+		c->guest_feature =
+			htole32((uint32_t)(v->driver_features >> 32 * v->driver_feature_select));
 	c->msix_config = htole16(atomic_load(&v->config_vector));
 	c->num_queues = htole16(HSV_NUM_QUEUES);
 	c->device_status = atomic_load(&v->status);
@@ -147,7 +151,8 @@ static void set_driver_features(struct virtio *v, uint32_t value)
 
 	if (v->driver_feature_select > 1 || (atomic_load(&v->status) & VIRTIO_CONFIG_S_FEATURES_OK))
 		return;
-	v->driver_features = (v->driver_features & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)value << shift;
+	v->driver_features =
+		(v->driver_features & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)value << shift;
 }
 
 static uint16_t checked_vector(uint32_t value)
@@ -171,7 +176,8 @@ static void set_status(struct virtio *v, uint32_t value)
 	}
 	/* Offered features only, and no legacy driver. */
 	if ((value & VIRTIO_CONFIG_S_FEATURES_OK) && !(old & VIRTIO_CONFIG_S_FEATURES_OK) &&
-	    ((v->driver_features & ~v->device_features) || !virtio_has_feature(v, VIRTIO_F_VERSION_1)))
+	    ((v->driver_features & ~v->device_features) ||
+	     !virtio_has_feature(v, VIRTIO_F_VERSION_1)))
 		value &= ~(uint32_t)VIRTIO_CONFIG_S_FEATURES_OK;
 	/* Bits are only ever added, until a reset. */
 	atomic_fetch_or(&v->status, (uint8_t)value & (uint8_t)~VIRTIO_CONFIG_S_NEEDS_RESET);
@@ -202,7 +208,8 @@ static void set_queue_enable(struct virtio *v, uint32_t value)
 {
 	struct virtio_queue_regs *q = selected(v);
 
-	if (!q || q->enable || value != 1 || !(atomic_load(&v->status) & VIRTIO_CONFIG_S_FEATURES_OK))
+	if (!q || q->enable || value != 1 ||
+	    !(atomic_load(&v->status) & VIRTIO_CONFIG_S_FEATURES_OK))
 		return;
 	if (v->ops->queue_enable(v->ctx, v->queue_select, q, v->driver_features)) {
 		log_warn("queue %u: rings that are not in the VM's memory", v->queue_select);
@@ -221,7 +228,8 @@ static void set_address(struct virtio *v, unsigned which, bool high, uint32_t va
 	if (!q || q->enable)
 		return;
 	p = which == 0 ? &q->desc : which == 1 ? &q->avail : &q->used;
-	*p = high ? (*p & UINT32_MAX) | (uint64_t)value << 32 : (*p & ~(uint64_t)UINT32_MAX) | value;
+	*p = high ? (*p & UINT32_MAX) | (uint64_t)value << 32
+		  : (*p & ~(uint64_t)UINT32_MAX) | value;
 }
 
 static void set_desc_lo(struct virtio *v, uint32_t value)
@@ -259,21 +267,21 @@ static const struct {
 	uint8_t offset, size;
 	void (*set)(struct virtio *v, uint32_t value);
 } registers[] = {
-	{ VIRTIO_PCI_COMMON_DFSELECT, 4, set_device_feature_select },
-	{ VIRTIO_PCI_COMMON_GFSELECT, 4, set_driver_feature_select },
-	{ VIRTIO_PCI_COMMON_GF, 4, set_driver_features },
-	{ VIRTIO_PCI_COMMON_MSIX, 2, set_config_vector },
-	{ VIRTIO_PCI_COMMON_STATUS, 1, set_status },
-	{ VIRTIO_PCI_COMMON_Q_SELECT, 2, set_queue_select },
-	{ VIRTIO_PCI_COMMON_Q_SIZE, 2, set_queue_size },
-	{ VIRTIO_PCI_COMMON_Q_MSIX, 2, set_queue_vector },
-	{ VIRTIO_PCI_COMMON_Q_ENABLE, 2, set_queue_enable },
-	{ VIRTIO_PCI_COMMON_Q_DESCLO, 4, set_desc_lo },
-	{ VIRTIO_PCI_COMMON_Q_DESCHI, 4, set_desc_hi },
-	{ VIRTIO_PCI_COMMON_Q_AVAILLO, 4, set_avail_lo },
-	{ VIRTIO_PCI_COMMON_Q_AVAILHI, 4, set_avail_hi },
-	{ VIRTIO_PCI_COMMON_Q_USEDLO, 4, set_used_lo },
-	{ VIRTIO_PCI_COMMON_Q_USEDHI, 4, set_used_hi },
+	{VIRTIO_PCI_COMMON_DFSELECT, 4, set_device_feature_select},
+	{VIRTIO_PCI_COMMON_GFSELECT, 4, set_driver_feature_select},
+	{VIRTIO_PCI_COMMON_GF, 4, set_driver_features},
+	{VIRTIO_PCI_COMMON_MSIX, 2, set_config_vector},
+	{VIRTIO_PCI_COMMON_STATUS, 1, set_status},
+	{VIRTIO_PCI_COMMON_Q_SELECT, 2, set_queue_select},
+	{VIRTIO_PCI_COMMON_Q_SIZE, 2, set_queue_size},
+	{VIRTIO_PCI_COMMON_Q_MSIX, 2, set_queue_vector},
+	{VIRTIO_PCI_COMMON_Q_ENABLE, 2, set_queue_enable},
+	{VIRTIO_PCI_COMMON_Q_DESCLO, 4, set_desc_lo},
+	{VIRTIO_PCI_COMMON_Q_DESCHI, 4, set_desc_hi},
+	{VIRTIO_PCI_COMMON_Q_AVAILLO, 4, set_avail_lo},
+	{VIRTIO_PCI_COMMON_Q_AVAILHI, 4, set_avail_hi},
+	{VIRTIO_PCI_COMMON_Q_USEDLO, 4, set_used_lo},
+	{VIRTIO_PCI_COMMON_Q_USEDHI, 4, set_used_hi},
 };
 
 void virtio_common_write(struct virtio *v, uint64_t offset, const void *data, size_t count)
@@ -289,7 +297,8 @@ void virtio_common_write(struct virtio *v, uint64_t offset, const void *data, si
 	for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
 		uint32_t value = 0;
 
-		if (registers[i].offset >= offset + count || registers[i].offset + registers[i].size <= offset)
+		if (registers[i].offset >= offset + count ||
+		    registers[i].offset + registers[i].size <= offset)
 			continue;
 		memcpy(&value, image + registers[i].offset, registers[i].size);
 		registers[i].set(v, le32toh(value));

@@ -7,8 +7,9 @@
  *   available     le16 flags, le16 idx, le16 ring[size], le16 used_event
  *   used          le16 flags, le16 idx, { le32 id, le32 len } ring[size], le16 avail_event
  *
- * Indices are read and written with single atomic accesses at host addresses; rings were checked to be reachable when the queue was enabled, but
- * memory may be unplugged at any time, so each access is resolved again.
+ * Indices are read and written with single atomic accesses at host addresses; rings were checked to
+ * be reachable when the queue was enabled, but memory may be unplugged at any time, so each access
+ * is resolved again.
  */
 #define LOG_PART "vmm"
 #include "vmm/virtqueue.h"
@@ -74,7 +75,7 @@ static uint64_t avail_event_at(const struct virtqueue *vq)
 
 void vq_reset(struct virtqueue *vq, const struct dma_map *dma, uint16_t size)
 {
-	*vq = (struct virtqueue){ .dma = dma, .size = size };
+	*vq = (struct virtqueue){.dma = dma, .size = size};
 }
 
 /* Overflow of address + size is dma_resolve's to find. */
@@ -93,7 +94,8 @@ int vq_enable(struct virtqueue *vq)
 }
 
 /* One descriptor of a table of count. */
-static int get_desc(const struct virtqueue *vq, uint64_t table, unsigned count, unsigned i, struct desc *desc)
+static int get_desc(const struct virtqueue *vq, uint64_t table, unsigned count, unsigned i,
+		    struct desc *desc)
 {
 	struct desc raw;
 
@@ -125,13 +127,14 @@ static const char *add_segment(struct vq_chain *chain, const struct desc *desc)
 		chain->num_read++;
 		chain->read_size += desc->len;
 	}
-	chain->segments[n] = (struct vq_segment){ desc->addr, desc->len };
+	chain->segments[n] = (struct vq_segment){desc->addr, desc->len};
 	return NULL;
 }
 
-/* Walks a table from descriptor i; a walk of more than count steps is a loop. NULL or what is wrong. */
-static const char *walk(const struct virtqueue *vq, struct vq_chain *chain, uint64_t table, unsigned count,
-			unsigned i, bool nested)
+/* Walks a table from descriptor i; a walk of more than count steps is a loop. NULL or what is
+ * wrong. */
+static const char *walk(const struct virtqueue *vq, struct vq_chain *chain, uint64_t table,
+			unsigned count, unsigned i, bool nested)
 {
 	for (unsigned steps = 0; steps < count; steps++) {
 		struct desc desc;
@@ -183,8 +186,8 @@ int vq_pop(struct virtqueue *vq, struct vq_chain *chain)
 	return 1;
 }
 
-static int chain_copy(const struct virtqueue *vq, const struct vq_segment *segments, unsigned count, size_t offset,
-		      uint8_t *to, const uint8_t *from, size_t size)
+static int chain_copy(const struct virtqueue *vq, const struct vq_segment *segments, unsigned count,
+		      size_t offset, uint8_t *to, const uint8_t *from, size_t size)
 {
 	for (unsigned i = 0; i < count && size; i++) {
 		const struct vq_segment *seg = &segments[i];
@@ -213,23 +216,27 @@ static int chain_copy(const struct virtqueue *vq, const struct vq_segment *segme
 	return size ? -EFAULT : 0;
 }
 
-int vq_chain_get(const struct virtqueue *vq, const struct vq_chain *chain, size_t offset, void *buf, size_t size)
+int vq_chain_get(const struct virtqueue *vq, const struct vq_chain *chain, size_t offset, void *buf,
+		 size_t size)
 {
 	return chain_copy(vq, chain->segments, chain->num_read, offset, buf, NULL, size);
 }
 
-int vq_chain_put(const struct virtqueue *vq, const struct vq_chain *chain, size_t offset, const void *buf, size_t size)
+int vq_chain_put(const struct virtqueue *vq, const struct vq_chain *chain, size_t offset,
+		 const void *buf, size_t size)
 {
-	return chain_copy(vq, chain->segments + chain->num_read, chain->num_write, offset, NULL, buf, size);
+	return chain_copy(vq, chain->segments + chain->num_read, chain->num_write, offset, NULL,
+			  buf, size);
 }
 
 int vq_push(struct virtqueue *vq, uint16_t head, uint32_t written)
 {
-	uint32_t element[2] = { htole32(head), htole32(written) };
+	uint32_t element[2] = {htole32(head), htole32(written)};
 
 	if (vq->broken)
 		return -EIO;
-	if (dma_write(vq->dma, vq->used + 4 + 8 * (uint64_t)(vq->next_used % vq->size), element, sizeof(element)) ||
+	if (dma_write(vq->dma, vq->used + 4 + 8 * (uint64_t)(vq->next_used % vq->size), element,
+		      sizeof(element)) ||
 	    store16(vq, vq->used + 2, (uint16_t)(vq->next_used + 1)))
 		return broken(vq, "used ring is not in memory");
 	vq->next_used++;

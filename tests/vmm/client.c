@@ -30,7 +30,7 @@
 
 int client_connect(const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
@@ -43,12 +43,12 @@ int client_connect(const char *path)
 
 int client_send_raw(int sock, const void *data, size_t size, const int *fds, unsigned num_fds)
 {
-	struct iovec iov = { (void *)(uintptr_t)data, size };
+	struct iovec iov = {(void *)(uintptr_t)data, size};
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int) * 64)];
 	} control;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	memset(&control, 0, sizeof(control));
 	if (num_fds) {
@@ -71,13 +71,14 @@ static int receive_all(int sock, void *data, size_t size, int *fd)
 	size_t done = 0;
 
 	while (done < size) {
-		struct pollfd p = { .fd = sock, .events = POLLIN };
-		struct iovec iov = { (char *)data + done, size - done };
+		struct pollfd p = {.fd = sock, .events = POLLIN};
+		struct iovec iov = {(char *)data + done, size - done};
 		union {
 			struct cmsghdr align;
 			char buf[CMSG_SPACE(sizeof(int))];
 		} control;
-		struct msghdr msg = { &(struct sockaddr_un){ 0 }, 0, &iov, 1, &control, sizeof(control), 0 };
+		struct msghdr msg = {&(struct sockaddr_un){0}, 0, &iov, 1, &control,
+				     sizeof(control),	       0};
 		struct cmsghdr *cmsg;
 		ssize_t n;
 
@@ -102,7 +103,8 @@ static int receive_all(int sock, void *data, size_t size, int *fd)
 	return 0;
 }
 
-int client_receive(int sock, struct vfio_user_header *header, void *reply, size_t capacity, int *fd_out)
+int client_receive(int sock, struct vfio_user_header *header, void *reply, size_t capacity,
+		   int *fd_out)
 {
 	size_t size;
 	int ret;
@@ -123,8 +125,8 @@ int client_receive(int sock, struct vfio_user_header *header, void *reply, size_
 	return (int)size;
 }
 
-int client_call(int sock, unsigned command, const void *payload, size_t size, const int *fds, unsigned num_fds, void *reply,
-		size_t capacity, int *fd_out)
+int client_call(int sock, unsigned command, const void *payload, size_t size, const int *fds,
+		unsigned num_fds, void *reply, size_t capacity, int *fd_out)
 {
 	static _Atomic uint16_t next_id = 1;
 	struct vfio_user_header header = {
@@ -151,25 +153,29 @@ int client_call(int sock, unsigned command, const void *payload, size_t size, co
 
 int client_version(int sock)
 {
-	static const char json[] = "{\"capabilities\":{\"max_msg_fds\":8,\"max_data_xfer_size\":1048576}}";
-	uint8_t payload[sizeof(struct vfio_user_version) + sizeof(json)] = { 0 };
+	static const char json[] =
+		"{\"capabilities\":{\"max_msg_fds\":8,\"max_data_xfer_size\":1048576}}";
+	uint8_t payload[sizeof(struct vfio_user_version) + sizeof(json)] = {0};
 	uint8_t reply[512];
 
 	memcpy(payload + sizeof(struct vfio_user_version), json, sizeof(json));
-	return client_call(sock, VFIO_USER_VERSION, payload, sizeof(payload), NULL, 0, reply, sizeof(reply), NULL);
+	return client_call(sock, VFIO_USER_VERSION, payload, sizeof(payload), NULL, 0, reply,
+			   sizeof(reply), NULL);
 }
 
 int client_dma_map(int sock, uint64_t address, uint64_t size, int fd, uint64_t offset)
 {
-	struct vfio_user_dma_map map = { sizeof(map), VFIO_USER_DMA_READ | VFIO_USER_DMA_WRITE, offset, address, size };
+	struct vfio_user_dma_map map = {sizeof(map), VFIO_USER_DMA_READ | VFIO_USER_DMA_WRITE,
+					offset, address, size};
 
 	return client_call(sock, VFIO_USER_DMA_MAP, &map, sizeof(map), &fd, fd >= 0, NULL, 0, NULL);
 }
 
 int client_dma_unmap(int sock, uint64_t address, uint64_t size)
 {
-	struct vfio_user_dma_unmap unmap = { sizeof(unmap), 0, address, size }, reply;
-	int ret = client_call(sock, VFIO_USER_DMA_UNMAP, &unmap, sizeof(unmap), NULL, 0, &reply, sizeof(reply), NULL);
+	struct vfio_user_dma_unmap unmap = {sizeof(unmap), 0, address, size}, reply;
+	int ret = client_call(sock, VFIO_USER_DMA_UNMAP, &unmap, sizeof(unmap), NULL, 0, &reply,
+			      sizeof(reply), NULL);
 
 	return ret < 0 ? ret : memcmp(&unmap, &reply, sizeof(reply)) ? -EPROTO : 0;
 }
@@ -184,14 +190,16 @@ int client_set_irq(int sock, uint32_t vector, int fd)
 		.count = 1,
 	};
 
-	return client_call(sock, VFIO_USER_DEVICE_SET_IRQS, &set, sizeof(set), &fd, fd >= 0, NULL, 0, NULL);
+	return client_call(sock, VFIO_USER_DEVICE_SET_IRQS, &set, sizeof(set), &fd, fd >= 0, NULL,
+			   0, NULL);
 }
 
 int client_read(int sock, unsigned region, uint64_t offset, void *data, uint32_t count)
 {
-	struct vfio_user_region_access access = { offset, region, count };
+	struct vfio_user_region_access access = {offset, region, count};
 	uint8_t reply[sizeof(access) + 65536];
-	int ret = client_call(sock, VFIO_USER_REGION_READ, &access, sizeof(access), NULL, 0, reply, sizeof(reply), NULL);
+	int ret = client_call(sock, VFIO_USER_REGION_READ, &access, sizeof(access), NULL, 0, reply,
+			      sizeof(reply), NULL);
 
 	if (ret < 0)
 		return ret;
@@ -203,13 +211,14 @@ int client_read(int sock, unsigned region, uint64_t offset, void *data, uint32_t
 
 int client_write(int sock, unsigned region, uint64_t offset, const void *data, uint32_t count)
 {
-	struct vfio_user_region_access access = { offset, region, count };
+	struct vfio_user_region_access access = {offset, region, count};
 	uint8_t payload[sizeof(access) + 65536], reply[64];
 	int ret;
 
 	memcpy(payload, &access, sizeof(access));
 	memcpy(payload + sizeof(access), data, count);
-	ret = client_call(sock, VFIO_USER_REGION_WRITE, payload, sizeof(access) + count, NULL, 0, reply, sizeof(reply), NULL);
+	ret = client_call(sock, VFIO_USER_REGION_WRITE, payload, sizeof(access) + count, NULL, 0,
+			  reply, sizeof(reply), NULL);
 	return ret < 0 ? ret : 0;
 }
 
@@ -221,15 +230,17 @@ static uint8_t *map_region(struct guest *g, unsigned index, uint64_t *size)
 		struct vfio_region_info info;
 		struct vfio_region_info_cap_sparse_mmap sparse;
 		struct vfio_region_sparse_mmap_area area;
-	} r = { .info = { .argsz = sizeof(r), .index = index } };
+	} r = {.info = {.argsz = sizeof(r), .index = index}};
 	void *p;
 	int fd;
 
-	if (client_call(g->sock, VFIO_USER_DEVICE_GET_REGION_INFO, &r.info, sizeof(r.info), NULL, 0, &r, sizeof(r), &fd) < 0 ||
+	if (client_call(g->sock, VFIO_USER_DEVICE_GET_REGION_INFO, &r.info, sizeof(r.info), NULL, 0,
+			&r, sizeof(r), &fd) < 0 ||
 	    fd < 0)
 		return NULL;
 	*size = r.area.size;
-	p = mmap(NULL, r.area.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(r.info.offset + r.area.offset));
+	p = mmap(NULL, r.area.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		 (off_t)(r.info.offset + r.area.offset));
 	close(fd);
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -247,7 +258,8 @@ int guest_connect(struct guest *g, const char *path)
 	if (g->ram_fd < 0 || ftruncate(g->ram_fd, GUEST_RAM) < 0)
 		return -1;
 	g->ram = mmap(NULL, GUEST_RAM, PROT_READ | PROT_WRITE, MAP_SHARED, g->ram_fd, 0);
-	if (g->ram == MAP_FAILED || client_version(g->sock) < 0 || client_dma_map(g->sock, 0, GUEST_RAM, g->ram_fd, 0))
+	if (g->ram == MAP_FAILED || client_version(g->sock) < 0 ||
+	    client_dma_map(g->sock, 0, GUEST_RAM, g->ram_fd, 0))
 		return -1;
 	for (unsigned i = 0; i < 3; i++) {
 		g->irqs[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -302,7 +314,10 @@ static void write64(struct guest *g, unsigned offset, uint64_t value)
 
 static void start_queue(struct guest *g, struct guest_queue *q, unsigned index, uint64_t rings)
 {
-	*q = (struct guest_queue){ .desc = rings, .avail = rings + 0x1000, .used = rings + 0x2000, .size = HSV_QUEUE_SIZE };
+	*q = (struct guest_queue){.desc = rings,
+				  .avail = rings + 0x1000,
+				  .used = rings + 0x2000,
+				  .size = HSV_QUEUE_SIZE};
 	memset(g->ram + rings, 0, 0x3000);
 	guest_common_write(g, VIRTIO_PCI_COMMON_Q_SELECT, 2, index);
 	guest_common_write(g, VIRTIO_PCI_COMMON_Q_SIZE, 2, q->size);
@@ -313,9 +328,10 @@ static void start_queue(struct guest *g, struct guest_queue *q, unsigned index, 
 	guest_common_write(g, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
 }
 
-static void put_desc(struct guest *g, uint64_t table, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+static void put_desc(struct guest *g, uint64_t table, unsigned i, uint64_t addr, uint32_t len,
+		     uint16_t flags, uint16_t next)
 {
-	struct guest_desc desc = { addr, len, flags, next };
+	struct guest_desc desc = {addr, len, flags, next};
 
 	memcpy(g->ram + table + 16 * i, &desc, sizeof(desc));
 }
@@ -340,14 +356,16 @@ int guest_start(struct guest *g, uint64_t features)
 	start_queue(g, &g->control, HSV_QUEUE_CONTROL, CONTROL_RINGS);
 	start_queue(g, &g->event, HSV_QUEUE_EVENT, EVENT_RINGS);
 	for (unsigned i = 0; i < GUEST_BUFFERS; i++) {
-		put_desc(g, g->event.desc, i, EVENT_BUFFERS + i * EVENT_STRIDE, sizeof(struct hsv_event), VRING_DESC_F_WRITE, 0);
+		put_desc(g, g->event.desc, i, EVENT_BUFFERS + i * EVENT_STRIDE,
+			 sizeof(struct hsv_event), VRING_DESC_F_WRITE, 0);
 		guest_offer(g, &g->event, (uint16_t)i);
 	}
 	guest_common_write(g, VIRTIO_PCI_COMMON_STATUS, 1, status | VIRTIO_CONFIG_S_DRIVER_OK);
 	return 0;
 }
 
-void guest_desc(struct guest *g, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+void guest_desc(struct guest *g, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
+		uint16_t next)
 {
 	put_desc(g, g->control.desc, i, addr, len, flags, next);
 }
@@ -365,7 +383,9 @@ int guest_kick(struct guest *g, unsigned queue)
 {
 	uint16_t value = (uint16_t)queue;
 
-	return client_write(g->sock, PCI_BAR_VIRTIO, VIRTIO_BAR_NOTIFY + queue * VIRTIO_NOTIFY_MULTIPLIER, &value, sizeof(value));
+	return client_write(g->sock, PCI_BAR_VIRTIO,
+			    VIRTIO_BAR_NOTIFY + queue * VIRTIO_NOTIFY_MULTIPLIER, &value,
+			    sizeof(value));
 }
 
 static bool take_used(struct guest *g, struct guest_queue *q, uint32_t *head, uint32_t *len)
@@ -385,7 +405,8 @@ static bool take_used(struct guest *g, struct guest_queue *q, uint32_t *head, ui
 }
 
 /* Waits for the interrupt, as a driver does, so that a missing one shows. */
-static bool wait_used(struct guest *g, struct guest_queue *q, int irq, int timeout_ms, uint32_t *head, uint32_t *len)
+static bool wait_used(struct guest *g, struct guest_queue *q, int irq, int timeout_ms,
+		      uint32_t *head, uint32_t *len)
 {
 	struct timespec now, end;
 
@@ -393,7 +414,7 @@ static bool wait_used(struct guest *g, struct guest_queue *q, int irq, int timeo
 	end.tv_sec += timeout_ms / 1000;
 	end.tv_nsec += timeout_ms % 1000 * 1000000L;
 	for (;;) {
-		struct pollfd p = { .fd = irq, .events = POLLIN };
+		struct pollfd p = {.fd = irq, .events = POLLIN};
 		uint64_t count;
 		long left;
 
@@ -419,11 +440,12 @@ int guest_wait_used(struct guest *g, struct guest_queue *q, uint32_t *len)
 	return (int)head;
 }
 
-int guest_request(struct guest *g, uint32_t type, uint32_t process, uint32_t code, void *args, uint32_t args_size,
-		  const void *in, uint32_t in_size, void *out, uint32_t *out_size)
+int guest_request(struct guest *g, uint32_t type, uint32_t process, uint32_t code, void *args,
+		  uint32_t args_size, const void *in, uint32_t in_size, void *out,
+		  uint32_t *out_size)
 {
 	uint32_t capacity = out_size ? *out_size : 0;
-	struct hsv_request request = { type, process, code, args_size, in_size, capacity, 0 };
+	struct hsv_request request = {type, process, code, args_size, in_size, capacity, 0};
 	struct hsv_response response;
 	uint8_t *to = g->ram + REQUEST_BUFFER, *from = g->ram + REPLY_BUFFER;
 	uint32_t len, write_size = (uint32_t)sizeof(response) + args_size + capacity;
@@ -436,14 +458,18 @@ int guest_request(struct guest *g, uint32_t type, uint32_t process, uint32_t cod
 	memset(from, 0xee, write_size);
 	if (g->features >> VIRTIO_RING_F_INDIRECT_DESC & 1) {
 		/* The header apart, as a driver with scattered buffers has it. */
-		put_desc(g, INDIRECT_TABLE, 0, REQUEST_BUFFER, sizeof(request), VRING_DESC_F_NEXT, 1);
-		put_desc(g, INDIRECT_TABLE, 1, REQUEST_BUFFER + sizeof(request), args_size + in_size, VRING_DESC_F_NEXT, 2);
+		put_desc(g, INDIRECT_TABLE, 0, REQUEST_BUFFER, sizeof(request), VRING_DESC_F_NEXT,
+			 1);
+		put_desc(g, INDIRECT_TABLE, 1, REQUEST_BUFFER + sizeof(request),
+			 args_size + in_size, VRING_DESC_F_NEXT, 2);
 		if (args_size + in_size == 0)
-			put_desc(g, INDIRECT_TABLE, 0, REQUEST_BUFFER, sizeof(request), VRING_DESC_F_NEXT, 2);
+			put_desc(g, INDIRECT_TABLE, 0, REQUEST_BUFFER, sizeof(request),
+				 VRING_DESC_F_NEXT, 2);
 		put_desc(g, INDIRECT_TABLE, 2, REPLY_BUFFER, write_size, VRING_DESC_F_WRITE, 0);
 		guest_desc(g, 0, INDIRECT_TABLE, 3 * 16, VRING_DESC_F_INDIRECT, 0);
 	} else {
-		guest_desc(g, 0, REQUEST_BUFFER, (uint32_t)sizeof(request) + args_size + in_size, VRING_DESC_F_NEXT, 1);
+		guest_desc(g, 0, REQUEST_BUFFER, (uint32_t)sizeof(request) + args_size + in_size,
+			   VRING_DESC_F_NEXT, 1);
 		guest_desc(g, 1, REPLY_BUFFER, write_size, VRING_DESC_F_WRITE, 0);
 	}
 	guest_offer(g, &g->control, 0);
@@ -452,8 +478,8 @@ int guest_request(struct guest *g, uint32_t type, uint32_t process, uint32_t cod
 	if (guest_wait_used(g, &g->control, &len) != 0)
 		return -ETIMEDOUT;
 	memcpy(&response, from, sizeof(response));
-	if (len != sizeof(response) + response.args_size + response.out_size || response.args_size > args_size ||
-	    response.out_size > capacity)
+	if (len != sizeof(response) + response.args_size + response.out_size ||
+	    response.args_size > args_size || response.out_size > capacity)
 		return -EPROTO;
 	if (response.args_size)
 		memcpy(args, from + sizeof(response), response.args_size);
@@ -468,7 +494,8 @@ bool guest_event(struct guest *g, struct hsv_event *event, int timeout_ms)
 {
 	uint32_t head, len;
 
-	if (!wait_used(g, &g->event, g->irqs[2], timeout_ms, &head, &len) || len != sizeof(*event) || head >= GUEST_BUFFERS)
+	if (!wait_used(g, &g->event, g->irqs[2], timeout_ms, &head, &len) ||
+	    len != sizeof(*event) || head >= GUEST_BUFFERS)
 		return false;
 	memcpy(event, g->ram + EVENT_BUFFERS + head * EVENT_STRIDE, sizeof(*event));
 	guest_offer(g, &g->event, (uint16_t)head);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client.h - a scripted vfio-user client and, on it, a scripted guest driver: what QEMU and hsavisor.ko do, one step at a time, and wrong on
- * demand. Everything waits at most CLIENT_TIMEOUT_MS.
+ * client.h - a scripted vfio-user client and, on it, a scripted guest driver: what QEMU and
+ * hsavisor.ko do, one step at a time, and wrong on demand. Everything waits at most
+ * CLIENT_TIMEOUT_MS.
  */
 #ifndef TESTS_VMM_CLIENT_H
 #define TESTS_VMM_CLIENT_H
@@ -22,11 +23,13 @@
 int client_connect(const char *path);
 /* Sends bytes as they are, with descriptors. */
 int client_send_raw(int sock, const void *data, size_t size, const int *fds, unsigned num_fds);
-/* Sends a message and gets its answer: bytes of payload. fds_out: one descriptor, -1 if there was none; may be NULL. */
-int client_call(int sock, unsigned command, const void *payload, size_t size, const int *fds, unsigned num_fds, void *reply,
-		size_t capacity, int *fd_out);
+/* Sends a message and gets its answer: bytes of payload. fds_out: one descriptor, -1 if there was
+ * none; may be NULL. */
+int client_call(int sock, unsigned command, const void *payload, size_t size, const int *fds,
+		unsigned num_fds, void *reply, size_t capacity, int *fd_out);
 /* Waits for an answer. */
-int client_receive(int sock, struct vfio_user_header *header, void *reply, size_t capacity, int *fd_out);
+int client_receive(int sock, struct vfio_user_header *header, void *reply, size_t capacity,
+		   int *fd_out);
 int client_version(int sock);
 int client_dma_map(int sock, uint64_t address, uint64_t size, int fd, uint64_t offset);
 int client_dma_unmap(int sock, uint64_t address, uint64_t size);
@@ -58,7 +61,8 @@ struct guest {
 
 /* Connects and maps RAM at 0; nothing else. */
 int guest_connect(struct guest *g, const char *path);
-/* Resets the device, negotiates features, sets up the queues, fills the event queue, sets DRIVER_OK. */
+/* Resets the device, negotiates features, sets up the queues, fills the event queue, sets
+ * DRIVER_OK. */
 int guest_start(struct guest *g, uint64_t features);
 void guest_close(struct guest *g);
 
@@ -71,19 +75,22 @@ struct guest_desc {
 	uint16_t flags, next;
 };
 /* Writes descriptor i of the control queue; makes chain head available; kicks. */
-void guest_desc(struct guest *g, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next);
+void guest_desc(struct guest *g, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
+		uint16_t next);
 void guest_offer(struct guest *g, struct guest_queue *q, uint16_t head);
 int guest_kick(struct guest *g, unsigned queue);
-/* Waits for the queue to use a buffer: its head, *len the bytes written. -1: timeout or the device wants a reset. */
+/* Waits for the queue to use a buffer: its head, *len the bytes written. -1: timeout or the device
+ * wants a reset. */
 int guest_wait_used(struct guest *g, struct guest_queue *q, uint32_t *len);
 bool guest_needs_reset(struct guest *g);
 
 /*
- * One request, done: 0 or the response's error as a negative errno, -ETIMEDOUT when none came. args is changed in place; in, out may be NULL.
- * *out_size: in: capacity, out: bytes.
+ * One request, done: 0 or the response's error as a negative errno, -ETIMEDOUT when none came. args
+ * is changed in place; in, out may be NULL. *out_size: in: capacity, out: bytes.
  */
-int guest_request(struct guest *g, uint32_t type, uint32_t process, uint32_t code, void *args, uint32_t args_size,
-		  const void *in, uint32_t in_size, void *out, uint32_t *out_size);
+int guest_request(struct guest *g, uint32_t type, uint32_t process, uint32_t code, void *args,
+		  uint32_t args_size, const void *in, uint32_t in_size, void *out,
+		  uint32_t *out_size);
 /* The next event, which gives its buffer back. False after timeout_ms. */
 bool guest_event(struct guest *g, struct hsv_event *event, int timeout_ms);
 

@@ -23,7 +23,8 @@ static int stop_fd, vram_fd;
 
 static void *serve(void *arg)
 {
-	struct pollfd p[3] = { { .fd = stop_fd, .events = POLLIN }, { .events = POLLIN }, { .events = POLLIN } };
+	struct pollfd p[3] = {
+		{.fd = stop_fd, .events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
 
 	for (;;) {
 		vfio_user_server_fds(server, &p[1].fd, &p[2].fd);
@@ -36,15 +37,17 @@ static void *serve(void *arg)
 
 int harness_start(void **state)
 {
-	struct gpu_config gpu_config = { .target = "gfx90a", .threads = 2 };
-	struct hsv_device_config config = { .vram_size = HARNESS_VRAM, .counters = &harness_counters };
+	struct gpu_config gpu_config = {.target = "gfx90a", .threads = 2};
+	struct hsv_device_config config = {.vram_size = HARNESS_VRAM,
+					   .counters = &harness_counters};
 
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(harness_socket, sizeof(harness_socket), "%s/socket", dir);
 	vram_fd = memfd_create("vram", MFD_CLOEXEC);
 	stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (vram_fd < 0 || stop_fd < 0 || ftruncate(vram_fd, HARNESS_VRAM) < 0 || gpu_open(&gpu_config, &gpu))
+	if (vram_fd < 0 || stop_fd < 0 || ftruncate(vram_fd, HARNESS_VRAM) < 0 ||
+	    gpu_open(&gpu_config, &gpu))
 		return -1;
 	config.gpu = gpu;
 	config.vram_fd = vram_fd;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* harness.h - a broker without an arbiter, in the test's own process (so that sanitizers see it): GPU, device and server, on a thread. */
+/* harness.h - a broker without an arbiter, in the test's own process (so that sanitizers see it):
+ * GPU, device and server, on a thread. */
 #ifndef TESTS_VMM_HARNESS_H
 #define TESTS_VMM_HARNESS_H
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * test_device.c - the device as a guest's driver sees it: virtqueues and requests, wrong ones first, then a GPU process from its
- * creation to an event of its GPU. Runs on the real core and the software GPU.
+ * test_device.c - the device as a guest's driver sees it: virtqueues and requests, wrong ones
+ * first, then a GPU process from its creation to an event of its GPU. Runs on the real core and the
+ * software GPU.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,10 +27,10 @@
 #include "tests/vmm/client.h"
 #include "tests/vmm/harness.h"
 
-#define INDIRECT (UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC)
+#define INDIRECT  (UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC)
 #define EVENT_IDX (UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
-#define WRITABLE (1u << 31) /* KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE, without the overflow */
-#define PARK (UINT64_C(1) << HSV_F_PARK)
+#define WRITABLE  (1u << 31) /* KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE, without the overflow */
+#define PARK	  (UINT64_C(1) << HSV_F_PARK)
 
 static struct guest g;
 
@@ -56,9 +57,10 @@ static int teardown(void **state)
 
 static int create(uint32_t process)
 {
-	struct hsv_process_args args = { .pid = 100 + process, .comm = "test" };
+	struct hsv_process_args args = {.pid = 100 + process, .comm = "test"};
 
-	return guest_request(&g, HSV_REQ_PROCESS_CREATE, process, 0, &args, sizeof(args), NULL, 0, NULL, NULL);
+	return guest_request(&g, HSV_REQ_PROCESS_CREATE, process, 0, &args, sizeof(args), NULL, 0,
+			     NULL, NULL);
 }
 
 static int destroy(uint32_t process)
@@ -66,9 +68,11 @@ static int destroy(uint32_t process)
 	return guest_request(&g, HSV_REQ_PROCESS_DESTROY, process, 0, NULL, 0, NULL, 0, NULL, NULL);
 }
 
-static int ioctl_in(uint32_t process, unsigned long cmd, void *args, const void *in, uint32_t in_size)
+static int ioctl_in(uint32_t process, unsigned long cmd, void *args, const void *in,
+		    uint32_t in_size)
 {
-	return guest_request(&g, HSV_REQ_KFD_IOCTL, process, _IOC_NR(cmd), args, _IOC_SIZE(cmd), in, in_size, NULL, NULL);
+	return guest_request(&g, HSV_REQ_KFD_IOCTL, process, _IOC_NR(cmd), args, _IOC_SIZE(cmd), in,
+			     in_size, NULL, NULL);
 }
 
 static int ioctl_(uint32_t process, unsigned long cmd, void *args)
@@ -113,9 +117,11 @@ static void enable_at(uint64_t desc, uint64_t avail, uint64_t used)
 static void queue_addresses_wrong(void **state)
 {
 	static const uint64_t wrong[][3] = {
-		{ GUEST_RAM, 0x2000, 0x3000 },	   { 0x1000, GUEST_RAM - 100, 0x3000 },	  { 0x1000, 0x2000, GUEST_RAM - 4 },
-		{ 0x1001, 0x2000, 0x3000 },	   { 0x1000, 0x2001, 0x3000 },		  { 0x1000, 0x2000, 0x3002 },
-		{ UINT64_MAX & ~15, 0x2000, 0x3000 }, { 0x1000, UINT64_MAX - 1, 0x3000 }, { 0x1000, 0x2000, UINT64_MAX & ~3 },
+		{GUEST_RAM, 0x2000, 0x3000},	    {0x1000, GUEST_RAM - 100, 0x3000},
+		{0x1000, 0x2000, GUEST_RAM - 4},    {0x1001, 0x2000, 0x3000},
+		{0x1000, 0x2001, 0x3000},	    {0x1000, 0x2000, 0x3002},
+		{UINT64_MAX & ~15, 0x2000, 0x3000}, {0x1000, UINT64_MAX - 1, 0x3000},
+		{0x1000, 0x2000, UINT64_MAX & ~3},
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -147,10 +153,11 @@ static void queue_sizes(void **state)
 	assert_int_equal(guest_common_read(&g, VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
 }
 
-/* The chain that was offered breaks the queue: the driver is told by the configuration interrupt, and a reset mends it. */
+/* The chain that was offered breaks the queue: the driver is told by the configuration interrupt,
+ * and a reset mends it. */
 static void assert_breaks(void)
 {
-	struct pollfd p = { .fd = g.irqs[0], .events = POLLIN };
+	struct pollfd p = {.fd = g.irqs[0], .events = POLLIN};
 
 	guest_kick(&g, HSV_QUEUE_CONTROL);
 	assert_int_equal(poll(&p, 1, CLIENT_TIMEOUT_MS), 1);
@@ -159,7 +166,7 @@ static void assert_breaks(void)
 	assert_false(guest_needs_reset(&g));
 	assert_int_equal(create(1), 0);
 	assert_int_equal(destroy(1), 0);
-	assert_int_equal(read(g.irqs[0], &(uint64_t){ 0 }, 8), 8);
+	assert_int_equal(read(g.irqs[0], &(uint64_t){0}, 8), 8);
 }
 
 static void head_out_of_range(void **state)
@@ -222,7 +229,7 @@ static void indirect(uint64_t table, uint32_t size, uint16_t flags)
 
 static void indirect_wrong(void **state)
 {
-	struct guest_desc desc = { GUEST_MEMORY, 16, VRING_DESC_F_INDIRECT, 0 };
+	struct guest_desc desc = {GUEST_MEMORY, 16, VRING_DESC_F_INDIRECT, 0};
 
 	indirect(GUEST_MEMORY, 0, 0);
 	indirect(GUEST_MEMORY, 24, 0);
@@ -232,7 +239,7 @@ static void indirect_wrong(void **state)
 	indirect(UINT64_MAX - 7, 16, 0);
 	memcpy(g.ram + GUEST_MEMORY, &desc, sizeof(desc)); /* nested */
 	indirect(GUEST_MEMORY, 16, 0);
-	desc = (struct guest_desc){ GUEST_MEMORY, 16, VRING_DESC_F_NEXT, 1 };
+	desc = (struct guest_desc){GUEST_MEMORY, 16, VRING_DESC_F_NEXT, 1};
 	memcpy(g.ram + GUEST_MEMORY, &desc, sizeof(desc)); /* leaves its table */
 	indirect(GUEST_MEMORY, 16, 0);
 }
@@ -288,18 +295,24 @@ static void memory_unplugged(void **state)
 
 static void unknown_types(void **state)
 {
-	static const uint32_t types[] = { 0, 11, 12, 1000, UINT32_MAX };
+	static const uint32_t types[] = {0, 11, 12, 1000, UINT32_MAX};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		assert_int_equal(guest_request(&g, types[i], 0, 0, NULL, 0, NULL, 0, NULL, NULL), -ENOTTY);
+		assert_int_equal(guest_request(&g, types[i], 0, 0, NULL, 0, NULL, 0, NULL, NULL),
+				 -ENOTTY);
 }
 
 static void sizes_wrong(void **state)
 {
-	struct hsv_request request = { HSV_REQ_KFD_IOCTL, 0, 1, 0, 0, 0, 0 };
+	struct hsv_request request = {HSV_REQ_KFD_IOCTL, 0, 1, 0, 0, 0, 0};
 	static const uint32_t wrong[][3] = {
-		{ HSV_MAX_ARGS + 1, 0, 0 }, { 0, HSV_MAX_ARRAY + 1, 0 }, { 0, 0, HSV_MAX_ARRAY + 1 }, { UINT32_MAX, UINT32_MAX, UINT32_MAX },
-		{ 100, 0, 0 },		    { 0, 100, 0 },		 { 0, 0, 1000 },
+		{HSV_MAX_ARGS + 1, 0, 0},
+		{0, HSV_MAX_ARRAY + 1, 0},
+		{0, 0, HSV_MAX_ARRAY + 1},
+		{UINT32_MAX, UINT32_MAX, UINT32_MAX},
+		{100, 0, 0},
+		{0, 100, 0},
+		{0, 0, 1000},
 	};
 
 	assert_int_equal(create(0), 0);
@@ -324,37 +337,48 @@ static void sizes_wrong(void **state)
 
 static void processes_wrong(void **state)
 {
-	struct hsv_process_args args = { .pid = 1 };
-	struct hsv_memory_args memory = { .handle = 1 };
+	struct hsv_process_args args = {.pid = 1};
+	struct hsv_memory_args memory = {.handle = 1};
 	struct kfd_ioctl_get_version_args version;
 
-	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, 0, 0, &args, sizeof(args) - 1, NULL, 0, NULL, NULL), -EINVAL);
+	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, 0, 0, &args, sizeof(args) - 1,
+				       NULL, 0, NULL, NULL),
+			 -EINVAL);
 	assert_int_equal(create(HSV_MAX_PROCESSES), -EINVAL);
 	assert_int_equal(create(UINT32_MAX), -EINVAL);
 	assert_int_equal(destroy(5), -ESRCH);
 	assert_int_equal(destroy(UINT32_MAX), -EINVAL);
 	assert_int_equal(ioctl_(5, AMDKFD_IOC_GET_VERSION, &version), -ESRCH);
 	for (uint32_t type = HSV_REQ_MEMORY_EXTEND; type <= HSV_REQ_UNPARK; type++)
-		assert_int_equal(guest_request(&g, type, 5, 0, &memory, sizeof(memory), NULL, 0, NULL, NULL), -ESRCH);
+		assert_int_equal(
+			guest_request(&g, type, 5, 0, &memory, sizeof(memory), NULL, 0, NULL, NULL),
+			-ESRCH);
 	assert_int_equal(create(5), 0);
 	assert_int_equal(create(5), -EBUSY);
 	for (uint32_t type = HSV_REQ_MEMORY_EXTEND; type <= HSV_REQ_MEMORY_RESTORE; type++) {
-		assert_int_not_equal(guest_request(&g, type, 5, 0, &memory, sizeof(memory), NULL, 0, NULL, NULL), 0);
-		assert_int_equal(guest_request(&g, type, 5, 0, &memory, 8, NULL, 0, NULL, NULL), -EINVAL);
+		assert_int_not_equal(
+			guest_request(&g, type, 5, 0, &memory, sizeof(memory), NULL, 0, NULL, NULL),
+			0);
+		assert_int_equal(guest_request(&g, type, 5, 0, &memory, 8, NULL, 0, NULL, NULL),
+				 -EINVAL);
 	}
-	assert_int_equal(guest_request(&g, HSV_REQ_MEMORY_RESTORE, 5, 0, &memory, sizeof(memory), "abc", 3, NULL, NULL), -EINVAL);
+	assert_int_equal(guest_request(&g, HSV_REQ_MEMORY_RESTORE, 5, 0, &memory, sizeof(memory),
+				       "abc", 3, NULL, NULL),
+			 -EINVAL);
 	assert_int_equal(destroy(5), 0);
 	assert_int_equal(destroy(5), -ESRCH);
 }
 
 static void ioctls_unknown(void **state)
 {
-	uint8_t args[HSV_MAX_ARGS] = { 0 };
-	static const uint32_t codes[] = { 0, 0x60, 0xff, 0x100, UINT32_MAX };
+	uint8_t args[HSV_MAX_ARGS] = {0};
+	static const uint32_t codes[] = {0, 0x60, 0xff, 0x100, UINT32_MAX};
 
 	assert_int_equal(create(0), 0);
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0, codes[i], args, sizeof(args), NULL, 0, NULL, NULL), -ENOTTY);
+		assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0, codes[i], args,
+					       sizeof(args), NULL, 0, NULL, NULL),
+				 -ENOTTY);
 }
 
 /* Every ioctl with every size of zeros and of ones: errors or answers, no crash. */
@@ -370,7 +394,8 @@ static void ioctls_with_nonsense(void **state)
 
 			memset(args, fill, sizeof(args));
 			memset(in, fill, sizeof(in));
-			assert_int_not_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0, code, args, size, in, size * 4, out, &out_size),
+			assert_int_not_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0, code, args,
+							   size, in, size * 4, out, &out_size),
 					     -ETIMEDOUT);
 		}
 	assert_false(guest_needs_reset(&g));
@@ -378,9 +403,14 @@ static void ioctls_with_nonsense(void **state)
 
 static void extents_outside_of_memory(void **state)
 {
-	struct kfd_ioctl_acquire_vm_args acquire = { .drm_fd = 1 };
+	struct kfd_ioctl_acquire_vm_args acquire = {.drm_fd = 1};
 	static const struct hsv_extent wrong[] = {
-		{ GUEST_RAM, 4096 }, { GUEST_RAM - 4096, 8192 }, { UINT64_MAX & ~UINT64_C(4095), 4096 }, { 1, 4096 }, { 0, 0 }, { 4096, 4095 },
+		{GUEST_RAM, 4096},
+		{GUEST_RAM - 4096, 8192},
+		{UINT64_MAX & ~UINT64_C(4095), 4096},
+		{1, 4096},
+		{0, 0},
+		{4096, 4095},
 	};
 	struct hsv_config config;
 
@@ -390,11 +420,15 @@ static void extents_outside_of_memory(void **state)
 	assert_int_equal(ioctl_(0, AMDKFD_IOC_ACQUIRE_VM, &acquire), 0);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct kfd_ioctl_alloc_memory_of_gpu_args alloc = {
-			.va_addr = 0x100000000, .size = wrong[i].size, .gpu_id = config.gpu_id,
+			.va_addr = 0x100000000,
+			.size = wrong[i].size,
+			.gpu_id = config.gpu_id,
 			.flags = KFD_IOC_ALLOC_MEM_FLAGS_GTT | WRITABLE,
 		};
 
-		assert_int_not_equal(ioctl_in(0, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc, &wrong[i], sizeof(wrong[i])), 0);
+		assert_int_not_equal(ioctl_in(0, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc, &wrong[i],
+					      sizeof(wrong[i])),
+				     0);
 	}
 }
 
@@ -405,7 +439,8 @@ static void disconnect_in_mid_request(void **state)
 	for (unsigned i = 0; i < 30; i++) {
 		assert_int_equal(create(i), 0);
 		for (unsigned k = 0; k < 20; k++)
-			guest_offer(&g, &g.control, 0); /* the same chain: creates that are refused */
+			guest_offer(&g, &g.control,
+				    0); /* the same chain: creates that are refused */
 		guest_kick(&g, HSV_QUEUE_CONTROL);
 		guest_close(&g);
 		assert_int_equal(setup(state), 0);
@@ -454,9 +489,10 @@ static void all_processes(void **state)
 
 static void versions_and_topology(void **state)
 {
-	struct kfd_ioctl_get_version_args version = { 0 };
-	struct hsv_topology_args args = { .cpus = 2, .render_minor = 128, .memory = GUEST_RAM };
-	struct drm_amdgpu_info info = { .return_size = sizeof(struct drm_amdgpu_info_device), .query = AMDGPU_INFO_DEV_INFO };
+	struct kfd_ioctl_get_version_args version = {0};
+	struct hsv_topology_args args = {.cpus = 2, .render_minor = 128, .memory = GUEST_RAM};
+	struct drm_amdgpu_info info = {.return_size = sizeof(struct drm_amdgpu_info_device),
+				       .query = AMDGPU_INFO_DEV_INFO};
 	struct drm_amdgpu_info_device device;
 	uint32_t size = 64;
 	static char buf[1u << 20];
@@ -465,12 +501,18 @@ static void versions_and_topology(void **state)
 	assert_int_equal(ioctl_(0, AMDKFD_IOC_GET_VERSION, &version), 0);
 	assert_int_equal(version.major_version, 1);
 	assert_int_equal(version.minor_version, 14);
-	assert_int_equal(guest_request(&g, HSV_REQ_TOPOLOGY, 0, 0, &args, sizeof(args), NULL, 0, buf, &size), -ENOSPC);
+	assert_int_equal(
+		guest_request(&g, HSV_REQ_TOPOLOGY, 0, 0, &args, sizeof(args), NULL, 0, buf, &size),
+		-ENOSPC);
 	size = sizeof(buf);
-	assert_int_equal(guest_request(&g, HSV_REQ_TOPOLOGY, 0, 0, &args, sizeof(args), NULL, 0, buf, &size), 0);
+	assert_int_equal(
+		guest_request(&g, HSV_REQ_TOPOLOGY, 0, 0, &args, sizeof(args), NULL, 0, buf, &size),
+		0);
 	assert_true(size > 1000);
 	size = sizeof(device);
-	assert_int_equal(guest_request(&g, HSV_REQ_DRM_INFO, 0, 0, &info, sizeof(info), NULL, 0, &device, &size), 0);
+	assert_int_equal(guest_request(&g, HSV_REQ_DRM_INFO, 0, 0, &info, sizeof(info), NULL, 0,
+				       &device, &size),
+			 0);
 	assert_int_equal(size, sizeof(device));
 	assert_int_equal(device.device_id, 0x740f);
 }
@@ -493,15 +535,16 @@ static uint64_t handle;
 /* A process 0 with memory mapped at VA and an AQL queue. */
 static uint32_t make_queue(void)
 {
-	struct kfd_ioctl_acquire_vm_args acquire = { .drm_fd = 1 };
+	struct kfd_ioctl_acquire_vm_args acquire = {.drm_fd = 1};
 	struct kfd_ioctl_alloc_memory_of_gpu_args alloc = {
 		.va_addr = VA,
 		.size = USED_MEMORY,
-		.flags = KFD_IOC_ALLOC_MEM_FLAGS_GTT | WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE,
+		.flags =
+			KFD_IOC_ALLOC_MEM_FLAGS_GTT | WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE,
 	};
 	/* In two pieces, out of order. */
-	struct hsv_extent extents[2] = { { GUEST_MEMORY, 0x10000 }, { GUEST_MEMORY + 0x10000, 0x10000 } };
-	struct kfd_ioctl_map_memory_to_gpu_args map = { .n_devices = 1 };
+	struct hsv_extent extents[2] = {{GUEST_MEMORY, 0x10000}, {GUEST_MEMORY + 0x10000, 0x10000}};
+	struct kfd_ioctl_map_memory_to_gpu_args map = {.n_devices = 1};
 	struct kfd_ioctl_create_queue_args queue = {
 		.ring_base_address = VA + RING,
 		.write_pointer_address = VA + AMD_QUEUE + 0x38,
@@ -516,7 +559,8 @@ static uint32_t make_queue(void)
 	acquire.gpu_id = alloc.gpu_id = queue.gpu_id = config.gpu_id;
 	assert_int_equal(create(0), 0);
 	assert_int_equal(ioctl_(0, AMDKFD_IOC_ACQUIRE_VM, &acquire), 0);
-	assert_int_equal(ioctl_in(0, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc, extents, sizeof(extents)), 0);
+	assert_int_equal(
+		ioctl_in(0, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc, extents, sizeof(extents)), 0);
 	handle = map.handle = alloc.handle;
 	assert_int_equal(ioctl_in(0, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpu_id, 4), 0);
 	assert_int_equal(map.n_success, 1);
@@ -527,13 +571,14 @@ static uint32_t make_queue(void)
 	return queue.queue_id;
 }
 
-/* Submits packet number index, a barrier packet that completes the signal with event 5, and rings. */
+/* Submits packet number index, a barrier packet that completes the signal with event 5, and rings.
+ */
 static void submit(uint32_t queue, uint64_t index)
 {
 	uint8_t *memory = g.ram + GUEST_MEMORY, *packet = memory + RING + 64 * (index % 64);
 	struct amd_signal *signal = (struct amd_signal *)(memory + SIGNAL);
 
-	*signal = (struct amd_signal){ .kind = 1, .value = 1, .mailbox = VA + MAILBOX, .event = 5 };
+	*signal = (struct amd_signal){.kind = 1, .value = 1, .mailbox = VA + MAILBOX, .event = 5};
 	memset(packet + 4, 0, 60);
 	*(uint64_t *)(packet + 56) = VA + SIGNAL;
 	atomic_store((_Atomic uint64_t *)(memory + AMD_QUEUE + 0x38), index + 1);
@@ -601,7 +646,8 @@ static void signals_coalesce_without_buffers(void **state)
 		assert_int_equal(event.event_id, 5);
 		got++;
 	}
-	assert_int_equal(got, GUEST_BUFFERS); /* the rest is one bit, which waits for the guest to say that buffers are there */
+	assert_int_equal(got, GUEST_BUFFERS); /* the rest is one bit, which waits for the guest to
+						 say that buffers are there */
 	guest_kick(&g, HSV_QUEUE_EVENT);
 	assert_true(next_event(&event));
 	assert_false(guest_event(&g, &event, 50));
@@ -710,9 +756,9 @@ static void gpu_busy_at_disconnect(void **state)
 	}
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f)	   cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define NO_PARK(f) cmocka_unit_test_setup_teardown(f, setup_without_park, teardown)
-#define PLAIN(f) cmocka_unit_test_setup_teardown(f, setup_plain, teardown)
+#define PLAIN(f)   cmocka_unit_test_setup_teardown(f, setup_plain, teardown)
 
 int main(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * test_server.c - the vfio-user protocol from outside, bad input first: each wrong message gets an error or the door, and
- * after each the server still serves a right client.
+ * test_server.c - the vfio-user protocol from outside, bad input first: each wrong message gets an
+ * error or the door, and after each the server still serves a right client.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,7 +47,9 @@ static int teardown(void **state)
 	if (sock >= 0)
 		close(sock);
 	sock = client_connect(harness_socket);
-	ret = client_version(sock) < 0 || client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, 0, &vendor, 2) || vendor != HSV_PCI_VENDOR_ID;
+	ret = client_version(sock) < 0 ||
+	      client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, 0, &vendor, 2) ||
+	      vendor != HSV_PCI_VENDOR_ID;
 	close(sock);
 	return ret;
 }
@@ -55,7 +57,7 @@ static int teardown(void **state)
 static void assert_gone(void)
 {
 	char byte;
-	struct pollfd p = { .fd = sock, .events = POLLIN };
+	struct pollfd p = {.fd = sock, .events = POLLIN};
 
 	while (poll(&p, 1, CLIENT_TIMEOUT_MS) == 1 && recv(sock, &byte, 1, 0) > 0)
 		;
@@ -65,7 +67,7 @@ static void assert_gone(void)
 
 static void send_header(unsigned command, uint32_t size, uint32_t flags)
 {
-	struct vfio_user_header header = { 1, (uint16_t)command, size, flags, 0 };
+	struct vfio_user_header header = {1, (uint16_t)command, size, flags, 0};
 
 	assert_int_equal(client_send_raw(sock, &header, sizeof(header), NULL, 0), 0);
 }
@@ -81,15 +83,16 @@ static int call(unsigned command, const void *payload, size_t size)
 
 static void truncated_header_then_hangup(void **state)
 {
-	uint8_t part[7] = { 1 };
+	uint8_t part[7] = {1};
 
 	assert_int_equal(client_send_raw(sock, part, sizeof(part), NULL, 0), 0);
 }
 
 static void header_in_single_bytes(void **state)
 {
-	struct vfio_user_version version = { 0, 0 };
-	struct vfio_user_header header = { 7, VFIO_USER_VERSION, sizeof(header) + sizeof(version), 0, 0 };
+	struct vfio_user_version version = {0, 0};
+	struct vfio_user_header header = {7, VFIO_USER_VERSION, sizeof(header) + sizeof(version), 0,
+					  0};
 	uint8_t message[sizeof(header) + sizeof(version)], reply[512];
 
 	memcpy(message, &header, sizeof(header));
@@ -126,7 +129,7 @@ static void message_before_version(void **state)
 
 static void wrong_major(void **state)
 {
-	struct vfio_user_version version = { 1, 0 };
+	struct vfio_user_version version = {1, 0};
 
 	assert_int_equal(call(VFIO_USER_VERSION, &version, sizeof(version)), -EINVAL);
 	assert_gone();
@@ -134,13 +137,20 @@ static void wrong_major(void **state)
 
 static void version_json_wrong(void **state)
 {
-	static const char *const texts[] = { "{", "[]", "{\"capabilities\":3}", "", "\xff\xfe", "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}" };
+	static const char *const texts[] = {
+		"{",
+		"[]",
+		"{\"capabilities\":3}",
+		"",
+		"\xff\xfe",
+		"{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		uint8_t payload[256] = { 0 };
+		uint8_t payload[256] = {0};
 
 		strcpy((char *)payload + 4, texts[i]);
-		assert_int_equal(call(VFIO_USER_VERSION, payload, 4 + strlen(texts[i]) + 1), -EINVAL);
+		assert_int_equal(call(VFIO_USER_VERSION, payload, 4 + strlen(texts[i]) + 1),
+				 -EINVAL);
 		assert_gone();
 		close(sock);
 		sock = client_connect(harness_socket);
@@ -151,7 +161,7 @@ static void version_json_wrong(void **state)
 
 static void version_twice(void **state)
 {
-	struct vfio_user_version version = { 0, 0 };
+	struct vfio_user_version version = {0, 0};
 
 	assert_true(call(VFIO_USER_VERSION, &version, sizeof(version)) > 0);
 	assert_int_equal(call(VFIO_USER_VERSION, &version, sizeof(version)), -EINVAL);
@@ -160,20 +170,23 @@ static void version_twice(void **state)
 
 static void version_higher_minor(void **state)
 {
-	struct vfio_user_version version = { 0, 9 };
+	struct vfio_user_version version = {0, 9};
 	uint8_t reply[512];
 
-	assert_true(client_call(sock, VFIO_USER_VERSION, &version, sizeof(version), NULL, 0, reply, sizeof(reply), NULL) > 4);
+	assert_true(client_call(sock, VFIO_USER_VERSION, &version, sizeof(version), NULL, 0, reply,
+				sizeof(reply), NULL) > 4);
 	memcpy(&version, reply, sizeof(version));
 	assert_int_equal(version.major, 0);
 	assert_int_equal(version.minor, 0);
-	assert_string_equal(strstr((char *)reply + 4, "max_msg_fds"), "max_msg_fds\":8,\"max_data_xfer_size\":65536,\"max_dma_maps\":1024,\"pgsizes\":4096}}");
+	assert_string_equal(strstr((char *)reply + 4, "max_msg_fds"),
+			    "max_msg_fds\":8,\"max_data_xfer_size\":65536,\"max_dma_maps\":1024,"
+			    "\"pgsizes\":4096}}");
 }
 
 static void too_many_fds(void **state)
 {
 	int fds[16];
-	struct vfio_user_header header = { 1, VFIO_USER_DEVICE_RESET, 16, 0, 0 };
+	struct vfio_user_header header = {1, VFIO_USER_DEVICE_RESET, 16, 0, 0};
 	unsigned before = harness_count_fds();
 
 	for (unsigned i = 0; i < 16; i++)
@@ -186,7 +199,7 @@ static void too_many_fds(void **state)
 static void second_client(void **state)
 {
 	int second = client_connect(harness_socket);
-	struct pollfd p = { .fd = second, .events = POLLIN };
+	struct pollfd p = {.fd = second, .events = POLLIN};
 	char byte;
 
 	assert_true(second >= 0);
@@ -200,7 +213,8 @@ static void second_client(void **state)
 
 static void unknown_commands(void **state)
 {
-	static const unsigned commands[] = { 0, VFIO_USER_REGION_WRITE_MULTI, 11, 12, 14, 16, 17, 18, 999, 65535 };
+	static const unsigned commands[] = {
+		0, VFIO_USER_REGION_WRITE_MULTI, 11, 12, 14, 16, 17, 18, 999, 65535};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		assert_int_equal(call(commands[i], "abcdefgh", 8), -ENOTSUP);
@@ -208,8 +222,8 @@ static void unknown_commands(void **state)
 
 static void payloads_of_all_sizes(void **state)
 {
-	static const unsigned right[] = { 0, 0, 32, 24, 16, 32, 16, 16, 20 };
-	uint8_t payload[64] = { 0 };
+	static const unsigned right[] = {0, 0, 32, 24, 16, 32, 16, 16, 20};
+	uint8_t payload[64] = {0};
 
 	for (unsigned command = VFIO_USER_DMA_MAP; command <= VFIO_USER_DEVICE_SET_IRQS; command++)
 		for (size_t size = 0; size < sizeof(payload); size++)
@@ -225,19 +239,23 @@ static void payloads_of_all_sizes(void **state)
 static void fds_where_none_belong(void **state)
 {
 	unsigned before = harness_count_fds();
-	uint32_t info[4] = { 16 };
+	uint32_t info[4] = {16};
 	int fd = 0;
 
-	assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_INFO, info, sizeof(info), &fd, 1, NULL, 0, NULL), -EINVAL);
+	assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_INFO, info, sizeof(info), &fd, 1,
+				     NULL, 0, NULL),
+			 -EINVAL);
 	assert_int_equal(harness_count_fds(), before);
 }
 
 static void device_info(void **state)
 {
-	uint32_t info[4] = { 16 }, small[4] = { 8 };
+	uint32_t info[4] = {16}, small[4] = {8};
 
 	assert_int_equal(call(VFIO_USER_DEVICE_GET_INFO, small, sizeof(small)), -EINVAL);
-	assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_INFO, info, sizeof(info), NULL, 0, info, sizeof(info), NULL), 16);
+	assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_INFO, info, sizeof(info), NULL, 0,
+				     info, sizeof(info), NULL),
+			 16);
 	assert_int_equal(info[1], VFIO_DEVICE_FLAGS_RESET | VFIO_DEVICE_FLAGS_PCI);
 	assert_int_equal(info[2], VFIO_PCI_NUM_REGIONS);
 	assert_int_equal(info[3], VFIO_PCI_NUM_IRQS);
@@ -245,15 +263,17 @@ static void device_info(void **state)
 
 static void region_info(void **state)
 {
-	static const uint64_t sizes[VFIO_PCI_NUM_REGIONS] = { 0x4000, 0x1000, HARNESS_VRAM, 0, 2u << 20, 0, 0, 256, 0 };
+	static const uint64_t sizes[VFIO_PCI_NUM_REGIONS] = {
+		0x4000, 0x1000, HARNESS_VRAM, 0, 2u << 20, 0, 0, 256, 0};
 	struct vfio_region_info info, reply[4];
 	int fd;
 
 	for (unsigned i = 0; i < VFIO_PCI_NUM_REGIONS; i++) {
 		bool mapped = i == PCI_BAR_VRAM || i == PCI_BAR_DOORBELLS;
 
-		info = (struct vfio_region_info){ .argsz = sizeof(reply), .index = i };
-		assert_true(client_call(sock, VFIO_USER_DEVICE_GET_REGION_INFO, &info, sizeof(info), NULL, 0, reply, sizeof(reply), &fd) >= 32);
+		info = (struct vfio_region_info){.argsz = sizeof(reply), .index = i};
+		assert_true(client_call(sock, VFIO_USER_DEVICE_GET_REGION_INFO, &info, sizeof(info),
+					NULL, 0, reply, sizeof(reply), &fd) >= 32);
 		assert_int_equal(reply[0].size, sizes[i]);
 		assert_int_equal(fd >= 0, mapped);
 		assert_int_equal(!!(reply[0].flags & VFIO_REGION_INFO_FLAG_MMAP), mapped);
@@ -267,22 +287,26 @@ static void region_info(void **state)
 			close(fd);
 		}
 		/* Asked with too little room: told how much is needed. */
-		info = (struct vfio_region_info){ .argsz = sizeof(info), .index = i };
-		assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_REGION_INFO, &info, sizeof(info), NULL, 0, reply, sizeof(reply), &fd), 32);
+		info = (struct vfio_region_info){.argsz = sizeof(info), .index = i};
+		assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_REGION_INFO, &info,
+					     sizeof(info), NULL, 0, reply, sizeof(reply), &fd),
+				 32);
 		assert_int_equal(reply[0].argsz, mapped ? 64 : 32);
 		assert_int_equal(fd, -1);
 	}
-	info = (struct vfio_region_info){ .argsz = sizeof(info), .index = VFIO_PCI_NUM_REGIONS };
+	info = (struct vfio_region_info){.argsz = sizeof(info), .index = VFIO_PCI_NUM_REGIONS};
 	assert_int_equal(call(VFIO_USER_DEVICE_GET_REGION_INFO, &info, sizeof(info)), -EINVAL);
-	info = (struct vfio_region_info){ .argsz = 31, .index = 0 };
+	info = (struct vfio_region_info){.argsz = 31, .index = 0};
 	assert_int_equal(call(VFIO_USER_DEVICE_GET_REGION_INFO, &info, sizeof(info)), -EINVAL);
 }
 
 static void region_io_fds(void **state)
 {
-	uint32_t info[4] = { 16, 0, 0, 0 };
+	uint32_t info[4] = {16, 0, 0, 0};
 
-	assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_REGION_IO_FDS, info, sizeof(info), NULL, 0, info, sizeof(info), NULL), 16);
+	assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_REGION_IO_FDS, info, sizeof(info),
+				     NULL, 0, info, sizeof(info), NULL),
+			 16);
 	assert_int_equal(info[3], 0);
 	info[2] = 100;
 	assert_int_equal(call(VFIO_USER_DEVICE_GET_REGION_IO_FDS, info, sizeof(info)), -EINVAL);
@@ -290,11 +314,12 @@ static void region_io_fds(void **state)
 
 static void irq_info(void **state)
 {
-	static const int counts[] = { 0, 0, 3 };
+	static const int counts[] = {0, 0, 3};
 
 	for (unsigned i = 0; i < 8; i++) {
-		struct vfio_irq_info info = { .argsz = sizeof(info), .index = i };
-		int ret = client_call(sock, VFIO_USER_DEVICE_GET_IRQ_INFO, &info, sizeof(info), NULL, 0, &info, sizeof(info), NULL);
+		struct vfio_irq_info info = {.argsz = sizeof(info), .index = i};
+		int ret = client_call(sock, VFIO_USER_DEVICE_GET_IRQ_INFO, &info, sizeof(info),
+				      NULL, 0, &info, sizeof(info), NULL);
 
 		if (i > 2) {
 			assert_int_equal(ret, -EINVAL);
@@ -305,18 +330,21 @@ static void irq_info(void **state)
 	}
 }
 
-static int set_irqs(uint32_t flags, uint32_t index, uint32_t start, uint32_t count, const int *fds, unsigned num_fds)
+static int set_irqs(uint32_t flags, uint32_t index, uint32_t start, uint32_t count, const int *fds,
+		    unsigned num_fds)
 {
-	struct vfio_irq_set set = { sizeof(set), flags, index, start, count };
+	struct vfio_irq_set set = {sizeof(set), flags, index, start, count};
 
-	return client_call(sock, VFIO_USER_DEVICE_SET_IRQS, &set, sizeof(set), fds, num_fds, NULL, 0, NULL);
+	return client_call(sock, VFIO_USER_DEVICE_SET_IRQS, &set, sizeof(set), fds, num_fds, NULL,
+			   0, NULL);
 }
 
 static void set_irqs_wrong(void **state)
 {
-	const uint32_t eventfds = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, msix = VFIO_PCI_MSIX_IRQ_INDEX;
+	const uint32_t eventfds = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		       msix = VFIO_PCI_MSIX_IRQ_INDEX;
 	unsigned before = harness_count_fds();
-	int fds[4] = { 0, 0, 0, 0 };
+	int fds[4] = {0, 0, 0, 0};
 
 	assert_int_equal(set_irqs(eventfds, 5, 0, 1, fds, 1), -EINVAL);
 	assert_int_equal(set_irqs(eventfds, msix, 0, 4, fds, 4), -EINVAL);
@@ -327,23 +355,32 @@ static void set_irqs_wrong(void **state)
 	assert_int_equal(set_irqs(eventfds, msix, 0, 0, fds, 1), -EINVAL);
 	assert_int_equal(set_irqs(eventfds, VFIO_PCI_INTX_IRQ_INDEX, 0, 1, fds, 1), -EINVAL);
 	assert_int_equal(set_irqs(eventfds | VFIO_IRQ_SET_DATA_NONE, msix, 0, 1, fds, 1), -EINVAL);
-	assert_int_equal(set_irqs(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, msix, 0, 1, fds, 1), -EINVAL);
-	assert_int_equal(set_irqs(VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_TRIGGER, msix, 0, 1, NULL, 0), -EINVAL); /* no data */
-	assert_int_equal(set_irqs(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK, msix, 0, 1, NULL, 0), -ENOTSUP);
+	assert_int_equal(
+		set_irqs(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, msix, 0, 1, fds, 1),
+		-EINVAL);
+	assert_int_equal(
+		set_irqs(VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_TRIGGER, msix, 0, 1, NULL, 0),
+		-EINVAL); /* no data */
+	assert_int_equal(
+		set_irqs(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK, msix, 0, 1, NULL, 0),
+		-ENOTSUP);
 	assert_int_equal(set_irqs(0x4000 | eventfds, msix, 0, 1, fds, 1), -EINVAL);
 	assert_int_equal(harness_count_fds(), before);
 }
 
 static void set_irqs_right(void **state)
 {
-	const uint32_t none = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, msix = VFIO_PCI_MSIX_IRQ_INDEX;
+	const uint32_t none = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+		       msix = VFIO_PCI_MSIX_IRQ_INDEX;
 	unsigned before = harness_count_fds();
 	int fds[3];
 	uint64_t count;
 
 	for (unsigned i = 0; i < 3; i++)
 		fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	assert_int_equal(set_irqs(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, msix, 0, 3, fds, 3), 0);
+	assert_int_equal(set_irqs(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, msix, 0,
+				  3, fds, 3),
+			 0);
 	assert_int_equal(harness_count_fds(), before + 6);
 	assert_int_equal(set_irqs(none, msix, 1, 1, NULL, 0), 0);
 	assert_int_equal(read(fds[0], &count, 8), -1);
@@ -361,16 +398,18 @@ static void set_irqs_right(void **state)
 
 static void accesses_out_of_range(void **state)
 {
-	uint8_t data[64] = { 0 };
+	uint8_t data[64] = {0};
 
 	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, 256, data, 1), -EINVAL);
 	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, 255, data, 2), -EINVAL);
-	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, UINT64_MAX, data, 2), -EINVAL);
+	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, UINT64_MAX, data, 2),
+			 -EINVAL);
 	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, 0, data, 0), -EINVAL);
 	assert_int_equal(client_read(sock, 3, 0, data, 1), -EINVAL);
 	assert_int_equal(client_read(sock, 77, 0, data, 1), -EINVAL);
 	assert_int_equal(client_read(sock, PCI_BAR_VIRTIO, 0x4000, data, 4), -EINVAL);
-	assert_int_equal(client_read(sock, PCI_BAR_VIRTIO, 0xffe, data, 4), -EINVAL); /* across two kinds of registers */
+	assert_int_equal(client_read(sock, PCI_BAR_VIRTIO, 0xffe, data, 4),
+			 -EINVAL); /* across two kinds of registers */
 	assert_int_equal(client_write(sock, PCI_BAR_VRAM, HARNESS_VRAM - 4, data, 8), -EINVAL);
 	assert_int_equal(client_write(sock, PCI_BAR_DOORBELLS, UINT64_MAX - 3, data, 8), -EINVAL);
 	assert_int_equal(client_write(sock, VFIO_PCI_ROM_REGION_INDEX, 0, data, 4), -EINVAL);
@@ -378,7 +417,7 @@ static void accesses_out_of_range(void **state)
 
 static void access_count_huge(void **state)
 {
-	struct vfio_user_region_access access = { 0, PCI_BAR_VRAM, 65537 };
+	struct vfio_user_region_access access = {0, PCI_BAR_VRAM, 65537};
 
 	assert_int_equal(call(VFIO_USER_REGION_READ, &access, sizeof(access)), -EINVAL);
 	access.count = UINT32_MAX;
@@ -390,7 +429,7 @@ static void write_count_is_not_the_data(void **state)
 	struct {
 		struct vfio_user_region_access access;
 		uint8_t data[8];
-	} write = { { 0, PCI_BAR_VRAM, 9 }, { 0 } };
+	} write = {{0, PCI_BAR_VRAM, 9}, {0}};
 
 	assert_int_equal(call(VFIO_USER_REGION_WRITE, &write, sizeof(write)), -EINVAL);
 	write.access.count = 7;
@@ -417,7 +456,8 @@ static void no_reply(void **state)
 
 	send_header(VFIO_USER_DEVICE_RESET, 16, VFIO_USER_NO_REPLY);
 	send_header(999, 16, VFIO_USER_NO_REPLY);
-	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, 0, &vendor, 2), 0); /* gets its own answer */
+	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, 0, &vendor, 2),
+			 0); /* gets its own answer */
 	assert_int_equal(vendor, HSV_PCI_VENDOR_ID);
 }
 
@@ -435,7 +475,7 @@ static void dma_map_wrong(void **state)
 {
 	unsigned before = harness_count_fds();
 	int fd = make_file(0x10000), pipe_fds[2];
-	struct vfio_user_dma_map map = { 31, 3, 0, 0, 4096 };
+	struct vfio_user_dma_map map = {31, 3, 0, 0, 4096};
 
 	assert_int_equal(client_dma_map(sock, 0, 0, fd, 0), -EINVAL);
 	assert_int_equal(client_dma_map(sock, 1, 4096, fd, 0), -EINVAL);
@@ -446,10 +486,14 @@ static void dma_map_wrong(void **state)
 	assert_int_equal(client_dma_map(sock, 0, 4096, fd, UINT64_C(1) << 63), -EINVAL);
 	assert_int_equal(client_dma_map(sock, UINT64_C(0) - 4096, 8192, fd, 0), -EINVAL);
 	assert_int_equal(client_dma_map(sock, 0, UINT64_MAX & ~UINT64_C(4095), fd, 0), -EINVAL);
-	assert_int_equal(client_call(sock, VFIO_USER_DMA_MAP, &map, sizeof(map), &fd, 1, NULL, 0, NULL), -EINVAL); /* argsz */
+	assert_int_equal(
+		client_call(sock, VFIO_USER_DMA_MAP, &map, sizeof(map), &fd, 1, NULL, 0, NULL),
+		-EINVAL); /* argsz */
 	map.argsz = sizeof(map);
 	map.flags = 8;
-	assert_int_equal(client_call(sock, VFIO_USER_DMA_MAP, &map, sizeof(map), &fd, 1, NULL, 0, NULL), -EINVAL);
+	assert_int_equal(
+		client_call(sock, VFIO_USER_DMA_MAP, &map, sizeof(map), &fd, 1, NULL, 0, NULL),
+		-EINVAL);
 	assert_int_equal(pipe(pipe_fds), 0);
 	assert_int_equal(client_dma_map(sock, 0, 4096, pipe_fds[0], 0), -EINVAL);
 	close(pipe_fds[0]);
@@ -480,12 +524,14 @@ static void dma_overlaps(void **state)
 
 static void dma_table_full_and_unmap_all(void **state)
 {
-	struct vfio_user_dma_unmap all = { sizeof(all), VFIO_USER_UNMAP_ALL, 0, 0 }, reply;
+	struct vfio_user_dma_unmap all = {sizeof(all), VFIO_USER_UNMAP_ALL, 0, 0}, reply;
 
 	for (uint64_t i = 0; i < 1024; i++)
 		assert_int_equal(client_dma_map(sock, i * 8192, 4096, -1, 0), 0);
 	assert_int_equal(client_dma_map(sock, 1u << 30, 4096, -1, 0), -ENOSPC);
-	assert_int_equal(client_call(sock, VFIO_USER_DMA_UNMAP, &all, sizeof(all), NULL, 0, &reply, sizeof(reply), NULL), sizeof(reply));
+	assert_int_equal(client_call(sock, VFIO_USER_DMA_UNMAP, &all, sizeof(all), NULL, 0, &reply,
+				     sizeof(reply), NULL),
+			 sizeof(reply));
 	assert_int_equal(client_dma_map(sock, 0, 1u << 30, -1, 0), 0);
 }
 
@@ -542,20 +588,27 @@ static void config_space(void **state)
 
 static void bar_sizing(void **state)
 {
-	static const uint32_t masks[6] = { 0xffffc000, 0xfffff000, 0xff00000c, 0xffffffff, 0xffe0000c, 0xffffffff };
+	static const uint32_t masks[6] = {0xffffc000, 0xfffff000, 0xff00000c,
+					  0xffffffff, 0xffe0000c, 0xffffffff};
 	uint32_t ones = UINT32_MAX, value;
 
 	for (unsigned i = 0; i < 6; i++) {
-		assert_int_equal(client_write(sock, VFIO_PCI_CONFIG_REGION_INDEX, PCI_BASE_ADDRESS_0 + 4 * i, &ones, 4), 0);
-		assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, PCI_BASE_ADDRESS_0 + 4 * i, &value, 4), 0);
+		assert_int_equal(client_write(sock, VFIO_PCI_CONFIG_REGION_INDEX,
+					      PCI_BASE_ADDRESS_0 + 4 * i, &ones, 4),
+				 0);
+		assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX,
+					     PCI_BASE_ADDRESS_0 + 4 * i, &value, 4),
+				 0);
 		assert_int_equal(value, masks[i]);
 	}
 	assert_int_equal(client_write(sock, VFIO_PCI_CONFIG_REGION_INDEX, 0, &ones, 4), 0);
 	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, 0, &value, 4), 0);
 	assert_int_equal(value, 0x107e1af4);
 	value = 0x407;
-	assert_int_equal(client_write(sock, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &value, 2), 0);
-	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &value, 2), 0);
+	assert_int_equal(client_write(sock, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &value, 2),
+			 0);
+	assert_int_equal(client_read(sock, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &value, 2),
+			 0);
 	assert_int_equal(value & 0xffff, 0x406); /* no I/O space */
 }
 
@@ -580,12 +633,14 @@ static void registers_through_the_window(void **state)
 static void memory_regions(void **state)
 {
 	static const char text[] = "both ways";
-	struct vfio_region_info info = { .argsz = 64, .index = PCI_BAR_VRAM };
+	struct vfio_region_info info = {.argsz = 64, .index = PCI_BAR_VRAM};
 	uint8_t reply[64], data[sizeof(text)];
 	int fd;
 	char *vram;
 
-	assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_REGION_INFO, &info, sizeof(info), NULL, 0, reply, sizeof(reply), &fd), 64);
+	assert_int_equal(client_call(sock, VFIO_USER_DEVICE_GET_REGION_INFO, &info, sizeof(info),
+				     NULL, 0, reply, sizeof(reply), &fd),
+			 64);
 	vram = mmap(NULL, HARNESS_VRAM, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	assert_ptr_not_equal(vram, MAP_FAILED);
 	assert_int_equal(client_write(sock, PCI_BAR_VRAM, 12345, text, sizeof(text)), 0);
@@ -622,20 +677,27 @@ static void socket_is_taken_or_stale(void **state)
 	char path[200], longer[200];
 	FILE *f;
 
-	assert_int_equal(vfio_user_server_open(harness_socket, &hsv_device_vfio_ops, harness_device, &other), -EADDRINUSE);
+	assert_int_equal(
+		vfio_user_server_open(harness_socket, &hsv_device_vfio_ops, harness_device, &other),
+		-EADDRINUSE);
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = 0;
-	assert_int_equal(vfio_user_server_open(longer, &hsv_device_vfio_ops, harness_device, &other), -ENAMETOOLONG);
-	assert_int_equal(vfio_user_server_open("/nonexistent/socket", &hsv_device_vfio_ops, harness_device, &other), -ENOENT);
+	assert_int_equal(
+		vfio_user_server_open(longer, &hsv_device_vfio_ops, harness_device, &other),
+		-ENAMETOOLONG);
+	assert_int_equal(vfio_user_server_open("/nonexistent/socket", &hsv_device_vfio_ops,
+					       harness_device, &other),
+			 -ENOENT);
 	/* A plain file isn't ours to remove. */
 	snprintf(path, sizeof(path), "%s.file", harness_socket);
 	f = fopen(path, "w");
 	fclose(f);
-	assert_int_equal(vfio_user_server_open(path, &hsv_device_vfio_ops, harness_device, &other), -EADDRINUSE);
+	assert_int_equal(vfio_user_server_open(path, &hsv_device_vfio_ops, harness_device, &other),
+			 -EADDRINUSE);
 	unlink(path);
 }
 
-#define RAW(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define RAW(f)	      cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define NEGOTIATED(f) cmocka_unit_test_setup_teardown(f, setup_negotiated, teardown)
 
 int main(void)
