@@ -61,6 +61,9 @@ struct hsv_extent {
 	__le64 size; /* bytes, page multiple, non-zero */
 };
 
+/* Flag of ALLOC_MEMORY_OF_GPU by front ends for the pages of an SVM range, see abi/kfd_ioctls.h; free among KFD_IOC_ALLOC_MEM_FLAGS_*. */
+#define HSV_KFD_ALLOC_SVM (1u << 16)
+
 enum hsv_request_type {
 	/*
 	 * A process opened /dev/kfd: makes a GPU process. The driver chooses process (0 .. max_processes - 1, free). Its doorbell

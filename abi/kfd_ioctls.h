@@ -38,10 +38,6 @@
  * A front end that can't do this answers EINVAL to SVM; the thunk then uses USERPTR buffers.
  */
 
-#ifndef HSV_KFD_ALLOC_SVM
-#define HSV_KFD_ALLOC_SVM (1u << 16) /* free among KFD_IOC_ALLOC_MEM_FLAGS_* */
-#endif
-
 /* clang-format off */
 HSV_KFD_IOCTL(GET_VERSION,               kfd_ioctl_get_version_args,               CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(CREATE_QUEUE,              kfd_ioctl_create_queue_args,              CORE,  none, none, 0, NONE)

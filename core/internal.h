@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "core/kfd.h"
+#include "core/vram.h"
 
 #define KFD_PAGE	 4096ull
 #define KFD_VA_END	 (1ull << 47)	  /* gpuvm_limit + 1 */
@@ -22,24 +23,6 @@
 #define KFD_LDS_BASE	 (1ull << 48)
 #define KFD_SCRATCH_BASE (2ull << 48)
 #define KFD_ENOTSUPP	 524 /* the kernel's ENOTSUPP, which amdkfd lets out for unknown queue types */
-
-/* vram.c: extents of the tenant's VRAM, whole pages. Not locked: the device's lock covers it. */
-struct vram_extent {
-	uint64_t offset, size;
-};
-struct vram {
-	uint64_t size, used;
-	struct vram_extent *free; /* sorted, no two touch */
-	size_t num_free, capacity, num_live;
-};
-int vram_init(struct vram *vram, uint64_t size);
-void vram_fini(struct vram *vram);
-/*
- * size: page multiple. Takes one extent if any is large enough, else several, largest first, at most max. *extents: malloc'ed, the caller's.
- * -ENOMEM, -ENOSPC (more than max extents).
- */
-int vram_alloc(struct vram *vram, uint64_t size, size_t max, struct vram_extent **extents, size_t *n);
-void vram_free(struct vram *vram, const struct vram_extent *extents, size_t n);
 
 /* A run of a buffer in the host's memory; host NULL: the memory is gone. */
 struct mem_extent {

@@ -6,11 +6,14 @@
  * (the smallest such, to keep large ones whole), else the largest ones until it is covered: the GPU's page table makes it contiguous.
  * Freeing must not fail, so an allocation already makes room for the entries that its release could add.
  */
-#include "core/internal.h"
+#include "core/vram.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PAGE_BYTES 4096ull
 
 static int reserve(struct vram *vram, size_t entries)
 {
@@ -33,7 +36,7 @@ int vram_init(struct vram *vram, uint64_t size)
 	int err;
 
 	memset(vram, 0, sizeof(*vram));
-	vram->size = size & ~(KFD_PAGE - 1);
+	vram->size = size & ~(PAGE_BYTES - 1);
 	err = reserve(vram, 16);
 	if (err)
 		return err;

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT
+/*
+ * paths.c - the private directory tree behind the paths of the KFD and DRM devices.
+ *
+ * Real files in a directory of /dev/shm (or $XDG_RUNTIME_DIR, /tmp), so that readdir, openat and the like just work; made when the first of our paths is
+ * named, removed at exit. A file in it stays locked (flock) while its maker lives: whoever makes a tree removes those of the dead. What needs
+ * the GPU (topology, DRM attributes) is added when such a path is named, which makes the process an executor.
+ */
+#define LOG_PART "host"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "host/front.h"
+
+#define PREFIX "hsavisor-tree-"
+#define RENDER "renderD128"
+
+/* Prefixes of the system and what they are in the tree. */
+static const struct {
+	const char *path, *tree;
+	enum path_kind kind;
+	bool device; /* needs the GPU */
+} places[] = {
+	{"/dev/kfd", "kfd-node", PATH_KFD, false},
+	{"/dev/dri/" RENDER, "dri/" RENDER, PATH_RENDER, false},
+	{"/dev/dri/card0", "dri/card0", PATH_CARD, false},
+	{"/dev/dri", "dri", PATH_TREE, false},
+	{"/sys/class/kfd", "kfd", PATH_TREE, true},
+	{"/sys/devices/virtual/kfd", "kfd", PATH_TREE, true},
+	{"/sys/dev/char/226:128", "drm", PATH_TREE, true},
+	{"/sys/class/drm/" RENDER, "drm", PATH_TREE, true},
+	{"/sys/module/amdgpu", "module", PATH_TREE, false},
+	{"/proc/modules", "modules", PATH_TREE, false},
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char tree[128];
+static pid_t tree_pid;
+static int lock_fd = -1;
+static bool complete;
+
+static int write_file(int root, const char *path, const void *data, size_t size, mode_t mode)
+{
+	char part[PATH_MAX];
+	int fd;
+
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
+		if (mkdirat(root, part, 0755) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	fd = openat(root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return -errno;
+	if (fchmod(fd, mode) < 0 || write(fd, data, size) != (ssize_t)size) {
+		int err = errno ? -errno : -EIO;
+
+		close(fd);
+		return err;
+	}
+	close(fd);
+	return 0;
+}
+
+static int write_text(int root, const char *path, const char *text)
+{
+	return write_file(root, path, text, strlen(text), 0444);
+}
+
+static void remove_below(int dir)
+{
+	DIR *d = fdopendir(dir);
+	struct dirent *e;
+
+	if (!d) {
+		close(dir);
+		return;
+	}
+	while ((e = readdir(d))) {
+		int sub;
+
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		if (!unlinkat(dirfd(d), e->d_name, 0) || (errno != EISDIR && errno != EPERM))
+			continue;
+		sub = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (sub >= 0)
+			remove_below(sub);
+		unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+	}
+	closedir(d);
+}
+
+static void remove_tree(const char *path)
+{
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (dir >= 0)
+		remove_below(dir);
+	rmdir(path);
+}
+
+/* Trees whose makers were killed. */
+static void sweep(const char *base)
+{
+	DIR *d = opendir(base);
+	struct dirent *e;
+
+	if (!d)
+		return;
+	while ((e = readdir(d))) {
+		char path[PATH_MAX];
+		struct stat st;
+		int fd;
+
+		if (strncmp(e->d_name, PREFIX, strlen(PREFIX)))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/lock", base, e->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			continue;
+		if (!fstat(fd, &st) && st.st_uid == geteuid() && !flock(fd, LOCK_EX | LOCK_NB)) {
+			path[strlen(path) - strlen("/lock")] = 0;
+			remove_tree(path);
+		}
+		close(fd);
+	}
+	closedir(d);
+}
+
+/* /proc/modules with amdgpu in front, as lsmod and old rocminfo look for it. */
+static int write_modules(int root)
+{
+	static const char line[] = "amdgpu 9000000 1 - Live 0x0000000000000000\n";
+	size_t n = sizeof(line) - 1, capacity = 1 << 16;
+	char *text = malloc(capacity);
+	ssize_t got;
+	int fd, err;
+
+	if (!text)
+		return -ENOMEM;
+	memcpy(text, line, n);
+	fd = open("/proc/modules", O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && (got = read(fd, text + n, capacity - n)) > 0) {
+		n += (size_t)got;
+		if (n == capacity)
+			break;
+	}
+	if (fd >= 0)
+		close(fd);
+	err = write_file(root, "modules", text, n, 0444);
+	free(text);
+	return err;
+}
+
+static int make_tree(void)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	const char *bases[] = {"/dev/shm", runtime && *runtime == '/' ? runtime : "/tmp", "/tmp"};
+	static const struct {
+		const char *path, *text;
+		mode_t mode;
+	} files[] = {
+		{"kfd-node", "", 0666},
+		{"dri/" RENDER, "", 0666},
+		{"dri/card0", "", 0666},
+		{"module/initstate", "live\n", 0444},
+		{"module/refcnt", "1\n", 0444},
+		{"module/coresize", "9000000\n", 0444},
+		{"module/taint", "\n", 0444},
+	};
+	int root = -1, err = 0;
+
+	for (size_t i = 0; i < 3 && root < 0; i++) {
+		sweep(bases[i]);
+		snprintf(tree, sizeof(tree), "%.100s/" PREFIX "XXXXXX", bases[i]);
+		if (!mkdtemp(tree))
+			continue;
+		root = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (root < 0) {
+		log_warn("cannot make a directory for the device files: %s", strerror(errno));
+		tree[0] = 0;
+		return -ENOENT;
+	}
+	lock_fd = openat(root, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock_fd < 0 || flock(lock_fd, LOCK_SH))
+		err = -errno;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !err; i++)
+		err = write_file(root, files[i].path, files[i].text, strlen(files[i].text), files[i].mode);
+	if (!err)
+		err = mkdirat(root, "module/holders", 0755) < 0 ? -errno : 0;
+	if (!err)
+		err = write_modules(root);
+	close(root);
+	tree_pid = getpid();
+	if (err) {
+		log_warn("cannot write the device files in %s: %s", tree, strerror(-err));
+		remove_tree(tree);
+		tree[0] = 0;
+	}
+	return err;
+}
+
+static int write_topology(int root)
+{
+	struct sysinfo si;
+	struct hsv_topology_args args = {.render_minor = FRONT_RENDER_MINOR};
+	size_t size = 0, capacity;
+	uint8_t *buf;
+	int err;
+
+	sysinfo(&si);
+	args.cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+	args.memory = (uint64_t)si.totalram * si.mem_unit;
+	err = kfd_topology(front.device, &args, NULL, 0, &size);
+	if (err != -ENOSPC)
+		return err ? err : -EIO;
+	capacity = size;
+	buf = malloc(capacity);
+	if (!buf)
+		return -ENOMEM;
+	err = kfd_topology(front.device, &args, buf, capacity, &size);
+	for (size_t at = 0; !err && at + sizeof(struct hsv_topology_file) <= size;) {
+		struct hsv_topology_file file;
+		char path[256];
+
+		memcpy(&file, buf + at, sizeof(file));
+		at += sizeof(file);
+		snprintf(path, sizeof(path), "kfd/kfd/topology/%.*s", (int)file.path_size,
+			 (const char *)buf + at);
+		at += file.path_size;
+		err = write_file(root, path, buf + at, file.content_size, 0444);
+		at = (at + file.content_size + 3) & ~(size_t)3;
+	}
+	free(buf);
+	return err;
+}
+
+static int write_drm(int root)
+{
+	const struct gpu_properties *props = gpu_properties(front.gpu);
+	char text[256];
+	int err;
+
+	err = write_text(root, "drm/dev", "226:128\n");
+	if (!err)
+		err = write_text(root, "drm/uevent", "MAJOR=226\nMINOR=128\nDEVNAME=dri/" RENDER
+						     "\nDEVTYPE=drm_minor\n");
+	if (!err)
+		err = write_text(root, "drm/device/vendor", "0x1002\n");
+	snprintf(text, sizeof(text), "0x%04x\n", props->pci_device_id);
+	if (!err)
+		err = write_text(root, "drm/device/device", text);
+	if (!err)
+		err = write_text(root, "drm/device/subsystem_vendor", "0x1002\n");
+	if (!err)
+		err = write_text(root, "drm/device/subsystem_device", text);
+	if (!err)
+		err = write_text(root, "drm/device/revision", "0x00\n");
+	snprintf(text, sizeof(text),
+		 "DRIVER=amdgpu\nPCI_CLASS=38000\nPCI_ID=1002:%04X\nPCI_SLOT_NAME=0000:01:00.0\n",
+		 props->pci_device_id);
+	if (!err)
+		err = write_text(root, "drm/device/uevent", text);
+	if (!err)
+		err = write_text(root, "drm/device/drm/" RENDER "/dev", "226:128\n");
+	if (!err)
+		err = write_text(root, "drm/device/drm/card0/dev", "226:0\n");
+	return err;
+}
+
+static int complete_tree(void)
+{
+	int root, err;
+
+	if (complete)
+		return 0;
+	err = front_open();
+	if (err)
+		return err;
+	root = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -errno;
+	err = write_topology(root);
+	if (!err)
+		err = write_drm(root);
+	close(root);
+	complete = !err;
+	return err;
+}
+
+/* Without doubled slashes, "." and a slash at the end; false if it goes upwards or is too long. */
+static bool normalize(const char *path, char *out)
+{
+	size_t n = 0;
+
+	while (*path) {
+		size_t len;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		if (!len || (len == 1 && path[0] == '.')) {
+			path += len;
+			continue;
+		}
+		if ((len == 2 && path[0] == '.' && path[1] == '.') || n + len + 2 > PATH_MAX)
+			return false;
+		out[n++] = '/';
+		memcpy(out + n, path, len);
+		n += len;
+		path += len;
+	}
+	out[n] = 0;
+	return n > 0;
+}
+
+int path_find(const char *path, char *real)
+{
+	char plain[PATH_MAX];
+	const char *rest = NULL;
+	size_t i, len;
+	int err = 0;
+
+	if (!path || path[0] != '/' || !front_enabled())
+		return PATH_OTHER;
+	/* Cheap: nearly all paths end here. */
+	path += strspn(path, "/") - 1;
+	if (strncmp(path, "/dev", 4) && strncmp(path, "/sys", 4) && strncmp(path, "/proc", 5))
+		return PATH_OTHER;
+	if (!normalize(path, plain))
+		return PATH_OTHER;
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		len = strlen(places[i].path);
+		if (!strncmp(plain, places[i].path, len) && (!plain[len] || plain[len] == '/')) {
+			rest = plain + len;
+			break;
+		}
+	}
+	if (!rest)
+		return PATH_OTHER;
+
+	pthread_mutex_lock(&lock);
+	if (tree[0] && tree_pid != getpid()) { /* the parent's, which it will remove */
+		tree[0] = 0;
+		complete = false;
+		if (lock_fd >= 0)
+			close(lock_fd);
+		lock_fd = -1;
+	}
+	if (!tree[0])
+		err = make_tree();
+	if (!err && places[i].device)
+		err = complete_tree();
+	if (!err && strlen(tree) + strlen(places[i].tree) + strlen(rest) + 2 > PATH_MAX)
+		err = -ENAMETOOLONG;
+	if (!err)
+		sprintf(real, "%s/%s%s", tree, places[i].tree, rest);
+	pthread_mutex_unlock(&lock);
+	if (err) {
+		errno = -err;
+		return -1;
+	}
+	return (int)places[i].kind;
+}
+
+void path_cleanup(void)
+{
+	pthread_mutex_lock(&lock);
+	if (tree[0] && tree_pid == getpid())
+		remove_tree(tree);
+	tree[0] = 0;
+	pthread_mutex_unlock(&lock);
+}
+
+void path_forget(void)
+{
+	/* tree_pid tells; only a lock that another thread held at the fork must be new. */
+	pthread_mutex_init(&lock, NULL);
+}
