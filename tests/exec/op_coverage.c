@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * op_coverage.c - which operations of existing GPU code the interpreter can't run.
+ *
+ * usage: op_coverage FILE...
+ * Looks in each file (code object, or a library with code objects inside) for AMDGPU ELF images of gfx900 and gfx90a, decodes every function
+ * with the project's decoder, and prints what was not decoded and which operations have no semantics, with counts. Exit status 1 if there
+ * is any. Not part of the test suite: the libraries worth looking at are hundreds of megabytes.
+ */
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gpu/soft/exec/exec.h"
+
+#define EM_AMDGPU_NUMBER 224
+#define SHOW_UNDECODED	 20
+
+static const char *const target_name[ISA_NUM_TARGETS] = {"gfx900", "gfx90a"};
+static uint64_t uses[ISA_NUM_TARGETS][ISA_NUM_OPS], undecoded[ISA_NUM_TARGETS], images[ISA_NUM_TARGETS];
+
+static bool target_of(uint32_t flags, enum isa_target *target)
+{
+	if ((flags & 0xff) == 0x2c)
+		*target = ISA_GFX900;
+	else if ((flags & 0xff) == 0x3f)
+		*target = ISA_GFX90A;
+	else
+		return false;
+	return true;
+}
+
+static void scan_function(enum isa_target target, const uint8_t *code, size_t size)
+{
+	for (size_t at = 0; at + 4 <= size;) {
+		uint32_t words[3] = {0};
+		struct isa_inst inst;
+		size_t left = size - at;
+		int n;
+
+		memcpy(words, code + at, left < 12 ? left : 12);
+		n = isa_decode(target, words, left < 12 ? left / 4 : 3, &inst);
+		if (n > 0) {
+			uses[target][inst.op]++;
+			at += n;
+			continue;
+		}
+		if (undecoded[target]++ < SHOW_UNDECODED)
+			printf("%s: not decoded: %08x %08x %08x\n", target_name[target], words[0], words[1], words[2]);
+		at += 4;
+	}
+}
+
+/* One ELF image; anything that does not fit in size bytes is passed over. */
+static void scan_image(const uint8_t *elf, size_t size)
+{
+	const Elf64_Ehdr *h = (const void *)elf;
+	const Elf64_Shdr *sections = (const void *)(elf + h->e_shoff);
+	enum isa_target target;
+
+	if (h->e_machine != EM_AMDGPU_NUMBER || !target_of(h->e_flags, &target) || h->e_shoff >= size ||
+	    h->e_shnum > (size - h->e_shoff) / sizeof(*sections))
+		return;
+	images[target]++;
+	for (unsigned i = 0; i < h->e_shnum; i++) {
+		const Elf64_Shdr *s = &sections[i];
+
+		if ((s->sh_type != SHT_SYMTAB && s->sh_type != SHT_DYNSYM) || s->sh_offset > size || s->sh_size > size - s->sh_offset)
+			continue;
+		/* A stripped object has only dynamic symbols; one that is not has both, so count .symtab if there is one. */
+		if (s->sh_type == SHT_DYNSYM) {
+			bool full = false;
+
+			for (unsigned k = 0; k < h->e_shnum; k++)
+				full |= sections[k].sh_type == SHT_SYMTAB;
+			if (full)
+				continue;
+		}
+		for (size_t k = 0; k < s->sh_size / sizeof(Elf64_Sym); k++) {
+			const Elf64_Sym *sym = (const Elf64_Sym *)(const void *)(elf + s->sh_offset) + k;
+			const Elf64_Shdr *text;
+			uint64_t at;
+
+			if (ELF64_ST_TYPE(sym->st_info) != STT_FUNC || sym->st_shndx >= h->e_shnum)
+				continue;
+			text = &sections[sym->st_shndx];
+			at = sym->st_value - text->sh_addr + text->sh_offset;
+			if (at < size && sym->st_size <= size - at)
+				scan_function(target, elf + at, sym->st_size);
+		}
+	}
+}
+
+static int scan_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	const uint8_t *file;
+
+	if (fd < 0 || fstat(fd, &st) || st.st_size < (off_t)sizeof(Elf64_Ehdr)) {
+		perror(path);
+		return -1;
+	}
+	file = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (file == MAP_FAILED) {
+		perror(path);
+		return -1;
+	}
+	for (size_t at = 0; at + sizeof(Elf64_Ehdr) <= (size_t)st.st_size; at += 8)
+		if (!memcmp(file + at, ELFMAG "\2\1\1", SELFMAG + 3))
+			scan_image(file + at, st.st_size - at);
+	munmap((void *)(uintptr_t)file, st.st_size);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	int status = 0;
+
+	for (int i = 1; i < argc; i++)
+		if (scan_file(argv[i]))
+			status = 2;
+	for (int t = 0; t < ISA_NUM_TARGETS; t++) {
+		uint64_t total = 0, missing = 0;
+		unsigned distinct = 0;
+
+		for (unsigned op = 0; op < ISA_NUM_OPS; op++) {
+			total += uses[t][op];
+			distinct += uses[t][op] != 0;
+			if (uses[t][op] && !exec_covers(t, op)) {
+				printf("%s: no semantics: %-32s %llu\n", target_name[t], isa_op_name(op),
+				       (unsigned long long)uses[t][op]);
+				missing += uses[t][op];
+			}
+		}
+		printf("%s: %llu images, %llu instructions, %u operations; %llu not covered, %llu words not decoded\n", target_name[t],
+		       (unsigned long long)images[t], (unsigned long long)total, distinct, (unsigned long long)missing,
+		       (unsigned long long)undecoded[t]);
+		if (missing || undecoded[t])
+			status = status ? status : 1;
+	}
+	return status;
+}
