@@ -107,6 +107,19 @@ static inline float flushf(float f)
 	return as_f32(flush_f32(as_u32(f)));
 }
 
+static inline float h2f_flushed(uint32_t h)
+{
+	return h2f(h & 0x7c00 ? h : h & 0x8000);
+}
+
+/* v_dot2: c + a0 * b0 + a1 * b1, see V_DOT2_F32_F16. */
+static inline float dot2_h(uint32_t a0, uint32_t b0, uint32_t a1, uint32_t b1, float c)
+{
+	float r = c + h2f_flushed(a0) * h2f_flushed(b0);
+
+	return flushf(r + h2f_flushed(a1) * h2f_flushed(b1));
+}
+
 /* v_cmp_class_*: which bit of the class mask a value is. */
 #define CLASS_OF(u, SIGN, EXP, QUIET, one)                                                         \
 	(((u) & ~(SIGN)) > (EXP) ? ((u) & (QUIET) ? (one) << 1 : (one))                             \

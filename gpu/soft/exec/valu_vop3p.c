@@ -350,31 +350,27 @@ DOT(V_DOT4_U32_U8, int64_t, 0, (int64_t)UINT32_MAX, , dot_u(a, b, 4, 8))
 DOT(V_DOT8_I32_I4, int64_t, INT32_MIN, INT32_MAX, (int32_t), dot_i(a, b, 8, 4))
 DOT(V_DOT8_U32_U4, int64_t, 0, (int64_t)UINT32_MAX, , dot_u(a, b, 8, 4))
 
-/* Products are exact in f32; the sums round in this order: c + low, then + high. */
+/*
+ * Products are exact in f32; the sums round to nearest even in this order: c + low, then + high. Denormal sources and results are
+ * flushed in every mode, as MI200 does.
+ */
 VALU_DEF(V_DOT2_F32_F16)
 {
-	uint32_t out[LANES] ROW_ALIGN, l0[LANES] ROW_ALIGN, h0[LANES] ROW_ALIGN;
-	uint32_t l1[LANES] ROW_ALIGN, h1[LANES] ROW_ALIGN;
-	uint32_t flip = (uint32_t)(in->neg_lo >> 2 & 1) << 31, neg[LANES] ROW_ALIGN;
-	struct valu_nan_src nans = { { VK_F16, VK_F16, VK_F32 }, { l0, l1, neg } };
+	uint32_t out[LANES] ROW_ALIGN, f[4][LANES] ROW_ALIGN, c[LANES] ROW_ALIGN;
+	uint32_t flip = (uint32_t)(in->neg_lo >> 2 & 1) << 31;
+	struct valu_nan_src nans = { { VK_F16, VK_F16, VK_F32 }, { f[0], f[1], c } };
 	SRC_32(0, VK_PK)
 	SRC_32(1, VK_PK)
 	SRC_32(2, VK_PK)
 
-	half_row(w, in, 0, false, true, s0, l0);
-	half_row(w, in, 0, true, true, s0, h0);
-	half_row(w, in, 1, false, true, s1, l1);
-	half_row(w, in, 1, true, true, s1, h1);
+	half_row(w, in, 0, false, true, s0, f[0]);
+	half_row(w, in, 1, false, true, s1, f[1]);
+	half_row(w, in, 0, true, true, s0, f[2]);
+	half_row(w, in, 1, true, true, s1, f[3]);
 	LANE_LOOP
-		neg[l] = s2[l] ^ flip;
-	if (!(w->mode & MODE_F32_SRC_DENORM))
-		LANE_LOOP
-			neg[l] = flush_f32(neg[l]);
-	LANE_LOOP {
-		float r = as_f32(neg[l]) + h2f(l0[l]) * h2f(l1[l]);
-
-		out[l] = as_u32(r + h2f(h0[l]) * h2f(h1[l]));
-	}
+		c[l] = flush_f32(s2[l]) ^ flip;
+	LANE_LOOP
+		out[l] = as_u32(dot2_h(f[0][l], f[1][l], f[2][l], f[3][l], as_f32(c[l])));
 	valu_nanfix(out, &nans);
 	valu_fin_f32(w, in, out);
 }
