@@ -326,7 +326,7 @@ static int set_operand(struct isa_operand *o, unsigned code, unsigned may, const
 	    (code >= CODE_VCCZ && code <= CODE_SCC)) {
 		if (!(may & MAY_SPECIAL))
 			return -EINVAL;
-	} else if (code != CODE_LDS_DIRECT || !(may & MAY_LDS)) {
+	} else if (code != CODE_LDS_DIRECT || !(may & MAY_LDS) || o->dwords > 1) {
 		return -EINVAL;
 	}
 	o->kind = ISA_OPND_SPECIAL;
@@ -339,8 +339,9 @@ static struct isa_operand *slot_of(struct isa_inst *inst, unsigned slot)
 	return slot < SLOT_SRC0 ? &inst->dst[slot] : &inst->src[slot - SLOT_SRC0];
 }
 
-static int decode_operand(struct isa_inst *inst, const struct operand_form *f, uint64_t w,
-			  const uint32_t *literal, bool acc)
+static int decode_operand(enum isa_target target, struct isa_inst *inst,
+			  const struct operand_form *f, uint64_t w, const uint32_t *literal,
+			  bool acc)
 {
 	struct isa_operand *o = slot_of(inst, f->slot);
 	unsigned code = field(w, f->pos, f->width) << f->low;
@@ -383,7 +384,9 @@ static int decode_operand(struct isa_inst *inst, const struct operand_form *f, u
 	default:
 		break;
 	}
-	return set_operand(o, code, may_be[f->what], literal);
+	/* gfx90a cannot read LDS as a source. */
+	return set_operand(o, code, may_be[f->what] & (target == ISA_GFX90A ? ~MAY_LDS : ~0u),
+			   literal);
 }
 
 static void vop3_modifiers(struct isa_inst *inst, uint64_t w, uint32_t flags)
@@ -683,7 +686,7 @@ int isa_decode(enum isa_target target, const uint32_t *words, size_t nwords, str
 
 	for (unsigned i = 0; i < MAX_OPERANDS && r->operands[i]; i++) {
 		const struct operand_form *f = &operand_forms[r->operands[i]];
-		int ret = decode_operand(inst, f, w, literal, acc);
+		int ret = decode_operand(target, inst, f, w, literal, acc);
 
 		if (ret) {
 			bool wants_literal = !two_dwords(c) && nwords < 2 &&

@@ -392,7 +392,7 @@ static void print_smem(struct out *o, const struct isa_inst *inst)
 		arg(o, &inst->src[2]);
 	if (probe) {
 		next_operand(o);
-		put(o, "%d", inst->simm);
+		put_imm16(o, (unsigned)inst->simm);
 	}
 	if (inst->src[0].kind == ISA_OPND_NONE)
 		return;
@@ -578,10 +578,6 @@ static void put_sendmsg(struct out *o, unsigned v)
 	const char *name = NULL;
 
 	put(o, " ");
-	if (v & ~0x37fu) { /* bits of no field */
-		put(o, "%u", v);
-		return;
-	}
 	if ((id == 2 || id == 3) && op < 4 && (op || (id == 3 && !stream)))
 		name = gs[op];
 	else if (id == 15 && op < ARRAY_SIZE(sys) && !stream)
@@ -592,6 +588,8 @@ static void put_sendmsg(struct out *o, unsigned v)
 		put(o, "sendmsg(%s, %s, %u)", msgs[id], name, stream);
 	else if (msgs[id] && id != 2 && id != 3 && id != 15 && !op && !stream)
 		put(o, "sendmsg(%s)", msgs[id]);
+	else if (v & ~0x37fu) /* bits of no field */
+		put(o, "%u", v);
 	else
 		put(o, "sendmsg(%u, %u, %u)", id, op, stream);
 }
