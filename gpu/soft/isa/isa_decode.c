@@ -345,6 +345,7 @@ static int decode_operand(enum isa_target target, struct isa_inst *inst,
 {
 	struct isa_operand *o = slot_of(inst, f->slot);
 	unsigned code = field(w, f->pos, f->width) << f->low;
+	unsigned may;
 
 	if (f->extra_pos)
 		code |= field(w, f->extra_pos, 1) << f->extra_bit;
@@ -384,9 +385,10 @@ static int decode_operand(enum isa_target target, struct isa_inst *inst,
 	default:
 		break;
 	}
-	/* gfx90a cannot read LDS as a source. */
-	return set_operand(o, code, may_be[f->what] & (target == ISA_GFX90A ? ~MAY_LDS : ~0u),
-			   literal);
+	may = may_be[f->what];
+	if (target == ISA_GFX90A) /* it cannot read LDS as a source */
+		may &= ~(unsigned)MAY_LDS;
+	return set_operand(o, code, may, literal);
 }
 
 static void vop3_modifiers(struct isa_inst *inst, uint64_t w, uint32_t flags)
