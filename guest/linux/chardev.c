@@ -86,7 +86,7 @@ static long (*const handlers[])(struct hsv_process *process, void *args) = {
 
 /* ---- forwarding ---- */
 
-/* Bytes of the array that args speak of; -EINVAL if that's more than a program may send. */
+/* Bytes of the array that args speak of; -ENOMEM if that's more than a program may send. */
 static long array_bytes(const struct kfd_row *row, unsigned int nr, const void *args)
 {
 	u64 n;
@@ -94,10 +94,14 @@ static long array_bytes(const struct kfd_row *row, unsigned int nr, const void *
 	if (row->dir == NONE)
 		return 0;
 	n = *(const u32 *)(args + row->count);
-	if (nr == _IOC_NR(AMDKFD_IOC_SET_CU_MASK))
-		n = n % 32 ? U32_MAX : n / 8; /* counted in bits, whole words */
+	if (nr == _IOC_NR(AMDKFD_IOC_SET_CU_MASK)) {
+		/* Counted in bits, in whole words. */
+		if (n % 32)
+			return -EINVAL;
+		n /= 8;
+	}
 	n *= row->elem;
-	return n <= MAX_ARRAY_SIZE ? (long)n : -EINVAL;
+	return n <= MAX_ARRAY_SIZE ? (long)n : -ENOMEM;
 }
 
 /* Sends an ioctl's struct, and its array if it has one, to the host; args are as it answers. */

@@ -9,8 +9,8 @@
  * An event is set or not; auto-reset ones are cleared by the one waiter they wake. The age of an event counts how often it was set, and a
  * waiter that names an old age (minor 14) doesn't wait, so that no wake-up is lost between two waits.
  *
- * Locks: events.lock holds events and waiters in place and is held over copies to user space; events.wake (spin) guards their state, and is all
- * that setting an event takes besides the look-up.
+ * All of it is under one spin lock, events.wake, which is never held over copies from or to user space: those may take as long as a program
+ * likes, and the work item that sets events serves all programs. An event that is destroyed takes itself out of its waiters.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -28,6 +28,8 @@
 #define TIMEOUT_INFINITE	0xffffffff
 /* Events of a process that aren't signals; amdkfd's bound is the id space. */
 #define MAX_OTHER 4096
+/* Entries of one wait. */
+#define MAX_WAIT 65536
 
 struct kfd_event {
 	u32 id, type;
@@ -52,7 +54,6 @@ struct waiter {
 
 void hsv_events_init(struct hsv_events *events)
 {
-	mutex_init(&events->lock);
 	spin_lock_init(&events->wake);
 	idr_init(&events->idr);
 }
@@ -77,9 +78,9 @@ bool hsv_events_is_page(struct hsv_process *process, u64 handle)
 	struct hsv_events *events = &process->events;
 	bool is;
 
-	mutex_lock(&events->lock);
+	spin_lock(&events->wake);
 	is = events->page && events->page->handle == handle;
-	mutex_unlock(&events->lock);
+	spin_unlock(&events->wake);
 	return is;
 }
 
@@ -115,28 +116,22 @@ static void event_set(struct kfd_event *event)
 	event->age++;
 }
 
-/* From the GPU: a signal event was set. Ids that aren't events are ignored: the GPU's program chose them. */
+/* From the GPU: an event was set. Ids that aren't events are ignored: the GPU's program chose them. */
 void hsv_events_signal(struct hsv_process *process, u32 id)
 {
 	struct hsv_events *events = &process->events;
 	struct kfd_event *event;
 	u64 *slot;
 
-	mutex_lock(&events->lock);
+	spin_lock(&events->wake);
 	event = idr_find(&events->idr, id);
-	if (event && event->type == KFD_IOC_EVENT_SIGNAL) {
-		spin_lock(&events->wake);
-		slot = event_slot(events, id);
+	if (event) {
+		slot = id < FIRST_OTHER ? event_slot(events, id) : NULL;
 		if (slot)
 			WRITE_ONCE(*slot, UNSIGNALED_SLOT);
 		event_set(event);
-		spin_unlock(&events->wake);
-	} else if (event) {
-		spin_lock(&events->wake);
-		event_set(event);
-		spin_unlock(&events->wake);
 	}
-	mutex_unlock(&events->lock);
+	spin_unlock(&events->wake);
 }
 
 void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event *from)
@@ -156,7 +151,6 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 	drm_info(&process->hdev->drm, "%s[%d]: GPU memory fault at %#llx (%s%s%s)\n", process->lead->comm, process->lead->pid, data.va,
 		 data.failure.NotPresent ? "not present" : "", data.failure.ReadOnly ? "read-only" : "",
 		 data.failure.NoExecute ? "no execute" : "");
-	mutex_lock(&events->lock);
 	spin_lock(&events->wake);
 	idr_for_each_entry(&events->idr, event, id) {
 		if (event->type == KFD_IOC_EVENT_MEMORY) {
@@ -165,7 +159,6 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 		}
 	}
 	spin_unlock(&events->wake);
-	mutex_unlock(&events->lock);
 }
 
 void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event *from)
@@ -180,7 +173,6 @@ void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event
 	struct kfd_event *event;
 	int id;
 
-	mutex_lock(&events->lock);
 	spin_lock(&events->wake);
 	idr_for_each_entry(&events->idr, event, id) {
 		if (event->type == KFD_IOC_EVENT_HW_EXCEPTION) {
@@ -189,10 +181,9 @@ void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event
 		}
 	}
 	spin_unlock(&events->wake);
-	mutex_unlock(&events->lock);
 }
 
-/* The process or the device is ending: whoever waits looks at that. In MMU notifiers and under id_lock, hence without events.lock. */
+/* The process or the device is ending: whoever waits looks at that. */
 void hsv_events_wake_all(struct hsv_process *process)
 {
 	struct hsv_events *events = &process->events;
@@ -209,44 +200,68 @@ void hsv_events_wake_all(struct hsv_process *process)
 
 /* ---- creation and destruction ---- */
 
-/* With events.lock held. */
+static bool page_is_set(struct hsv_events *events)
+{
+	bool is;
+
+	spin_lock(&events->wake);
+	is = events->page || events->own_page;
+	spin_unlock(&events->wake);
+	return is;
+}
+
+/* The GTT buffer of that handle becomes the events page. -EINVAL: there's none, it is too small, or there is a page already. */
 static int page_set(struct hsv_process *process, u64 handle)
 {
 	struct hsv_events *events = &process->events;
 	struct hsv_memory *memory;
+	int err = -EINVAL;
 	u64 i;
 
-	if (events->page || events->own_page)
+	if (page_is_set(events))
 		return -EINVAL;
 	memory = hsv_memory_find(process, handle);
 	if (!memory)
 		return -EINVAL;
-	if (memory->kind != HSV_MEMORY_GTT || memory->size < HSV_EVENT_PAGE_SIZE) {
-		hsv_memory_put(memory);
-		return -EINVAL;
-	}
+	if (memory->kind != HSV_MEMORY_GTT || memory->size < HSV_EVENT_PAGE_SIZE)
+		goto put;
 	for (i = 0; i < HSV_EVENT_PAGE_SIZE >> PAGE_SHIFT; i++)
 		memset(page_address(memory->pages[i]), 0xff, PAGE_SIZE);
 	spin_lock(&events->wake);
-	events->page = memory;
+	if (!events->page && !events->own_page) {
+		events->page = memory;
+		err = 0;
+	}
 	spin_unlock(&events->wake);
-	return 0;
+put:
+	if (err)
+		hsv_memory_put(memory);
+	return err;
 }
 
+/* Makes a page here if there is none. */
 static int own_page_make(struct hsv_events *events)
 {
-	struct page *page = alloc_pages(GFP_KERNEL_ACCOUNT, EVENT_PAGE_ORDER);
+	struct page *page;
 
+	if (page_is_set(events))
+		return 0;
+	page = alloc_pages(GFP_KERNEL_ACCOUNT, EVENT_PAGE_ORDER);
 	if (!page)
 		return -ENOMEM;
 	memset(page_address(page), 0xff, HSV_EVENT_PAGE_SIZE);
 	spin_lock(&events->wake);
-	events->own_page = page;
+	if (!events->page && !events->own_page) {
+		events->own_page = page;
+		page = NULL;
+	}
 	spin_unlock(&events->wake);
+	if (page)
+		__free_pages(page, EVENT_PAGE_ORDER);
 	return 0;
 }
 
-/* The page made here, for mmap; NULL if there's none. The mapping's file keeps it. Under mmap_lock: no events.lock. */
+/* The page made here, for mmap; NULL if there's none. The mapping's file keeps it. */
 struct page *hsv_events_own_page(struct hsv_process *process)
 {
 	struct hsv_events *events = &process->events;
@@ -274,10 +289,9 @@ long hsv_ioctl_create_event(struct hsv_process *process, void *data)
 	event->age = 1;
 	INIT_LIST_HEAD(&event->waiters);
 
-	mutex_lock(&events->lock);
 	if (args->event_page_offset)
 		err = page_set(process, args->event_page_offset);
-	if (!err && signal && !events->page && !events->own_page)
+	if (!err && signal)
 		err = own_page_make(events);
 	if (err)
 		goto fail;
@@ -287,11 +301,8 @@ long hsv_ioctl_create_event(struct hsv_process *process, void *data)
 		id = idr_alloc(&events->idr, event, FIRST_SIGNAL, KFD_SIGNAL_EVENT_LIMIT, GFP_NOWAIT);
 	else
 		id = idr_alloc(&events->idr, event, FIRST_OTHER, FIRST_OTHER + MAX_OTHER, GFP_NOWAIT);
-	if (id >= 0) {
+	if (id >= 0)
 		event->id = id;
-		if (signal)
-			events->signals++;
-	}
 	spin_unlock(&events->wake);
 	idr_preload_end();
 	err = id;
@@ -303,10 +314,8 @@ long hsv_ioctl_create_event(struct hsv_process *process, void *data)
 		args->event_page_offset = 2ULL << 62; /* KFD_MMAP_TYPE_EVENTS */
 		args->event_slot_index = id;
 	}
-	mutex_unlock(&events->lock);
 	return 0;
 fail:
-	mutex_unlock(&events->lock);
 	kfree(event);
 	return err;
 }
@@ -319,12 +328,9 @@ long hsv_ioctl_destroy_event(struct hsv_process *process, void *data)
 	struct waiter *waiter, *next;
 	struct kfd_event *event;
 
-	mutex_lock(&events->lock);
 	spin_lock(&events->wake);
 	event = idr_remove(&events->idr, args->event_id);
 	if (event) {
-		if (event->id < FIRST_OTHER)
-			events->signals--;
 		list_for_each_entry_safe(waiter, next, &event->waiters, link) {
 			list_del_init(&waiter->link);
 			WRITE_ONCE(waiter->event, NULL);
@@ -332,7 +338,6 @@ long hsv_ioctl_destroy_event(struct hsv_process *process, void *data)
 		}
 	}
 	spin_unlock(&events->wake);
-	mutex_unlock(&events->lock);
 	if (!event)
 		return -EINVAL;
 	kfree(event);
@@ -345,18 +350,16 @@ static long event_change(struct hsv_process *process, u32 id, bool set)
 	struct kfd_event *event;
 	long err = -EINVAL;
 
-	mutex_lock(&events->lock);
+	spin_lock(&events->wake);
 	event = idr_find(&events->idr, id);
 	if (event && event->type == KFD_IOC_EVENT_SIGNAL) {
-		spin_lock(&events->wake);
 		if (set)
 			event_set(event);
 		else
 			event->signaled = false;
-		spin_unlock(&events->wake);
 		err = 0;
 	}
-	mutex_unlock(&events->lock);
+	spin_unlock(&events->wake);
 	return err;
 }
 
@@ -373,28 +376,26 @@ long hsv_ioctl_reset_event(struct hsv_process *process, void *data)
 
 /* ---- waiting ---- */
 
-/* With events.lock held. */
 static int waiter_init(struct hsv_events *events, struct waiter *waiter, const struct kfd_event_data *data)
 {
-	struct kfd_event *event = idr_find(&events->idr, data->event_id);
 	u64 age = data->signal_event_data.last_event_age;
+	struct kfd_event *event;
 
-	if (!event)
-		return -EINVAL;
 	spin_lock(&events->wake);
-	waiter->event = event;
-	waiter->task = current;
-	waiter->activated = event->signaled;
-	event->signaled = event->signaled && !event->auto_reset;
-	/* Age 0: the caller doesn't count. */
-	if (event->type == KFD_IOC_EVENT_SIGNAL && age) {
-		waiter->wants_age = true;
-		if (event->age != age)
+	event = idr_find(&events->idr, data->event_id);
+	if (event) {
+		waiter->event = event;
+		waiter->task = current;
+		waiter->activated = event->signaled;
+		event->signaled = event->signaled && !event->auto_reset;
+		/* Age 0: the caller doesn't count. */
+		waiter->wants_age = event->type == KFD_IOC_EVENT_SIGNAL && age;
+		if (waiter->wants_age && event->age != age)
 			waiter->activated = true;
+		list_add_tail(&waiter->link, &event->waiters);
 	}
-	list_add_tail(&waiter->link, &event->waiters);
 	spin_unlock(&events->wake);
-	return 0;
+	return event ? 0 : -EINVAL;
 }
 
 static u32 waiters_test(const struct waiter *waiters, u32 n, bool all)
@@ -414,7 +415,7 @@ static u32 waiters_test(const struct waiter *waiters, u32 n, bool all)
 	return active == n ? KFD_IOC_WAIT_RESULT_COMPLETE : KFD_IOC_WAIT_RESULT_TIMEOUT;
 }
 
-/* Ends a wait that was interrupted and will be made again: events it used up are set again. With events.lock held. */
+/* Ends a wait. undo: it was interrupted and will be made again, so events it used up are set again. */
 static void waiters_fini(struct hsv_events *events, struct waiter *waiters, u32 n, bool undo)
 {
 	u32 i;
@@ -430,7 +431,7 @@ static void waiters_fini(struct hsv_events *events, struct waiter *waiters, u32 
 	spin_unlock(&events->wake);
 }
 
-/* Gives the program what came with the events that are set. With events.lock held, so that they exist. */
+/* Gives the program what came with the events that are set. */
 static int waiters_copy(struct hsv_events *events, const struct waiter *waiters, u32 n, struct kfd_event_data __user *data)
 {
 	union {
@@ -439,31 +440,30 @@ static int waiters_copy(struct hsv_events *events, const struct waiter *waiters,
 		u64 age;
 	} copy;
 	const struct kfd_event *event;
-	unsigned long left;
+	size_t size;
 	u32 i;
 
 	for (i = 0; i < n; i++) {
+		size = 0;
+		spin_lock(&events->wake);
 		event = waiters[i].event;
+		if (event && waiters[i].activated) {
+			if (event->type == KFD_IOC_EVENT_MEMORY) {
+				copy.memory = event->memory;
+				size = sizeof(copy.memory);
+			} else if (event->type == KFD_IOC_EVENT_HW_EXCEPTION) {
+				copy.exception = event->exception;
+				size = sizeof(copy.exception);
+			} else if (waiters[i].wants_age) {
+				copy.age = event->age;
+				size = sizeof(copy.age);
+			}
+		}
+		spin_unlock(&events->wake);
 		if (!event)
 			return -EINVAL;
-		if (!READ_ONCE(waiters[i].activated))
-			continue;
-		left = 0;
-		spin_lock(&events->wake);
-		if (event->type == KFD_IOC_EVENT_MEMORY)
-			copy.memory = event->memory;
-		else if (event->type == KFD_IOC_EVENT_HW_EXCEPTION)
-			copy.exception = event->exception;
-		else
-			copy.age = event->age;
-		spin_unlock(&events->wake);
-		if (event->type == KFD_IOC_EVENT_MEMORY)
-			left = copy_to_user(&data[i].memory_exception_data, &copy.memory, sizeof(copy.memory));
-		else if (event->type == KFD_IOC_EVENT_HW_EXCEPTION)
-			left = copy_to_user(&data[i].hw_exception_data, &copy.exception, sizeof(copy.exception));
-		else if (waiters[i].wants_age)
-			left = copy_to_user(&data[i].signal_event_data.last_event_age, &copy.age, sizeof(copy.age));
-		if (left)
+		/* All are the first member of the entry's union. */
+		if (size && copy_to_user(&data[i], &copy, size))
 			return -EFAULT;
 	}
 	return 0;
@@ -517,32 +517,31 @@ long hsv_ioctl_wait_events(struct hsv_process *process, void *data)
 	struct kfd_event_data __user *user = u64_to_user_ptr(args->events_ptr);
 	struct hsv_events *events = &process->events;
 	struct kfd_event_data one;
-	struct waiter *waiters;
+	struct waiter *waiters = NULL;
 	u32 i = 0;
 	int err = 0;
 
+	if (args->num_events > MAX_WAIT) {
+		err = -ENOMEM;
+		goto out;
+	}
 	waiters = kvcalloc(args->num_events, sizeof(*waiters), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!waiters && args->num_events) {
 		err = -ENOMEM;
 		goto out;
 	}
-	mutex_lock(&events->lock);
 	for (; i < args->num_events; i++) {
 		err = copy_from_user(&one, &user[i], sizeof(one)) ? -EFAULT : waiter_init(events, &waiters[i], &one);
 		if (err)
-			goto unlock;
+			goto fini;
 	}
 	args->wait_result = waiters_test(waiters, args->num_events, args->wait_for_all);
-	if (args->wait_result == KFD_IOC_WAIT_RESULT_TIMEOUT) {
-		mutex_unlock(&events->lock);
+	if (args->wait_result == KFD_IOC_WAIT_RESULT_TIMEOUT)
 		err = waiters_sleep(process, waiters, args);
-		mutex_lock(&events->lock);
-	}
 	if (!err && args->wait_result == KFD_IOC_WAIT_RESULT_COMPLETE)
 		err = waiters_copy(events, waiters, args->num_events, user);
-unlock:
+fini:
 	waiters_fini(events, waiters, i, err == -ERESTARTSYS);
-	mutex_unlock(&events->lock);
 out:
 	kvfree(waiters);
 	if (err)

@@ -147,10 +147,8 @@ void hsv_event_work(struct work_struct *work);
 struct kfd_event;
 
 struct hsv_events {
-	struct mutex lock; /* creation, destruction, copies to user space; outside of wake */
-	spinlock_t wake; /* state of events and waiters */
+	spinlock_t wake; /* all of it */
 	struct idr idr;
-	u32 signals; /* events that have a slot */
 	struct hsv_memory *page; /* the events page given by the program, or NULL */
 	struct page *own_page; /* or the one made here (order HSV_EVENT_PAGE_ORDER) */
 };

@@ -28,7 +28,6 @@
  *   hsv_device.process_lock
  *   mmap_lock
  *   hsv_process.memory_lock
- *   hsv_events.lock
  *   hsv_memory.map_lock (read in faults), hsv_process.doorbell_lock
  *   (the core's i_mmap and page table locks; MMU notifiers)
  *   hsv_memory.wire
@@ -36,8 +35,7 @@
  *   hsv_events.wake
  *   hsv_device.control_lock, hsv_device.event_lock (interrupts off)
  *
- * Copies from and to user space happen under none of these but hsv_events.lock, which is never taken with mmap_lock held. Under
- * hsv_memory.wire and in everything an MMU notifier calls nothing is allocated with GFP_KERNEL and no page is pinned
+ * Copies from and to user space happen under none of these. Under hsv_memory.wire and in everything an MMU notifier calls nothing is allocated with GFP_KERNEL and no page is pinned
  * or locked: reclaim calls notifiers. The host's answers depend on no lock of the guest, so waiting for an answer is allowed under any of the
  * mutexes.
  */
