@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_latency - what one dispatch costs: round trip of an empty kernel (doorbell store to completion signal seen by a spinning host thread), and
- * the time per dispatch when many are queued. Arguments: target, code object. Prints "name value" lines.
+ * bench_latency - what one dispatch costs: round trip of an empty kernel (doorbell store to
+ * completion signal seen by a spinning host thread), and the time per dispatch when many are
+ * queued. Arguments: target, code object. Prints "name value" lines.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,23 @@ int main(int argc, char **argv)
 	while (atomic_load_explicit(&done->value, memory_order_acquire))
 		__builtin_ia32_pause();
 	printf("cp_queued_kernel_us %.2f\n", (double)(clock_ns() - begin) / QUEUED / 1000);
+	{
+		enum { GROUPS = 100000 };
+		struct {
+			uint64_t out;
+			uint32_t base;
+		} args = {.base = 1};
+
+		client_alloc(c, GROUPS * 64 * 4 / 2, &args.out);
+		p = real_packet(c, &co, "fill", &args, 12, 64, GROUPS / 2, 0, done);
+		atomic_store(&done->value, 2);
+		begin = clock_ns();
+		aql_submit(&q, &p);
+		aql_submit(&q, &p);
+		while (atomic_load_explicit(&done->value, memory_order_acquire))
+			sleep_ms(1);
+		printf("cp_workgroup_us %.3f\n", (double)(clock_ns() - begin) / GROUPS / 1000);
+	}
 	client_close(c);
 	codeobj_free(&co);
 	return 0;

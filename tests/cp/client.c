@@ -16,7 +16,7 @@ uint64_t clock_ns(void)
 
 void sleep_ms(unsigned ms)
 {
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000l };
+	struct timespec ts = {ms / 1000, ms % 1000 * 1000000l};
 
 	nanosleep(&ts, NULL);
 }
@@ -26,7 +26,7 @@ void sleep_ms(unsigned ms)
 	while (!(cond)) {                                                                          \
 		if (clock_ns() > end)                                                              \
 			return false;                                                              \
-		nanosleep(&(struct timespec){ 0, 20000 }, NULL);                                   \
+		nanosleep(&(struct timespec){0, 20000}, NULL);                                     \
 	}                                                                                          \
 	return true
 
@@ -70,18 +70,21 @@ static void on_idle(void *ctx)
 	atomic_fetch_add(&c->idles, 1);
 }
 
-static const struct gpu_vm_ops ops = { on_event, on_fault, on_idle };
+static const struct gpu_vm_ops ops = {on_event, on_fault, on_idle};
 
-void client_open(struct client *c, const char *target, unsigned threads, const struct gpu_turn_ops *turn)
+void client_open(struct client *c, const char *target, unsigned threads,
+		 const struct gpu_turn_ops *turn)
 {
-	struct gpu_config config = { .target = target, .threads = threads, .turn = turn };
+	struct gpu_config config = {.target = target, .threads = threads, .turn = turn};
 
 	memset(c, 0, sizeof(*c));
 	c->pool = mmap(NULL, POOL_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(c->pool, MAP_FAILED);
 	assert_int_equal(gpu_open(&config, &c->gpu), 0);
 	assert_int_equal(gpu_vm_create(c->gpu, &ops, c, &c->vm), 0);
-	assert_int_equal(gpu_vm_map(c->vm, POOL_VA, POOL_SIZE, c->pool, GPU_PROT_READ | GPU_PROT_WRITE | GPU_PROT_EXEC), 0);
+	assert_int_equal(gpu_vm_map(c->vm, POOL_VA, POOL_SIZE, c->pool,
+				    GPU_PROT_READ | GPU_PROT_WRITE | GPU_PROT_EXEC),
+			 0);
 }
 
 void client_close(struct client *c)
@@ -139,9 +142,15 @@ void aql_describe(struct aql *q, struct client *c, unsigned packets, bool error_
 	q->cwsr->err_payload_addr = client_va(c, &q->error->value);
 	q->cwsr->err_event_id = 61;
 	q->desc = (struct gpu_queue_desc){
-		.type = GPU_QUEUE_AQL, .ring_va = ring_va, .ring_size = packets * 64, .write_ptr_va = q->amd_va + 0x38,
-		.read_ptr_va = q->amd_va + 0x80, .doorbell = (volatile uint64_t *)q->doorbell, .percent = 100,
-		.cwsr_va = client_va(c, q->cwsr), .error_events = error_events,
+		.type = GPU_QUEUE_AQL,
+		.ring_va = ring_va,
+		.ring_size = packets * 64,
+		.write_ptr_va = q->amd_va + 0x38,
+		.read_ptr_va = q->amd_va + 0x80,
+		.doorbell = (volatile uint64_t *)q->doorbell,
+		.percent = 100,
+		.cwsr_va = client_va(c, q->cwsr),
+		.error_events = error_events,
 	};
 }
 
@@ -169,7 +178,7 @@ uint64_t aql_submit(struct aql *q, const struct packet *p)
 
 	while (id >= atomic_load(aql_read_id(q)) + q->packets) {
 		assert_true(clock_ns() < end);
-		nanosleep(&(struct timespec){ 0, 1000 }, NULL);
+		nanosleep(&(struct timespec){0, 1000}, NULL);
 	}
 	memcpy(slot->dw, p->dw, sizeof(slot->dw));
 	__atomic_store_n((uint32_t *)slot, p->header | (uint32_t)p->setup << 16, __ATOMIC_RELEASE);
@@ -188,10 +197,10 @@ void client_kernel(struct client *c, struct kernel *k, unsigned vgprs)
 	memcpy(k->kd + 48, &rsrc1, 4);
 }
 
-struct packet dispatch_packet(struct client *c, const struct kernel *k, struct fake_args args, unsigned wg_size, unsigned groups,
-			      struct signal *done)
+struct packet dispatch_packet(struct client *c, const struct kernel *k, struct fake_args args,
+			      unsigned wg_size, unsigned groups, struct signal *done)
 {
-	struct packet p = { .header = PACKET_DISPATCH, .setup = 1 };
+	struct packet p = {.header = PACKET_DISPATCH, .setup = 1};
 	uint64_t kernarg_va, signal = done ? client_va(c, done) : 0;
 	struct fake_args *kernarg = client_alloc(c, sizeof(args), &kernarg_va);
 
@@ -206,9 +215,10 @@ struct packet dispatch_packet(struct client *c, const struct kernel *k, struct f
 	return p;
 }
 
-struct packet barrier_packet(struct client *c, unsigned type, struct signal **deps, unsigned num, struct signal *done)
+struct packet barrier_packet(struct client *c, unsigned type, struct signal **deps, unsigned num,
+			     struct signal *done)
 {
-	struct packet p = { .header = (uint16_t)type };
+	struct packet p = {.header = (uint16_t)type};
 	uint64_t va;
 
 	for (unsigned i = 0; i < num; i++) {
@@ -231,8 +241,13 @@ void ring_open(struct ring *r, struct client *c, enum gpu_queue_type type, uint6
 	r->rptr = client_alloc(c, 8, &rptr_va);
 	client_alloc(c, 8, &wptr_va);
 	r->doorbell = client_alloc(c, 8, NULL);
-	r->desc = (struct gpu_queue_desc){ .type = type, .ring_va = ring_va, .ring_size = size, .write_ptr_va = wptr_va,
-					   .read_ptr_va = rptr_va, .doorbell = (volatile uint64_t *)r->doorbell, .percent = 100 };
+	r->desc = (struct gpu_queue_desc){.type = type,
+					  .ring_va = ring_va,
+					  .ring_size = size,
+					  .write_ptr_va = wptr_va,
+					  .read_ptr_va = rptr_va,
+					  .doorbell = (volatile uint64_t *)r->doorbell,
+					  .percent = 100};
 	assert_int_equal(gpu_queue_create(c->vm, &r->desc, &r->queue), 0);
 }
 
@@ -249,5 +264,7 @@ void ring_ring(struct ring *r)
 
 bool ring_drain(struct ring *r, unsigned ms)
 {
-	return wait_u64(r->rptr, r->desc.type == GPU_QUEUE_PM4 ? (r->wptr & (r->size - 1)) / 4 : r->wptr, ms);
+	return wait_u64(r->rptr,
+			r->desc.type == GPU_QUEUE_PM4 ? (r->wptr & (r->size - 1)) / 4 : r->wptr,
+			ms);
 }

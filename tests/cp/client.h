@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client.h - a scripted GPU client for tests: memory mapped into a GPU address space, queues in it, packets written by hand.
+ * client.h - a scripted GPU client for tests: memory mapped into a GPU address space, queues in it,
+ * packets written by hand.
  *
- * Kernels are interpreted by fake_exec.c: the kernel arguments say what each work-group does. So these tests see the command processor alone.
+ * Kernels are interpreted by fake_exec.c: the kernel arguments say what each work-group does. So
+ * these tests see the command processor alone.
  */
 #ifndef TESTS_CP_CLIENT_H
 #define TESTS_CP_CLIENT_H
@@ -32,7 +34,8 @@ struct client {
 };
 
 /* threads 0: one per CPU. turn may be NULL. */
-void client_open(struct client *c, const char *target, unsigned threads, const struct gpu_turn_ops *turn);
+void client_open(struct client *c, const char *target, unsigned threads,
+		 const struct gpu_turn_ops *turn);
 void client_close(struct client *c);
 /* Zeroed memory of the pool; va in *va. */
 void *client_alloc(struct client *c, size_t size, uint64_t *va);
@@ -71,12 +74,13 @@ struct aql {
 		uint32_t words[6];
 		uint64_t err_payload_addr;
 		uint32_t err_event_id, reserved;
-	} *cwsr;
+	} * cwsr;
 	struct signal *error; /* err_payload_addr names its value */
 };
 
 void aql_open(struct aql *q, struct client *c, unsigned packets, bool error_events);
-void aql_describe(struct aql *q, struct client *c, unsigned packets, bool error_events); /* all but the creation */
+void aql_describe(struct aql *q, struct client *c, unsigned packets,
+		  bool error_events); /* all but the creation */
 _Atomic uint64_t *aql_read_id(struct aql *q);
 _Atomic uint64_t *aql_write_id(struct aql *q);
 /* Puts a packet in the ring (header last) and rings; returns its index. */
@@ -85,31 +89,44 @@ uint64_t aql_submit(struct aql *q, const struct packet *p);
 /* What a fake kernel does (fake_exec.c). */
 enum fake_op {
 	FAKE_END,
-	FAKE_COUNT,	/* adds 1 to the u64 at addr */
-	FAKE_WAIT,	/* until the u64 at addr is not 0 */
-	FAKE_BARRIER,	/* adds 1 to addr, waits until it is >= arg: work-groups wait for each other */
-	FAKE_ILLEGAL, FAKE_APERTURE, FAKE_TRAP, /* trap_id arg */
+	FAKE_COUNT,   /* adds 1 to the u64 at addr */
+	FAKE_WAIT,    /* until the u64 at addr is not 0 */
+	FAKE_BARRIER, /* adds 1 to addr, waits until it is >= arg: work-groups wait for each other
+		       */
+	FAKE_ILLEGAL,
+	FAKE_APERTURE,
+	FAKE_TRAP,	/* trap_id arg */
 	FAKE_READ,	/* reads the u64 at addr once, adds it to the u64 at arg */
-	FAKE_READ_LOOP,	/* reads addr for ever */
+	FAKE_READ_LOOP, /* reads addr for ever */
 	FAKE_MESSAGE,	/* s_sendmsg interrupt with m0 = arg */
-	FAKE_SLOTS,	/* marks byte addr[scratch_slot + wave]; clears it when done, counts clashes at arg; some slices long */
-	FAKE_ORDER,	/* compares the u64 at addr with arg, writes arg + 1, counts mismatches in the u64 at addr + 8 */
-	FAKE_IDS,	/* adds 1 to the u32 at addr[flat work-group id] */
+	FAKE_SLOTS, /* marks byte addr[scratch_slot + wave]; clears it when done, counts clashes at
+		       arg; some slices long */
+	FAKE_ORDER, /* compares the u64 at addr with arg, writes arg + 1, counts mismatches in the
+		       u64 at addr + 8 */
+	FAKE_IDS,   /* adds 1 to the u32 at addr[flat work-group id] */
 };
 struct fake_args {
 	uint64_t op, addr, arg;
 };
 struct kernel {
-	uint64_t object;   /* kernel descriptor */
+	uint64_t object; /* kernel descriptor */
 	uint8_t *kd;
 };
 /* A kernel descriptor with vgprs vector registers. */
 void client_kernel(struct client *c, struct kernel *k, unsigned vgprs);
 /* A dispatch of fake_args. */
-struct packet dispatch_packet(struct client *c, const struct kernel *k, struct fake_args args, unsigned wg_size, unsigned groups,
-			      struct signal *done);
-struct packet barrier_packet(struct client *c, unsigned type, struct signal **deps, unsigned num, struct signal *done);
-enum { PACKET_VENDOR = 0, PACKET_INVALID = 1, PACKET_DISPATCH = 2, PACKET_AND = 3, PACKET_AGENT = 4, PACKET_OR = 5 };
+struct packet dispatch_packet(struct client *c, const struct kernel *k, struct fake_args args,
+			      unsigned wg_size, unsigned groups, struct signal *done);
+struct packet barrier_packet(struct client *c, unsigned type, struct signal **deps, unsigned num,
+			     struct signal *done);
+enum {
+	PACKET_VENDOR = 0,
+	PACKET_INVALID = 1,
+	PACKET_DISPATCH = 2,
+	PACKET_AND = 3,
+	PACKET_AGENT = 4,
+	PACKET_OR = 5
+};
 
 struct ring { /* SDMA or PM4 */
 	struct client *c;
@@ -120,9 +137,10 @@ struct ring { /* SDMA or PM4 */
 	struct gpu_queue_desc desc;
 };
 void ring_open(struct ring *r, struct client *c, enum gpu_queue_type type, uint64_t size);
-void ring_put(struct ring *r, const uint32_t *dw, unsigned num); /* wraps; waits for space is the caller's */
-void ring_ring(struct ring *r);					 /* the doorbell */
-bool ring_drain(struct ring *r, unsigned ms);			 /* until all is read */
+void ring_put(struct ring *r, const uint32_t *dw,
+	      unsigned num);		      /* wraps; waits for space is the caller's */
+void ring_ring(struct ring *r);		      /* the doorbell */
+bool ring_drain(struct ring *r, unsigned ms); /* until all is read */
 
 void sleep_ms(unsigned ms);
 uint64_t clock_ns(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fake_exec.c - exec.h for tests of the command processor: a work-group does what its kernel arguments say (client.h).
+ * fake_exec.c - exec.h for tests of the command processor: a work-group does what its kernel
+ * arguments say (client.h).
  *
  * It keeps exec's rules: memory only through the view, quiescent points, the stop flag, slices.
  */
@@ -60,7 +61,8 @@ int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const
 	f->started = false;
 	f->slices = 0;
 	memcpy(wg->id, id, sizeof(wg->id));
-	wg->num_waves = ((unsigned)setup->wg_size[0] * setup->wg_size[1] * setup->wg_size[2] + 63) / 64;
+	wg->num_waves =
+		((unsigned)setup->wg_size[0] * setup->wg_size[1] * setup->wg_size[2] + 63) / 64;
 	return 0;
 }
 
@@ -80,13 +82,15 @@ static void *access_va(struct workgroup *wg, struct mem_view *view, uint64_t va,
 	if (e->page != page)
 		e = view->fill(view, page);
 	if (!e || (e->prot & prot) != prot) {
-		wg->fault = (struct exec_fault){ .va = va, .write = prot & GPU_PROT_WRITE, .not_present = !e };
+		wg->fault = (struct exec_fault){
+			.va = va, .write = prot & GPU_PROT_WRITE, .not_present = !e};
 		return NULL;
 	}
 	return e->host + (va & 0xfff);
 }
 
-enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget, const atomic_uint *stop)
+enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget,
+			  const atomic_uint *stop)
 {
 	struct fake *f = wg->mem;
 	struct fake_args *in = access_va(wg, view, f->setup.kernarg_va, GPU_PROT_READ), args;
@@ -108,14 +112,17 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 	case FAKE_WAIT:
 	case FAKE_BARRIER:
 	case FAKE_READ_LOOP:
-		for (uint64_t i = 0; i < budget && !atomic_load_explicit(stop, memory_order_relaxed); i++) {
+		for (uint64_t i = 0;
+		     i < budget && !atomic_load_explicit(stop, memory_order_relaxed); i++) {
 			word = access_va(wg, view, args.addr, GPU_PROT_READ | GPU_PROT_WRITE);
 			if (!word)
 				return EXEC_MEMORY_FAULT;
 			if (!f->started && args.op == FAKE_BARRIER)
 				atomic_fetch_add(word, 1);
 			f->started = true;
-			if (args.op == FAKE_WAIT ? atomic_load(word) != 0 : args.op == FAKE_BARRIER && atomic_load(word) >= args.arg)
+			if (args.op == FAKE_WAIT
+				    ? atomic_load(word) != 0
+				    : args.op == FAKE_BARRIER && atomic_load(word) >= args.arg)
 				return EXEC_DONE;
 			if (i % 64 == 0)
 				view->quiesce(view);
@@ -145,7 +152,8 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 		if (!other)
 			return EXEC_MEMORY_FAULT;
 		for (unsigned w = 0; w < wg->num_waves; w++) {
-			bytes = access_va(wg, view, args.addr + wg->scratch_slot + w, GPU_PROT_WRITE);
+			bytes = access_va(wg, view, args.addr + wg->scratch_slot + w,
+					  GPU_PROT_WRITE);
 			if (!bytes)
 				return EXEC_MEMORY_FAULT;
 			/* taken when it starts, given back in its third slice */
@@ -164,8 +172,11 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 		atomic_store(word, args.arg + 1);
 		return EXEC_DONE;
 	case FAKE_IDS: {
-		uint64_t flat = wg->id[0] + (uint64_t)f->setup.num_wg[0] * (wg->id[1] + (uint64_t)f->setup.num_wg[1] * wg->id[2]);
-		uint32_t *count = access_va(wg, view, args.addr + 4 * flat, GPU_PROT_READ | GPU_PROT_WRITE);
+		uint64_t flat =
+			wg->id[0] + (uint64_t)f->setup.num_wg[0] *
+					    (wg->id[1] + (uint64_t)f->setup.num_wg[1] * wg->id[2]);
+		uint32_t *count =
+			access_va(wg, view, args.addr + 4 * flat, GPU_PROT_READ | GPU_PROT_WRITE);
 
 		if (!count)
 			return EXEC_MEMORY_FAULT;

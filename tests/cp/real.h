@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* real.h - real code objects (tests/exec/codeobj.h) as kernels of a test client, with the hidden arguments of code object version 5. */
+/* real.h - real code objects (tests/exec/codeobj.h) as kernels of a test client, with the hidden
+ * arguments of code object version 5. */
 #ifndef TESTS_CP_REAL_H
 #define TESTS_CP_REAL_H
 
@@ -13,20 +14,24 @@
 static inline void real_load(struct client *c, struct codeobj *co, const char *path)
 {
 	assert_int_equal(codeobj_load(co, path), 0);
-	assert_int_equal(gpu_vm_map(c->vm, CODE_VA, (co->size + 4095) & ~4095ull, co->image, GPU_PROT_READ | GPU_PROT_EXEC), 0);
+	assert_int_equal(gpu_vm_map(c->vm, CODE_VA, (co->size + 4095) & ~4095ull, co->image,
+				    GPU_PROT_READ | GPU_PROT_EXEC),
+			 0);
 }
 
 /* A one-dimensional dispatch. args: the explicit arguments as laid out. */
-static inline struct packet real_packet(struct client *c, struct codeobj *co, const char *kernel, const void *args, size_t size,
-					unsigned wg_size, unsigned groups, uint32_t dynamic_lds, struct signal *done)
+static inline struct packet real_packet(struct client *c, struct codeobj *co, const char *kernel,
+					const void *args, size_t size, unsigned wg_size,
+					unsigned groups, uint32_t dynamic_lds, struct signal *done)
 {
-	struct packet p = { .header = PACKET_DISPATCH, .setup = 1 };
+	struct packet p = {.header = PACKET_DISPATCH, .setup = 1};
 	char name[64];
 	struct kernel_descriptor *kd;
 	uint64_t kernarg_va, object, signal = done ? client_va(c, done) : 0;
-	uint8_t *kernarg = client_alloc(c, size + 8 + 256, &kernarg_va), *hidden = kernarg + ((size + 7) & ~7ull);
-	uint32_t blocks[3] = { groups, 1, 1 };
-	uint16_t sizes[3] = { (uint16_t)wg_size, 1, 1 }, dims = 1;
+	uint8_t *kernarg = client_alloc(c, size + 8 + 256, &kernarg_va),
+		*hidden = kernarg + ((size + 7) & ~7ull);
+	uint32_t blocks[3] = {groups, 1, 1};
+	uint16_t sizes[3] = {(uint16_t)wg_size, 1, 1}, dims = 1;
 
 	snprintf(name, sizeof(name), "%s.kd", kernel);
 	kd = codeobj_symbol(co, name);

@@ -32,7 +32,7 @@ static void set_dw64(struct packet *p, unsigned dw, uint64_t value)
 
 struct bad_packet {
 	const char *name;
-	int code;      /* KFD's queue error */
+	int code;	/* KFD's queue error */
 	int64_t legacy; /* bits of the inactive signal */
 	void (*spoil)(struct client *c, struct packet *p, struct kernel *k);
 };
@@ -63,25 +63,25 @@ SPOIL(entry_misaligned, k->kd[16] = 4)
 SPOIL(too_many_vgprs, k->kd[48] = 31; p->dw[0] = 1024 | 1u << 16)
 
 static const struct bad_packet bad_packets[] = {
-	{ "agent dispatch", 20, 32, agent_type },
-	{ "type 6", 20, 32, type_6 },
-	{ "type 255", 20, 32, type_255 },
-	{ "vendor format 0", 23, 256, vendor_0 },
-	{ "vendor format 9", 23, 256, vendor_9 },
-	{ "vendor without IB", 23, 256, vendor_no_ib },
-	{ "no dimensions", 16, 2, no_dims },
-	{ "work-group of 0", 16, 2, wg_zero },
-	{ "grid of 0", 16, 2, grid_zero },
-	{ "work-group of 1025", 21, 64, wg_too_big },
-	{ "work-group of 2^48", 21, 64, wg_huge },
-	{ "LDS", 17, 4, lds_too_big },
-	{ "no code", 18, 8, no_code },
-	{ "code unmapped", 18, 8, code_unmapped },
-	{ "code beyond 48 bits", 18, 8, code_high },
-	{ "code misaligned", 18, 8, code_misaligned },
-	{ "entry unmapped", 18, 8, entry_unmapped },
-	{ "entry misaligned", 18, 8, entry_misaligned },
-	{ "registers", 22, 128, too_many_vgprs },
+	{"agent dispatch", 20, 32, agent_type},
+	{"type 6", 20, 32, type_6},
+	{"type 255", 20, 32, type_255},
+	{"vendor format 0", 23, 256, vendor_0},
+	{"vendor format 9", 23, 256, vendor_9},
+	{"vendor without IB", 23, 256, vendor_no_ib},
+	{"no dimensions", 16, 2, no_dims},
+	{"work-group of 0", 16, 2, wg_zero},
+	{"grid of 0", 16, 2, grid_zero},
+	{"work-group of 1025", 21, 64, wg_too_big},
+	{"work-group of 2^48", 21, 64, wg_huge},
+	{"LDS", 17, 4, lds_too_big},
+	{"no code", 18, 8, no_code},
+	{"code unmapped", 18, 8, code_unmapped},
+	{"code beyond 48 bits", 18, 8, code_high},
+	{"code misaligned", 18, 8, code_misaligned},
+	{"entry unmapped", 18, 8, entry_unmapped},
+	{"entry misaligned", 18, 8, entry_misaligned},
+	{"registers", 22, 128, too_many_vgprs},
 };
 
 static void bad_packet(void **state)
@@ -96,12 +96,13 @@ static void bad_packet(void **state)
 		struct kernel k;
 		struct aql q;
 		struct packet p;
-		uint64_t sets = atomic_load(&c->events[61]), inactive_sets = atomic_load(&c->events[60]);
+		uint64_t sets = atomic_load(&c->events[61]),
+			 inactive_sets = atomic_load(&c->events[60]);
 
 		gpu_vm_get_stats(c->vm, &before);
 		aql_open(&q, c, 16, events);
 		client_kernel(c, &k, 32);
-		p = dispatch_packet(c, &k, (struct fake_args){ FAKE_END, 0, 0 }, 64, 1, done);
+		p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, done);
 		bad->spoil(c, &p, &k);
 		aql_submit(&q, &p);
 		print_message("%s\n", bad->name);
@@ -115,7 +116,7 @@ static void bad_packet(void **state)
 			assert_int_equal(atomic_load(&q.error->value), 0);
 		}
 		/* stopped: what follows is not touched */
-		p = dispatch_packet(c, &k, (struct fake_args){ FAKE_END, 0, 0 }, 64, 1, done);
+		p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, done);
 		aql_submit(&q, &p);
 		sleep_ms(2);
 		assert_int_equal(atomic_load(&done->value), 1);
@@ -157,7 +158,8 @@ static void bad_queue(void **state)
 	TRY(priority, 16);
 }
 
-/* Each thing a queue needs, missing: a memory fault, once, that stops every queue of the process. */
+/* Each thing a queue needs, missing: a memory fault, once, that stops every queue of the process.
+ */
 static void unmapped_parts(void **state)
 {
 	for (unsigned what = 0; what < 7; what++) {
@@ -173,7 +175,7 @@ static void unmapped_parts(void **state)
 		aql_open(&other, c, 16, false);
 		done = client_signal(c, 1, 0);
 		other_done = client_signal(c, 1, 0);
-		p = dispatch_packet(c, &k, (struct fake_args){ FAKE_END, 0, 0 }, 64, 1, done);
+		p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, done);
 		aql_describe(&q, c, 16, false);
 		switch (what) {
 		case 0:
@@ -195,7 +197,7 @@ static void unmapped_parts(void **state)
 			set_dw64(&p, 9, nowhere);
 			break;
 		case 6: { /* a barrier's dependency */
-			struct signal *none[1] = { NULL };
+			struct signal *none[1] = {NULL};
 
 			p = barrier_packet(c, PACKET_AND, none, 1, done);
 			set_dw64(&p, 1, nowhere);
@@ -207,7 +209,7 @@ static void unmapped_parts(void **state)
 		if (what != 3)
 			assert_int_equal(c->fault.va & ~0xfffull, nowhere);
 		assert_true(what == 3 || c->fault.not_present);
-		p = dispatch_packet(c, &k, (struct fake_args){ FAKE_END, 0, 0 }, 64, 1, other_done);
+		p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, other_done);
 		aql_submit(&other, &p);
 		sleep_ms(2);
 		assert_int_equal(atomic_load(&other_done->value), 1);
@@ -220,7 +222,7 @@ static void unmapped_parts(void **state)
 /* Indices and doorbells that jump are bounded by what was written. */
 static void jumping_indices(void **state)
 {
-	static const uint64_t doorbells[] = { 5, 1ull << 40, ~0ull, 0x8000000000000000 };
+	static const uint64_t doorbells[] = {5, 1ull << 40, ~0ull, 0x8000000000000000};
 	struct client *c = *state;
 	struct kernel k;
 
@@ -236,7 +238,7 @@ static void jumping_indices(void **state)
 		sleep_ms(3);
 		assert_int_equal(atomic_load(aql_read_id(&q)), 0);
 		atomic_store(aql_write_id(&q), 0);
-		p = dispatch_packet(c, &k, (struct fake_args){ FAKE_END, 0, 0 }, 64, 1, done);
+		p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, done);
 		aql_submit(&q, &p);
 		assert_true(wait_value(&done->value, 0, 2000));
 		assert_int_equal(atomic_load(aql_read_id(&q)), 1);
@@ -261,11 +263,13 @@ static void one_dispatch(void **state)
 	aql_open(&q, c, 16, true);
 	client_kernel(c, &k, 32);
 	before = gpu_clock(c->gpu);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_COUNT, client_va(c, count), 0 }, 100, 3, done);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_COUNT, client_va(c, count), 0}, 100, 3,
+			    done);
 	id = aql_submit(&q, &p);
 	assert_true(wait_value(&done->value, 0, 2000));
 	assert_int_equal(atomic_load(count), 3);
-	assert_true(done->start >= before && done->end >= done->start && done->end <= gpu_clock(c->gpu));
+	assert_true(done->start >= before && done->end >= done->start &&
+		    done->end <= gpu_clock(c->gpu));
 	assert_int_equal(atomic_load(aql_read_id(&q)), id + 1);
 	assert_int_equal(q.ring[id].header, PACKET_INVALID);
 	assert_true(wait_u64(&c->events[7], 1, 2000));
@@ -288,7 +292,8 @@ static void every_workgroup_once(void **state)
 
 	aql_open(&q, c, 16, true);
 	client_kernel(c, &k, 32);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_IDS, client_va(c, count), 0 }, 4, 1, done);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_IDS, client_va(c, count), 0}, 4, 1,
+			    done);
 	p.setup = 3;
 	p.dw[0] = 4 | 4u << 16;
 	p.dw[1] = 2;
@@ -312,7 +317,9 @@ static void in_order(void **state)
 	aql_open(&q, c, 64, true);
 	client_kernel(c, &k, 32);
 	for (unsigned i = 0; i < 2000; i++) {
-		struct packet p = dispatch_packet(c, &k, (struct fake_args){ FAKE_ORDER, client_va(c, state_word), i }, 64, 1, done);
+		struct packet p = dispatch_packet(
+			c, &k, (struct fake_args){FAKE_ORDER, client_va(c, state_word), i}, 64, 1,
+			done);
 
 		p.header |= (i & 1) << 8;
 		aql_submit(&q, &p);
@@ -334,15 +341,17 @@ static void doorbells_out_of_order(void **state)
 
 	aql_open(&q, c, 16, true);
 	client_kernel(c, &k, 32);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_END, 0, 0 }, 64, 1, done);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, done);
 	atomic_store(aql_write_id(&q), 2);
 	memcpy(q.ring[1].dw, p.dw, sizeof(p.dw));
-	__atomic_store_n((uint32_t *)&q.ring[1], p.header | (uint32_t)p.setup << 16, __ATOMIC_RELEASE);
+	__atomic_store_n((uint32_t *)&q.ring[1], p.header | (uint32_t)p.setup << 16,
+			 __ATOMIC_RELEASE);
 	atomic_store(q.doorbell, 1);
 	sleep_ms(3);
 	assert_int_equal(atomic_load(&done->value), 2);
 	memcpy(q.ring[0].dw, p.dw, sizeof(p.dw));
-	__atomic_store_n((uint32_t *)&q.ring[0], p.header | (uint32_t)p.setup << 16, __ATOMIC_RELEASE);
+	__atomic_store_n((uint32_t *)&q.ring[0], p.header | (uint32_t)p.setup << 16,
+			 __ATOMIC_RELEASE);
 	atomic_store(q.doorbell, 0);
 	assert_true(wait_value(&done->value, 0, 2000));
 }
@@ -354,10 +363,10 @@ static void wave_errors(void **state)
 		int code;
 		int64_t legacy;
 	} errors[] = {
-		{ { FAKE_ILLEGAL, 0, 0 }, 4, 0x40000000 },
-		{ { FAKE_APERTURE, 0, 0 }, 6, 0x20000000 },
-		{ { FAKE_TRAP, 0, 2 }, 1, 0x80000000 },
-		{ { FAKE_TRAP, 0, 3 }, 2, 0x80000000 },
+		{{FAKE_ILLEGAL, 0, 0}, 4, 0x40000000},
+		{{FAKE_APERTURE, 0, 0}, 6, 0x20000000},
+		{{FAKE_TRAP, 0, 2}, 1, 0x80000000},
+		{{FAKE_TRAP, 0, 3}, 2, 0x80000000},
 	};
 	struct client *c = *state;
 	struct kernel k;
@@ -372,7 +381,8 @@ static void wave_errors(void **state)
 		p = dispatch_packet(c, &k, errors[i / 2].args, 64, 40, done);
 		aql_submit(&q, &p);
 		if (i & 1)
-			assert_true(wait_value(&q.error->value, 1ll << (errors[i / 2].code - 1), 2000));
+			assert_true(
+				wait_value(&q.error->value, 1ll << (errors[i / 2].code - 1), 2000));
 		else
 			assert_true(wait_value(&q.inactive->value, errors[i / 2].legacy, 2000));
 		assert_int_equal(atomic_load(&done->value), 1);
@@ -390,7 +400,7 @@ static void messages(void **state)
 
 	aql_open(&q, c, 16, true);
 	client_kernel(c, &k, 32);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_MESSAGE, 0, 13 }, 64, 1, done);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_MESSAGE, 0, 13}, 64, 1, done);
 	aql_submit(&q, &p);
 	assert_true(wait_value(&done->value, 0, 2000));
 	assert_true(wait_u64(&c->events[13], 1, 2000));
@@ -401,7 +411,7 @@ static void messages(void **state)
 static void barriers(void **state)
 {
 	struct client *c = *state;
-	struct signal *deps[5], *done = client_signal(c, 1, 0), *none[5] = { NULL };
+	struct signal *deps[5], *done = client_signal(c, 1, 0), *none[5] = {NULL};
 	struct packet p;
 	struct aql q;
 
@@ -441,7 +451,7 @@ static void barrier_values(void **state)
 	static const struct {
 		uint32_t cond;
 		int64_t ref, wrong, right;
-	} cases[] = { { 0, 5, 4, 5 }, { 1, 5, 5, 6 }, { 2, 5, 5, -7 }, { 3, 5, -1, 5 } };
+	} cases[] = {{0, 5, 4, 5}, {1, 5, 5, 6}, {2, 5, 5, -7}, {3, 5, -1, 5}};
 	struct client *c = *state;
 	struct signal *dep = client_signal(c, 0, 0), *done = client_signal(c, 1, 0);
 	struct packet p;
@@ -449,7 +459,7 @@ static void barrier_values(void **state)
 
 	aql_open(&q, c, 16, true);
 	for (unsigned i = 0; i < 4; i++) {
-		p = (struct packet){ .header = PACKET_VENDOR, .setup = 2 };
+		p = (struct packet){.header = PACKET_VENDOR, .setup = 2};
 		set_dw64(&p, 1, client_va(c, dep));
 		set_dw64(&p, 3, (uint64_t)cases[i].ref);
 		set_dw64(&p, 5, ~0ull);
@@ -476,7 +486,9 @@ struct scratch_words { /* amd_queue_t from 0x8c */
 
 static void set_scratch(struct aql *q, uint32_t lane_bytes, uint32_t waves, bool once)
 {
-	struct scratch_words s = { .tmpring = waves | (lane_bytes * 64 / 1024) << 12, .lane_bytes = lane_bytes, .properties = once ? 16 : 0 };
+	struct scratch_words s = {.tmpring = waves | (lane_bytes * 64 / 1024) << 12,
+				  .lane_bytes = lane_bytes,
+				  .properties = once ? 16 : 0};
 
 	memcpy(q->amd + 0x8c, &s, sizeof(s));
 }
@@ -493,7 +505,8 @@ static void scratch(void **state)
 
 	aql_open(&q, c, 16, true);
 	client_kernel(c, &k, 32);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_COUNT, client_va(c, count), 0 }, 64, 10, done);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_COUNT, client_va(c, count), 0}, 64, 10,
+			    done);
 	p.dw[5] = 160;
 	aql_submit(&q, &p);
 	/* asked for, the packet still there */
@@ -513,10 +526,13 @@ static void scratch(void **state)
 	assert_int_equal(atomic_load(count), 10);
 	assert_int_equal(atomic_load(&q.inactive->value), 0);
 
-	/* slots: 3 waves a work-group, 8 waves: at most two work-groups, never the same slot twice, none beyond 7 */
+	/* slots: 3 waves a work-group, 8 waves: at most two work-groups, never the same slot twice,
+	 * none beyond 7 */
 	atomic_store(&done->value, 1);
 	memset(slots + 8, 1, 256);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_SLOTS, client_va(c, slots), client_va(c, clashes) }, 192, 50, done);
+	p = dispatch_packet(
+		c, &k, (struct fake_args){FAKE_SLOTS, client_va(c, slots), client_va(c, clashes)},
+		192, 50, done);
 	p.dw[5] = 16;
 	aql_submit(&q, &p);
 	assert_true(wait_value(&done->value, 0, 2000));
@@ -525,7 +541,8 @@ static void scratch(void **state)
 	/* once: given back after the dispatch, next packet waits */
 	set_scratch(&q, 160, 8, true);
 	atomic_store(&done->value, 2);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_COUNT, client_va(c, count), 0 }, 64, 1, done);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_COUNT, client_va(c, count), 0}, 64, 1,
+			    done);
 	p.dw[5] = 160;
 	aql_submit(&q, &p);
 	p.dw[5] = 0;
@@ -542,7 +559,7 @@ static void scratch(void **state)
 
 static struct packet ib_packet(struct client *c, uint64_t va, uint32_t dwords, struct signal *done)
 {
-	struct packet p = { .header = PACKET_VENDOR, .setup = 1 };
+	struct packet p = {.header = PACKET_VENDOR, .setup = 1};
 
 	p.dw[0] = 0xc0023f00;
 	p.dw[1] = (uint32_t)va;
@@ -602,8 +619,13 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
 	const struct CMUnitTest tests[] = {
-		T(bad_packet), T(bad_queue), T(unmapped_parts), T(jumping_indices), T(one_dispatch), T(every_workgroup_once),
-		T(in_order), T(doorbells_out_of_order), T(wave_errors), T(messages), T(barriers), T(barrier_values), T(scratch), T(pm4_ib),
+		T(bad_packet),	   T(bad_queue),
+		T(unmapped_parts), T(jumping_indices),
+		T(one_dispatch),   T(every_workgroup_once),
+		T(in_order),	   T(doorbells_out_of_order),
+		T(wave_errors),	   T(messages),
+		T(barriers),	   T(barrier_values),
+		T(scratch),	   T(pm4_ib),
 	};
 
 	return cmocka_run_group_tests_name("cp/aql", tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What happens to queues while they run: stopping, suspending, unmapping, destroying, parking; many at once; turns. */
+/* What happens to queues while they run: stopping, suspending, unmapping, destroying, parking; many
+ * at once; turns. */
 #include "tests/cp/client.h"
 
 #include <pthread.h>
@@ -26,7 +27,8 @@ static int close_client(void **state)
 	return 0;
 }
 
-/* The machine may be busy with other things: the best of several tries must be quick, every one bounded. */
+/* The machine may be busy with other things: the best of several tries must be quick, every one
+ * bounded. */
 static void time_it(uint64_t *best, uint64_t begin)
 {
 	uint64_t took = clock_ns() - begin;
@@ -37,13 +39,15 @@ static void time_it(uint64_t *best, uint64_t begin)
 }
 
 /* A kernel that spins on *word with so many work-groups. */
-static void start_spinner(struct client *c, struct aql *q, _Atomic uint64_t *word, unsigned groups, struct signal *done)
+static void start_spinner(struct client *c, struct aql *q, _Atomic uint64_t *word, unsigned groups,
+			  struct signal *done)
 {
 	struct kernel k;
 	struct packet p;
 
 	client_kernel(c, &k, 32);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_WAIT, client_va(c, word), 0 }, 64, groups, done);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_WAIT, client_va(c, word), 0}, 64, groups,
+			    done);
 	aql_submit(q, &p);
 }
 
@@ -55,7 +59,8 @@ static uint64_t count_up(struct client *c, struct aql *q, unsigned groups)
 	struct packet p;
 
 	client_kernel(c, &k, 32);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_COUNT, client_va(c, count), 0 }, 64, groups, done);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_COUNT, client_va(c, count), 0}, 64,
+			    groups, done);
 	aql_submit(q, &p);
 	assert_true(wait_value(&done->value, 0, 5000));
 	return atomic_load(count);
@@ -93,7 +98,8 @@ static void workgroups_wait_for_each_other(void **state)
 		done = client_signal(c, 1, 0);
 		aql_open(&q, c, 16, true);
 		client_kernel(c, &k, 24);
-		p = dispatch_packet(c, &k, (struct fake_args){ FAKE_BARRIER, client_va(c, word), 64 }, 64, 64, done);
+		p = dispatch_packet(c, &k, (struct fake_args){FAKE_BARRIER, client_va(c, word), 64},
+				    64, 64, done);
 		aql_submit(&q, &p);
 		assert_true(wait_value(&done->value, 0, 10000));
 		client_close(c);
@@ -134,7 +140,8 @@ static void destroy_process_while_running(void **state)
 		struct aql q[4];
 		struct ring copy;
 		uint64_t begin;
-		uint32_t endless[6] = { 0x80000008 | 3u << 28, 0, 0, 1, ~0u, 0 }; /* POLL_REGMEM that never holds */
+		uint32_t endless[6] = {
+			0x80000008 | 3u << 28, 0, 0, 1, ~0u, 0}; /* POLL_REGMEM that never holds */
 
 		client_open(c, "gfx90a", 2, NULL);
 		word = client_alloc(c, 8, NULL);
@@ -224,7 +231,8 @@ static void percent_zero(void **state)
 	assert_true(wait_value(&done->value, 0, 5000));
 }
 
-/* After gpu_vm_unmap the memory may go: the kernel that reads it gets a fault, the test no SIGSEGV. */
+/* After gpu_vm_unmap the memory may go: the kernel that reads it gets a fault, the test no SIGSEGV.
+ */
 static void unmap_while_running(void **state)
 {
 	uint64_t best = ~0ull;
@@ -232,18 +240,21 @@ static void unmap_while_running(void **state)
 	for (unsigned i = 0; i < 20; i++) {
 		struct client client, *c = &client;
 		uint64_t va = 0x8000000000, begin;
-		void *host = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		void *host = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		struct signal *done;
 		struct kernel k;
 		struct packet p;
 		struct aql q;
 
 		client_open(c, "gfx90a", 2, NULL);
-		assert_int_equal(gpu_vm_map(c->vm, va, 8 << 20, host, GPU_PROT_READ | GPU_PROT_WRITE), 0);
+		assert_int_equal(
+			gpu_vm_map(c->vm, va, 8 << 20, host, GPU_PROT_READ | GPU_PROT_WRITE), 0);
 		done = client_signal(c, 1, 0);
 		aql_open(&q, c, 16, true);
 		client_kernel(c, &k, 32);
-		p = dispatch_packet(c, &k, (struct fake_args){ FAKE_READ_LOOP, va + 0x5008, 0 }, 64, 30, done);
+		p = dispatch_packet(c, &k, (struct fake_args){FAKE_READ_LOOP, va + 0x5008, 0}, 64,
+				    30, done);
 		aql_submit(&q, &p);
 		if (i & 1)
 			sleep_ms(1 + i % 5);
@@ -270,7 +281,7 @@ static void read_only_fault(void **state)
 	assert_int_equal(gpu_vm_map(c->vm, va, 4096, c->pool, GPU_PROT_READ), 0);
 	aql_open(&q, c, 16, true);
 	client_kernel(c, &k, 32);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_COUNT, va + 16, 0 }, 64, 3, NULL);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_COUNT, va + 16, 0}, 64, 3, NULL);
 	aql_submit(&q, &p);
 	assert_true(wait_uint(&c->faults, 1, 5000));
 	assert_true(c->fault.read_only && !c->fault.not_present);
@@ -282,7 +293,8 @@ static double cpu_seconds(void)
 	struct rusage u;
 
 	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 static void park_and_wake(void **state)
@@ -309,7 +321,7 @@ static void park_and_wake(void **state)
 	cpu = cpu_seconds();
 	client_kernel(c, &k, 32);
 	done = client_signal(c, 1, 0);
-	p = dispatch_packet(c, &k, (struct fake_args){ FAKE_END, 0, 0 }, 64, 1, done);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, done);
 	aql_submit(&q, &p);
 	sleep_ms(200);
 	assert_true(cpu_seconds() - cpu < 0.02);
@@ -420,11 +432,14 @@ static void many_queues(void **state)
 		for (unsigned j = 0; j < QUEUES; j++) {
 			aql_open(&p->q[j], c, 16, true);
 			p->done[j] = client_signal(c, 0, 1 + j);
-			p->p[j] = dispatch_packet(c, &k, (struct fake_args){ FAKE_COUNT, client_va(c, p->count), 0 }, 64, 1 + 20 * j, p->done[j]);
+			p->p[j] = dispatch_packet(
+				c, &k, (struct fake_args){FAKE_COUNT, client_va(c, p->count), 0},
+				64, 1 + 20 * j, p->done[j]);
 		}
 	}
 	for (unsigned i = 0; i < PRODUCERS; i++)
-		assert_int_equal(pthread_create(&producers[i].thread, NULL, produce, &producers[i]), 0);
+		assert_int_equal(pthread_create(&producers[i].thread, NULL, produce, &producers[i]),
+				 0);
 	/* meanwhile the control plane is busy as well */
 	for (unsigned i = 0; i < 50; i++) {
 		struct aql q;
@@ -483,7 +498,8 @@ static void turn_account(void *ctx, uint64_t ns, uint32_t dispatches)
 
 static void turns(void **state)
 {
-	static const struct gpu_turn_ops ops = { turn_acquire, turn_release, turn_lost, turn_account };
+	static const struct gpu_turn_ops ops = {turn_acquire, turn_release, turn_lost,
+						turn_account};
 	struct client client, *c = &client;
 	_Atomic uint64_t *word;
 	struct signal *done, *copied;
@@ -502,7 +518,7 @@ static void turns(void **state)
 	assert_int_equal(atomic_load(&turn_ns), 0);
 	/* packets without waves need no turn */
 	uint64_t at = client_va(c, &copied->value);
-	uint32_t fence[4] = { 5, (uint32_t)at, (uint32_t)(at >> 32), 77 };
+	uint32_t fence[4] = {5, (uint32_t)at, (uint32_t)(at >> 32), 77};
 
 	ring_open(&copy, c, GPU_QUEUE_SDMA, 4096);
 	ring_put(&copy, fence, 4);
@@ -532,10 +548,19 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
 	const struct CMUnitTest tests[] = {
-		T(runaway_blocks_nobody), cmocka_unit_test(workgroups_wait_for_each_other), T(destroy_while_running),
-		cmocka_unit_test(destroy_process_while_running), T(suspend_and_resume), T(percent_zero),
-		cmocka_unit_test(unmap_while_running), T(read_only_fault), T(park_and_wake), T(idle_polling_is_cheap), T(cu_mask),
-		T(many_queues), cmocka_unit_test(turns),
+		T(runaway_blocks_nobody),
+		cmocka_unit_test(workgroups_wait_for_each_other),
+		T(destroy_while_running),
+		cmocka_unit_test(destroy_process_while_running),
+		T(suspend_and_resume),
+		T(percent_zero),
+		cmocka_unit_test(unmap_while_running),
+		T(read_only_fault),
+		T(park_and_wake),
+		T(idle_polling_is_cheap),
+		T(cu_mask),
+		T(many_queues),
+		cmocka_unit_test(turns),
 	};
 
 	return cmocka_run_group_tests_name("cp/control", tests, NULL, NULL);

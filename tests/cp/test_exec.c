@@ -42,7 +42,7 @@ static void fills(void **state)
 	struct {
 		uint64_t out;
 		uint32_t base;
-	} args = { .base = 77 };
+	} args = {.base = 77};
 	uint32_t *out = client_alloc(c, 256 * 1000 * 4, &args.out);
 	struct packet p = real_packet(c, &r->co, "fill", &args, 12, 256, 1000, 0, done);
 
@@ -61,8 +61,9 @@ static void sums(void **state)
 	struct {
 		uint64_t out, in;
 		uint32_t tmp;
-	} args = { 0 };
-	uint32_t *out = client_alloc(c, 100 * 4, &args.out), *in = client_alloc(c, 100 * 512 * 4, &args.in);
+	} args = {0};
+	uint32_t *out = client_alloc(c, 100 * 4, &args.out),
+		 *in = client_alloc(c, 100 * 512 * 4, &args.in);
 	struct packet p;
 
 	for (unsigned i = 0; i < 100 * 512; i++)
@@ -87,7 +88,7 @@ static void all_meet(void **state)
 	struct {
 		uint64_t arrived;
 		uint32_t groups, rounds;
-	} args = { .groups = 24, .rounds = 3 };
+	} args = {.groups = 24, .rounds = 3};
 	uint32_t *arrived = client_alloc(c, 4, &args.arrived);
 	struct packet p = real_packet(c, &r->co, "all_meet", &args, 16, 128, 24, 0, done);
 
@@ -128,7 +129,8 @@ static void scratch(void **state)
 	struct {
 		uint64_t out, index;
 	} args;
-	uint32_t *out = client_alloc(c, 64 * 100 * 4, &args.out), *index = client_alloc(c, 64 * 4, &args.index), lane, wave_kib;
+	uint32_t *out = client_alloc(c, 64 * 100 * 4, &args.out),
+		 *index = client_alloc(c, 64 * 4, &args.index), lane, wave_kib;
 	uint64_t base;
 	struct packet p;
 
@@ -142,11 +144,21 @@ static void scratch(void **state)
 		lane = (p.dw[5] + 15) & ~15u;
 		wave_kib = lane * 64 / 1024;
 		client_alloc(c, (size_t)wave_kib * 1024 * 16, &base);
-		uint32_t words[11] = { 16 | wave_kib << 12, (uint32_t)base, (uint32_t)(base >> 32) & 0xffff, wave_kib * 1024 * 16, 0,
-				       (uint32_t)base, (uint32_t)(base >> 32), wave_kib * 1024 * 16, 0, lane, 0 };
+		uint32_t words[11] = {16 | wave_kib << 12,
+				      (uint32_t)base,
+				      (uint32_t)(base >> 32) & 0xffff,
+				      wave_kib * 1024 * 16,
+				      0,
+				      (uint32_t)base,
+				      (uint32_t)(base >> 32),
+				      wave_kib * 1024 * 16,
+				      0,
+				      lane,
+				      0};
 
-		words[2] |= 1u << 31;			    /* SWIZZLE_ENABLE */
-		words[4] = 0x00ea4fac;			    /* ROCr's word 3: dst_sel, formats, element 4 bytes, index stride 64, add tid */
+		words[2] |= 1u << 31;  /* SWIZZLE_ENABLE */
+		words[4] = 0x00ea4fac; /* ROCr's word 3: dst_sel, formats, element 4 bytes, index
+					  stride 64, add tid */
 		memcpy(r->q.amd + 0x8c, words, sizeof(words));
 		atomic_store(&r->q.inactive->value, 0);
 	}
@@ -188,7 +200,8 @@ static void traps(void **state)
 int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_real, close_real)
-	const struct CMUnitTest tests[] = { T(fills), T(sums), T(all_meet), T(runaway), T(scratch), T(wild_access), T(traps) };
+	const struct CMUnitTest tests[] = {T(fills),   T(sums),	       T(all_meet), T(runaway),
+					   T(scratch), T(wild_access), T(traps)};
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: test_cp_exec TARGET CODE-OBJECT\n");

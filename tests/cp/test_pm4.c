@@ -19,12 +19,12 @@ static int close_client(void **state)
 	return 0;
 }
 
-#define LO(x) (uint32_t)(x)
-#define HI(x) (uint32_t)((uint64_t)(x) >> 32)
-#define PM4(op, body) (0xc0000000u | ((body) - 1u) << 16 | (op) << 8)
+#define LO(x)	      (uint32_t)(x)
+#define HI(x)	      (uint32_t)((uint64_t)(x) >> 32)
+#define PM4(op, body) (0xc0000000u | ((body)-1u) << 16 | (op) << 8)
 #define PUT(r, ...)                                                                                \
 	do {                                                                                       \
-		uint32_t dw_[] = { __VA_ARGS__ };                                                  \
+		uint32_t dw_[] = {__VA_ARGS__};                                                    \
 		ring_put(r, dw_, sizeof(dw_) / 4);                                                 \
 	} while (0)
 
@@ -34,13 +34,13 @@ static void garbage(void **state)
 		uint32_t dw[4];
 		unsigned num;
 	} bad[] = {
-		{ { 0, 0, 0, 0 }, 4 },			      /* type 0 */
-		{ { 0x40000000 }, 1 },			      /* type 1 */
-		{ { PM4(0x76, 2), 0, 0 }, 3 },		      /* registers */
-		{ { PM4(0xff, 3), 0, 0, 0 }, 4 },
-		{ { PM4(0x37, 3), 0, 0, 0 }, 4 },	      /* too short for WRITE_DATA */
-		{ { PM4(0x10, 1000), 0 }, 2 },		      /* longer than what was submitted */
-		{ { PM4(0x3f, 3), 0, 0, 4 }, 4 },	      /* IB at 0 */
+		{{0, 0, 0, 0}, 4},	   /* type 0 */
+		{{0x40000000}, 1},	   /* type 1 */
+		{{PM4(0x76, 2), 0, 0}, 3}, /* registers */
+		{{PM4(0xff, 3), 0, 0, 0}, 4},
+		{{PM4(0x37, 3), 0, 0, 0}, 4}, /* too short for WRITE_DATA */
+		{{PM4(0x10, 1000), 0}, 2},    /* longer than what was submitted */
+		{{PM4(0x3f, 3), 0, 0, 4}, 4}, /* IB at 0 */
 	};
 	struct client *c = *state;
 	struct gpu_vm_stats stats;
@@ -82,16 +82,18 @@ static void every_packet(void **state)
 		src[i] = (uint8_t)(i * 7 + (i >> 8));
 	ring_open(&r, c, GPU_QUEUE_PM4, 4096);
 	before = gpu_clock(c->gpu);
-	PUT(&r, 0x80000000);		     /* type 2 */
-	PUT(&r, 0xffff1000);		     /* NOP of one dword */
+	PUT(&r, 0x80000000); /* type 2 */
+	PUT(&r, 0xffff1000); /* NOP of one dword */
 	PUT(&r, PM4(0x10, 3), 1, 2, 3);
 	PUT(&r, PM4(0x37, 5), 5 << 8, LO(va), HI(va), 1, 2);
 	PUT(&r, PM4(0x37, 5), 5 << 8 | 1 << 16, LO(va + 8), HI(va), 3, 4); /* one address */
-	PUT(&r, PM4(0x40, 5), 1 | 5 << 8 | 1 << 16, LO(va), HI(va), LO(va + 16), HI(va)); /* COPY_DATA 64 */
-	PUT(&r, PM4(0x40, 5), 5 | 5 << 8, 99, 0, LO(va + 24), HI(va));	  /* immediate */
+	PUT(&r, PM4(0x40, 5), 1 | 5 << 8 | 1 << 16, LO(va), HI(va), LO(va + 16),
+	    HI(va));								/* COPY_DATA 64 */
+	PUT(&r, PM4(0x40, 5), 5 | 5 << 8, 99, 0, LO(va + 24), HI(va));		/* immediate */
 	PUT(&r, PM4(0x40, 5), 9 | 5 << 8 | 1 << 16, 0, 0, LO(va + 32), HI(va)); /* clock */
-	PUT(&r, PM4(0x1e, 8), 47, LO(va + 24), HI(va), 1, 0, 0, 0, 0);	  /* ATOMIC_MEM */
-	PUT(&r, PM4(0x50, 6), 0, LO(src_va), HI(src_va), LO(dst_va), HI(dst_va), 1 << 20); /* DMA_DATA */
+	PUT(&r, PM4(0x1e, 8), 47, LO(va + 24), HI(va), 1, 0, 0, 0, 0);		/* ATOMIC_MEM */
+	PUT(&r, PM4(0x50, 6), 0, LO(src_va), HI(src_va), LO(dst_va), HI(dst_va),
+	    1 << 20); /* DMA_DATA */
 	PUT(&r, PM4(0x58, 6), 0, 0, 0, 0, 0, 0);
 	PUT(&r, PM4(0x46, 1), 7 | 4 << 8);
 	PUT(&r, PM4(0x3f, 3), LO(ib_va), HI(ib_va), 5);
@@ -101,7 +103,8 @@ static void every_packet(void **state)
 	ib[3] = HI(va);
 	ib[4] = 123;
 	PUT(&r, PM4(0x3c, 6), 3 | 1 << 4, LO(poll_va), HI(poll_va), 6, 7, 4); /* WAIT_REG_MEM */
-	PUT(&r, PM4(0x49, 7), 0, 2u << 29 | 2u << 24, LO(va + 48), HI(va), 0x55, 0x66, 17); /* RELEASE_MEM */
+	PUT(&r, PM4(0x49, 7), 0, 2u << 29 | 2u << 24, LO(va + 48), HI(va), 0x55, 0x66,
+	    17); /* RELEASE_MEM */
 	ring_ring(&r);
 	sleep_ms(3);
 	assert_int_equal(atomic_load(&c->events[17]), 0);
@@ -138,7 +141,7 @@ static void wrap(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
-	const struct CMUnitTest tests[] = { T(garbage), T(every_packet), T(wrap) };
+	const struct CMUnitTest tests[] = {T(garbage), T(every_packet), T(wrap)};
 
 	return cmocka_run_group_tests_name("cp/pm4", tests, NULL, NULL);
 }

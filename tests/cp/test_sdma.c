@@ -24,7 +24,7 @@ static int close_client(void **state)
 #define HI(x) (uint32_t)((uint64_t)(x) >> 32)
 #define PUT(r, ...)                                                                                \
 	do {                                                                                       \
-		uint32_t dw_[] = { __VA_ARGS__ };                                                  \
+		uint32_t dw_[] = {__VA_ARGS__};                                                    \
 		ring_put(r, dw_, sizeof(dw_) / 4);                                                 \
 	} while (0)
 
@@ -43,12 +43,13 @@ static void fill_random(uint8_t *p, size_t size)
 static void garbage(void **state)
 {
 	static const uint32_t headers[] = {
-		3,		/* unknown op */
-		0xff, 0xffffffff,
-		1 | 3 << 8,	/* unknown copy */
+		3, /* unknown op */
+		0xff,
+		0xffffffff,
+		1 | 3 << 8,	       /* unknown copy */
 		1 | 4 << 8 | 7u << 29, /* rectangle with 128-byte elements */
-		10,		/* atomic operation 0 */
-		5 | 1 << 8,	/* unknown fence */
+		10,		       /* atomic operation 0 */
+		5 | 1 << 8,	       /* unknown fence */
 	};
 	struct client *c = *state;
 	struct gpu_vm_stats stats;
@@ -78,7 +79,7 @@ static void garbage(void **state)
 
 static void bad_pointers(void **state)
 {
-	static const uint64_t doorbells[] = { 2, 4100, ~0ull, 1ull << 63, 20 };
+	static const uint64_t doorbells[] = {2, 4100, ~0ull, 1ull << 63, 20};
 	struct client *c = *state;
 	struct gpu_vm_stats stats;
 
@@ -140,7 +141,8 @@ static void faults(void **state)
 			PUT(&r, 0);
 			break;
 		case 9: /* a rectangle */
-			PUT(&r, 1 | 4 << 8, LO(POOL_VA), HI(POOL_VA), 0, 0, 0, LO(no), HI(no), 0, 0, 0, 3 | 3 << 16, 0);
+			PUT(&r, 1 | 4 << 8, LO(POOL_VA), HI(POOL_VA), 0, 0, 0, LO(no), HI(no), 0, 0,
+			    0, 3 | 3 << 16, 0);
 			break;
 		}
 		ring_ring(&r);
@@ -219,17 +221,20 @@ static void rectangles(void **state)
 	ring_open(&r, c, GPU_QUEUE_SDMA, 4096);
 	for (unsigned element = 0; element <= 4; element++) {
 		/* all in elements */
-		unsigned w = 13, h = 7, d = 3, sp = 40, ss = 40 * 20, dp = 17, ds = 17 * 9, sx = 2, sy = 5, sz = 1, dx = 1, dy = 2, dz = 0;
+		unsigned w = 13, h = 7, d = 3, sp = 40, ss = 40 * 20, dp = 17, ds = 17 * 9, sx = 2,
+			 sy = 5, sz = 1, dx = 1, dy = 2, dz = 0;
 
 		memset(dst, 0, 1 << 20);
 		memset(want, 0, 1 << 20);
 		for (unsigned z = 0; z < d; z++) {
 			for (unsigned y = 0; y < h; y++)
 				memcpy(want + ((((dz + z) * ds) + (dy + y) * dp + dx) << element),
-				       src + ((((sz + z) * ss) + (sy + y) * sp + sx) << element), w << element);
+				       src + ((((sz + z) * ss) + (sy + y) * sp + sx) << element),
+				       w << element);
 		}
-		PUT(&r, 1 | 4 << 8 | element << 29, LO(src_va), HI(src_va), sx | sy << 16, sz | (sp - 1) << 13, ss - 1, LO(dst_va),
-		    HI(dst_va), dx | dy << 16, dz | (dp - 1) << 13, ds - 1, (w - 1) | (h - 1) << 16, d - 1);
+		PUT(&r, 1 | 4 << 8 | element << 29, LO(src_va), HI(src_va), sx | sy << 16,
+		    sz | (sp - 1) << 13, ss - 1, LO(dst_va), HI(dst_va), dx | dy << 16,
+		    dz | (dp - 1) << 13, ds - 1, (w - 1) | (h - 1) << 16, d - 1);
 		ring_ring(&r);
 		assert_true(ring_drain(&r, 2000));
 		assert_memory_equal(dst, want, 1 << 20);
@@ -243,12 +248,23 @@ static void atomics(void **state)
 		unsigned op;
 		uint64_t old, src, cmp, want;
 	} cases[] = {
-		{ 47, 5, ~0ull, 0, 4 },		  { 111, 5, 7, 0, 12 },		   { 39, 1, 9, 0, 9 },
-		{ 40, 1, 9, 1, 9 },		  { 40, 2, 9, 1, 2 },		   { 48, 5, 7, 0, -2ull },
-		{ 49, 5, -7ull, 0, -7ull },	  { 50, 5, -7ull, 0, 5 },	   { 51, 5, -7ull, 0, 5 },
-		{ 52, 5, -7ull, 0, -7ull },	  { 53, 6, 3, 0, 2 },		   { 54, 6, 3, 0, 7 },
-		{ 55, 6, 3, 0, 5 },		  { 56, 6, 6, 0, 0 },		   { 57, 0, 6, 0, 6 },
-		{ 15, 0x1ffffffff, 1, 0, 0x100000000 }, { 17, 0x100000005, 0xfffffff0, 0, 0x1fffffff0 },
+		{47, 5, ~0ull, 0, 4},
+		{111, 5, 7, 0, 12},
+		{39, 1, 9, 0, 9},
+		{40, 1, 9, 1, 9},
+		{40, 2, 9, 1, 2},
+		{48, 5, 7, 0, -2ull},
+		{49, 5, -7ull, 0, -7ull},
+		{50, 5, -7ull, 0, 5},
+		{51, 5, -7ull, 0, 5},
+		{52, 5, -7ull, 0, -7ull},
+		{53, 6, 3, 0, 2},
+		{54, 6, 3, 0, 7},
+		{55, 6, 3, 0, 5},
+		{56, 6, 6, 0, 0},
+		{57, 0, 6, 0, 6},
+		{15, 0x1ffffffff, 1, 0, 0x100000000},
+		{17, 0x100000005, 0xfffffff0, 0, 0x1fffffff0},
 	};
 	struct client *c = *state;
 	uint64_t va;
@@ -258,7 +274,8 @@ static void atomics(void **state)
 	ring_open(&r, c, GPU_QUEUE_SDMA, 4096);
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		atomic_store(word, cases[i].old);
-		PUT(&r, 10 | cases[i].op << 25, LO(va), HI(va), LO(cases[i].src), HI(cases[i].src), LO(cases[i].cmp), HI(cases[i].cmp), 0);
+		PUT(&r, 10 | cases[i].op << 25, LO(va), HI(va), LO(cases[i].src), HI(cases[i].src),
+		    LO(cases[i].cmp), HI(cases[i].cmp), 0);
 		ring_ring(&r);
 		assert_true(ring_drain(&r, 2000));
 		assert_int_equal(atomic_load(word), cases[i].want);
@@ -302,7 +319,8 @@ static void wrap(void **state)
 	}
 }
 
-/* A big copy and fill, with unaligned ends, while another queue goes on and this one is suspended in the middle. */
+/* A big copy and fill, with unaligned ends, while another queue goes on and this one is suspended
+ * in the middle. */
 static void big(void **state)
 {
 	struct client *c = *state;
@@ -315,7 +333,8 @@ static void big(void **state)
 	for (unsigned i = 0; i < 20; i++) {
 		dst[size + 1] = 0;
 		memset(dst, 0, 4096);
-		PUT(&r, 1, (uint32_t)size - 1, 0, LO(src_va), HI(src_va), LO(dst_va + 1), HI(dst_va));
+		PUT(&r, 1, (uint32_t)size - 1, 0, LO(src_va), HI(src_va), LO(dst_va + 1),
+		    HI(dst_va));
 		ring_ring(&r);
 		gpu_vm_suspend(c->vm);
 		gpu_vm_resume(c->vm);
@@ -358,8 +377,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
 	const struct CMUnitTest tests[] = {
-		T(garbage), T(bad_pointers), cmocka_unit_test(faults), T(every_packet), T(rectangles), T(atomics), T(wrap), T(big),
-		T(queues_wait_for_each_other),
+		T(garbage),	 T(bad_pointers), cmocka_unit_test(faults),
+		T(every_packet), T(rectangles),	  T(atomics),
+		T(wrap),	 T(big),	  T(queues_wait_for_each_other),
 	};
 
 	return cmocka_run_group_tests_name("cp/sdma", tests, NULL, NULL);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define RW (GPU_PROT_READ | GPU_PROT_WRITE)
+#define RW  (GPU_PROT_READ | GPU_PROT_WRITE)
 #define GIB (1ull << 30)
 #define MIB (1ull << 20)
 
@@ -121,7 +121,8 @@ static void big_buffer_is_fast(void **state)
 {
 	struct client *c = *state;
 	uint64_t size = 16 * GIB, va = 0x10000000000, begin;
-	void *host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *host = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint32_t value = 0x1234;
 
 	assert_ptr_not_equal(host, MAP_FAILED);
@@ -139,14 +140,14 @@ static void big_buffer_is_fast(void **state)
 
 static void properties(void **state)
 {
-	struct gpu_config config = { .target = "gfx906" };
+	struct gpu_config config = {.target = "gfx906"};
 	struct gpu *gpu;
 	uint64_t a, b;
 
 	assert_int_equal(gpu_open(&config, &gpu), -EINVAL);
 	config.target = NULL;
 	assert_int_equal(gpu_open(&config, &gpu), -EINVAL);
-	config = (struct gpu_config){ .target = "gfx900", .threads = 257 };
+	config = (struct gpu_config){.target = "gfx900", .threads = 257};
 	assert_int_equal(gpu_open(&config, &gpu), -EINVAL);
 	config.threads = 2;
 	assert_int_equal(gpu_open(&config, &gpu), 0);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aql.c - AQL packets (HSA Platform System Architecture, "Architected Queuing Language"; AMD's vendor packets as ROCr writes them).
+ * aql.c - AQL packets (HSA Platform System Architecture, "Architected Queuing Language"; AMD's
+ * vendor packets as ROCr writes them).
  *
  * A queue handles one packet at a time, in order, so barrier bits hold by construction. States:
  *
  *   FETCH    look for a packet at the read index
  *   WAIT     a barrier packet's condition does not hold yet
- *   SCRATCH  the kernel needs more scratch than the queue has: asked for it through the inactive signal, wait for 0, fetch again
+ *   SCRATCH  the kernel needs more scratch than the queue has: asked for it through the
+ *            inactive signal, wait for 0, fetch again
  *   RUN      a kernel runs
  *   IB       PM4 of a vendor packet runs
  *   RECLAIM  scratch for one use is given back through the inactive signal, wait for 0
  *
- * The packet stays valid in the ring until its work is done: the kernel may read it, and ROCr's scratch handler does.
+ * The packet stays valid in the ring until its work is done: the kernel may read it, and ROCr's
+ * scratch handler does.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -56,9 +59,10 @@ static uint64_t packet_va(const struct gpu_queue *q)
 }
 
 /*
- * The header at the read index if a packet there was submitted. A doorbell holds the index of one submitted packet, and producers may ring out of
- * order, so the largest value counts; the write index bounds what garbage in a doorbell can do.
- * False: nothing to do, or a fault was raised (*fault).
+ * The header at the read index if a packet there was submitted. A doorbell holds the index of one
+ * submitted packet, and producers may ring out of order, so the largest value counts; the write
+ * index bounds what garbage in a doorbell can do. False: nothing to do, or a fault was raised
+ * (*fault).
  */
 static bool peek(struct gpu_queue *q, uint32_t *header, bool *fault)
 {
@@ -210,8 +214,9 @@ static enum step wait_inactive(struct gpu_queue *q)
 }
 
 /*
- * Waves of this kernel that a compute unit holds, by its vector registers. gfx90a has 512 a lane and SIMD, in units of 8; gfx900 256 in
- * units of 4 (LLVM AMDGPUUsage, GRANULATED_WORKITEM_VGPR_COUNT).
+ * Waves of this kernel that a compute unit holds, by its vector registers. gfx90a has 512 a lane
+ * and SIMD, in units of 8; gfx900 256 in units of 4 (LLVM AMDGPUUsage,
+ * GRANULATED_WORKITEM_VGPR_COUNT).
  */
 static unsigned waves_per_cu(const struct gpu *gpu, uint32_t rsrc1)
 {
@@ -224,7 +229,8 @@ static unsigned waves_per_cu(const struct gpu *gpu, uint32_t rsrc1)
 	return waves * gpu->props.simd_per_cu;
 }
 
-struct kernel_descriptor { /* LLVM AMDGPUUsage "Kernel Descriptor"; amd_kernel_code_t has the used fields at the same offsets */
+struct kernel_descriptor { /* LLVM AMDGPUUsage "Kernel Descriptor"; amd_kernel_code_t has the used
+			      fields at the same offsets */
 	uint32_t group_bytes, private_bytes, kernarg_bytes, reserved0;
 	int64_t entry_offset;
 	uint8_t reserved1[20];
@@ -239,7 +245,7 @@ static int setup_sizes(struct gpu_queue *q, struct dispatch_setup *s)
 {
 	const uint32_t *p = q->packet;
 	unsigned dims = p[0] >> 16 & 3;
-	uint16_t size[3] = { p[1] & 0xffff, p[1] >> 16, p[2] & 0xffff };
+	uint16_t size[3] = {p[1] & 0xffff, p[1] >> 16, p[2] & 0xffff};
 	uint64_t total = 1;
 
 	if (!dims)
@@ -281,7 +287,7 @@ static enum step begin_dispatch(struct gpu_queue *q)
 {
 	struct gpu *gpu = q->vm->gpu;
 	struct dispatch *d = &q->dispatch;
-	struct dispatch_setup s = { .target = gpu->target };
+	struct dispatch_setup s = {.target = gpu->target};
 	struct scratch_state scratch;
 	uint64_t va = queue_va(q), bad;
 	unsigned cu_waves, cap, items;
@@ -302,7 +308,8 @@ static enum step begin_dispatch(struct gpu_queue *q)
 	d->waves_per_wg = (items + WAVE_LANES - 1) / WAVE_LANES;
 	cu_waves = waves_per_cu(gpu, s.rsrc1);
 	if (cu_waves < d->waves_per_wg)
-		return fail(q, QERR_REGISTERS, "more registers than a work-group of this size can have");
+		return fail(q, QERR_REGISTERS,
+			    "more registers than a work-group of this size can have");
 	cap = q->num_cu * (cu_waves / d->waves_per_wg);
 	if (s.group_segment_size && cap > q->num_cu * (LDS_BYTES_MAX / s.group_segment_size))
 		cap = q->num_cu * (LDS_BYTES_MAX / s.group_segment_size);
@@ -337,8 +344,8 @@ static enum step begin_dispatch(struct gpu_queue *q)
 	if (bytes < 0)
 		return fail(q, QERR_REGISTERS, "the kernel's resources cannot be had");
 	/* Work-groups kept from the dispatch before serve this one if it is of the same shape. */
-	if (d->wg_bytes != (uint64_t)bytes || d->setup.rsrc1 != s.rsrc1 || d->setup.rsrc3 != s.rsrc3 ||
-	    d->setup.group_segment_size != s.group_segment_size ||
+	if (d->wg_bytes != (uint64_t)bytes || d->setup.rsrc1 != s.rsrc1 ||
+	    d->setup.rsrc3 != s.rsrc3 || d->setup.group_segment_size != s.group_segment_size ||
 	    memcmp(d->setup.wg_size, s.wg_size, sizeof(s.wg_size)))
 		sched_free_pool(d);
 	d->wg_bytes = (uint64_t)bytes;
@@ -472,8 +479,8 @@ static enum step waiting(struct gpu_queue *q)
 }
 
 static enum step (*const phases[])(struct gpu_queue *q) = {
-	[AQL_FETCH] = fetch,   [AQL_WAIT] = waiting,  [AQL_SCRATCH] = wait_inactive,
-	[AQL_RUN] = running,   [AQL_IB] = running_ib, [AQL_RECLAIM] = wait_inactive,
+	[AQL_FETCH] = fetch, [AQL_WAIT] = waiting,  [AQL_SCRATCH] = wait_inactive,
+	[AQL_RUN] = running, [AQL_IB] = running_ib, [AQL_RECLAIM] = wait_inactive,
 };
 
 enum step aql_step(struct gpu_queue *q)
@@ -481,7 +488,8 @@ enum step aql_step(struct gpu_queue *q)
 	enum step step = STEP_PROGRESS;
 	bool progress = false;
 
-	for (unsigned i = 0; i < AQL_PACKETS_PER_STEP && step == STEP_PROGRESS && !q->stopped; i++) {
+	for (unsigned i = 0; i < AQL_PACKETS_PER_STEP && step == STEP_PROGRESS && !q->stopped;
+	     i++) {
 		if (atomic_load_explicit(&q->vm->fault_state, memory_order_relaxed))
 			break;
 		step = phases[q->phase](q);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * atomic.c - what SDMA and PM4 packets do to memory: atomics, comparisons, copies and fills by the page table.
+ * atomic.c - what SDMA and PM4 packets do to memory: atomics, comparisons, copies and fills by the
+ * page table.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -8,16 +9,30 @@
 #include <string.h>
 
 /*
- * Atomic operations are numbered as the texture cache's (TC_OP): bits 0-4 the operation, bit 5 set for 64 bits, bit 6 set when
- * nothing is returned (which no packet here needs).
+ * Atomic operations are numbered as the texture cache's (TC_OP): bits 0-4 the operation, bit 5 set
+ * for 64 bits, bit 6 set when nothing is returned (which no packet here needs).
  */
 enum {
-	TC_SWAP = 7, TC_CMPSWAP = 8, TC_ADD = 15, TC_SUB, TC_SMIN, TC_UMIN, TC_SMAX, TC_UMAX, TC_AND, TC_OR, TC_XOR, TC_INC, TC_DEC
+	TC_SWAP = 7,
+	TC_CMPSWAP = 8,
+	TC_ADD = 15,
+	TC_SUB,
+	TC_SMIN,
+	TC_UMIN,
+	TC_SMAX,
+	TC_UMAX,
+	TC_AND,
+	TC_OR,
+	TC_XOR,
+	TC_INC,
+	TC_DEC
 };
 
-static bool combine(unsigned op, bool wide, uint64_t old, uint64_t src, uint64_t cmp, uint64_t *value)
+static bool combine(unsigned op, bool wide, uint64_t old, uint64_t src, uint64_t cmp,
+		    uint64_t *value)
 {
-	int64_t sold = wide ? (int64_t)old : (int32_t)old, ssrc = wide ? (int64_t)src : (int32_t)src;
+	int64_t sold = wide ? (int64_t)old : (int32_t)old,
+		ssrc = wide ? (int64_t)src : (int32_t)src;
 
 	switch (op) {
 	case TC_SWAP:
@@ -63,7 +78,8 @@ static bool combine(unsigned op, bool wide, uint64_t old, uint64_t src, uint64_t
 	return false;
 }
 
-bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint64_t cmp, bool *matched, bool *fault)
+bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint64_t cmp,
+		bool *matched, bool *fault)
 {
 	bool wide = op & 0x20;
 	uint64_t value = 0;
@@ -80,7 +96,8 @@ bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint6
 		do {
 			if (!combine(op, true, old, src, cmp, &value))
 				return false;
-		} while (!__atomic_compare_exchange_n(p, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+		} while (!__atomic_compare_exchange_n(p, &old, value, false, __ATOMIC_SEQ_CST,
+						      __ATOMIC_RELAXED));
 		*matched = op != TC_CMPSWAP || old == cmp;
 	} else {
 		uint32_t *p = vm_ptr32(vm, va, GPU_PROT_READ | GPU_PROT_WRITE), old;
@@ -91,7 +108,8 @@ bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint6
 		do {
 			if (!combine(op, false, old, (uint32_t)src, (uint32_t)cmp, &value))
 				return false;
-		} while (!__atomic_compare_exchange_n(p, &old, (uint32_t)value, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+		} while (!__atomic_compare_exchange_n(p, &old, (uint32_t)value, false,
+						      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 		*matched = op != TC_CMPSWAP || old == (uint32_t)cmp;
 	}
 	return true;

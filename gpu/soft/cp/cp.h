@@ -8,21 +8,24 @@
  *   aql.c     AQL packets         pm4.c  PM4 packets and indirect buffers      sdma.c  SDMA packets
  *   atomic.c  the memory atomics that SDMA and PM4 packets name
  *   sched.c   dispatches in flight: which work-group runs next, suspending, stopping
- *   thread.c  the threads: the CP thread (polls doorbells, steps queues, runs waves between) and the workers
+ *   thread.c  the threads: the CP thread (polls doorbells, steps queues, runs waves between) and
+ * the workers
  *
  * Theory of operation
  *
- * A queue is a state machine that the CP thread steps: each step does a bounded amount of work and never waits. A kernel dispatch
- * becomes a struct dispatch in the scheduler's ring; executor threads (the CP thread is one of them, so a small kernel never
- * leaves it) take work-groups from the ring, run them for a slice and put unfinished ones back. When a dispatch has ended, the
- * CP thread sees it in its next step and completes the packet.
+ * A queue is a state machine that the CP thread steps: each step does a bounded amount of work and
+ * never waits. A kernel dispatch becomes a struct dispatch in the scheduler's ring; executor
+ * threads (the CP thread is one of them, so a small kernel never leaves it) take work-groups from
+ * the ring, run them for a slice and put unfinished ones back. When a dispatch has ended, the CP
+ * thread sees it in its next step and completes the packet.
  *
- * Locks, in this order: gpu->lock (vms, queues; the CP thread holds it while it steps, so whoever holds it knows that no packet is
- * being processed), gpu->sched_lock (dispatches), vm->map_lock and vm->event_lock (leaves). Callbacks are made by the CP thread without any
- * lock: events are collected in the vm and delivered at the end of a pass.
+ * Locks, in this order: gpu->lock (vms, queues; the CP thread holds it while it steps, so whoever
+ * holds it knows that no packet is being processed), gpu->sched_lock (dispatches), vm->map_lock and
+ * vm->event_lock (leaves). Callbacks are made by the CP thread without any lock: events are
+ * collected in the vm and delivered at the end of a pass.
  *
- * An executor thread touches memory of a vm only while attached to it. It publishes the page-table generation it has
- * seen, so that gpu_vm_unmap can wait until nobody uses an older one.
+ * An executor thread touches memory of a vm only while attached to it. It publishes the page-table
+ * generation it has seen, so that gpu_vm_unmap can wait until nobody uses an older one.
  */
 #ifndef GPU_SOFT_CP_CP_H
 #define GPU_SOFT_CP_CP_H
@@ -40,19 +43,21 @@
 /* Bounds on what a program can make the GPU do or hold. */
 enum {
 	GPU_MAX_THREADS = 256,
-	GPU_MAX_QUEUES = 1024,	     /* of one gpu */
-	GPU_MAX_EVENTS = 4096,	     /* of one vm, not yet delivered */
-	GPU_MAX_WAVES = 320,	     /* of one dispatch in flight */
+	GPU_MAX_QUEUES = 1024, /* of one gpu */
+	GPU_MAX_EVENTS = 4096, /* of one vm, not yet delivered */
+	GPU_MAX_WAVES = 320,   /* of one dispatch in flight */
 	AQL_PACKETS_PER_STEP = 16,
 	PM4_PACKETS_PER_STEP = 64,
-	PM4_IB_DEPTH = 4,	     /* nested indirect buffers */
+	PM4_IB_DEPTH = 4, /* nested indirect buffers */
 	SDMA_PACKETS_PER_STEP = 16,
 	SDMA_BYTES_PER_STEP = 256 * 1024,
 };
-#define GPU_MAX_INFLIGHT_BYTES (512ull << 20) /* registers and LDS of all work-groups; one per dispatch is always allowed */
+#define GPU_MAX_INFLIGHT_BYTES                                                                     \
+	(512ull                                                                                    \
+	 << 20) /* registers and LDS of all work-groups; one per dispatch is always allowed */
 #define GPU_RING_MIN 256
 #define GPU_RING_MAX (1ull << 32)
-#define GPU_VA_BITS 48
+#define GPU_VA_BITS  48
 
 /* Queue error codes: KFD's enum kfd_dbg_trap_exception_code (linux/kfd_ioctl.h). */
 enum queue_error {
@@ -106,12 +111,12 @@ struct dispatch {
 	uint64_t wg_bytes;
 	uint32_t waves_per_wg;
 	uint32_t next_id[3];
-	bool active;	/* between sched_start and sched_finish/sched_kill */
-	bool issued;	/* every work-group was handed out */
-	bool few;	/* so few work-groups that the CP thread tries alone first */
-	unsigned cap;	/* work-groups in flight at most */
+	bool active;  /* between sched_start and sched_finish/sched_kill */
+	bool issued;  /* every work-group was handed out */
+	bool few;     /* so few work-groups that the CP thread tries alone first */
+	unsigned cap; /* work-groups in flight at most */
 	unsigned inflight, running;
-	unsigned halt;	/* > 0: nothing of it is run */
+	unsigned halt;				 /* > 0: nothing of it is run */
 	struct wg_slot *ready_head, *ready_tail; /* suspended or not yet run */
 	struct wg_slot *pool;			 /* idle, with memory of this set-up */
 	unsigned pool_count;
@@ -131,25 +136,25 @@ enum aql_phase { AQL_FETCH, AQL_WAIT, AQL_SCRATCH, AQL_RUN, AQL_IB, AQL_RECLAIM 
 
 /* A PM4 program counter; ring and indirect buffers alike. */
 struct pm4_frame {
-	uint64_t va;	   /* of the buffer */
+	uint64_t va;	    /* of the buffer */
 	uint32_t size, pos; /* dwords */
 };
 
 struct pm4_state {
 	struct pm4_frame frame[PM4_IB_DEPTH];
-	unsigned depth;	    /* frames in use */
-	uint64_t dma_done;  /* bytes of the current DMA_DATA copied */
+	unsigned depth;	   /* frames in use */
+	uint64_t dma_done; /* bytes of the current DMA_DATA copied */
 };
 
 struct gpu_queue {
 	struct gpu_queue *next;
 	struct gpu_vm *vm;
 	struct gpu_queue_desc desc;
-	bool stopped;	    /* by an error: for good */
-	uint64_t rptr;	    /* AQL: packets; SDMA: bytes; PM4: dwords */
+	bool stopped;	       /* by an error: for good */
+	uint64_t rptr;	       /* AQL: packets; SDMA: bytes; PM4: dwords */
 	uint64_t doorbell_max; /* AQL */
-	bool rung;	    /* a doorbell value has been seen since creation (AQL) */
-	uint32_t num_cu;    /* enabled ones and their numbers */
+	bool rung;	       /* a doorbell value has been seen since creation (AQL) */
+	uint32_t num_cu;       /* enabled ones and their numbers */
 	uint8_t cu[64];
 	struct dispatch dispatch;
 	/* AQL */
@@ -180,6 +185,7 @@ struct gpu_vm {
 	struct gpu_queue *queues;
 	bool awake, idle_called;
 	unsigned suspended;
+	uint64_t delivery; /* round of deliver() it was last looked at in */
 	uint64_t last_active; /* ns */
 
 	/* callbacks to come */
@@ -206,7 +212,8 @@ struct gpu {
 	pthread_cond_t callback_cond; /* a callback returned */
 	atomic_uint waiters;	      /* threads that want lock: the CP thread lets them in */
 	struct gpu_vm *vms;
-	struct gpu_vm *callback_vm;   /* whose callback runs */
+	uint64_t deliveries;
+	struct gpu_vm *callback_vm; /* whose callback runs */
 	unsigned num_queues;
 	uint64_t next_serial;
 	bool running;
@@ -221,7 +228,7 @@ struct gpu {
 	atomic_bool quit;
 	atomic_uint cp_event; /* futex: grows with each kick */
 	atomic_bool cp_sleeping;
-	atomic_uint callbacks; /* vms with something to deliver, roughly: a hint to look */
+	atomic_uint callbacks;	    /* vms with something to deliver, roughly: a hint to look */
 	struct executor *executors; /* [num_threads] */
 };
 
@@ -255,24 +262,28 @@ void vm_view_init(struct mem_view *view);
 void vm_attach(struct executor *ex, struct gpu_vm *vm);
 void vm_detach(struct executor *ex);
 /*
- * Host address of va if it is mapped with all rights of prot, else NULL. *len (may be NULL): bytes from va that are contiguous in host memory with the same
- * rights, at least up to the end of its page. The caller is attached or holds map_lock.
+ * Host address of va if it is mapped with all rights of prot, else NULL. *len (may be NULL): bytes
+ * from va that are contiguous in host memory with the same rights, at least up to the end of its
+ * page. The caller is attached or holds map_lock.
  */
 void *vm_translate(struct gpu_vm *vm, uint64_t va, unsigned prot, uint64_t *len);
 /* Naturally aligned accesses of 4 and 8 bytes; NULL if unmapped or misaligned. */
 uint32_t *vm_ptr32(struct gpu_vm *vm, uint64_t va, unsigned prot);
 uint64_t *vm_ptr64(struct gpu_vm *vm, uint64_t va, unsigned prot);
-/* Copies by the page table; on failure *bad is the address of the page that is not mapped with that right. */
+/* Copies by the page table; on failure *bad is the address of the page that is not mapped with that
+ * right. */
 bool vm_copy_in(struct gpu_vm *vm, uint64_t va, void *buf, size_t size, uint64_t *bad);
 bool vm_copy_out(struct gpu_vm *vm, uint64_t va, const void *buf, size_t size, uint64_t *bad);
-/* Records a memory fault of the vm (first one counts) and wakes the CP thread, which stops the vm's queues. */
+/* Records a memory fault of the vm (first one counts) and wakes the CP thread, which stops the vm's
+ * queues. */
 void vm_fault(struct gpu_vm *vm, uint64_t va, bool write, bool execute);
 /* An event to be set by the CP thread at the end of its pass. */
 void vm_signal_event(struct gpu_vm *vm, uint32_t event_id);
 
 /* ---- queue.c ---- */
 enum step queue_step(struct gpu_queue *q);
-bool queue_busy(struct gpu_queue *q); /* unread packets or something running; caller attached or holds map_lock */
+bool queue_busy(struct gpu_queue *q); /* unread packets or something running; caller attached or
+					 holds map_lock */
 void queue_stop(struct gpu_queue *q);
 void queue_error(struct gpu_queue *q, enum queue_error code, const char *why);
 void queue_free(struct gpu_queue *q);
@@ -283,7 +294,13 @@ bool queue_store64(struct gpu_queue *q, uint64_t va, uint64_t value);
 bool queue_load64(struct gpu_queue *q, uint64_t va, uint64_t *value);
 bool queue_load32(struct gpu_queue *q, uint64_t va, uint32_t *value);
 /* Offsets of amd_signal_t. */
-enum { SIGNAL_VALUE = 8, SIGNAL_MAILBOX = 16, SIGNAL_EVENT = 24, SIGNAL_START = 32, SIGNAL_END = 40 };
+enum {
+	SIGNAL_VALUE = 8,
+	SIGNAL_MAILBOX = 16,
+	SIGNAL_EVENT = 24,
+	SIGNAL_START = 32,
+	SIGNAL_END = 40
+};
 bool signal_store(struct gpu_queue *q, uint64_t signal, uint64_t value);
 bool signal_complete(struct gpu_queue *q, uint64_t signal, uint64_t start, uint64_t end);
 
@@ -292,14 +309,17 @@ enum step aql_step(struct gpu_queue *q);
 bool aql_busy(struct gpu_queue *q);
 enum step pm4_queue_step(struct gpu_queue *q);
 bool pm4_busy(struct gpu_queue *q);
-/* Runs the frames of q->pm4 above frame `base`. STEP_IDLE: all done. A queue that was stopped by an error answers STEP_PROGRESS. */
+/* Runs the frames of q->pm4 above frame `base`. STEP_IDLE: all done. A queue that was stopped by an
+ * error answers STEP_PROGRESS. */
 enum step pm4_run(struct gpu_queue *q, unsigned base, unsigned *budget);
 bool pm4_push(struct gpu_queue *q, uint64_t va, uint32_t dwords);
 enum step sdma_step(struct gpu_queue *q);
 bool sdma_busy(struct gpu_queue *q);
 /* atomic.c: op as in the packets; false: unknown op or *fault set. */
-bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint64_t cmp, bool *matched, bool *fault);
-/* Copies [src] to [dst] or fills dst; at most max bytes at once. Returns bytes done, 0 with a fault raised. */
+bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint64_t cmp,
+		bool *matched, bool *fault);
+/* Copies [src] to [dst] or fills dst; at most max bytes at once. Returns bytes done, 0 with a fault
+ * raised. */
 uint64_t copy_chunk(struct gpu_vm *vm, uint64_t dst, uint64_t src, uint64_t size);
 uint64_t fill_chunk(struct gpu_vm *vm, uint64_t dst, uint32_t pattern, uint64_t size);
 /* The compare functions of POLL_REGMEM and WAIT_REG_MEM. */
@@ -317,7 +337,8 @@ void sched_halt_begin(struct gpu *gpu, struct dispatch *d);
 void sched_halt_wait(struct gpu *gpu, struct dispatch *d);
 void sched_unhalt(struct gpu *gpu, struct dispatch *d);
 void sched_free_pool(struct dispatch *d);
-/* The next work-group to run, NULL if none; caller holds sched_lock. spread: wake another worker if there is more. */
+/* The next work-group to run, NULL if none; caller holds sched_lock. spread: wake another worker if
+ * there is more. */
 struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, bool spread);
 /* Runs a picked work-group for a slice; takes and leaves sched_lock itself. Returns ns it ran. */
 uint64_t sched_run(struct executor *ex, struct wg_slot *slot);

@@ -16,8 +16,9 @@
 #define SPIN_NS_DEFAULT 200000u
 
 /*
- * How long a process has no work before it is called idle, which makes its front end park its doorbells. Parking and waking cost two
- * exits, so a program that dispatches in a loop with pauses shorter than this has none; the polls of the time are rare, as the thread sleeps between them.
+ * How long a process has no work before it is called idle, which makes its front end park its
+ * doorbells. Parking and waking cost two exits, so a program that dispatches in a loop with pauses
+ * shorter than this has none; the polls of the time are rare, as the thread sleeps between them.
  */
 #define PARK_NS_DEFAULT 20000000u
 
@@ -26,14 +27,36 @@ static const struct {
 	enum isa_target target;
 	struct gpu_properties props;
 } models[] = {
-	{ ISA_GFX90A,
-	  { .target = "gfx90a", .name = "aldebaran", .gfx_target_version = 90010, .pci_device_id = 0x740f, .num_cu = 8,
-	    .simd_per_cu = 4, .max_waves_per_simd = 8, .wave_size = 64, .lds_kb = 64, .num_sdma_engines = 2,
-	    .sdma_queues_per_engine = 8, .num_compute_queues = 24, .num_xcc = 1, .clock_hz = 100000000 } },
-	{ ISA_GFX900,
-	  { .target = "gfx900", .name = "vega10", .gfx_target_version = 90000, .pci_device_id = 0x6860, .num_cu = 8,
-	    .simd_per_cu = 4, .max_waves_per_simd = 10, .wave_size = 64, .lds_kb = 64, .num_sdma_engines = 2,
-	    .sdma_queues_per_engine = 8, .num_compute_queues = 24, .num_xcc = 1, .clock_hz = 100000000 } },
+	{ISA_GFX90A,
+	 {.target = "gfx90a",
+	  .name = "aldebaran",
+	  .gfx_target_version = 90010,
+	  .pci_device_id = 0x740f,
+	  .num_cu = 8,
+	  .simd_per_cu = 4,
+	  .max_waves_per_simd = 8,
+	  .wave_size = 64,
+	  .lds_kb = 64,
+	  .num_sdma_engines = 2,
+	  .sdma_queues_per_engine = 8,
+	  .num_compute_queues = 24,
+	  .num_xcc = 1,
+	  .clock_hz = 100000000}},
+	{ISA_GFX900,
+	 {.target = "gfx900",
+	  .name = "vega10",
+	  .gfx_target_version = 90000,
+	  .pci_device_id = 0x6860,
+	  .num_cu = 8,
+	  .simd_per_cu = 4,
+	  .max_waves_per_simd = 10,
+	  .wave_size = 64,
+	  .lds_kb = 64,
+	  .num_sdma_engines = 2,
+	  .sdma_queues_per_engine = 8,
+	  .num_compute_queues = 24,
+	  .num_xcc = 1,
+	  .clock_hz = 100000000}},
 };
 
 static unsigned available_cpus(void)
@@ -210,7 +233,8 @@ void gpu_vm_destroy(struct gpu_vm *vm)
 		pthread_cond_wait(&gpu->callback_cond, &gpu->lock);
 	gpu_unlock(gpu);
 	/*
-	 * No queue is left, so nobody attaches again: an executor that still has the vm is on its way out of it.
+	 * No queue is left, so nobody attaches again: an executor that still has the vm is on its
+	 * way out of it.
 	 */
 	for (unsigned i = 0; i < gpu->num_threads; i++) {
 		while (atomic_load(&gpu->executors[i].vm) == vm)

@@ -2,8 +2,9 @@
 /*
  * pm4.c - PM4 packets, in plain compute queues and in the indirect buffers of AQL vendor packets.
  *
- * Packet layouts: Linux soc15d.h. Type 3 packets have count + 2 dwords. Doorbell and write pointer of a PM4 queue count dwords since its
- * creation; the read pointer in memory is an index into the ring, as the hardware reports it.
+ * Packet layouts: Linux soc15d.h. Type 3 packets have count + 2 dwords. Doorbell and write pointer
+ * of a PM4 queue count dwords since its creation; the read pointer in memory is an index into the
+ * ring, as the hardware reports it.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -12,7 +13,10 @@
 
 #include "base/log.h"
 
-enum { PM4_BODY_MAX = 8 /* dwords that any packet but WRITE_DATA has after its header; more are ignored */ };
+enum {
+	PM4_BODY_MAX =
+		8 /* dwords that any packet but WRITE_DATA has after its header; more are ignored */
+};
 
 enum result { DONE, MORE, WAIT, STOP };
 
@@ -52,7 +56,7 @@ bool pm4_push(struct gpu_queue *q, uint64_t va, uint32_t dwords)
 {
 	if (q->pm4.depth == PM4_IB_DEPTH)
 		return false;
-	q->pm4.frame[q->pm4.depth++] = (struct pm4_frame){ .va = va, .size = dwords };
+	q->pm4.frame[q->pm4.depth++] = (struct pm4_frame){.va = va, .size = dwords};
 	return true;
 }
 
@@ -79,7 +83,9 @@ static enum result op_indirect_buffer(struct gpu_queue *q, struct pm4_packet *p)
 	/* CHAIN: instead of the rest of this one */
 	if ((p->body[2] >> 20 & 1) && q->pm4.depth)
 		q->pm4.depth--;
-	return pm4_push(q, va, p->body[2] & 0xfffff) ? DONE : garbage(q, "indirect buffers nested too deep");
+	return pm4_push(q, va, p->body[2] & 0xfffff)
+		       ? DONE
+		       : garbage(q, "indirect buffers nested too deep");
 }
 
 static bool store32(struct gpu_queue *q, uint64_t va, uint32_t value)
@@ -165,7 +171,10 @@ static enum result op_copy_data(struct gpu_queue *q, struct pm4_packet *p)
 	}
 	if (dst != 1 && dst != 2 && dst != 5)
 		return garbage(q, "COPY_DATA to something that is not memory");
-	return (wide ? queue_store64(q, body64(p, 3), value) : store32(q, body64(p, 3), (uint32_t)value)) ? DONE : STOP;
+	return (wide ? queue_store64(q, body64(p, 3), value)
+		     : store32(q, body64(p, 3), (uint32_t)value))
+		       ? DONE
+		       : STOP;
 }
 
 static enum result op_wait_reg_mem(struct gpu_queue *q, struct pm4_packet *p)
@@ -194,7 +203,8 @@ static enum result op_atomic_mem(struct gpu_queue *q, struct pm4_packet *p)
 {
 	bool matched, fault;
 
-	if (!mem_atomic(q->vm, p->body[0] & 0x7f, body64(p, 1), body64(p, 3), body64(p, 5), &matched, &fault))
+	if (!mem_atomic(q->vm, p->body[0] & 0x7f, body64(p, 1), body64(p, 3), body64(p, 5),
+			&matched, &fault))
 		return fault ? STOP : garbage(q, "ATOMIC_MEM of an unknown operation");
 	/* COMMAND 1: loop until the comparison held */
 	return !matched && (p->body[0] >> 8 & 0xf) == 1 ? WAIT : DONE;
@@ -210,8 +220,8 @@ static enum result op_dma_data(struct gpu_queue *q, struct pm4_packet *p)
 	if (len > p->budget)
 		len = p->budget & ~3ull;
 	if (len) {
-		len = src == 2 ? fill_chunk(q->vm, body64(p, 3) + done, p->body[1], len) :
-				 copy_chunk(q->vm, body64(p, 3) + done, body64(p, 1) + done, len);
+		len = src == 2 ? fill_chunk(q->vm, body64(p, 3) + done, p->body[1], len)
+			       : copy_chunk(q->vm, body64(p, 3) + done, body64(p, 1) + done, len);
 		if (!len)
 			return STOP;
 	}
@@ -229,26 +239,29 @@ static const struct pm4_op {
 	const char *name;
 	enum result (*run)(struct gpu_queue *q, struct pm4_packet *p);
 } ops[] = {
-	{ 0x10, 0, "NOP", op_nop },
-	{ 0x1e, 7, "ATOMIC_MEM", op_atomic_mem },
-	{ 0x37, 4, "WRITE_DATA", op_write_data },
-	{ 0x3c, 6, "WAIT_REG_MEM", op_wait_reg_mem },
-	{ 0x3f, 3, "INDIRECT_BUFFER", op_indirect_buffer },
-	{ 0x40, 5, "COPY_DATA", op_copy_data },
-	{ 0x46, 1, "EVENT_WRITE", op_nop }, /* flushes: all before is done already */
-	{ 0x49, 6, "RELEASE_MEM", op_release_mem },
-	{ 0x50, 6, "DMA_DATA", op_dma_data },
-	{ 0x58, 6, "ACQUIRE_MEM", op_acquire_mem },
-	{ 0x93, 8, "WAIT_REG_MEM64", op_wait_reg_mem64 },
+	{0x10, 0, "NOP", op_nop},
+	{0x1e, 7, "ATOMIC_MEM", op_atomic_mem},
+	{0x37, 4, "WRITE_DATA", op_write_data},
+	{0x3c, 6, "WAIT_REG_MEM", op_wait_reg_mem},
+	{0x3f, 3, "INDIRECT_BUFFER", op_indirect_buffer},
+	{0x40, 5, "COPY_DATA", op_copy_data},
+	{0x46, 1, "EVENT_WRITE", op_nop}, /* flushes: all before is done already */
+	{0x49, 6, "RELEASE_MEM", op_release_mem},
+	{0x50, 6, "DMA_DATA", op_dma_data},
+	{0x58, 6, "ACQUIRE_MEM", op_acquire_mem},
+	{0x93, 8, "WAIT_REG_MEM64", op_wait_reg_mem64},
 };
 
 /*
- * Runs the packet at the frame's position, or without a frame the ring's, of which at most avail dwords are there. A frame's position is moved
- * (back again if the packet is not done). *dwords: the packet's length.
+ * Runs the packet at the frame's position, or without a frame the ring's, of which at most avail
+ * dwords are there. A frame's position is moved (back again if the packet is not done). *dwords:
+ * the packet's length.
  */
-static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t avail, unsigned *dwords)
+static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t avail,
+			      unsigned *dwords)
 {
-	struct pm4_packet p = { .va = f ? f->va + 4ull * f->pos : 0, .pos = q->rptr, .budget = SDMA_BYTES_PER_STEP };
+	struct pm4_packet p = {
+		.va = f ? f->va + 4ull * f->pos : 0, .pos = q->rptr, .budget = SDMA_BYTES_PER_STEP};
 	const struct pm4_op *op = NULL;
 	enum result result = DONE;
 	uint32_t header;
@@ -258,7 +271,8 @@ static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t
 		return STOP;
 	p.dwords = (header >> 16 & 0x3fff) + 1;
 	if (header >> 30 == 2 || /* type 2: filler */
-	    (header >> 30 == 3 && (header >> 8 & 0xff) == 0x10 && p.dwords == 0x4000) /* NOP of one dword */) {
+	    (header >> 30 == 3 && (header >> 8 & 0xff) == 0x10 &&
+	     p.dwords == 0x4000) /* NOP of one dword */) {
 		if (f)
 			f->pos++;
 		return DONE;
@@ -276,7 +290,8 @@ static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t
 	if (p.dwords < op->min || p.dwords + 1 > avail)
 		return garbage(q, "PM4 packet of wrong length");
 	*dwords = p.dwords + 1;
-	if (!fetch(q, f ? p.va + 4 : 0, p.pos + 1, p.body, p.dwords < PM4_BODY_MAX ? p.dwords : PM4_BODY_MAX))
+	if (!fetch(q, f ? p.va + 4 : 0, p.pos + 1, p.body,
+		   p.dwords < PM4_BODY_MAX ? p.dwords : PM4_BODY_MAX))
 		return STOP;
 	if (f)
 		f->pos += *dwords;

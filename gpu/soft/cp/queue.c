@@ -2,9 +2,10 @@
 /*
  * queue.c - queues of any kind: life, access to rings and signals, errors.
  *
- * A queue error stops its queue for good and is reported the way KFD does: with RUNTIME_ENABLE done, a bit of the error's code is
- * set at err_payload_addr of the context save area's header and the header's event is signalled; without, the queue's inactive
- * signal gets the older bits that the CP firmware reports.
+ * A queue error stops its queue for good and is reported the way KFD does: with RUNTIME_ENABLE
+ * done, a bit of the error's code is set at err_payload_addr of the context save area's header and
+ * the header's event is signalled; without, the queue's inactive signal gets the older bits that
+ * the CP firmware reports.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -21,9 +22,9 @@ static const struct queue_kind {
 	enum step (*step)(struct gpu_queue *q);
 	bool (*busy)(struct gpu_queue *q);
 } kinds[] = {
-	[GPU_QUEUE_AQL] = { "AQL", aql_step, aql_busy },
-	[GPU_QUEUE_PM4] = { "PM4", pm4_queue_step, pm4_busy },
-	[GPU_QUEUE_SDMA] = { "SDMA", sdma_step, sdma_busy },
+	[GPU_QUEUE_AQL] = {"AQL", aql_step, aql_busy},
+	[GPU_QUEUE_PM4] = {"PM4", pm4_queue_step, pm4_busy},
+	[GPU_QUEUE_SDMA] = {"SDMA", sdma_step, sdma_busy},
 };
 
 bool queue_runs(const struct gpu_queue *q)
@@ -116,22 +117,26 @@ bool signal_store(struct gpu_queue *q, uint64_t signal, uint64_t value)
 	uint64_t mailbox;
 	uint32_t event;
 
-	if (!queue_load64(q, signal + SIGNAL_MAILBOX, &mailbox) || !queue_load32(q, signal + SIGNAL_EVENT, &event))
+	if (!queue_load64(q, signal + SIGNAL_MAILBOX, &mailbox) ||
+	    !queue_load32(q, signal + SIGNAL_EVENT, &event))
 		return false;
 	return queue_store64(q, signal + SIGNAL_VALUE, value) && signal_event(q, mailbox, event);
 }
 
 /*
- * The waiter may free the signal as soon as it sees the value, so all else of it is read before, and written before, the value changes.
+ * The waiter may free the signal as soon as it sees the value, so all else of it is read before,
+ * and written before, the value changes.
  */
 bool signal_complete(struct gpu_queue *q, uint64_t signal, uint64_t start, uint64_t end)
 {
 	uint64_t mailbox, *value;
 	uint32_t event;
 
-	if (!queue_load64(q, signal + SIGNAL_MAILBOX, &mailbox) || !queue_load32(q, signal + SIGNAL_EVENT, &event))
+	if (!queue_load64(q, signal + SIGNAL_MAILBOX, &mailbox) ||
+	    !queue_load32(q, signal + SIGNAL_EVENT, &event))
 		return false;
-	if (!queue_store64(q, signal + SIGNAL_START, start) || !queue_store64(q, signal + SIGNAL_END, end))
+	if (!queue_store64(q, signal + SIGNAL_START, start) ||
+	    !queue_store64(q, signal + SIGNAL_END, end))
 		return false;
 	value = vm_ptr64(q->vm, signal + SIGNAL_VALUE, GPU_PROT_READ | GPU_PROT_WRITE);
 	if (!value) {
@@ -149,10 +154,12 @@ static const struct {
 	enum queue_error code;
 	uint32_t legacy;
 } error_bits[] = {
-	{ QERR_ABORT, 0x80000000 },    { QERR_TRAP, 0x80000000 },	{ QERR_ILLEGAL, 0x40000000 },
-	{ QERR_MEMORY, 0x20000000 },   { QERR_APERTURE, 0x20000000 },	{ QERR_DIM, 2 },
-	{ QERR_GROUP_SEGMENT, 4 },     { QERR_CODE, 8 },		{ QERR_PACKET, 32 },
-	{ QERR_WORKGROUP_SIZE, 64 },   { QERR_REGISTERS, 128 },		{ QERR_VENDOR, 256 },
+	{QERR_ABORT, 0x80000000},    {QERR_TRAP, 0x80000000},
+	{QERR_ILLEGAL, 0x40000000},  {QERR_MEMORY, 0x20000000},
+	{QERR_APERTURE, 0x20000000}, {QERR_DIM, 2},
+	{QERR_GROUP_SEGMENT, 4},     {QERR_CODE, 8},
+	{QERR_PACKET, 32},	     {QERR_WORKGROUP_SIZE, 64},
+	{QERR_REGISTERS, 128},	     {QERR_VENDOR, 256},
 };
 
 void queue_stop(struct gpu_queue *q)
@@ -178,7 +185,8 @@ void queue_error(struct gpu_queue *q, enum queue_error code, const char *why)
 			return;
 		}
 		if (header.err_payload_addr) {
-			payload = vm_ptr64(vm, header.err_payload_addr, GPU_PROT_READ | GPU_PROT_WRITE);
+			payload = vm_ptr64(vm, header.err_payload_addr,
+					   GPU_PROT_READ | GPU_PROT_WRITE);
 			if (!payload) {
 				vm_fault(vm, header.err_payload_addr, true, false);
 				return;
@@ -205,7 +213,8 @@ static int check_ring(const struct gpu_queue_desc *desc)
 {
 	uint64_t size = desc->ring_size;
 
-	if (!desc->ring_va || (desc->ring_va & 255) || size < GPU_RING_MIN || size > GPU_RING_MAX || (size & (size - 1)))
+	if (!desc->ring_va || (desc->ring_va & 255) || size < GPU_RING_MIN || size > GPU_RING_MAX ||
+	    (size & (size - 1)))
 		return -EINVAL;
 	if (desc->ring_va >> GPU_VA_BITS || desc->percent > 100 || desc->priority > 15)
 		return -EINVAL;
@@ -220,8 +229,9 @@ int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struc
 
 	if (ret)
 		return ret;
-	if ((unsigned)desc->type > GPU_QUEUE_SDMA || !desc->doorbell || ((uintptr_t)desc->doorbell & 7) ||
-	    !desc->write_ptr_va || (desc->write_ptr_va & 7) || !desc->read_ptr_va || (desc->read_ptr_va & 7))
+	if ((unsigned)desc->type > GPU_QUEUE_SDMA || !desc->doorbell ||
+	    ((uintptr_t)desc->doorbell & 7) || !desc->write_ptr_va || (desc->write_ptr_va & 7) ||
+	    !desc->read_ptr_va || (desc->read_ptr_va & 7))
 		return -EINVAL;
 	if (desc->type == GPU_QUEUE_AQL && desc->read_ptr_va < 0x80)
 		return -EINVAL;
@@ -243,7 +253,8 @@ int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struc
 		/* As the hardware does on connecting a queue: go on where its read pointer says. */
 		uint64_t rptr = 0;
 
-		if (!gpu_vm_read(vm, desc->read_ptr_va, &rptr, sizeof(rptr)) && desc->type != GPU_QUEUE_PM4)
+		if (!gpu_vm_read(vm, desc->read_ptr_va, &rptr, sizeof(rptr)) &&
+		    desc->type != GPU_QUEUE_PM4)
 			q->rptr = rptr;
 		if (vm->suspended)
 			q->dispatch.halt = 1;

@@ -2,10 +2,12 @@
 /*
  * sched.c - dispatches in flight: which work-group runs next.
  *
- * Every active dispatch that may run is in one ring. A free executor takes from the dispatch at the ring's head and turns the ring, so queues and
- * processes get slices in turn. Of one dispatch, work-groups not started yet go first, as long as fewer than `cap` are in
- * flight (what the real GPU could hold); then those that were suspended at the end of a slice, oldest first. So a kernel whose
- * work-groups wait for each other makes progress like on hardware, and one that does not has few half-run work-groups.
+ * Every active dispatch that may run is in one ring. A free executor takes from the dispatch at the
+ * ring's head and turns the ring, so queues and processes get slices in turn. Of one dispatch,
+ * work-groups not started yet go first, as long as fewer than `cap` are in flight (what the real
+ * GPU could hold); then those that were suspended at the end of a slice, oldest first. So a kernel
+ * whose work-groups wait for each other makes progress like on hardware, and one that does not has
+ * few half-run work-groups.
  *
  * The pick is made in sched_pick alone: priorities and shares belong there.
  */
@@ -17,12 +19,14 @@
 
 #include "base/log.h"
 
-/* Instructions per slice, shared by the waves of a work-group. The CP thread's are short: it must get back to its queues. */
+/* Instructions per slice, shared by the waves of a work-group. The CP thread's are short: it must
+ * get back to its queues. */
 #define SLICE_CP     16000u
 #define SLICE_WORKER 200000u
 #define SLICE_MIN    500u
 
-/* Dispatches of up to this many work-groups are tried by the CP thread alone before workers are woken. */
+/* Dispatches of up to this many work-groups are tried by the CP thread alone before workers are
+ * woken. */
 #define FEW_WORKGROUPS 16
 
 static void ring_add(struct gpu *gpu, struct dispatch *d)
@@ -180,7 +184,8 @@ static void drop_ready(struct gpu *gpu, struct dispatch *d)
 	d->ready_tail = NULL;
 }
 
-/* s_sendmsg MSG_INTERRUPT: the event id is in the low 23 bits of m0 (the kernel's KFD_CONTEXT_ID mask). */
+/* s_sendmsg MSG_INTERRUPT: the event id is in the low 23 bits of m0 (the kernel's KFD_CONTEXT_ID
+ * mask). */
 static void send_message(struct workgroup *wg, uint32_t msg, uint32_t m0)
 {
 	struct wg_slot *slot = wg->owner;
@@ -218,7 +223,8 @@ static void stop_executors(struct gpu *gpu, struct dispatch *d)
 }
 
 /* sched_lock held: the slice is over. */
-static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot, enum exec_result result)
+static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
+		     enum exec_result result)
 {
 	struct dispatch *d = slot->dispatch;
 

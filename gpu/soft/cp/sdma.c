@@ -2,8 +2,9 @@
 /*
  * sdma.c - SDMA queues: packets that move memory.
  *
- * Packet layouts are those of SDMA 4 (Linux: vega10_sdma_pkt_open.h; ROCr: sdma_registers.h). Doorbell, write and read pointer count bytes since
- * the queue's creation; a packet may wrap around the ring's end. A packet is done in bounded pieces: q->sdma_done says how far it is.
+ * Packet layouts are those of SDMA 4 (Linux: vega10_sdma_pkt_open.h; ROCr: sdma_registers.h).
+ * Doorbell, write and read pointer count bytes since the queue's creation; a packet may wrap around
+ * the ring's end. A packet is done in bounded pieces: q->sdma_done says how far it is.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -14,7 +15,8 @@
 
 enum { SDMA_MAX_DWORDS = 16, SDMA_ROWS_PER_STEP = 4096 };
 
-/* DONE: next packet. MORE: goes on in the next step. WAIT: a condition does not hold yet. STOP: fault or error, raised. */
+/* DONE: next packet. MORE: goes on in the next step. WAIT: a condition does not hold yet. STOP:
+ * fault or error, raised. */
 enum result { DONE, MORE, WAIT, STOP };
 
 struct sdma_packet {
@@ -59,8 +61,10 @@ static enum result advance(struct gpu_queue *q, struct sdma_packet *p, uint64_t 
 static enum result op_copy_linear(struct gpu_queue *q, struct sdma_packet *p)
 {
 	/* COUNT: bytes - 1; 22 bits on gfx900, 30 on gfx90a */
-	uint64_t size = (p->dw[1] & (q->vm->gpu->target == ISA_GFX900 ? 0x3fffff : 0x3fffffff)) + 1ull;
-	uint64_t len = piece(q, p, size), src = addr(p, 3) + q->sdma_done, dst = addr(p, 5) + q->sdma_done;
+	uint64_t size =
+		(p->dw[1] & (q->vm->gpu->target == ISA_GFX900 ? 0x3fffff : 0x3fffffff)) + 1ull;
+	uint64_t len = piece(q, p, size), src = addr(p, 3) + q->sdma_done,
+		 dst = addr(p, 5) + q->sdma_done;
 
 	if (!len)
 		return MORE;
@@ -77,15 +81,19 @@ static enum result op_copy_rect(struct gpu_queue *q, struct sdma_packet *p)
 	unsigned element = dw[0] >> 29;
 	uint64_t src_pitch = (dw[4] >> 13) + 1ull, src_slice = (dw[5] & 0xfffffff) + 1ull;
 	uint64_t dst_pitch = (dw[9] >> 13) + 1ull, dst_slice = (dw[10] & 0xfffffff) + 1ull;
-	uint64_t width = (dw[11] & 0x3fff) + 1ull, height = (dw[11] >> 16 & 0x3fff) + 1ull, depth = (dw[12] & 0x7ff) + 1ull;
+	uint64_t width = (dw[11] & 0x3fff) + 1ull, height = (dw[11] >> 16 & 0x3fff) + 1ull,
+		 depth = (dw[12] & 0x7ff) + 1ull;
 	uint64_t rows = height * depth;
 
 	if (element > 4)
 		return garbage(q, "SDMA rectangle with elements of more than 16 bytes");
 	for (unsigned i = 0; i < SDMA_ROWS_PER_STEP && p->budget && q->sdma_done < rows; i++) {
-		uint64_t y = q->sdma_done % height, z = q->sdma_done / height, len = width << element;
-		uint64_t src = ((dw[4] & 0x7ff) + z) * src_slice + ((dw[3] >> 16 & 0x3fff) + y) * src_pitch + (dw[3] & 0x3fff);
-		uint64_t dst = ((dw[9] & 0x7ff) + z) * dst_slice + ((dw[8] >> 16 & 0x3fff) + y) * dst_pitch + (dw[8] & 0x3fff);
+		uint64_t y = q->sdma_done % height, z = q->sdma_done / height,
+			 len = width << element;
+		uint64_t src = ((dw[4] & 0x7ff) + z) * src_slice +
+			       ((dw[3] >> 16 & 0x3fff) + y) * src_pitch + (dw[3] & 0x3fff);
+		uint64_t dst = ((dw[9] & 0x7ff) + z) * dst_slice +
+			       ((dw[8] >> 16 & 0x3fff) + y) * dst_pitch + (dw[8] & 0x3fff);
 		uint64_t done = 0;
 
 		/* a row is at most 256 KiB */
@@ -160,7 +168,8 @@ static enum result op_atomic(struct gpu_queue *q, struct sdma_packet *p)
 {
 	bool matched, fault;
 
-	if (!mem_atomic(q->vm, p->dw[0] >> 25, addr(p, 1), addr(p, 3), addr(p, 5), &matched, &fault))
+	if (!mem_atomic(q->vm, p->dw[0] >> 25, addr(p, 1), addr(p, 3), addr(p, 5), &matched,
+			&fault))
 		return fault ? STOP : garbage(q, "SDMA atomic of an unknown operation");
 	/* bit 16: again until the comparison held */
 	return !matched && (p->dw[0] >> 16 & 1) ? WAIT : DONE;
@@ -169,7 +178,9 @@ static enum result op_atomic(struct gpu_queue *q, struct sdma_packet *p)
 static enum result op_fill(struct gpu_queue *q, struct sdma_packet *p)
 {
 	/* COUNT: bytes - 1; with FILLSIZE 2 whole dwords */
-	uint64_t size = (p->dw[4] & (q->vm->gpu->target == ISA_GFX900 ? 0x3fffff : 0x3fffffff)) + 1ull, len;
+	uint64_t size = (p->dw[4] & (q->vm->gpu->target == ISA_GFX900 ? 0x3fffff : 0x3fffffff)) +
+			1ull,
+		 len;
 	uint32_t pattern = p->dw[3];
 
 	if (p->dw[0] >> 30 == 2)
@@ -194,13 +205,19 @@ static const struct sdma_op {
 	const char *name;
 	enum result (*run)(struct gpu_queue *q, struct sdma_packet *p);
 } ops[] = {
-	{ 0, 0, 0, "NOP", op_nop },		 { 1, 0, 0, "COPY linear", op_copy_linear },
-	{ 1, 4, 13, "COPY rectangle", op_copy_rect }, { 2, 0, 0, "WRITE", op_write },
-	{ 5, 0, 4, "FENCE", op_fence },		 { 6, 0, 2, "TRAP", op_trap },
-	{ 8, 0, 6, "POLL_REGMEM", op_poll },	 { 10, 0, 8, "ATOMIC", op_atomic },
-	{ 11, 0, 5, "FILL", op_fill },		 { 13, 0, 3, "TIMESTAMP set", op_nop },
-	{ 13, 1, 3, "TIMESTAMP local", op_timestamp }, { 13, 2, 3, "TIMESTAMP global", op_timestamp },
-	{ 17, 1, 5, "GCR", op_nop },
+	{0, 0, 0, "NOP", op_nop},
+	{1, 0, 0, "COPY linear", op_copy_linear},
+	{1, 4, 13, "COPY rectangle", op_copy_rect},
+	{2, 0, 0, "WRITE", op_write},
+	{5, 0, 4, "FENCE", op_fence},
+	{6, 0, 2, "TRAP", op_trap},
+	{8, 0, 6, "POLL_REGMEM", op_poll},
+	{10, 0, 8, "ATOMIC", op_atomic},
+	{11, 0, 5, "FILL", op_fill},
+	{13, 0, 3, "TIMESTAMP set", op_nop},
+	{13, 1, 3, "TIMESTAMP local", op_timestamp},
+	{13, 2, 3, "TIMESTAMP global", op_timestamp},
+	{17, 1, 5, "GCR", op_nop},
 };
 
 static const struct sdma_op *find_op(uint32_t header)
@@ -212,8 +229,10 @@ static const struct sdma_op *find_op(uint32_t header)
 	return NULL;
 }
 
-/* Dwords of the packet. Needs WRITE's fourth dword, at avail bytes from the header at most. 0: not that many are there, or a fault. */
-static unsigned op_size(struct gpu_queue *q, const struct sdma_op *op, uint32_t header, uint64_t avail)
+/* Dwords of the packet. Needs WRITE's fourth dword, at avail bytes from the header at most. 0: not
+ * that many are there, or a fault. */
+static unsigned op_size(struct gpu_queue *q, const struct sdma_op *op, uint32_t header,
+			uint64_t avail)
 {
 	uint32_t count;
 
@@ -247,7 +266,7 @@ bool sdma_busy(struct gpu_queue *q)
 
 static enum result one_packet(struct gpu_queue *q, uint64_t avail, uint64_t *budget)
 {
-	struct sdma_packet p = { .budget = *budget };
+	struct sdma_packet p = {.budget = *budget};
 	const struct sdma_op *op;
 	enum result result;
 	unsigned head;

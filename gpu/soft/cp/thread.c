@@ -2,12 +2,14 @@
 /*
  * thread.c - the GPU's threads.
  *
- * Executor 0 is the CP thread: it steps the queues of awake vms, delivers callbacks and, between passes, runs short slices of
- * work-groups itself, so that a small kernel costs no thread switch. The others are workers; they sleep unless there is more to run than the
- * CP thread does alone.
+ * Executor 0 is the CP thread: it steps the queues of awake vms, delivers callbacks and, between
+ * passes, runs short slices of work-groups itself, so that a small kernel costs no thread switch.
+ * The others are workers; they sleep unless there is more to run than the CP thread does alone.
  *
- * Polling: without progress the CP thread spins (HSAVISOR_SPIN_US, default 200 us), then sleeps between passes, longer each
- * time; a vm without work for the park delay (HSAVISOR_PARK_US, default 20 ms) is told idle. With no vm awake and nothing running it sleeps until it is kicked. All signals are blocked: these threads may live in a user's process.
+ * Polling: without progress the CP thread spins (HSAVISOR_SPIN_US, default 200 us), then sleeps
+ * between passes, longer each time; a vm without work for the park delay (HSAVISOR_PARK_US, default
+ * 20 ms) is told idle. With no vm awake and nothing running it sleeps until it is kicked. All
+ * signals are blocked: these threads may live in a user's process.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -23,12 +25,13 @@
 
 #include "base/log.h"
 
-#define RUN_NS		 20000u	  /* the CP thread runs waves at most so long (and one slice) between two passes */
-#define SPREAD_NS	 10000u	  /* a small dispatch older than this gets workers */
-#define SLEEP_MIN_NS	 20000u
-#define SLEEP_BUSY_NS	 250000u  /* longest sleep between passes while a queue waits or waves run */
-#define SLEEP_IDLE_NS	 1000000u /* the same while all is idle */
-#define TURN_RELEASE_NS	 50000u	  /* the GPU is given back when it had no work for so long */
+#define RUN_NS                                                                                     \
+	20000u /* the CP thread runs waves at most so long (and one slice) between two passes */
+#define SPREAD_NS	10000u /* a small dispatch older than this gets workers */
+#define SLEEP_MIN_NS	20000u
+#define SLEEP_BUSY_NS	250000u	 /* longest sleep between passes while a queue waits or waves run */
+#define SLEEP_IDLE_NS	1000000u /* the same while all is idle */
+#define TURN_RELEASE_NS 50000u	 /* the GPU is given back when it had no work for so long */
 
 /* ------------------------------------------------------------------ waking the CP thread */
 
@@ -42,11 +45,13 @@ void cp_kick(struct gpu *gpu)
 /* Sleeps until kicked since `event` was read, or for ns (0: no limit). */
 static void cp_sleep(struct gpu *gpu, unsigned event, uint64_t ns)
 {
-	struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
+	struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000u),
+			      .tv_nsec = (long)(ns % 1000000000u)};
 
 	atomic_store(&gpu->cp_sleeping, true);
 	if (atomic_load(&gpu->cp_event) == event)
-		syscall(SYS_futex, &gpu->cp_event, FUTEX_WAIT_PRIVATE, event, ns ? &ts : NULL, NULL, 0);
+		syscall(SYS_futex, &gpu->cp_event, FUTEX_WAIT_PRIVATE, event, ns ? &ts : NULL, NULL,
+			0);
 	atomic_store(&gpu->cp_sleeping, false);
 }
 
@@ -65,15 +70,16 @@ static void stop_faulted(struct gpu_vm *vm)
 static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now, bool *waiting)
 {
 	bool progress = false, busy = false;
+	int fault = atomic_load(&vm->fault_state);
 
-	if (atomic_load(&vm->fault_state) == 2) {
+	if (fault == 2) {
 		stop_faulted(vm);
 		return true;
 	}
 	if (!vm->awake || vm->suspended)
 		return false;
 	vm_attach(ex, vm);
-	for (struct gpu_queue *q = vm->queues; q; q = q->next) {
+	for (struct gpu_queue *q = vm->queues; q && !fault; q = q->next) {
 		enum step step;
 
 		if (!queue_runs(q))
@@ -81,8 +87,7 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now, bool *
 		step = queue_step(q);
 		progress |= step == STEP_PROGRESS;
 		busy |= step == STEP_WAIT;
-		if (atomic_load(&vm->fault_state))
-			break;
+		fault = atomic_load(&vm->fault_state);
 	}
 	vm_detach(ex);
 	*waiting |= busy;
@@ -103,7 +108,8 @@ static bool step_all(struct executor *ex, bool *awake, bool *waiting)
 	uint64_t now = now_ns();
 	bool progress = false;
 
-	for (unsigned i = 0; i < 1000 && atomic_load_explicit(&gpu->waiters, memory_order_relaxed); i++)
+	for (unsigned i = 0; i < 1000 && atomic_load_explicit(&gpu->waiters, memory_order_relaxed);
+	     i++)
 		sched_yield();
 	pthread_mutex_lock(&gpu->lock);
 	for (struct gpu_vm *vm = gpu->vms; vm; vm = vm->next) {
@@ -127,7 +133,7 @@ static bool take_delivery(struct gpu_vm *vm, struct delivery *d)
 {
 	int reported = 2;
 
-	*d = (struct delivery){ .idle = vm->idle_pending };
+	*d = (struct delivery){.idle = vm->idle_pending};
 	vm->idle_pending = false;
 	pthread_mutex_lock(&vm->event_lock);
 	d->events = vm->events;
@@ -141,15 +147,22 @@ static bool take_delivery(struct gpu_vm *vm, struct delivery *d)
 	return d->num || d->idle || d->fault;
 }
 
+/* Each vm once: a kernel that sends messages without end must not hold the CP thread here. */
 static void deliver(struct gpu *gpu)
 {
+	uint64_t round;
+
 	if (!atomic_exchange(&gpu->callbacks, 0))
 		return;
 	pthread_mutex_lock(&gpu->lock);
+	round = ++gpu->deliveries;
 again:
 	for (struct gpu_vm *vm = gpu->vms; vm; vm = vm->next) {
 		struct delivery d;
 
+		if (vm->delivery == round)
+			continue;
+		vm->delivery = round;
 		if (!take_delivery(vm, &d)) {
 			free(d.events);
 			continue;
@@ -218,7 +231,9 @@ static bool cp_run_waves(struct executor *ex, bool *running)
 	if (!sched_has_work(gpu))
 		goto out;
 	take_turn(gpu);
-	while (ran < RUN_NS && (slot = sched_pick(gpu, ex, ran > SPREAD_NS || now_ns() - gpu->ring->start_ns > SPREAD_NS))) {
+	while (ran < RUN_NS &&
+	       (slot = sched_pick(gpu, ex,
+				  ran > SPREAD_NS || now_ns() - gpu->ring->start_ns > SPREAD_NS))) {
 		pthread_mutex_unlock(&gpu->sched_lock);
 		ran += sched_run(ex, slot) + 1;
 		any = true;
@@ -264,14 +279,14 @@ static void *cp_main(void *arg)
 {
 	struct executor *ex = arg;
 	struct gpu *gpu = ex->gpu;
-	uint64_t last = now_ns(), sleep_ns = 0;
+	uint64_t last = now_ns();
 	unsigned spins = 0;
 
 	for (;;) {
 		/* Before anything is looked at: a kick after this ends the sleep below. */
 		unsigned event = atomic_load(&gpu->cp_event);
 		bool awake = false, waiting = false, running = false, progress;
-		uint64_t idle, limit;
+		uint64_t idle, limit, sleep_ns;
 
 		if (atomic_load(&gpu->quit))
 			break;
@@ -280,7 +295,6 @@ static void *cp_main(void *arg)
 		progress |= cp_run_waves(ex, &running);
 		if (progress) {
 			last = now_ns();
-			sleep_ns = 0;
 			continue;
 		}
 		idle = now_ns() - last;
@@ -290,7 +304,6 @@ static void *cp_main(void *arg)
 			release_turn(gpu);
 			cp_sleep(gpu, event, 0);
 			last = now_ns();
-			sleep_ns = 0;
 			continue;
 		}
 		if (idle < gpu->spin_ns) {
@@ -301,14 +314,16 @@ static void *cp_main(void *arg)
 			continue;
 		}
 		limit = waiting || running ? SLEEP_BUSY_NS : SLEEP_IDLE_NS;
-		sleep_ns = sleep_ns ? sleep_ns * 2 : SLEEP_MIN_NS;
+		/* In proportion to the pause so far: what comes then is late by a quarter of it at
+		 * most. */
+		sleep_ns = (idle - gpu->spin_ns) / 4;
+		if (sleep_ns < SLEEP_MIN_NS)
+			sleep_ns = SLEEP_MIN_NS;
 		if (sleep_ns > limit)
 			sleep_ns = limit;
 		cp_sleep(gpu, event, sleep_ns);
-		if (atomic_load(&gpu->cp_event) != event) {
+		if (atomic_load(&gpu->cp_event) != event)
 			last = now_ns();
-			sleep_ns = 0;
-		}
 	}
 	return NULL;
 }

@@ -2,10 +2,11 @@
 /*
  * vm.c - GPU page tables: GPU virtual address to host memory and rights.
  *
- * A radix tree of 9 bits a level over 48-bit addresses, like the hardware's: leaves of 4 KiB, and of 2 MiB and 1 GiB where a mapping covers them
- * (the host memory behind a leaf is contiguous; it need not be aligned to the leaf's size). Walks take no lock: entries are
- * single 64-bit words. Changes are made under map_lock. What unmap unlinks is freed after all executor threads that are attached to the
- * vm have passed a quiescent point.
+ * A radix tree of 9 bits a level over 48-bit addresses, like the hardware's: leaves of 4 KiB, and
+ * of 2 MiB and 1 GiB where a mapping covers them (the host memory behind a leaf is contiguous; it
+ * need not be aligned to the leaf's size). Walks take no lock: entries are single 64-bit words.
+ * Changes are made under map_lock. What unmap unlinks is freed after all executor threads that are
+ * attached to the vm have passed a quiescent point.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -20,8 +21,9 @@
 enum { PT_BITS = 9, PT_ENTRIES = 1 << PT_BITS, PT_TOP = 3 };
 
 /*
- * An entry is 0 (nothing), the address of the next node (bits 0-3 clear), or a leaf: host address (page-aligned) | PT_LEAF | rights. User-space
- * addresses use no more than 57 bits; nothing else is stored.
+ * An entry is 0 (nothing), the address of the next node (bits 0-3 clear), or a leaf: host address
+ * (page-aligned) | PT_LEAF | rights. User-space addresses use no more than 57 bits; nothing else is
+ * stored.
  */
 #define PT_LEAF 8ull
 #define PT_PROT 7ull
@@ -90,7 +92,8 @@ static uint64_t pt_walk(struct gpu_vm *vm, uint64_t va, unsigned *level)
 	if (va >> GPU_VA_BITS)
 		return 0;
 	for (unsigned l = PT_TOP;; l--) {
-		uint64_t e = atomic_load_explicit(&node->entry[pt_index(va, l)], memory_order_acquire);
+		uint64_t e =
+			atomic_load_explicit(&node->entry[pt_index(va, l)], memory_order_acquire);
 
 		if (!e || (e & PT_LEAF)) {
 			*level = l;
@@ -192,20 +195,23 @@ int gpu_vm_write(struct gpu_vm *vm, uint64_t va, const void *buf, size_t size)
 	return ok ? 0 : -EFAULT;
 }
 
-/* ------------------------------------------------------------------ changing the table; map_lock held for writing */
+/* ------------------------------------------------------------------ changing the table; map_lock
+ * held for writing */
 
 static bool range_ok(uint64_t va, uint64_t size)
 {
 	uint64_t limit = 1ull << GPU_VA_BITS;
 
-	return size && !((va | size) & ((1u << MEM_PAGE_SHIFT) - 1)) && va < limit && size <= limit - va;
+	return size && !((va | size) & ((1u << MEM_PAGE_SHIFT) - 1)) && va < limit &&
+	       size <= limit - va;
 }
 
 /* True if anything in [va, end) below node is mapped. */
 static bool pt_any(struct pt_node *node, unsigned level, uint64_t va, uint64_t end)
 {
 	while (va < end) {
-		uint64_t e = atomic_load_explicit(&node->entry[pt_index(va, level)], memory_order_relaxed);
+		uint64_t e = atomic_load_explicit(&node->entry[pt_index(va, level)],
+						  memory_order_relaxed);
 		uint64_t next = (va & ~(pt_span(level) - 1)) + pt_span(level);
 
 		if (next > end)
@@ -219,17 +225,20 @@ static bool pt_any(struct pt_node *node, unsigned level, uint64_t va, uint64_t e
 	return false;
 }
 
-static int pt_map(struct pt_node *node, unsigned level, uint64_t va, uint64_t end, uint8_t *host, unsigned prot)
+static int pt_map(struct pt_node *node, unsigned level, uint64_t va, uint64_t end, uint8_t *host,
+		  unsigned prot)
 {
 	while (va < end) {
 		_Atomic uint64_t *slot = &node->entry[pt_index(va, level)];
-		uint64_t span = pt_span(level), e = atomic_load_explicit(slot, memory_order_relaxed);
+		uint64_t span = pt_span(level),
+			 e = atomic_load_explicit(slot, memory_order_relaxed);
 		uint64_t next = (va & ~(span - 1)) + span;
 
 		if (next > end)
 			next = end;
 		if (level < PT_TOP && !e && next - va == span) {
-			atomic_store_explicit(slot, (uint64_t)(uintptr_t)host | PT_LEAF | prot, memory_order_release);
+			atomic_store_explicit(slot, (uint64_t)(uintptr_t)host | PT_LEAF | prot,
+					      memory_order_release);
 			node->used++;
 		} else {
 			int ret;
@@ -268,11 +277,13 @@ static struct pt_node *pt_split(_Atomic uint64_t *slot, unsigned level)
 	return child;
 }
 
-static void pt_unmap(struct pt_node *node, unsigned level, uint64_t va, uint64_t end, struct pt_node **dead)
+static void pt_unmap(struct pt_node *node, unsigned level, uint64_t va, uint64_t end,
+		     struct pt_node **dead)
 {
 	while (va < end) {
 		_Atomic uint64_t *slot = &node->entry[pt_index(va, level)];
-		uint64_t span = pt_span(level), e = atomic_load_explicit(slot, memory_order_relaxed);
+		uint64_t span = pt_span(level),
+			 e = atomic_load_explicit(slot, memory_order_relaxed);
 		uint64_t next = (va & ~(span - 1)) + span;
 		struct pt_node *child = NULL;
 
@@ -282,9 +293,11 @@ static void pt_unmap(struct pt_node *node, unsigned level, uint64_t va, uint64_t
 			if (next - va != span)
 				child = pt_split(slot, level);
 			if (!child) {
-				/* Whole leaf, or no memory to split it: then rather too much unmapped than too little. */
+				/* Whole leaf, or no memory to split it: then rather too much
+				 * unmapped than too little. */
 				if (next - va != span)
-					log_error("out of memory: %#llx bytes unmapped instead of a part",
+					log_error("out of memory: %#llx bytes unmapped instead of "
+						  "a part",
 						  (unsigned long long)span);
 				atomic_store_explicit(slot, 0, memory_order_release);
 				node->used--;
@@ -355,8 +368,9 @@ void vm_view_init(struct mem_view *view)
 }
 
 /*
- * The order matters: `seen` is 0 before the vm is published, and the generation is read after. Then an unmap either finds this thread attached and
- * waits for its `seen`, or it grew the generation before, and this thread walks the new table.
+ * The order matters: `seen` is 0 before the vm is published, and the generation is read after. Then
+ * an unmap either finds this thread attached and waits for its `seen`, or it grew the generation
+ * before, and this thread walks the new table.
  */
 void vm_attach(struct executor *ex, struct gpu_vm *vm)
 {
@@ -424,7 +438,8 @@ int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsign
 {
 	int ret = 0;
 
-	if (!range_ok(va, size) || !host || ((uintptr_t)host & ((1u << MEM_PAGE_SHIFT) - 1)) || (prot & ~PT_PROT))
+	if (!range_ok(va, size) || !host || ((uintptr_t)host & ((1u << MEM_PAGE_SHIFT) - 1)) ||
+	    (prot & ~PT_PROT))
 		return -EINVAL;
 	pthread_rwlock_wrlock(&vm->map_lock);
 	if (pt_any(vm->root, PT_TOP, va, va + size))
@@ -442,7 +457,8 @@ int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsign
 void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size)
 {
 	if (!range_ok(va, size)) {
-		log_error("unmap of %#llx + %#llx: bad range", (unsigned long long)va, (unsigned long long)size);
+		log_error("unmap of %#llx + %#llx: bad range", (unsigned long long)va,
+			  (unsigned long long)size);
 		return;
 	}
 	pthread_rwlock_wrlock(&vm->map_lock);
@@ -469,7 +485,10 @@ void vm_fault(struct gpu_vm *vm, uint64_t va, bool write, bool execute)
 	atomic_store(&vm->fault_state, 2);
 	atomic_fetch_add(&vm->faults, 1);
 	log_info("memory fault at %#llx (%s)", (unsigned long long)va,
-		 !e ? "not mapped" : write ? "not writable" : execute ? "not executable" : "misaligned or not readable");
+		 !e	   ? "not mapped"
+		 : write   ? "not writable"
+		 : execute ? "not executable"
+			   : "misaligned or not readable");
 	atomic_store(&vm->gpu->callbacks, 1);
 	cp_kick(vm->gpu);
 }
@@ -483,7 +502,8 @@ void vm_signal_event(struct gpu_vm *vm, uint32_t event_id)
 	}
 	if (vm->num_events == vm->max_events) {
 		unsigned max = vm->max_events ? vm->max_events * 2 : 16;
-		uint32_t *events = max > GPU_MAX_EVENTS ? NULL : realloc(vm->events, max * sizeof(*events));
+		uint32_t *events =
+			max > GPU_MAX_EVENTS ? NULL : realloc(vm->events, max * sizeof(*events));
 
 		if (!events) {
 			log_error("too many events, or no memory: event %u lost", event_id);
