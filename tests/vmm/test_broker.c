@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+/*
+ * test_broker.c - hsavisor-broker as a program: what it says and returns when it can't start, and
+ * how it lives and ends. Arguments: the paths of hsavisord and hsavisor-broker.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/vmm/client.h"
+
+#define MAX_ARGS 16
+
+static const char *hsavisord, *broker;
+static char dir[] = "/tmp/test-broker-XXXXXX";
+static char arbiter_socket[64], vm_socket[64], other_socket[64];
+static pid_t daemon_pid;
+
+struct program {
+	pid_t pid;
+	int out; /* its output and errors */
+	int ready;
+};
+
+/* Starts program with args up to NULL; as descriptor 3 it has the writing end of ->ready. */
+static struct program start(const char *path, const char *const *args)
+{
+	struct program p;
+	int out[2], ready[2];
+	const char *argv[MAX_ARGS + 2] = {path};
+
+	for (unsigned i = 0; i < MAX_ARGS && args[i]; i++)
+		argv[i + 1] = args[i];
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	p.pid = fork();
+	if (p.pid == 0) {
+		dup2(out[1], STDOUT_FILENO);
+		dup2(out[1], STDERR_FILENO);
+		if (ready[1] == 3)
+			fcntl(3, F_SETFD, 0);
+		else
+			dup2(ready[1], 3);
+		execv(path, (char *const *)argv);
+		_exit(127);
+	}
+	close(out[1]);
+	close(ready[1]);
+	p.out = out[0];
+	p.ready = ready[0];
+	return p;
+}
+
+/* Reads until the other end is closed or size - 1 bytes. */
+static void slurp(int fd, char *buf, size_t size)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	size_t n = 0;
+	ssize_t got;
+
+	while (n < size - 1 && poll(&pfd, 1, CLIENT_TIMEOUT_MS) == 1 &&
+	       (got = read(fd, buf + n, size - 1 - n)) > 0)
+		n += (size_t)got;
+	buf[n] = '\0';
+}
+
+/* Waits for its end: the exit status. Its output is in text. */
+static int finish(struct program *p, char *text, size_t size)
+{
+	int status;
+
+	slurp(p->out, text, size);
+	close(p->out);
+	close(p->ready);
+	assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int run(char *text, size_t size, const char *const *args)
+{
+	struct program p = start(broker, args);
+
+	return finish(&p, text, size);
+}
+
+#define ARGS(...) ((const char *const[MAX_ARGS]){__VA_ARGS__})
+
+static struct program start_ready(const char *name, const char *path, const char *vram)
+{
+	struct program p = start(broker, ARGS("--name", name, "--socket", path, "--arbiter-socket",
+					      arbiter_socket, "--ready-fd", "3", "--vram", vram));
+	char text[16];
+
+	slurp(p.ready, text, sizeof(text));
+	assert_string_equal(text, "ready\n");
+	return p;
+}
+
+static void stop(struct program *p)
+{
+	char text[4096];
+
+	kill(p->pid, SIGTERM);
+	assert_int_equal(finish(p, text, sizeof(text)), 0);
+}
+
+static int setup(void **state)
+{
+	char text[256] = "";
+	struct program p;
+
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(arbiter_socket, sizeof(arbiter_socket), "%s/arbiter", dir);
+	snprintf(vm_socket, sizeof(vm_socket), "%s/vm", dir);
+	snprintf(other_socket, sizeof(other_socket), "%s/other", dir);
+	p = start(hsavisord, ARGS("--socket", arbiter_socket, "--vram", "256M"));
+	daemon_pid = p.pid;
+	close(p.ready);
+	/* It says so on a line, and goes on holding the descriptor. */
+	for (size_t n = 0; n < sizeof(text) - 1 && !strchr(text, '\n'); n++)
+		if (read(p.out, text + n, 1) != 1)
+			return -1;
+	return strstr(text, "ready") ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	kill(daemon_pid, SIGTERM);
+	waitpid(daemon_pid, NULL, 0);
+	unlink(arbiter_socket);
+	return rmdir(dir); /* fails if a socket was left */
+}
+
+static void bad_usage(void **state)
+{
+	char text[4096];
+
+	assert_int_equal(run(text, sizeof(text), ARGS("--help")), 0);
+	assert_non_null(strstr(text, "--ready-fd"));
+	assert_int_equal(run(text, sizeof(text), ARGS(NULL)), 2);
+	assert_int_equal(run(text, sizeof(text), ARGS("--name", "x")), 2);
+	assert_int_equal(run(text, sizeof(text), ARGS("--nonsense")), 2);
+	assert_int_equal(run(text, sizeof(text),
+			     ARGS("--name", "x", "--socket", vm_socket, "--vram", "lots")),
+			 2);
+	assert_non_null(strstr(text, "'lots' is not a size"));
+	assert_int_equal(run(text, sizeof(text),
+			     ARGS("--name", "x", "--socket", vm_socket, "--ready-fd", "77")),
+			 2);
+}
+
+static void no_daemon(void **state)
+{
+	char text[4096];
+
+	assert_int_equal(run(text, sizeof(text),
+			     ARGS("--name", "x", "--socket", vm_socket, "--arbiter-socket",
+				  "/nonexistent/s")),
+			 1);
+	assert_non_null(strstr(text, "hsavisor-broker: "));
+	assert_non_null(strstr(text, "hsavisord"));
+	assert_int_not_equal(access(vm_socket, F_OK), 0);
+}
+
+static void quota_too_large(void **state)
+{
+	char text[4096];
+
+	assert_int_equal(run(text, sizeof(text),
+			     ARGS("--name", "x", "--socket", vm_socket, "--arbiter-socket",
+				  arbiter_socket, "--vram", "1T")),
+			 1);
+	assert_true(strlen(text) > 20);
+}
+
+static void name_or_socket_in_use(void **state)
+{
+	struct program p = start_ready("vm1", vm_socket, "16M");
+	char text[4096];
+
+	assert_int_equal(run(text, sizeof(text),
+			     ARGS("--name", "vm1", "--socket", other_socket, "--arbiter-socket",
+				  arbiter_socket, "--vram", "16M")),
+			 1);
+	assert_non_null(strstr(text, "vm1"));
+	assert_int_equal(run(text, sizeof(text),
+			     ARGS("--name", "vm2", "--socket", vm_socket, "--arbiter-socket",
+				  arbiter_socket, "--vram", "16M")),
+			 1);
+	assert_non_null(strstr(text, "in use"));
+	stop(&p);
+}
+
+static uint64_t vram_seen(void)
+{
+	struct hsv_config config = {0};
+	int sock = client_connect(vm_socket);
+
+	assert_true(sock >= 0);
+	assert_true(client_version(sock) > 0);
+	assert_int_equal(client_read(sock, 0, 0x2000, &config, sizeof(config)), 0);
+	close(sock);
+	return config.vram_size;
+}
+
+static void serves_and_ends(void **state)
+{
+	struct program p = start_ready("vm1", vm_socket, "32M");
+
+	for (unsigned i = 0; i < 5; i++) /* clients come and go */
+		assert_int_equal(vram_seen(), 32u << 20);
+	stop(&p);
+	assert_int_not_equal(access(vm_socket, F_OK), 0);
+	assert_int_equal(client_connect(vm_socket), -1);
+}
+
+static void killed_and_started_again(void **state)
+{
+	struct program p = start_ready("vm1", vm_socket, "128M"), q;
+	char text[4096];
+
+	kill(p.pid, SIGKILL);
+	assert_int_equal(finish(&p, text, sizeof(text)), -1);
+	assert_int_equal(access(vm_socket, F_OK), 0); /* stale */
+	usleep(200000);
+	q = start_ready("vm1", vm_socket, "200M"); /* name and quota are free again */
+	assert_int_equal(vram_seen(), 200u << 20);
+	stop(&q);
+}
+
+/* utime + stime in ticks of 10 ms */
+static long cpu_ticks(pid_t pid)
+{
+	char path[64];
+	long utime = 0, stime = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*d %*s %*s %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld",
+				&utime, &stime),
+			 2);
+	fclose(f);
+	return utime + stime;
+}
+
+static void idle_costs_nothing(void **state)
+{
+	struct program p = start_ready("vm1", vm_socket, "16M");
+	struct guest g;
+	struct hsv_process_args args = {.comm = "idle"};
+	long before;
+
+	assert_int_equal(guest_connect(&g, vm_socket), 0);
+	assert_int_equal(guest_start(&g, 0), 0);
+	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, 0, 0, &args, sizeof(args), NULL,
+				       0, NULL, NULL),
+			 0);
+	before = cpu_ticks(p.pid);
+	sleep(2);
+	assert_true(cpu_ticks(p.pid) - before <= 1);
+	guest_close(&g);
+	stop(&p);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bad_usage),	      cmocka_unit_test(no_daemon),
+		cmocka_unit_test(quota_too_large),    cmocka_unit_test(name_or_socket_in_use),
+		cmocka_unit_test(serves_and_ends),    cmocka_unit_test(killed_and_started_again),
+		cmocka_unit_test(idle_costs_nothing),
+	};
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: %s HSAVISORD HSAVISOR-BROKER\n", argv[0]);
+		return 2;
+	}
+	hsavisord = argv[1];
+	broker = argv[2];
+	return cmocka_run_group_tests_name("vmm broker", tests, setup, teardown);
+}
