@@ -291,6 +291,40 @@ static void memory_unplugged(void **state)
 	assert_int_equal(create(3), 0);
 }
 
+/* Garbage in descriptors and rings, the same every time: the device survives and a reset mends all.
+ */
+static void random_rings(void **state)
+{
+	static const uint64_t addresses[] = {
+		0,	   0x1000,	     GUEST_MEMORY,	  GUEST_RAM - 16,
+		GUEST_RAM, UINT64_MAX - 100, GUEST_MEMORY + 4096, 0x2000};
+	uint32_t seed = 7;
+
+	for (unsigned round = 0; round < 300; round++) {
+		struct guest_desc *table = (struct guest_desc *)(g.ram + GUEST_MEMORY);
+
+		for (unsigned i = 0; i < 32; i++) {
+			struct guest_desc desc = {
+				addresses[(seed >> 8) % 8], (seed >> 12) % 200 * 16,
+				(uint16_t)((seed >> 20) % 8), (uint16_t)((seed >> 24) % 34)};
+
+			seed = seed * 1664525 + 1013904223;
+			guest_desc(&g, i, desc.addr, desc.len, desc.flags, desc.next);
+			seed = seed * 1664525 + 1013904223;
+			desc.flags = (uint16_t)((seed >> 20) % 4);
+			table[i] = desc;
+		}
+		for (unsigned i = 0; i < 1 + (seed >> 16) % 20; i++) {
+			guest_offer(&g, &g.control, (uint16_t)((seed >> (i % 16)) % 33));
+			guest_offer(&g, &g.event, (uint16_t)((seed >> (i % 16)) % 257));
+		}
+		assert_int_equal(guest_kick(&g, HSV_QUEUE_CONTROL), 0);
+		assert_int_equal(guest_kick(&g, HSV_QUEUE_EVENT), 0);
+		assert_int_equal(guest_start(&g, g.features), 0);
+	}
+	assert_int_equal(create(0), 0);
+}
+
 /* ---- Requests, wrong ---- */
 
 static void unknown_types(void **state)
@@ -778,6 +812,8 @@ int main(void)
 		PLAIN(indirect_not_negotiated),
 		PLAIN(buffers_outside_of_memory),
 		TEST(memory_unplugged),
+
+		TEST(random_rings),
 		TEST(unknown_types),
 		PLAIN(sizes_wrong),
 		TEST(processes_wrong),

@@ -671,6 +671,56 @@ static void reconnect_100_times(void **state)
 	close(fd);
 }
 
+/* The same every time, so that a failure can be repeated. */
+static uint32_t next_random(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 8;
+}
+
+static void random_messages(void **state)
+{
+	static const uint64_t numbers[] = {0,  1,    2,	   3,	     7,		 16,
+					   32, 4095, 4096, 1u << 20, UINT32_MAX, UINT64_MAX};
+	uint8_t message[16 + 96];
+	uint32_t seed = 1;
+	unsigned before = 0;
+
+	for (unsigned i = 0; i < 5000; i++) {
+		struct vfio_user_header header = {.id = (uint16_t)i};
+		size_t size = next_random(&seed) % 12 * 8;
+		struct pollfd p = {.fd = sock, .events = POLLIN};
+		int fds[3] = {0, 0, 0};
+		ssize_t n;
+
+		for (size_t k = 0; k < size; k += 4) {
+			uint64_t number = numbers[next_random(&seed) %
+						  (sizeof(numbers) / sizeof(numbers[0]))];
+
+			if (next_random(&seed) % 8 == 0)
+				number = next_random(&seed);
+			memcpy(message + 16 + k, &number, 4);
+		}
+		header.command = (uint16_t)(next_random(&seed) % VFIO_USER_NUM_COMMANDS);
+		header.size = (uint32_t)(16 + size);
+		header.flags = next_random(&seed) % 64 ? VFIO_USER_NO_REPLY : next_random(&seed);
+		memcpy(message, &header, sizeof(header));
+		if (client_send_raw(sock, message, 16 + size, fds, next_random(&seed) % 4) == 0 &&
+		    header.flags == VFIO_USER_NO_REPLY && header.command != VFIO_USER_VERSION)
+			continue;
+		/* It may have answered, or hung up; whatever it was, it takes a new client. */
+		n = poll(&p, 1, 20) > 0 ? recv(sock, message, sizeof(message), MSG_DONTWAIT) : 0;
+		(void)n;
+		close(sock);
+		assert_int_equal(setup_negotiated(state), 0);
+		if (!before)
+			before = harness_count_fds();
+	}
+	close(sock);
+	assert_int_equal(setup_negotiated(state), 0);
+	assert_int_equal(harness_count_fds(), before);
+}
+
 static void socket_is_taken_or_stale(void **state)
 {
 	struct vfio_user_server *other;
@@ -737,6 +787,7 @@ int main(void)
 		NEGOTIATED(registers_through_the_window),
 		NEGOTIATED(memory_regions),
 		NEGOTIATED(reconnect_100_times),
+		NEGOTIATED(random_messages),
 		NEGOTIATED(socket_is_taken_or_stale),
 	};
 
