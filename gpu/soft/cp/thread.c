@@ -247,11 +247,24 @@ out:
 	return any;
 }
 
+/* Names itself: naming another thread would need /proc, which a sandbox may not have. */
+static void name_thread(const struct executor *ex)
+{
+	char name[16];
+
+	if (ex->index)
+		snprintf(name, sizeof(name), "hsv-w%u", ex->index);
+	else
+		snprintf(name, sizeof(name), "hsv-cp");
+	pthread_setname_np(pthread_self(), name);
+}
+
 static void *worker_main(void *arg)
 {
 	struct executor *ex = arg;
 	struct gpu *gpu = ex->gpu;
 
+	name_thread(ex);
 	pthread_mutex_lock(&gpu->sched_lock);
 	while (!atomic_load(&gpu->quit)) {
 		struct wg_slot *slot;
@@ -282,6 +295,7 @@ static void *cp_main(void *arg)
 	uint64_t last = now_ns();
 	unsigned spins = 0;
 
+	name_thread(ex);
 	for (;;) {
 		/* Before anything is looked at: a kick after this ends the sleep below. */
 		unsigned event = atomic_load(&gpu->cp_event);
@@ -332,18 +346,11 @@ static void *cp_main(void *arg)
 
 static int start_one(struct executor *ex)
 {
-	char name[16];
-
 	if (ex->started)
 		return 0;
 	if (pthread_create(&ex->thread, NULL, ex->index ? worker_main : cp_main, ex))
 		return -EAGAIN;
 	ex->started = true;
-	if (ex->index)
-		snprintf(name, sizeof(name), "hsv-w%u", ex->index);
-	else
-		snprintf(name, sizeof(name), "hsv-cp");
-	pthread_setname_np(ex->thread, name);
 	return 0;
 }
 
