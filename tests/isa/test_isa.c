@@ -78,6 +78,7 @@ static void test_scalar(void **state)
 	/* s_cmovk_i32 s3, 5 reads what it may leave alone */
 	i = decode(ISA_GFX900, 0xb0830005, 0, 4);
 	assert_int_equal(i.op, ISA_S_CMOVK_I32);
+	assert_true(i.reads_dst);
 	assert_true(i.reads_scc);
 
 	/* s_setreg_imm32_b32 hwreg(HW_REG_MODE), 0x3c0 */

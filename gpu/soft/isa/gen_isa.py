@@ -264,6 +264,10 @@ def row_operands(ops, rec, cls, fmt, fields, mnem):
     return res
 
 
+# LLVM has no tied operand for these, but they keep what they do not write (or swap).
+READS_DST = {"s_cmovk_i32", "s_cmov_b32", "s_cmov_b64", "v_pk_fmac_f16", "v_cvt_pkaccum_u8_f32", "v_swap_b32", "v_interp_p2_f32"}
+
+
 def value_bit(rec, i):
     return rec["Inst"][i] == 1
 
@@ -315,9 +319,9 @@ def row_flags(rec, cls, fmt, fields, mnem):
         flags.add("DEF_SCC")
     if "SCC" in [x["def"] for x in rec["Uses"]]:
         flags.add("USE_SCC")
-    tied = rec.get("Constraints", "")
+    tied = "" if cls in ("MIMG", "EXP") else rec.get("Constraints", "")
     if re.search(r"\$(vdst = \$(src2|vdst_in|vdata)|src2 = \$vdst|sdst = \$src0)", tied) or "sdst_in" in ins or (
-            "$vdata = $vdata_in" in tied and "load" in mnem):
+            "$vdata = $vdata_in" in tied and "load" in mnem) or mnem in READS_DST:
         flags.add("READS_DST")
     return flags
 
