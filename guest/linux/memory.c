@@ -200,22 +200,35 @@ int hsv_memory_extend(struct hsv_memory *memory, struct hsv_call *call, const st
 	return 0;
 }
 
-static int memory_free_send(struct hsv_memory *memory, bool killable)
+/* Has the host free its side. With wire held for a USERPTR buffer, as for all that is said of its pages. */
+static int free_send(struct hsv_memory *memory, struct hsv_call *call, bool killable)
 {
 	struct kfd_ioctl_free_memory_of_gpu_args args = { .handle = memory->handle };
-	struct hsv_call *call = hsv_call_new(memory->hdev, memory->process, 0, 0);
+
+	memcpy(call->args, &args, sizeof(args));
+	return hsv_call_send(call, HSV_REQ_KFD_IOCTL, NR_FREE, sizeof(args), 0, killable);
+}
+
+static int memory_free_send(struct hsv_memory *memory, bool killable)
+{
+	struct hsv_call *call = hsv_memory_call(memory, 0, 0);
 	int err;
 
 	if (!call)
 		return -ENOMEM;
-	memcpy(call->args, &args, sizeof(args));
-	err = hsv_call_send(call, HSV_REQ_KFD_IOCTL, NR_FREE, sizeof(args), 0, killable);
+	mutex_lock(&memory->wire);
+	err = free_send(memory, call, killable);
+	/* From here on its pages are none of the host's business (-EINTR: maybe). */
+	if (!err || err == -EINTR)
+		memory->state = HSV_PAGES_NONE;
+	mutex_unlock(&memory->wire);
 	hsv_call_put(call);
 	return err;
 }
 
 /*
- * Allocates on the host: sends args with all extents and takes over what it answers. -EINTR: the host may have it. Any other error: it has not.
+ * Allocates on the host: sends args with all extents and takes over what it answers. -EINTR: the host may have it. Any other error: it has
+ * not. With wire held for a USERPTR buffer.
  */
 int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call, struct kfd_ioctl_alloc_memory_of_gpu_args *args,
 			  const struct hsv_extents *extents)
@@ -232,7 +245,7 @@ int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call, stru
 	if (extents->n <= n)
 		return 0;
 	err = hsv_memory_extend(memory, call, extents, true);
-	if (err && err != -EINTR && memory_free_send(memory, false))
+	if (err && err != -EINTR && free_send(memory, call, false))
 		err = -EINTR; /* can't be taken back: keep the pages until the process ends */
 	return err;
 }

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT
+/*
+ * guest-events - KFD events by raw ioctls: what amdkfd does, with threads that wait and with events that go away meanwhile. No GPU work.
+ */
+#include <pthread.h>
+#include <sys/time.h>
+
+#include "kfd.h"
+
+static long create(uint32_t type, bool auto_reset, uint64_t page, struct kfd_ioctl_create_event_args *out)
+{
+	struct kfd_ioctl_create_event_args args = { .event_type = type, .auto_reset = auto_reset, .event_page_offset = page };
+	long err = kfd_call(kfd, AMDKFD_IOC_CREATE_EVENT, &args);
+
+	if (out)
+		*out = args;
+	return err;
+}
+
+static uint32_t signal_event(bool auto_reset)
+{
+	struct kfd_ioctl_create_event_args args = { 0 };
+
+	EXPECT(create(KFD_IOC_EVENT_SIGNAL, auto_reset, 0, &args), 0);
+	return args.event_id;
+}
+
+static long destroy(uint32_t id)
+{
+	struct kfd_ioctl_destroy_event_args args = { .event_id = id };
+
+	return kfd_call(kfd, AMDKFD_IOC_DESTROY_EVENT, &args);
+}
+
+static long set(uint32_t id)
+{
+	struct kfd_ioctl_set_event_args args = { .event_id = id };
+
+	return kfd_call(kfd, AMDKFD_IOC_SET_EVENT, &args);
+}
+
+static long reset(uint32_t id)
+{
+	struct kfd_ioctl_reset_event_args args = { .event_id = id };
+
+	return kfd_call(kfd, AMDKFD_IOC_RESET_EVENT, &args);
+}
+
+/* 0 complete, 1 time-out, or -errno. */
+static long wait_data(struct kfd_event_data *data, uint32_t n, bool all, uint32_t ms)
+{
+	struct kfd_ioctl_wait_events_args args = { .events_ptr = (uintptr_t)data, .num_events = n, .wait_for_all = all, .timeout = ms };
+	long err = kfd_call(kfd, AMDKFD_IOC_WAIT_EVENTS, &args);
+
+	if (err)
+		return err;
+	return args.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE ? 0 : args.wait_result == KFD_IOC_WAIT_RESULT_TIMEOUT ? 1 : -1000;
+}
+
+static long wait_one(uint32_t id, uint32_t ms)
+{
+	struct kfd_event_data data = { .event_id = id };
+
+	return wait_data(&data, 1, false, ms);
+}
+
+static void bad_input(void)
+{
+	struct kfd_event_data data[2] = { { .event_id = 4000 }, { .event_id = 0 } };
+	struct kfd_ioctl_wait_events_args args = { .events_ptr = 8, .num_events = 1 };
+	uint32_t id = signal_event(false);
+	long err;
+
+	EXPECT(destroy(0), -EINVAL);
+	EXPECT(destroy(4000), -EINVAL);
+	EXPECT(destroy(0xffffffff), -EINVAL);
+	EXPECT(set(4000), -EINVAL);
+	EXPECT(reset(0x80000000), -EINVAL);
+	EXPECT(wait_data(data, 1, false, 0), -EINVAL);
+	data[0].event_id = id;
+	EXPECT(wait_data(data, 2, false, 0), -EINVAL);
+	EXPECT(kfd_call(kfd, AMDKFD_IOC_WAIT_EVENTS, &args), -EFAULT);
+	args.num_events = 0xffffffff;
+	args.events_ptr = (uintptr_t)data;
+	EXPECT(kfd_call(kfd, AMDKFD_IOC_WAIT_EVENTS, &args), -ENOMEM);
+	EXPECT(wait_data(NULL, 0, false, 0), 0);
+	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, 0x1234567, NULL), -EINVAL);
+	EXPECT(destroy(id), 0);
+	EXPECT(destroy(id), -EINVAL);
+	map_fd(kfd, 2ull << 62, 32768, MAP_SHARED, &err);
+	EXPECT(err, 0);
+}
+
+static void levels(void)
+{
+	uint32_t id = signal_event(false), once = signal_event(true);
+
+	EXPECT(wait_one(id, 0), 1);
+	EXPECT(wait_one(id, 20), 1);
+	EXPECT(set(id), 0);
+	EXPECT(wait_one(id, 0), 0);
+	EXPECT(wait_one(id, 0xffffffff), 0);
+	EXPECT(reset(id), 0);
+	EXPECT(wait_one(id, 0), 1);
+
+	EXPECT(set(once), 0);
+	EXPECT(set(once), 0);
+	EXPECT(wait_one(once, 1000), 0);
+	EXPECT(wait_one(once, 0), 1);
+	EXPECT(destroy(id), 0);
+	EXPECT(destroy(once), 0);
+}
+
+static void all_and_any(void)
+{
+	uint32_t a = signal_event(false), b = signal_event(false);
+	struct kfd_event_data data[3] = { { .event_id = a }, { .event_id = b }, { .event_id = a } };
+
+	EXPECT(wait_data(data, 2, false, 0), 1);
+	EXPECT(set(b), 0);
+	EXPECT(wait_data(data, 2, false, 0), 0);
+	EXPECT(wait_data(data, 2, true, 10), 1);
+	EXPECT(set(a), 0);
+	EXPECT(wait_data(data, 3, true, 10), 0);
+	EXPECT(destroy(a), 0);
+	EXPECT(destroy(b), 0);
+}
+
+static void ages(void)
+{
+	uint32_t id = signal_event(true);
+	struct kfd_event_data data = { .event_id = id };
+
+	/* Age 1 is that of an event never set: wait. */
+	data.signal_event_data.last_event_age = 1;
+	EXPECT(wait_data(&data, 1, false, 10), 1);
+	CHECK(data.signal_event_data.last_event_age == 1);
+	EXPECT(set(id), 0);
+	EXPECT(set(id), 0);
+	EXPECT(wait_data(&data, 1, false, 10), 0);
+	CHECK(data.signal_event_data.last_event_age == 3);
+	/* Nothing new since. */
+	EXPECT(wait_data(&data, 1, false, 10), 1);
+	/* Set and used up by somebody else: the age tells. */
+	EXPECT(set(id), 0);
+	EXPECT(wait_one(id, 0), 0);
+	EXPECT(wait_data(&data, 1, false, 10), 0);
+	CHECK(data.signal_event_data.last_event_age == 4);
+	EXPECT(destroy(id), 0);
+}
+
+struct waiting {
+	pthread_t thread;
+	uint32_t id, ms;
+	long result;
+	uint64_t took;
+};
+
+static void *wait_thread(void *arg)
+{
+	struct waiting *w = arg;
+	uint64_t start = now_ms();
+
+	w->result = wait_one(w->id, w->ms);
+	w->took = now_ms() - start;
+	return NULL;
+}
+
+static void start_waiting(struct waiting *w, uint32_t id, uint32_t ms)
+{
+	*w = (struct waiting){ .id = id, .ms = ms };
+	pthread_create(&w->thread, NULL, wait_thread, w);
+}
+
+static void threads(void)
+{
+	uint32_t level = signal_event(false), once = signal_event(true);
+	struct waiting w[16];
+	int woken = 0;
+
+	for (int i = 0; i < 16; i++)
+		start_waiting(&w[i], level, 20000);
+	msleep(200);
+	EXPECT(set(level), 0);
+	for (int i = 0; i < 16; i++) {
+		pthread_join(w[i].thread, NULL);
+		EXPECT(w[i].result, 0);
+		CHECK(w[i].took < 15000);
+	}
+	/* Auto-reset: a set wakes all who wait then, and nobody who comes later. */
+	for (int i = 0; i < 4; i++)
+		start_waiting(&w[i], once, 20000);
+	msleep(300);
+	EXPECT(set(once), 0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(w[i].thread, NULL);
+		woken += w[i].result == 0;
+	}
+	CHECK(woken == 4);
+	EXPECT(wait_one(once, 0), 1);
+	EXPECT(destroy(level), 0);
+	EXPECT(destroy(once), 0);
+}
+
+static void destroyed_meanwhile(void)
+{
+	uint32_t id = signal_event(false);
+	struct waiting w[4];
+
+	for (int i = 0; i < 4; i++)
+		start_waiting(&w[i], id, 20000);
+	msleep(200);
+	EXPECT(destroy(id), 0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(w[i].thread, NULL);
+		EXPECT(w[i].result, -EIO);
+	}
+}
+
+static volatile sig_atomic_t alarms;
+
+static void count_alarm(int number)
+{
+	(void)number;
+	alarms++;
+}
+
+static void time_outs(void)
+{
+	struct sigaction restart = { .sa_handler = count_alarm, .sa_flags = SA_RESTART }, old;
+	struct itimerval every = { { 0, 30000 }, { 0, 30000 } }, off = { 0 };
+	uint32_t id = signal_event(false);
+	uint64_t start = now_ms(), took;
+
+	EXPECT(wait_one(id, 300), 1);
+	took = now_ms() - start;
+	CHECK(took >= 300 && took < 5000);
+	/* Signals with SA_RESTART don't make it longer: the time that is left is used. */
+	sigaction(SIGALRM, &restart, &old);
+	setitimer(ITIMER_REAL, &every, NULL);
+	start = now_ms();
+	EXPECT(wait_one(id, 500), 1);
+	took = now_ms() - start;
+	setitimer(ITIMER_REAL, &off, NULL);
+	CHECK(alarms > 2);
+	CHECK(took >= 490 && took < 5000);
+	/* And without it they interrupt. */
+	restart.sa_flags = 0;
+	sigaction(SIGALRM, &restart, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+	EXPECT(wait_one(id, 20000), -EINTR);
+	setitimer(ITIMER_REAL, &off, NULL);
+	sigaction(SIGALRM, &old, NULL);
+	EXPECT(destroy(id), 0);
+}
+
+static void other_types(void)
+{
+	struct kfd_ioctl_create_event_args memory, hw;
+
+	EXPECT(create(KFD_IOC_EVENT_MEMORY, false, 0, &memory), 0);
+	EXPECT(create(KFD_IOC_EVENT_HW_EXCEPTION, false, 0, &hw), 0);
+	CHECK(memory.event_id >= 4096 && hw.event_id >= 4096 && memory.event_id != hw.event_id);
+	EXPECT(set(memory.event_id), -EINVAL);
+	EXPECT(reset(hw.event_id), -EINVAL);
+	EXPECT(wait_one(memory.event_id, 0), 1);
+	EXPECT(destroy(memory.event_id), 0);
+	EXPECT(destroy(hw.event_id), 0);
+}
+
+static void page_part(void)
+{
+	struct kfd_ioctl_create_event_args args;
+	struct buffer small, page, vram;
+	uint64_t *slots;
+	uint64_t seen = 0;
+	long err = 0;
+	int n = 0;
+
+	kfd_start();
+	EXPECT(gpu_alloc(&small, GTT, reserve(PAGE), PAGE, 0), 0);
+	EXPECT(gpu_alloc(&vram, VRAM, reserve(32768), 32768, 0), 0);
+	EXPECT(gpu_alloc(&page, GTT, reserve(32768), 32768, 0), 0);
+	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, small.handle, NULL), -EINVAL);
+	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, vram.handle, NULL), -EINVAL);
+	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, page.handle, &args), 0);
+	CHECK(args.event_id == 1 && args.event_slot_index == 1 && args.event_trigger_data == 1 && args.event_page_offset == 2ull << 62);
+	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, page.handle, NULL), -EINVAL);
+	EXPECT(gpu_free(page.handle), -EPERM);
+	slots = map_fd(drm, page.offset, 32768, MAP_SHARED, &err);
+	EXPECT(err, 0);
+	for (int i = 0; slots && i < 4096; i++)
+		seen += slots[i] == ~0ull;
+	CHECK(seen == 4096);
+	/* One was made above; slot 0 is not used. */
+	for (n = 1; !(err = create(KFD_IOC_EVENT_SIGNAL, false, 0, NULL)); n++)
+		;
+	CHECK(n == 4095);
+	EXPECT(err, -ENOSPC);
+	EXPECT(destroy(77), 0);
+	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, 0, &args), 0);
+	CHECK(args.event_id == 77);
+	EXPECT(gpu_free(small.handle), 0);
+}
+
+static void page(void)
+{
+	in_child(page_part);
+}
+
+/* Events set, destroyed and waited for by many threads at once, then killed in the middle. */
+static uint32_t storm_ids[32];
+
+static void *storm_thread(void *arg)
+{
+	unsigned seed = (unsigned)(uintptr_t)arg;
+
+	for (;;) {
+		uint32_t *id = &storm_ids[rand_r(&seed) % 32];
+
+		switch (rand_r(&seed) % 4) {
+		case 0:
+			set(*id);
+			break;
+		case 1: {
+			struct kfd_event_data data[3] = { { .event_id = *id }, { .event_id = storm_ids[0] }, { .event_id = storm_ids[31] } };
+
+			wait_data(data, 3, rand_r(&seed) % 2, rand_r(&seed) % 20);
+			break;
+		}
+		case 2:
+			destroy(*id);
+			*id = 0;
+			break;
+		default: {
+			struct kfd_ioctl_create_event_args args;
+
+			if (!create(KFD_IOC_EVENT_SIGNAL, rand_r(&seed) % 2, 0, &args))
+				*id = args.event_id;
+		}
+		}
+	}
+	return NULL;
+}
+
+static void storm(void)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	for (int round = 0; round < 4; round++) {
+		pid = fork();
+		if (pid == 0) {
+			pthread_t t;
+
+			kfd_start();
+			for (uintptr_t i = 1; i <= 8; i++)
+				pthread_create(&t, NULL, storm_thread, (void *)i);
+			pause();
+		}
+		msleep(700);
+		kill(pid, SIGKILL);
+		CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+	}
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		{ "bad input", bad_input },
+		{ "levels and auto-reset", levels },
+		{ "wait for all and any", all_and_any },
+		{ "ages", ages },
+		{ "waiting threads", threads },
+		{ "an event destroyed while waited for", destroyed_meanwhile },
+		{ "time-outs and signals", time_outs },
+		{ "memory and hardware exception events", other_types },
+		{ "the events page", page },
+		{ "a storm of threads, killed", storm },
+	};
+
+	kfd_start();
+	return run_tests(tests, sizeof(tests) / sizeof(tests[0]));
+}
