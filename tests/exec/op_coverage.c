@@ -3,7 +3,7 @@
  * op_coverage.c - which operations of existing GPU code the interpreter can't run.
  *
  * usage: op_coverage FILE...
- * Looks in each file (code object, or a library with code objects inside) for AMDGPU ELF images of gfx900 and gfx90a, decodes every function
+ * Looks in each file (code object, or a library with code objects inside) for AMDGPU ELF images of gfx900 and gfx90a, decodes their code
  * with the project's decoder, and prints what was not decoded and which operations have no semantics, with counts. Exit status 1 if there
  * is any. Not part of the test suite: the libraries worth looking at are hundreds of megabytes.
  */
@@ -35,7 +35,7 @@ static bool target_of(uint32_t flags, enum isa_target *target)
 	return true;
 }
 
-static void scan_function(enum isa_target target, const uint8_t *code, size_t size)
+static void scan_code(enum isa_target target, const uint8_t *code, size_t size)
 {
 	for (size_t at = 0; at + 4 <= size;) {
 		uint32_t words[3] = {0};
@@ -67,32 +67,13 @@ static void scan_image(const uint8_t *elf, size_t size)
 	    h->e_shnum > (size - h->e_shoff) / sizeof(*sections))
 		return;
 	images[target]++;
+	/* Whole sections: hand-written kernels have symbols without a size. */
 	for (unsigned i = 0; i < h->e_shnum; i++) {
 		const Elf64_Shdr *s = &sections[i];
 
-		if ((s->sh_type != SHT_SYMTAB && s->sh_type != SHT_DYNSYM) || s->sh_offset > size || s->sh_size > size - s->sh_offset)
-			continue;
-		/* A stripped object has only dynamic symbols; one that is not has both, so count .symtab if there is one. */
-		if (s->sh_type == SHT_DYNSYM) {
-			bool full = false;
-
-			for (unsigned k = 0; k < h->e_shnum; k++)
-				full |= sections[k].sh_type == SHT_SYMTAB;
-			if (full)
-				continue;
-		}
-		for (size_t k = 0; k < s->sh_size / sizeof(Elf64_Sym); k++) {
-			const Elf64_Sym *sym = (const Elf64_Sym *)(const void *)(elf + s->sh_offset) + k;
-			const Elf64_Shdr *text;
-			uint64_t at;
-
-			if (ELF64_ST_TYPE(sym->st_info) != STT_FUNC || sym->st_shndx >= h->e_shnum)
-				continue;
-			text = &sections[sym->st_shndx];
-			at = sym->st_value - text->sh_addr + text->sh_offset;
-			if (at < size && sym->st_size <= size - at)
-				scan_function(target, elf + at, sym->st_size);
-		}
+		if ((s->sh_flags & SHF_EXECINSTR) && s->sh_type == SHT_PROGBITS && s->sh_offset <= size &&
+		    s->sh_size <= size - s->sh_offset)
+			scan_code(target, elf + s->sh_offset, s->sh_size);
 	}
 }
 

@@ -45,6 +45,8 @@ bool exec_covers(enum isa_target target, unsigned op);
 
 /* ---- between the rooms of exec (not for cp) ---- */
 
+#define WG_LDS_SLACK 64 /* bytes behind LDS that a wide read of its last bytes may touch */
+
 struct exec_ctx { /* of one exec_run */
 	struct mem_view *view;
 	struct wave *wave;
@@ -65,13 +67,13 @@ struct exec_row {
 	uint16_t op;
 	exec_fn *fn;
 };
-/* Each file exports its rows: an array ended by op ISA_OP_INVALID. */
 /*
- * The vector ALU's (v_*) arrays, NULL-terminated, built for this processor (valu.c); exec_valu_rows_of: for x86-64 level 1, 3 or 4, NULL if
+ * Each file exports its rows: an array ended by op ISA_OP_INVALID. The arrays of the vector ALU (v_*), LDS and vector memory, NULL-terminated, are
+ * built for this processor (valu.c); exec_valu_rows_of: for x86-64 level 1, 3 or 4, NULL if
  * this processor has not got it.
  */
 const struct exec_row *const *exec_valu_rows(void);
 const struct exec_row *const *exec_valu_rows_of(unsigned level);
-extern const struct exec_row exec_rows_salu[], exec_rows_smem[], exec_rows_ds[], exec_rows_flat[], exec_rows_buffer[], exec_rows_flow[];
+extern const struct exec_row exec_rows_salu[], exec_rows_smem[], exec_rows_flow[];
 
 #endif

@@ -45,47 +45,143 @@ static inline void put64(uint8_t *p, uint64_t v)
 
 /* ------------------------------------------------------------------ by lane address */
 
-void lds_load(struct wave *w, const struct isa_operand *dst, enum vmem_kind kind, const uint32_t *addr, uint64_t mask)
+#ifdef __AVX512F__
+/* Lanes of mask from l on whose access of this many bytes is inside. */
+static inline __mmask16 lds_inside(const struct workgroup *wg, __m512i addr, unsigned bytes, uint64_t mask, unsigned l)
+{
+	if (wg->lds_size < bytes)
+		return 0;
+	return _mm512_mask_cmple_epu32_mask(mask >> l, addr, _mm512_set1_epi32((int)(wg->lds_size - bytes)));
+}
+
+/* Shorter loads read a whole dword too: WG_LDS_SLACK bytes lie behind LDS. */
+static inline __attribute__((always_inline)) void load_kind(struct wave *w, uint32_t *row, enum vmem_kind kind, const uint32_t *addr,
+							    uint64_t mask)
+{
+	unsigned bytes = vmem_bytes(kind), dwords = (bytes + 3) / 4;
+
+	for (unsigned l = 0; l < WAVE_LANES; l += 16) {
+		__m512i at = _mm512_loadu_si512(addr + l);
+		__mmask16 in = lds_inside(w->wg, at, bytes, mask, l);
+
+		for (unsigned i = 0; i < dwords; i++) {
+			__m512i v = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), in, at, w->wg->lds + 4 * i, 1);
+			uint32_t *out = row + i * WAVE_LANES + l;
+
+			if (bytes < 4) {
+				uint32_t got[16];
+
+				_mm512_storeu_si512(got, v);
+				for (unsigned k = 0; k < 16; k++)
+					got[k] = vmem_place(kind, out[k], got[k]);
+				v = _mm512_loadu_si512(got);
+			}
+			_mm512_mask_storeu_epi32(out, mask >> l, v);
+		}
+	}
+}
+
+static inline __attribute__((always_inline)) void store_dwords(struct wave *w, const uint32_t *row, unsigned dwords,
+							       const uint32_t *addr, uint64_t mask)
+{
+	for (unsigned l = 0; l < WAVE_LANES; l += 16) {
+		__m512i at = _mm512_loadu_si512(addr + l);
+		__mmask16 in = lds_inside(w->wg, at, 4 * dwords, mask, l);
+
+		for (unsigned i = 0; i < dwords; i++)
+			_mm512_mask_i32scatter_epi32(w->wg->lds + 4 * i, in, at, _mm512_loadu_si512(row + i * WAVE_LANES + l), 1);
+	}
+}
+#else
+static inline __attribute__((always_inline)) void load_kind(struct wave *w, uint32_t *row, enum vmem_kind kind, const uint32_t *addr,
+							    uint64_t mask)
 {
 	unsigned bytes = vmem_bytes(kind);
-	uint32_t *row = reg_row(w, dst, 0);
 
 	for (uint64_t m = mask; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m);
 		const uint8_t *p = lds_at(w->wg, addr[lane], bytes);
-		uint32_t v[4] = {0};
 
-		if (bytes >= 4) {
-			if (p)
-				memcpy(v, p, bytes);
+		if (bytes >= 4)
 			for (unsigned i = 0; i < bytes / 4; i++)
-				row[i * WAVE_LANES + lane] = v[i];
-			continue;
-		}
-		if (p)
-			v[0] = bytes == 1 ? p[0] : (uint32_t)(p[0] | p[1] << 8);
-		row[lane] = vmem_place(kind, row[lane], v[0]);
+				row[i * WAVE_LANES + lane] = p ? get32(p + 4 * i) : 0;
+		else
+			row[lane] = vmem_place(kind, row[lane], !p ? 0 : bytes == 1 ? p[0] : (uint32_t)(p[0] | p[1] << 8));
+	}
+}
+
+static inline __attribute__((always_inline)) void store_dwords(struct wave *w, const uint32_t *row, unsigned dwords,
+							       const uint32_t *addr, uint64_t mask)
+{
+	for (uint64_t m = mask; m; m &= m - 1) {
+		unsigned lane = __builtin_ctzll(m);
+		uint8_t *p = lds_at(w->wg, addr[lane], 4 * dwords);
+
+		for (unsigned i = 0; p && i < dwords; i++)
+			put32(p + 4 * i, row[i * WAVE_LANES + lane]);
+	}
+}
+#endif
+
+void lds_load(struct wave *w, const struct isa_operand *dst, enum vmem_kind kind, const uint32_t *addr, uint64_t mask)
+{
+	uint32_t *row = reg_row(w, dst, 0);
+
+	/* A case each, so that each gets its own loop. */
+	switch (kind) {
+#define CASE(k)                                                                                                        \
+	case k:                                                                                                        \
+		load_kind(w, row, k, addr, mask);                                                                      \
+		break;
+		CASE(VM_U8)
+		CASE(VM_I8)
+		CASE(VM_U16)
+		CASE(VM_I16)
+		CASE(VM_U8_LO)
+		CASE(VM_U8_HI)
+		CASE(VM_I8_LO)
+		CASE(VM_I8_HI)
+		CASE(VM_16_LO)
+		CASE(VM_16_HI)
+		CASE(VM_X1)
+		CASE(VM_X2)
+		CASE(VM_X3)
+		CASE(VM_X4)
+#undef CASE
 	}
 }
 
 void lds_store(struct wave *w, const struct isa_operand *data, enum vmem_kind kind, const uint32_t *addr, uint64_t mask)
 {
-	bool high = kind == VM_U8_HI || kind == VM_16_HI;
-	unsigned bytes = vmem_bytes(kind);
 	const uint32_t *row = reg_row(w, data, 0);
+	unsigned bytes = vmem_bytes(kind), shift = kind == VM_U8_HI || kind == VM_16_HI ? 16 : 0;
 
+	switch (kind) {
+	case VM_X1:
+		store_dwords(w, row, 1, addr, mask);
+		return;
+	case VM_X2:
+		store_dwords(w, row, 2, addr, mask);
+		return;
+	case VM_X3:
+		store_dwords(w, row, 3, addr, mask);
+		return;
+	case VM_X4:
+		store_dwords(w, row, 4, addr, mask);
+		return;
+	default:
+		break;
+	}
 	for (uint64_t m = mask; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m);
 		uint8_t *p = lds_at(w->wg, addr[lane], bytes);
-		uint32_t v = high ? row[lane] >> 16 : row[lane];
+		uint32_t v = row[lane] >> shift;
 
 		if (!p)
 			continue;
-		if (bytes < 4)
-			memcpy(p, &v, bytes);
-		else
-			for (unsigned i = 0; i < bytes / 4; i++)
-				put32(p + 4 * i, row[i * WAVE_LANES + lane]);
+		p[0] = v;
+		if (bytes == 2)
+			p[1] = v >> 8;
 	}
 }
 

@@ -26,7 +26,9 @@ static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 static void make_table(void)
 {
 	static const struct exec_row *const all[] = {
-		exec_rows_salu, exec_rows_smem, exec_rows_ds, exec_rows_flat, exec_rows_buffer, exec_rows_flow,
+		exec_rows_salu,
+		exec_rows_smem,
+		exec_rows_flow,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

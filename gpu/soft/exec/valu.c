@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * valu.c - picks the build of the vector ALU that fits this processor.
+ * valu.c - picks the build of the vector ALU, LDS and vector memory that fits this processor.
  *
- * The valu_*.c files are compiled once for each x86-64 level (psABI micro-architecture levels v1, v3 with AVX2 and FMA, v4 with
- * AVX-512), with a suffix on every shared symbol. All give the same results; tests compare them. The environment variable
+ * The valu_*.c files, lds.c, vmem.c, flat.c and buffer.c are compiled once for each x86-64 level (psABI
+ * micro-architecture levels v1, v3 with AVX2 and FMA, v4 with AVX-512), with a suffix on every shared symbol. All give the same results; tests compare them. The environment variable
  * HSAVISOR_VALU=v1|v3|v4 lowers the choice, for tests and measurements.
  */
 #include <stdlib.h>
@@ -14,11 +14,13 @@
 #define DECLARE(level)                                                                             \
 	extern const struct exec_row exec_rows_vop1##level[], exec_rows_vop2##level[],             \
 		exec_rows_vopc##level[], exec_rows_vop3##level[], exec_rows_vop3p##level[],        \
-		exec_rows_lane##level[], exec_rows_mfma##level[];                                  \
+		exec_rows_lane##level[], exec_rows_mfma##level[], exec_rows_ds##level[],           \
+		exec_rows_flat##level[], exec_rows_buffer##level[];                                \
 	static const struct exec_row *const rows##level[] = {                                      \
 		exec_rows_vop1##level,	exec_rows_vop2##level, exec_rows_vopc##level,              \
 		exec_rows_vop3##level,	exec_rows_vop3p##level, exec_rows_lane##level,             \
-		exec_rows_mfma##level,	NULL,                                                      \
+		exec_rows_mfma##level,	exec_rows_ds##level,   exec_rows_flat##level,              \
+		exec_rows_buffer##level, NULL,                                                     \
 	};
 DECLARE(_v1)
 DECLARE(_v3)

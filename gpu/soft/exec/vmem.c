@@ -106,21 +106,105 @@ static bool load_short(struct exec_ctx *ctx, uint32_t *row, enum vmem_kind kind,
 	return true;
 }
 
+#ifdef __AVX512F__
+/*
+ * Moves the dwords at addr + off of all lanes of mask that lie wholly in one page, whose host address is given; returns those lanes. Each
+ * lane's dword is one access of the gather or scatter.
+ */
+static uint64_t gather_page(uint32_t *row, const struct vmem_access *a, uint64_t off, uint64_t mask, uint64_t page, const uint8_t *host)
+{
+	uint64_t done = 0;
+
+	for (unsigned l = 0; l < WAVE_LANES; l += 8) {
+		__m512i va = _mm512_add_epi64(_mm512_loadu_si512(a->addr + l), _mm512_set1_epi64((long long)off));
+		__m512i in_page = _mm512_and_si512(va, _mm512_set1_epi64(MEM_PAGE_MASK));
+		__mmask8 m = mask >> l;
+
+		m = _mm512_mask_cmpeq_epi64_mask(m, _mm512_srli_epi64(va, MEM_PAGE_SHIFT), _mm512_set1_epi64((long long)page));
+		m = _mm512_mask_cmple_epi64_mask(m, in_page, _mm512_set1_epi64(MEM_PAGE_SIZE - 4));
+		if (!m)
+			continue;
+		_mm256_mask_storeu_epi32(row + l, m, _mm512_mask_i64gather_epi32(_mm256_setzero_si256(), m, in_page, host, 1));
+		done |= (uint64_t)m << l;
+	}
+	return done;
+}
+
+static uint64_t scatter_page(const uint32_t *row, const struct vmem_access *a, uint64_t off, uint64_t mask, uint64_t page, uint8_t *host)
+{
+	uint64_t done = 0;
+
+	for (unsigned l = 0; l < WAVE_LANES; l += 8) {
+		__m512i va = _mm512_add_epi64(_mm512_loadu_si512(a->addr + l), _mm512_set1_epi64((long long)off));
+		__m512i in_page = _mm512_and_si512(va, _mm512_set1_epi64(MEM_PAGE_MASK));
+		__mmask8 m = mask >> l;
+
+		m = _mm512_mask_cmpeq_epi64_mask(m, _mm512_srli_epi64(va, MEM_PAGE_SHIFT), _mm512_set1_epi64((long long)page));
+		m = _mm512_mask_cmple_epi64_mask(m, in_page, _mm512_set1_epi64(MEM_PAGE_SIZE - 4));
+		if (!m)
+			continue;
+		_mm512_mask_i64scatter_epi32(host, m, in_page, _mm256_loadu_si256((const void *)(row + l)), 1);
+		done |= (uint64_t)m << l;
+	}
+	return done;
+}
+#else
+static uint64_t gather_page(uint32_t *row, const struct vmem_access *a, uint64_t off, uint64_t mask, uint64_t page, const uint8_t *host)
+{
+	return 0;
+}
+
+static uint64_t scatter_page(const uint32_t *row, const struct vmem_access *a, uint64_t off, uint64_t mask, uint64_t page, uint8_t *host)
+{
+	return 0;
+}
+#endif
+
+/* True if some lane's dwords do not lie in memory in one piece (swizzled and misaligned). */
+static bool any_split(const struct vmem_access *a)
+{
+	uint8_t any = 0;
+
+	if (a->step == 4)
+		return false;
+	for (unsigned l = 0; l < WAVE_LANES; l++)
+		any |= a->phase[l] & -(uint8_t)(a->mask >> l & 1);
+	return any;
+}
+
+/*
+ * Pages first: takes the page of the first lane of `left` and moves all lanes in it, while that moves several at a time. What remains in
+ * left is for the caller's loop. Returns false from the caller after recording a fault.
+ */
+#define BY_PAGES(move, prot)                                                                                           \
+	while (left) {                                                                                                 \
+		uint64_t va = a->addr[__builtin_ctzll(left)] + off, done;                                              \
+		uint8_t *host = mem_translate(ctx->view, va & ~MEM_PAGE_MASK, prot);                                   \
+		if (!host) {                                                                                           \
+			exec_memory_fault(ctx, va, prot);                                                              \
+			return false;                                                                                  \
+		}                                                                                                      \
+		done = move(row, a, off, left, va >> MEM_PAGE_SHIFT, host);                                            \
+		left &= ~done;                                                                                         \
+		if (__builtin_popcountll(done) < 4)                                                                    \
+			break;                                                                                         \
+	}
+
 /* One dword of every lane, offset bytes behind its address. */
 static bool load_dword(struct exec_ctx *ctx, uint32_t *row, const struct vmem_access *a, unsigned index)
 {
-	uint64_t off = (uint64_t)index * a->step;
+	uint64_t off = (uint64_t)index * a->step, left = a->mask & a->in[index];
 	struct page_cache pc = {.page = ~0ull};
 
-	for (uint64_t m = a->mask; m; m &= m - 1) {
+	for (uint64_t m = a->mask & ~a->in[index]; m; m &= m - 1)
+		row[__builtin_ctzll(m)] = 0;
+	if (!any_split(a))
+		BY_PAGES(gather_page, GPU_PROT_READ)
+	for (uint64_t m = left; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m);
 		uint64_t va = a->addr[lane] + off;
 		const uint8_t *p;
 
-		if (__builtin_expect(!(a->in[index] >> lane & 1), 0)) {
-			row[lane] = 0;
-			continue;
-		}
 		if (__builtin_expect(split(a, lane, 4) || (va & MEM_PAGE_MASK) > MEM_PAGE_SIZE - 4, 0)) {
 			uint32_t v;
 
@@ -238,10 +322,12 @@ static bool store_short(struct exec_ctx *ctx, const uint32_t *row, enum vmem_kin
 
 static bool store_dword(struct exec_ctx *ctx, const uint32_t *row, const struct vmem_access *a, unsigned index)
 {
-	uint64_t off = (uint64_t)index * a->step;
+	uint64_t off = (uint64_t)index * a->step, left = a->mask & a->in[index];
 	struct page_cache pc = {.page = ~0ull};
 
-	for (uint64_t m = a->mask & a->in[index]; m; m &= m - 1) {
+	if (!any_split(a))
+		BY_PAGES(scatter_page, GPU_PROT_WRITE)
+	for (uint64_t m = left; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m);
 		uint64_t va = a->addr[lane] + off;
 		uint8_t *p;

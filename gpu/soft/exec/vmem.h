@@ -8,8 +8,28 @@
 #ifndef GPU_SOFT_EXEC_VMEM_H
 #define GPU_SOFT_EXEC_VMEM_H
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 #include "gpu/soft/exec/atomic.h"
 #include "gpu/soft/exec/operand.h"
+
+/* Vector memory and LDS are built for each x86-64 level like the vector ALU (valu.c), with the level's suffix on what they share. */
+#ifdef VALU_SUFFIX
+#define VMEM_CAT2(a, b) a##b
+#define VMEM_CAT(a, b)	VMEM_CAT2(a, b)
+#define vmem_load	VMEM_CAT(vmem_load, VALU_SUFFIX)
+#define vmem_store	VMEM_CAT(vmem_store, VALU_SUFFIX)
+#define vmem_atomic	VMEM_CAT(vmem_atomic, VALU_SUFFIX)
+#define lds_load	VMEM_CAT(lds_load, VALU_SUFFIX)
+#define lds_store	VMEM_CAT(lds_store, VALU_SUFFIX)
+#define lds_atomic	VMEM_CAT(lds_atomic, VALU_SUFFIX)
+#define exec_rows_ds	VMEM_CAT(exec_rows_ds, VALU_SUFFIX)
+#define exec_rows_flat	VMEM_CAT(exec_rows_flat, VALU_SUFFIX)
+#define exec_rows_buffer VMEM_CAT(exec_rows_buffer, VALU_SUFFIX)
+extern const struct exec_row exec_rows_ds[], exec_rows_flat[], exec_rows_buffer[];
+#endif
 
 struct vmem_access {
 	uint64_t addr[WAVE_LANES];

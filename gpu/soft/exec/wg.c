@@ -80,7 +80,8 @@ long exec_wg_bytes(const struct dispatch_setup *setup)
 	struct wg_shape shape;
 	int err = wg_shape(setup, &shape);
 
-	return err ? err : (long)(sizeof(struct wg_memory) + shape.waves * shape.row_bytes + shape.lds);
+	return err ? err : (long)(sizeof(struct wg_memory) + shape.waves * shape.row_bytes + shape.lds +
+				  WG_LDS_SLACK);
 }
 
 void exec_wg_free(struct workgroup *wg)
@@ -94,11 +95,11 @@ static struct wg_memory *wg_memory(struct workgroup *wg, size_t bytes)
 {
 	struct wg_memory *m = wg->mem;
 
-	if (m && m->bytes >= bytes)
+	if (m && m->bytes >= bytes + WG_LDS_SLACK)
 		return m;
 	free(m);
 	wg->mem = NULL;
-	bytes = (bytes + 63) & ~63ull;
+	bytes = (bytes + WG_LDS_SLACK + 63) & ~63ull;
 	m = aligned_alloc(64, sizeof(*m) + bytes);
 	if (!m)
 		return NULL;
