@@ -250,12 +250,6 @@ int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struc
 	else
 		ret = threads_start(gpu);
 	if (!ret) {
-		/* As the hardware does on connecting a queue: go on where its read pointer says. */
-		uint64_t rptr = 0;
-
-		if (!gpu_vm_read(vm, desc->read_ptr_va, &rptr, sizeof(rptr)) &&
-		    desc->type != GPU_QUEUE_PM4)
-			q->rptr = rptr;
 		if (vm->suspended)
 			q->dispatch.halt = 1;
 		if (!desc->percent)

@@ -348,7 +348,8 @@ static const struct mem_tlb_entry *view_fill(struct mem_view *view, uint64_t pag
 	return entry;
 }
 
-static void view_quiesce(struct mem_view *view)
+/* Brings the view up to the vm's page table, which has changed if the generation did. */
+static void view_update(struct mem_view *view)
 {
 	uint64_t gen = atomic_load_explicit(&view->vm->gen, memory_order_acquire);
 	struct executor *ex = view_executor(view);
@@ -358,6 +359,17 @@ static void view_quiesce(struct mem_view *view)
 	view_flush(ex);
 	ex->view_gen = gen;
 	atomic_store(&ex->seen, gen);
+}
+
+static void view_quiesce(struct mem_view *view)
+{
+	struct executor *ex = view_executor(view);
+	const struct gpu *gpu = ex->gpu;
+
+	view_update(view);
+	/* Others have the GPU now: end the slice here, not only when it is over. */
+	if (gpu->turn && gpu->turn->lost(gpu->turn_ctx))
+		atomic_store_explicit(&ex->stop, 1, memory_order_relaxed);
 }
 
 void vm_view_init(struct mem_view *view)
@@ -377,7 +389,7 @@ void vm_attach(struct executor *ex, struct gpu_vm *vm)
 	uint64_t gen;
 
 	if (atomic_load_explicit(&ex->vm, memory_order_relaxed) == vm) {
-		view_quiesce(&ex->view);
+		view_update(&ex->view);
 		return;
 	}
 	vm_detach(ex);
