@@ -413,10 +413,11 @@ int hsv_device_open(const struct hsv_device_config *config, struct hsv_device **
 		dev->processes[i].id = i;
 	}
 	irqs_init(&dev->irqs);
-	events_init(dev);
 	virtio_init(&dev->virtio, &virtio_ops, dev, &dev->irqs, DEVICE_FEATURES);
 	pci_init(&dev->pci, dev->vram_size, DOORBELLS_SIZE, bar_access, dev);
-	ret = dma_init(&dev->dma, VFIO_USER_MAX_MAPS);
+	ret = events_init(dev);
+	if (!ret)
+		ret = dma_init(&dev->dma, VFIO_USER_MAX_MAPS);
 	if (!ret)
 		ret = map_shared(dev->vram_fd, dev->vram_size, &dev->vram);
 	if (!ret)

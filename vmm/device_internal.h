@@ -67,6 +67,11 @@ struct pending {
 
 struct events {
 	pthread_mutex_t lock;
+	pthread_cond_t retry;
+	pthread_t thread; /* gives what is pending to buffers that come back late */
+	bool started, stop;
+	bool starved;	/* something is pending and there was no buffer: the thread tries again */
+	unsigned tries; /* of the thread, since something became pending */
 	struct virtqueue vq;
 	struct vq_chain chain;
 	unsigned num_pending, cursor;
@@ -116,7 +121,7 @@ void events_signal(void *ctx, uint32_t event_id);
 void events_memory_fault(void *ctx, const struct gpu_memory_fault *fault);
 void events_hw_exception(void *ctx, uint32_t reset_type, uint32_t reset_cause);
 void events_idle(void *ctx);
-void events_init(struct hsv_device *dev);
+int events_init(struct hsv_device *dev);
 void events_fini(struct hsv_device *dev);
 int events_enable(struct hsv_device *dev, const struct virtio_queue_regs *regs, uint64_t features);
 void events_notify(struct hsv_device *dev);

@@ -14,22 +14,79 @@
  */
 #define LOG_PART "vmm"
 #include <endian.h>
+#include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "vmm/device_internal.h"
 
-void events_init(struct hsv_device *dev)
+#define RETRY_NS    500000
+#define RETRY_TRIES 40
+
+static void deliver(struct hsv_device *dev);
+
+static void *retry_thread(void *arg)
 {
-	pthread_mutex_init(&dev->events.lock, NULL);
-	vq_reset(&dev->events.vq, &dev->dma, HSV_QUEUE_SIZE);
+	struct hsv_device *dev = arg;
+	struct events *e = &dev->events;
+
+	pthread_mutex_lock(&e->lock);
+	while (!e->stop) {
+		struct timespec until;
+
+		if (!e->starved) {
+			pthread_cond_wait(&e->retry, &e->lock);
+			continue;
+		}
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += RETRY_NS;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		while (!e->stop && pthread_cond_timedwait(&e->retry, &e->lock, &until) != ETIMEDOUT)
+			;
+		if (e->starved) {
+			e->tries++;
+			deliver(dev);
+		}
+	}
+	pthread_mutex_unlock(&e->lock);
+	return NULL;
+}
+
+int events_init(struct hsv_device *dev)
+{
+	struct events *e = &dev->events;
+	pthread_condattr_t attr;
+	int ret;
+
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->retry, &attr);
+	pthread_condattr_destroy(&attr);
+	vq_reset(&e->vq, &dev->dma, HSV_QUEUE_SIZE);
+	ret = pthread_create(&e->thread, NULL, retry_thread, dev);
+	e->started = ret == 0;
+	return -ret;
 }
 
 void events_fini(struct hsv_device *dev)
 {
-	pthread_mutex_destroy(&dev->events.lock);
+	struct events *e = &dev->events;
+
+	pthread_mutex_lock(&e->lock);
+	e->stop = true;
+	pthread_cond_signal(&e->retry);
+	pthread_mutex_unlock(&e->lock);
+	if (e->started)
+		pthread_join(e->thread, NULL);
+	pthread_cond_destroy(&e->retry);
+	pthread_mutex_destroy(&e->lock);
 }
 
 /* Takes one event out of the state of a process that has one, and sees whether more are left. */
@@ -87,6 +144,13 @@ static void deliver(struct hsv_device *dev)
 
 		ret = vq_pop(&e->vq, &e->chain);
 		if (ret == 0) {
+			if (e->tries < RETRY_TRIES) {
+				if (!e->starved)
+					pthread_cond_signal(&e->retry);
+				e->starved = true;
+				break;
+			}
+			e->starved = false;
 			if (vq_want_notify(&e->vq, true))
 				continue;
 			break;
@@ -108,6 +172,10 @@ static void deliver(struct hsv_device *dev)
 		virtio_needs_reset(&dev->virtio);
 	else if (!e->num_pending)
 		vq_want_notify(&e->vq, false);
+	if (!e->num_pending || e->vq.broken) {
+		e->starved = false;
+		e->tries = 0;
+	}
 	if (pushed && vq_should_interrupt(&e->vq))
 		virtio_interrupt(&dev->virtio, HSV_QUEUE_EVENT);
 }
@@ -239,5 +307,7 @@ void events_reset(struct hsv_device *dev)
 	vq_reset(&e->vq, &dev->dma, HSV_QUEUE_SIZE);
 	memset(e->pending, 0, sizeof(e->pending));
 	e->num_pending = 0;
+	e->starved = false;
+	e->tries = 0;
 	pthread_mutex_unlock(&e->lock);
 }
