@@ -68,20 +68,9 @@ void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size)
 		pthread_mutex_lock(&p->lock);
 		for (uint32_t id = 1; id < p->max_memories; id++) {
 			struct kfd_memory *m = p->memories[id];
-			uint64_t va;
 
-			if (!m || m->flags & KFD_IOC_ALLOC_MEM_FLAGS_VRAM)
-				continue;
-			va = m->va;
-			for (size_t k = 0; k < m->num_extents; va += m->extents[k++].size) {
-				struct mem_extent *e = &m->extents[k];
-
-				if (!e->host || e->host >= last || e->host + e->size <= first)
-					continue;
-				if (m->mapped || m->svm)
-					gpu_vm_unmap(p->vm, va, e->size);
-				e->host = NULL;
-			}
+			if (m && !(m->flags & KFD_IOC_ALLOC_MEM_FLAGS_VRAM))
+				memory_revoke(p, m, first, last);
 		}
 		pthread_mutex_unlock(&p->lock);
 		pthread_mutex_lock(&device->lock);

@@ -111,6 +111,9 @@ void memory_free_all(struct kfd_process *p); /* after the vm is destroyed */
 /* Maps the part of m in [start, end) with prot. 0 or -errno (then none of it is mapped). */
 int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end, unsigned prot);
 
+/* The host memory [first, last) is no more: takes it from m and its GPU mappings. */
+void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *first, const uint8_t *last);
+
 /* svm.c */
 /* Is [start, end) all (2), partly (1) or not (0) in ranges that are backed? */
 int svm_backed(struct kfd_process *p, uint64_t start, uint64_t end);

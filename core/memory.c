@@ -203,6 +203,43 @@ static int add_extents(struct kfd_process *p, struct kfd_memory *m, const struct
 	return 0;
 }
 
+/* Splits extent i of m so that one ends at offset bytes of it. */
+static bool split_extent(struct kfd_memory *m, size_t i, uint64_t offset)
+{
+	struct mem_extent *grown = realloc(m->extents, (m->num_extents + 1) * sizeof(*grown));
+
+	if (!grown)
+		return false;
+	m->extents = grown;
+	memmove(&grown[i + 1], &grown[i], (m->num_extents - i) * sizeof(*grown));
+	m->num_extents++;
+	grown[i].size = offset;
+	grown[i + 1].host += offset;
+	grown[i + 1].size -= offset;
+	return true;
+}
+
+void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *first, const uint8_t *last)
+{
+	uint64_t va = m->va;
+
+	for (size_t i = 0; i < m->num_extents; va += m->extents[i++].size) {
+		struct mem_extent *e = &m->extents[i];
+
+		if (!e->host || e->host >= last || e->host + e->size <= first)
+			continue;
+		/* What lies before and after stays; without memory for the split the whole extent goes. */
+		if (e->host < first && split_extent(m, i, (uint64_t)(first - e->host)))
+			continue;
+		if (e->host + e->size > last && e->host >= first)
+			split_extent(m, i, (uint64_t)(last - e->host));
+		e = &m->extents[i];
+		if (m->mapped || m->svm)
+			gpu_vm_unmap(p->vm, va, e->size);
+		e->host = NULL;
+	}
+}
+
 static void unpin(struct kfd_process *p, struct kfd_memory *m)
 {
 	if (!m->pinned)

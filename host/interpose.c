@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "host/front.h"
@@ -223,6 +224,18 @@ EXPORT ssize_t readlinkat(int dir, const char *restrict path, char *restrict buf
 	path = redirect(path, real);
 	return path ? NEXT(readlinkat)(dir, path, buf, size) : -1;
 }
+
+/* ls asks for access control lists. */
+#define DEFINE_GETXATTR(name)                                                                      \
+	EXPORT ssize_t name(const char *path, const char *attr, void *value, size_t size)          \
+	{                                                                                          \
+		char real[PATH_MAX];                                                               \
+                                                                                                   \
+		path = redirect(path, real);                                                       \
+		return path ? NEXT(name)(path, attr, value, size) : -1;                            \
+	}
+DEFINE_GETXATTR(getxattr)
+DEFINE_GETXATTR(lgetxattr)
 
 /* One of our paths has no links in it, so it is its own real path, if it exists. */
 EXPORT char *realpath(const char *restrict path, char *restrict resolved)

@@ -151,7 +151,8 @@ static int check_user(uint64_t addr, uint64_t size, bool write)
 		return -EFAULT;
 	if (!madvise(p, size, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ))
 		return 0;
-	if (errno != EINVAL)
+	/* EINVAL is also said of memory that may be read but not written. */
+	if (errno != EINVAL || (write && !madvise(p, size, MADV_POPULATE_READ)))
 		return -EFAULT;
 	/* A kernel without these (before 5.14), or special memory: at least mapped. */
 	for (uint64_t at = 0; at < size; at += sizeof(seen) * FRONT_PAGE) {

@@ -300,7 +300,7 @@ static int complete_tree(void)
 	return err;
 }
 
-/* Without doubled slashes, "." and a slash at the end; false if it goes upwards or is too long. */
+/* Without doubled slashes, ".", ".." and a slash at the end; false if it is too long. */
 static bool normalize(const char *path, char *out)
 {
 	size_t n = 0;
@@ -314,7 +314,14 @@ static bool normalize(const char *path, char *out)
 			path += len;
 			continue;
 		}
-		if ((len == 2 && path[0] == '.' && path[1] == '.') || n + len + 2 > PATH_MAX)
+		if (len == 2 && path[0] == '.' && path[1] == '.') {
+			/* None of our paths goes through a link, so this is what the kernel would do. */
+			while (n && out[--n] != '/')
+				;
+			path += len;
+			continue;
+		}
+		if (n + len + 2 > PATH_MAX)
 			return false;
 		out[n++] = '/';
 		memcpy(out + n, path, len);

@@ -514,6 +514,13 @@ static void test_revoke(void **state)
 	kfd_device_revoke(device, guest + GUEST / 2, 4096);
 	assert_int_equal(fake_mapped_bytes(), 65536);
 	kfd_device_revoke(device, guest + 4096, 4096);
+	assert_int_equal(fake_mapped_bytes(), 65536 - 4096);
+	assert_non_null(fake_translate(VA, NULL));
+	assert_null(fake_translate(VA + 4096, NULL));
+	assert_ptr_equal(fake_translate(VA + 8192, NULL), guest + 8192);
+	kfd_device_revoke(device, guest + 32768, GUEST / 2);
+	assert_int_equal(fake_mapped_bytes(), 32768 - 4096);
+	kfd_device_revoke(device, guest, GUEST);
 	assert_int_equal(fake_mapped_bytes(), 0);
 }
 
