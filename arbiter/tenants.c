@@ -194,6 +194,19 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 	return 0;
 }
 
+/* Keeps the name of the executor's newest program: a client's text, so printable characters only. */
+static void note_program(struct tenant *x, const struct executor *e)
+{
+	const char *program = e->page->counters.program;
+	size_t n = strnlen(program, sizeof(x->program) - 1);
+
+	if (e->kind == ARBITER_HOST || !n)
+		return;
+	for (size_t i = 0; i < n; i++)
+		x->program[i] = program[i] >= 32 && program[i] < 127 ? program[i] : '?';
+	x->program[n] = 0;
+}
+
 void tenants_goodbye(struct tenants *t, struct executor *e)
 {
 	struct tenant *x = e->tenant;
@@ -202,6 +215,7 @@ void tenants_goodbye(struct tenants *t, struct executor *e)
 	if (x) {
 		const struct arbiter_counters *k = &e->page->counters;
 
+		note_program(x, e);
 		log_info("tenant '%s' (%u): executor pid %d left", x->name, x->id, (int)e->pid);
 		x->ended.dispatches += k->dispatches;
 		x->ended.gpu_ns += k->gpu_ns;
@@ -261,13 +275,7 @@ void tenants_figures(struct tenant *x, struct tenant_figures *f)
 			f->vram_used += k->vram_used;
 			f->vram_peak += k->vram_peak;
 		}
-		if (e->kind != ARBITER_HOST && k->program[0]) {
-			size_t n = strnlen(k->program, sizeof(k->program) - 1);
-
-			for (size_t i = 0; i < n; i++) /* a client's text: printable only */
-				x->program[i] = k->program[i] >= 32 && k->program[i] < 127 ? k->program[i] : '?';
-			x->program[n] = 0;
-		}
+		note_program(x, e);
 	}
 	if (x->kind == ARBITER_HOST) {
 		f->vram_used = (uint64_t)x->charged;
