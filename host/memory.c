@@ -450,8 +450,8 @@ void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int fl
 {
 	void *p;
 
-	/* Private would be a copy that the GPU doesn't see. */
-	if ((flags & MAP_TYPE) == MAP_PRIVATE)
+	/* Private would be a copy that the GPU doesn't see. Old thunks reserve memory without CPU access so, which amdgpu lets pass. */
+	if ((flags & MAP_TYPE) == MAP_PRIVATE && prot != PROT_NONE)
 		return fail(-EINVAL);
 	flags = (flags & ~MAP_TYPE) | MAP_SHARED;
 	pthread_mutex_lock(&front.lock);
@@ -462,6 +462,7 @@ void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int fl
 	else
 		p = map_render(addr, length, prot, flags, (uint64_t)offset);
 	pthread_mutex_unlock(&front.lock);
+	log_debug("mmap of 0x%zx bytes at offset 0x%llx = %p", length, (unsigned long long)offset, p);
 	return p;
 }
 

@@ -372,6 +372,7 @@ static void case_memory(void)
 		FAILS(mmap(NULL, 5 * PAGE, PROT_READ, MAP_SHARED, render, (off_t)offset), EINVAL);
 		FAILS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, render, (off_t)(offset + 4 * PAGE)), EINVAL);
 		FAILS(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, render, (off_t)offset), EINVAL);
+		CHECK(mmap(va, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_FIXED, render, (off_t)offset) == va); /* an old thunk's way */
 		p = mmap(va, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, render, (off_t)offset);
 		CHECK(p == va);
 		for (size_t i = 0; i < 4 * PAGE; i++)
