@@ -61,8 +61,9 @@ void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size)
 		if (!p)
 			continue;
 		/*
-		 * The order of locks is process, device: let go of the device's. The front end calls this from the thread that changes its memory and doesn't
-		 * destroy processes meanwhile.
+		 * The order of locks is process, device: let go of the device's. The front end
+		 * calls this from the thread that changes its memory and doesn't destroy processes
+		 * meanwhile.
 		 */
 		pthread_mutex_unlock(&device->lock);
 		pthread_mutex_lock(&p->lock);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * drm.c - AMDGPU_INFO: what libdrm_amdgpu asks the render node when a program opens it, and the memory queries tools use.
+ * drm.c - AMDGPU_INFO: what libdrm_amdgpu asks the render node when a program opens it, and the
+ * memory queries tools use.
  *
- * An answer is a struct of amdgpu_drm.h, cut to the size the caller has, as amdgpu does. A device without graphics says so: no rings of any kind, no render backends.
+ * An answer is a struct of amdgpu_drm.h, cut to the size the caller has, as amdgpu does. A device
+ * without graphics says so: no rings of any kind, no render backends.
  */
 #define LOG_PART "core"
 #include "core/internal.h"

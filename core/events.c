@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * events.c - KFD events in user space: signal events, memory faults, hardware exceptions, and waiting for them.
+ * events.c - KFD events in user space: signal events, memory faults, hardware exceptions, and
+ * waiting for them.
  *
- * Theory of operation. An event has a state (signaled), an age that grows with each set, and waiters. Ids index a table from 1, so
- * a signal event's id is its slot in the events page; ids of other types come after the slots (as amdkfd's KFD_FIRST_NONSIGNAL_EVENT_ID). Setting an event wakes
- * the waits that hold it; an event with auto_reset is signaled only until one wait took it, or not at all if waits were there to take it. All waiters share one lock
- * and have a condition variable each: a program has a handful.
+ * Theory of operation. An event has a state (signaled), an age that grows with each set, and
+ * waiters. Ids index a table from 1, so a signal event's id is its slot in the events page; ids of
+ * other types come after the slots (as amdkfd's KFD_FIRST_NONSIGNAL_EVENT_ID). Setting an event
+ * wakes the waits that hold it; an event with auto_reset is signaled only until one wait took it,
+ * or not at all if waits were there to take it. All waiters share one lock and have a condition
+ * variable each: a program has a handful.
  */
 #define LOG_PART "core"
 #include "core/events.h"
@@ -317,7 +320,8 @@ static void copy_data(struct kfd_event_data *data, const struct waiter *w, uint3
 	}
 }
 
-/* Takes the waiters out; what they had taken of auto-reset events but do not report is given back. */
+/* Takes the waiters out; what they had taken of auto-reset events but do not report is given back.
+ */
 static void unlink_wait(struct waiter *w, uint32_t n, bool undo)
 {
 	for (uint32_t i = 0; i < n; i++) {

@@ -2,8 +2,9 @@
 /*
  * internal.h - what the files of core/ share.
  *
- * Locks: a process's lock is taken before its device's, never after. GPU callbacks take neither, so functions that wait for GPU threads
- * (unmap, queue destroy, vm destroy) may be called with both held.
+ * Locks: a process's lock is taken before its device's, never after. GPU callbacks take neither, so
+ * functions that wait for GPU threads (unmap, queue destroy, vm destroy) may be called with both
+ * held.
  */
 #ifndef CORE_INTERNAL_H
 #define CORE_INTERNAL_H
@@ -14,15 +15,16 @@
 #include "core/vram.h"
 
 #define KFD_PAGE	 4096ull
-#define KFD_VA_END	 (1ull << 47)	  /* gpuvm_limit + 1 */
-#define KFD_VA_START	 0x10000ull	  /* gpuvm_base */
-#define KFD_MAX_BUFFER	 (1ull << 40)	  /* bytes of one buffer */
-#define KFD_MAX_MEMORIES (1u << 20)	  /* buffers of one process */
+#define KFD_VA_END	 (1ull << 47) /* gpuvm_limit + 1 */
+#define KFD_VA_START	 0x10000ull   /* gpuvm_base */
+#define KFD_MAX_BUFFER	 (1ull << 40) /* bytes of one buffer */
+#define KFD_MAX_MEMORIES (1u << 20)   /* buffers of one process */
 #define KFD_MAX_QUEUES	 (HSV_DOORBELL_SLOT / 8)
-#define KFD_MAX_RANGES	 4096		  /* SVM attribute ranges of one process */
+#define KFD_MAX_RANGES	 4096 /* SVM attribute ranges of one process */
 #define KFD_LDS_BASE	 (1ull << 48)
 #define KFD_SCRATCH_BASE (2ull << 48)
-#define KFD_ENOTSUPP	 524 /* the kernel's ENOTSUPP, which amdkfd lets out for unknown queue types */
+#define KFD_ENOTSUPP	 524 /* the kernel's ENOTSUPP, which amdkfd lets out for unknown queue types \
+			      */
 
 /* A run of a buffer in the host's memory; host NULL: the memory is gone. */
 struct mem_extent {
@@ -32,16 +34,16 @@ struct mem_extent {
 
 struct kfd_memory {
 	uint32_t id, flags;
-	uint64_t va, size;    /* size is a page multiple */
-	uint64_t covered;     /* bytes that the extents have; mappable when it is size */
+	uint64_t va, size; /* size is a page multiple */
+	uint64_t covered;  /* bytes that the extents have; mappable when it is size */
 	struct mem_extent *extents;
 	size_t num_extents;
-	bool mapped;	      /* the program asked for it in its GPU page table */
-	bool invalid;	      /* between INVALIDATE and RESTORE */
-	bool gone;	      /* restored without pages: every access is a fault */
-	void *own;	      /* MMIO_REMAP: the page */
-	bool svm;	      /* backs an SVM range, see abi/kfd_ioctls.h */
-	bool pinned;	      /* counts as system_pinned */
+	bool mapped;  /* the program asked for it in its GPU page table */
+	bool invalid; /* between INVALIDATE and RESTORE */
+	bool gone;    /* restored without pages: every access is a fault */
+	void *own;    /* MMIO_REMAP: the page */
+	bool svm;     /* backs an SVM range, see abi/kfd_ioctls.h */
+	bool pinned;  /* counts as system_pinned */
 };
 
 /* Attributes of an SVM range [start, end). */
@@ -95,7 +97,7 @@ struct kfd_device {
 
 /* ioctl handlers: process lock held, request->args of at least the struct's size. */
 typedef int kfd_handler(struct kfd_process *p, struct kfd_request *request);
-#define HSV_KFD_CORE(name)  kfd_handler kfd_ioctl_##name;
+#define HSV_KFD_CORE(name) kfd_handler kfd_ioctl_##name;
 #define HSV_KFD_FRONT(name)
 #define HSV_KFD_IOCTL(name, type, where, ...) HSV_KFD_##where(name)
 #include "abi/kfd_ioctls.h"
@@ -109,10 +111,12 @@ struct kfd_memory *memory_by_handle(struct kfd_process *p, uint64_t handle);
 bool memory_is_mapped(struct kfd_process *p, uint64_t va, uint64_t size);
 void memory_free_all(struct kfd_process *p); /* after the vm is destroyed */
 /* Maps the part of m in [start, end) with prot. 0 or -errno (then none of it is mapped). */
-int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end, unsigned prot);
+int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end,
+		    unsigned prot);
 
 /* The host memory [first, last) is no more: takes it from m and its GPU mappings. */
-void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *first, const uint8_t *last);
+void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *first,
+		   const uint8_t *last);
 
 /* svm.c */
 /* Is [start, end) all (2), partly (1) or not (0) in ranges that are backed? */

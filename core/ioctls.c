@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * ioctls.c - the table of KFD ioctls the core answers, and those that concern no buffer and no queue.
+ * ioctls.c - the table of KFD ioctls the core answers, and those that concern no buffer and no
+ * queue.
  *
- * The table comes from abi/kfd_ioctls.h, so a front end can marshal an ioctl exactly when the core has a handler for it.
+ * The table comes from abi/kfd_ioctls.h, so a front end can marshal an ioctl exactly when the core
+ * has a handler for it.
  */
 #define LOG_PART "core"
 #include "core/internal.h"
@@ -142,7 +144,8 @@ int kfd_ioctl_SET_SCRATCH_BACKING_VA(struct kfd_process *p, struct kfd_request *
 
 	if (!known_gpu(p, args->gpu_id))
 		return -EINVAL;
-	/* Scratch is found by each queue's descriptor; the hidden private base is for hardware without that. */
+	/* Scratch is found by each queue's descriptor; the hidden private base is for hardware
+	 * without that. */
 	return p->acquired ? 0 : -ENODEV;
 }
 
@@ -152,7 +155,8 @@ int kfd_ioctl_GET_TILE_CONFIG(struct kfd_process *p, struct kfd_request *request
 
 	if (!known_gpu(p, args->gpu_id))
 		return -EINVAL;
-	/* GB_ADDR_CONFIG of the device family: 4 pipes, 4 banks (gfx9 has no tile mode tables that matter to compute). */
+	/* GB_ADDR_CONFIG of the device family: 4 pipes, 4 banks (gfx9 has no tile mode tables that
+	 * matter to compute). */
 	args->gb_addr_config = 0x24000042;
 	args->num_banks = 4;
 	args->num_ranks = 1;

@@ -2,12 +2,14 @@
 /*
  * kfd.h - what a KFD request means, for every front end.
  *
- * A front end (the broker for a VM, the preload library for a host process) has one kfd_device, and a kfd_process in it for
- * each program that opened /dev/kfd. It hands over each ioctl as the UAPI struct in a private copy plus its arrays, marshalled by
- * abi/kfd_ioctls.h; the core validates everything and drives the GPU through gpu/gpu.h. Memory of the tenant is reached only through
+ * A front end (the broker for a VM, the preload library for a host process) has one kfd_device, and
+ * a kfd_process in it for each program that opened /dev/kfd. It hands over each ioctl as the UAPI
+ * struct in a private copy plus its arrays, marshalled by abi/kfd_ioctls.h; the core validates
+ * everything and drives the GPU through gpu/gpu.h. Memory of the tenant is reached only through
  * ops->resolve, so the core cannot touch what the front end did not vouch for.
  *
- * Functions return 0 or a negative errno, the errno KFD's own ioctl gives in that case. All are thread-safe.
+ * Functions return 0 or a negative errno, the errno KFD's own ioctl gives in that case. All are
+ * thread-safe.
  */
 #ifndef CORE_KFD_H
 #define CORE_KFD_H
@@ -28,21 +30,26 @@
 struct kfd_device;
 struct kfd_process;
 
-/* What the core asks of its front end. ctx is kfd_device_config.ctx; process_ctx is kfd_process_create's. Event callbacks come from GPU threads. */
+/* What the core asks of its front end. ctx is kfd_device_config.ctx; process_ctx is
+ * kfd_process_create's. Event callbacks come from GPU threads. */
 struct kfd_front_ops {
 	/*
-	 * Host address of [addr, addr + size) of the tenant's memory (VM: guest-physical, by its DMA map; host process: its own
-	 * address), NULL if it isn't all the tenant's or not contiguous in the host.
+	 * Host address of [addr, addr + size) of the tenant's memory (VM: guest-physical, by its
+	 * DMA map; host process: its own address), NULL if it isn't all the tenant's or not
+	 * contiguous in the host.
 	 */
 	void *(*resolve)(void *ctx, uint64_t addr, uint64_t size);
-	/* VRAM about to be allocated (bytes > 0) or freed (< 0): 0 or -ENOMEM. NULL: vram_size is the only limit. */
+	/* VRAM about to be allocated (bytes > 0) or freed (< 0): 0 or -ENOMEM. NULL: vram_size is
+	 * the only limit. */
 	int (*charge_vram)(void *ctx, int64_t bytes);
 
 	void (*signal_event)(void *process_ctx, uint32_t event_id);
 	void (*memory_fault)(void *process_ctx, const struct gpu_memory_fault *fault);
-	/* The process's GPU state is lost (a queue was reset in a way that no queue error can tell). */
+	/* The process's GPU state is lost (a queue was reset in a way that no queue error can
+	 * tell). */
 	void (*hw_exception)(void *process_ctx, uint32_t reset_type, uint32_t reset_cause);
-	/* No work for the park delay: the front end should make doorbell stores trap and call kfd_process_parked. */
+	/* No work for the park delay: the front end should make doorbell stores trap and call
+	 * kfd_process_parked. */
 	void (*idle)(void *process_ctx);
 };
 
@@ -50,57 +57,68 @@ struct kfd_device_config {
 	struct gpu *gpu;
 	const struct kfd_front_ops *ops;
 	void *ctx;
-	void *vram;		/* host mapping of the tenant's VRAM, zeroed when first handed out and again when freed */
-	uint64_t vram_size;	/* bytes, the quota */
-	void *doorbells;	/* host mapping of max_processes * HSV_DOORBELL_SLOT bytes */
+	void *vram; /* host mapping of the tenant's VRAM, zeroed when first handed out and again
+		       when freed */
+	uint64_t vram_size; /* bytes, the quota */
+	void *doorbells;    /* host mapping of max_processes * HSV_DOORBELL_SLOT bytes */
 	uint32_t max_processes;
-	uint32_t kfd_minor;	/* 14 */
-	uint32_t gpu_id;	/* KFD gpu_id, non-zero, 16 bits */
+	uint32_t kfd_minor; /* 14 */
+	uint32_t gpu_id;    /* KFD gpu_id, non-zero, 16 bits */
 };
 
 int kfd_device_open(const struct kfd_device_config *config, struct kfd_device **device);
 void kfd_device_close(struct kfd_device *device); /* destroys what processes are left */
 
 /* slot: doorbell slot, 0 .. max_processes - 1, free (-EBUSY). name, pid: for logs and listings. */
-int kfd_process_create(struct kfd_device *device, uint32_t slot, void *process_ctx, uint32_t pid, const char *name, struct kfd_process **process);
+int kfd_process_create(struct kfd_device *device, uint32_t slot, void *process_ctx, uint32_t pid,
+		       const char *name, struct kfd_process **process);
 /* When it returns the GPU touches nothing of the process, no callback comes any more. */
 void kfd_process_destroy(struct kfd_process *process);
 
 struct kfd_request {
-	uint32_t nr;		/* _IOC_NR */
-	void *args;		/* private copy, changed in place; at least the size of the core's struct, zero-extended */
-	size_t args_size;	/* bytes the caller had (for logs); the buffer itself is HSV_MAX_ARGS */
-	const void *in;		/* arrays; for ALLOC of GTT/USERPTR: struct hsv_extent[] */
+	uint32_t nr;	  /* _IOC_NR */
+	void *args;	  /* private copy, changed in place; at least the size of the core's struct,
+			     zero-extended */
+	size_t args_size; /* bytes the caller had (for logs); the buffer itself is HSV_MAX_ARGS */
+	const void *in;	  /* arrays; for ALLOC of GTT/USERPTR: struct hsv_extent[] */
 	size_t in_size;
-	void *out;		/* arrays back; for ALLOC of VRAM: struct hsv_extent[] */
+	void *out; /* arrays back; for ALLOC of VRAM: struct hsv_extent[] */
 	size_t out_capacity, out_size;
 };
 
 /*
- * One ioctl of the CORE kind. -ENOTTY for numbers that aren't served. ALLOC_MEMORY_OF_GPU leaves args.mmap_offset as KFD's for
- * DOORBELL and MMIO_REMAP (type and gpu_id bits), 0 otherwise: the front end gives its own offset for the render node. args.handle is
- * gpu_id << 32 | id.
+ * One ioctl of the CORE kind. -ENOTTY for numbers that aren't served. ALLOC_MEMORY_OF_GPU leaves
+ * args.mmap_offset as KFD's for DOORBELL and MMIO_REMAP (type and gpu_id bits), 0 otherwise: the
+ * front end gives its own offset for the render node. args.handle is gpu_id << 32 | id.
  */
 int kfd_process_ioctl(struct kfd_process *process, struct kfd_request *request);
 
 /* HSV_REQ_MEMORY_EXTEND, _INVALIDATE, _RESTORE (see abi/hsavisor.h). */
-int kfd_memory_extend(struct kfd_process *process, uint64_t handle, const struct hsv_extent *extents, size_t n);
+int kfd_memory_extend(struct kfd_process *process, uint64_t handle,
+		      const struct hsv_extent *extents, size_t n);
 int kfd_memory_invalidate(struct kfd_process *process, uint64_t handle);
-int kfd_memory_restore(struct kfd_process *process, uint64_t handle, const struct hsv_extent *extents, size_t n);
+int kfd_memory_restore(struct kfd_process *process, uint64_t handle,
+		       const struct hsv_extent *extents, size_t n);
 
-/* The front end made doorbell stores of the process trap. 0: the GPU stopped polling. -EAGAIN: work was there; it goes on polling and will say idle again,
- * after which the front end, whose trap is still armed, calls this again. */
+/* The front end made doorbell stores of the process trap. 0: the GPU stopped polling. -EAGAIN: work
+ * was there; it goes on polling and will say idle again, after which the front end, whose trap is
+ * still armed, calls this again. */
 int kfd_process_parked(struct kfd_process *process);
 /* A doorbell store trapped: poll again. */
 void kfd_process_unpark(struct kfd_process *process);
 
-/* DRM_AMDGPU_INFO: query in info (private copy); writes at most capacity bytes to out, *size the bytes written. -EINVAL unknown query. */
-int kfd_drm_info(struct kfd_device *device, const struct drm_amdgpu_info *info, void *out, size_t capacity, size_t *size);
+/* DRM_AMDGPU_INFO: query in info (private copy); writes at most capacity bytes to out, *size the
+ * bytes written. -EINVAL unknown query. */
+int kfd_drm_info(struct kfd_device *device, const struct drm_amdgpu_info *info, void *out,
+		 size_t capacity, size_t *size);
 
-/* The sysfs topology as hsv_topology_file records into buf; *size: bytes needed in any case. -ENOSPC when capacity is too small. */
-int kfd_topology(struct kfd_device *device, const struct hsv_topology_args *args, void *buf, size_t capacity, size_t *size);
+/* The sysfs topology as hsv_topology_file records into buf; *size: bytes needed in any case.
+ * -ENOSPC when capacity is too small. */
+int kfd_topology(struct kfd_device *device, const struct hsv_topology_args *args, void *buf,
+		 size_t capacity, size_t *size);
 
-/* All mappings into host memory [host, host + size) of any process go away (the VM unplugged that RAM). Synchronous. */
+/* All mappings into host memory [host, host + size) of any process go away (the VM unplugged that
+ * RAM). Synchronous. */
 void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size);
 
 struct kfd_stats {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * memory.c - buffers: ALLOC/FREE/MAP/UNMAP_MEMORY_OF_GPU and what front ends say about the pages of system memory buffers.
+ * memory.c - buffers: ALLOC/FREE/MAP/UNMAP_MEMORY_OF_GPU and what front ends say about the pages of
+ * system memory buffers.
  *
- * A buffer is a list of runs of host memory. VRAM comes from the tenant's quota (vram.c); GTT and USERPTR are pages of the tenant that the
- * front end names as extents and ops->resolve vouches for. A buffer that is mapped is in the GPU's page table whole, except while its
- * pages are invalidated or after they went away.
+ * A buffer is a list of runs of host memory. VRAM comes from the tenant's quota (vram.c); GTT and
+ * USERPTR are pages of the tenant that the front end names as extents and ops->resolve vouches for.
+ * A buffer that is mapped is in the GPU's page table whole, except while its pages are invalidated
+ * or after they went away.
  */
 #define LOG_PART "core"
 #include "core/internal.h"
@@ -164,7 +166,8 @@ static void free_vram(struct kfd_process *p, struct kfd_memory *m)
 		d->config.ops->charge_vram(d->config.ctx, -(int64_t)m->size);
 }
 
-/* Appends extents of tenant memory; checks alignment, the sum and, by the front end, ownership. On error nothing is added. */
+/* Appends extents of tenant memory; checks alignment, the sum and, by the front end, ownership. On
+ * error nothing is added. */
 static int add_extents(struct kfd_process *p, struct kfd_memory *m, const struct hsv_extent *list,
 		       size_t n)
 {
@@ -219,7 +222,8 @@ static bool split_extent(struct kfd_memory *m, size_t i, uint64_t offset)
 	return true;
 }
 
-void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *first, const uint8_t *last)
+void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *first,
+		   const uint8_t *last)
 {
 	uint64_t va = m->va;
 
@@ -228,7 +232,8 @@ void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *f
 
 		if (!e->host || e->host >= last || e->host + e->size <= first)
 			continue;
-		/* What lies before and after stays; without memory for the split the whole extent goes. */
+		/* What lies before and after stays; without memory for the split the whole extent
+		 * goes. */
 		if (e->host < first && split_extent(m, i, (uint64_t)(first - e->host)))
 			continue;
 		if (e->host + e->size > last && e->host >= first)
@@ -339,8 +344,7 @@ static int check_alloc(struct kfd_process *p, const struct kfd_ioctl_alloc_memor
 				   size > KFD_VA_END - args->mmap_offset))
 		return -EINVAL;
 	if (svm) {
-		if (kind != F(USERPTR) || args->mmap_offset != args->va_addr ||
-		    args->size != size)
+		if (kind != F(USERPTR) || args->mmap_offset != args->va_addr || args->size != size)
 			return -EINVAL;
 		switch (svm_backed(p, args->va_addr, args->va_addr + size)) {
 		case 2:
@@ -383,7 +387,8 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 	if (m->flags & F(VRAM)) {
 		err = alloc_vram(p, m, request);
 	} else if (m->flags & (F(GTT) | F(USERPTR))) {
-		if (request->in_size % sizeof(struct hsv_extent) || (request->in_size && !request->in))
+		if (request->in_size % sizeof(struct hsv_extent) ||
+		    (request->in_size && !request->in))
 			err = -EINVAL;
 		else
 			err = add_extents(p, m, request->in,
@@ -609,7 +614,8 @@ int kfd_memory_restore(struct kfd_process *process, uint64_t handle,
 		err = add_extents(process, m, extents, n);
 		if (!err && n && m->covered == m->size && (m->mapped || m->svm))
 			err = map_whole(process, m);
-		/* A part: EXTEND brings the rest. An error: the pages stay unknown, but queues go on. */
+		/* A part: EXTEND brings the rest. An error: the pages stay unknown, but queues go
+		 * on. */
 		if (err || !n || m->covered == m->size) {
 			m->gone = !n || err;
 			end_invalid(process, m);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * process.c - a GPU process: its birth with an empty GPU address space, its end, its doorbell page's parking.
+ * process.c - a GPU process: its birth with an empty GPU address space, its end, its doorbell
+ * page's parking.
  */
 #define LOG_PART "core"
 #include "core/internal.h"
@@ -26,9 +27,9 @@ static void on_fault(void *ctx, const struct gpu_memory_fault *fault)
 
 	log_warn("%s[%u]: GPU memory fault at 0x%llx (%s)", p->name, p->pid,
 		 (unsigned long long)fault->va,
-		 fault->no_execute ? "not executable" :
-		 fault->read_only  ? "read only" :
-				     "not present");
+		 fault->no_execute  ? "not executable"
+		 : fault->read_only ? "read only"
+				    : "not present");
 	if (p->device->config.ops->memory_fault)
 		p->device->config.ops->memory_fault(p->ctx, fault);
 }

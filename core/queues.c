@@ -2,8 +2,9 @@
 /*
  * queues.c - user-mode queues: CREATE_QUEUE, UPDATE_QUEUE, DESTROY_QUEUE and their kin.
  *
- * As on gfx9, a queue's doorbell is 8 bytes in the process's 8 KiB of doorbells; the queue id is its index. Ring, pointers and save area must be in memory that
- * is mapped for the GPU when the queue is made (as amdkfd of 6.12 demands); later unmapping is a GPU memory fault.
+ * As on gfx9, a queue's doorbell is 8 bytes in the process's 8 KiB of doorbells; the queue id is
+ * its index. Ring, pointers and save area must be in memory that is mapped for the GPU when the
+ * queue is made (as amdkfd of 6.12 demands); later unmapping is a GPU memory fault.
  */
 #define LOG_PART "core"
 #include "core/internal.h"
@@ -14,7 +15,7 @@
 
 #include "base/log.h"
 
-#define MIN_RING 1024u /* bytes */
+#define MIN_RING    1024u /* bytes */
 #define CWSR_HEADER 64u
 
 static bool user_range(uint64_t addr, uint64_t size)
@@ -136,7 +137,8 @@ int kfd_ioctl_CREATE_QUEUE(struct kfd_process *p, struct kfd_request *request)
 		.write_ptr_va = args->write_pointer_address,
 		.read_ptr_va = args->read_pointer_address,
 		.doorbell = (volatile uint64_t *)((uint8_t *)d->config.doorbells +
-						  (size_t)p->slot * HSV_DOORBELL_SLOT) + id,
+						  (size_t)p->slot * HSV_DOORBELL_SLOT) +
+			    id,
 		.cwsr_va = args->ctx_save_restore_address,
 		.percent = args->queue_percentage & 0xff,
 		.priority = args->queue_priority,

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * svm.c - SVM ranges without XNACK: attributes of ranges of the program's memory, and which of it the GPU sees at the program's own address.
+ * svm.c - SVM ranges without XNACK: attributes of ranges of the program's memory, and which of it
+ * the GPU sees at the program's own address.
  *
- * The pages are known from objects that the front end registers (HSV_KFD_ALLOC_SVM, abi/kfd_ioctls.h); an attribute range lies within such objects. A range that
- * the GPU may access is in its page table, as amdkfd does without XNACK, for there are no retry faults. Unset attributes have amdkfd's defaults.
+ * The pages are known from objects that the front end registers (HSV_KFD_ALLOC_SVM,
+ * abi/kfd_ioctls.h); an attribute range lies within such objects. A range that the GPU may access
+ * is in its page table, as amdkfd does without XNACK, for there are no retry faults. Unset
+ * attributes have amdkfd's defaults.
  */
 #define LOG_PART "core"
 #include "core/internal.h"
@@ -295,7 +298,8 @@ static int get_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 		if (r->granularity < all.granularity)
 			all.granularity = r->granularity;
 		if (r->access > all.access)
-			all.access = r->access; /* the least: ACCESS < ACCESS_IN_PLACE < NO_ACCESS */
+			all.access =
+				r->access; /* the least: ACCESS < ACCESS_IN_PLACE < NO_ACCESS */
 		all.flags &= r->flags;
 		flags_or |= r->flags;
 	}

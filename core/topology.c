@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * topology.c - the files below /sys/class/kfd/kfd/topology: node 0 the CPUs, node 1 the GPU, joined by PCIe.
+ * topology.c - the files below /sys/class/kfd/kfd/topology: node 0 the CPUs, node 1 the GPU, joined
+ * by PCIe.
  *
- * Text and order of keys are those of amdkfd's kfd_topology.c in Linux 6.12; the capability bits are kfd_sysfs.h's. Only a discrete GPU's
- * topology works with current userland: no CPU cores in the GPU's node, VRAM all visible to the CPU.
+ * Text and order of keys are those of amdkfd's kfd_topology.c in Linux 6.12; the capability bits
+ * are kfd_sysfs.h's. Only a discrete GPU's topology works with current userland: no CPU cores in
+ * the GPU's node, VRAM all visible to the CPU.
  */
 #define LOG_PART "core"
 #include "core/internal.h"
@@ -14,12 +16,12 @@
 #include <string.h>
 
 /* Capability bits, linux/kfd_sysfs.h. */
-#define CAP_WATCH_POINTS	 (1u << 7)
-#define CAP_WATCH_TOTAL(log2)	 ((uint32_t)(log2) << 8)
-#define CAP_DOORBELL_TYPE(n)	 ((uint32_t)(n) << 12)
-#define CAP_SRAM_EDC		 (1u << 26)
-#define CAP_SVMAPI		 (1u << 27)
-#define CAP_DEBUG_FIRMWARE	 (1u << 29)
+#define CAP_WATCH_POINTS      (1u << 7)
+#define CAP_WATCH_TOTAL(log2) ((uint32_t)(log2) << 8)
+#define CAP_DOORBELL_TYPE(n)  ((uint32_t)(n) << 12)
+#define CAP_SRAM_EDC	      (1u << 26)
+#define CAP_SVMAPI	      (1u << 27)
+#define CAP_DEBUG_FIRMWARE    (1u << 29)
 
 #define SIMD_ID_BASE 0x80001000u
 #define CACHE_TYPE   9u /* data, HSA compute unit */
@@ -28,7 +30,7 @@
 
 struct writer {
 	uint8_t *buf;
-	size_t capacity, size; /* size goes on beyond capacity, to tell what is needed */
+	size_t capacity, size;	/* size goes on beyond capacity, to tell what is needed */
 	size_t header, content; /* of the open file; 0: none */
 };
 
@@ -82,10 +84,12 @@ static void cpu_node(struct writer *w, const struct hsv_topology_args *args)
 	end(w);
 
 	begin(w, "nodes/0/properties");
-	text(w, "cpu_cores_count %u\nsimd_count 0\nmem_banks_count 1\ncaches_count 0\n", args->cpus);
+	text(w, "cpu_cores_count %u\nsimd_count 0\nmem_banks_count 1\ncaches_count 0\n",
+	     args->cpus);
 	text(w, "io_links_count 1\np2p_links_count 0\ncpu_core_id_base 0\nsimd_id_base 0\n");
 	text(w, "max_waves_per_simd 0\nlds_size_in_kb 0\ngds_size_in_kb 0\nnum_gws 0\n");
-	text(w, "wave_front_size 0\narray_count 0\nsimd_arrays_per_engine 0\ncu_per_simd_array 0\n");
+	text(w,
+	     "wave_front_size 0\narray_count 0\nsimd_arrays_per_engine 0\ncu_per_simd_array 0\n");
 	text(w, "simd_per_cu 0\nmax_slots_scratch_cu 0\ngfx_target_version 0\nvendor_id 0\n");
 	text(w, "device_id 0\nlocation_id 0\ndomain 0\ndrm_render_minor 0\nhive_id 0\n");
 	text(w, "num_sdma_engines 0\nnum_sdma_xgmi_engines 0\nnum_sdma_queues_per_engine 0\n");
@@ -105,7 +109,8 @@ static void link_file(struct writer *w, unsigned from, unsigned to)
 	snprintf(path, sizeof(path), "nodes/%u/io_links/0/properties", from);
 	begin(w, path);
 	text(w, "type 2\nversion_major 0\nversion_minor 0\nnode_from %u\nnode_to %u\n", from, to);
-	text(w, "weight 20\nmin_latency 0\nmax_latency 0\nmin_bandwidth 312\nmax_bandwidth 16000\n");
+	text(w,
+	     "weight 20\nmin_latency 0\nmax_latency 0\nmin_bandwidth 312\nmax_bandwidth 16000\n");
 	text(w, "recommended_transfer_size 0\nflags 1\n");
 	end(w);
 }

@@ -2,9 +2,10 @@
 /*
  * vram.c - which pages of the tenant's VRAM are free.
  *
- * A sorted array of free extents that never touch each other. A buffer gets one extent when there is one large enough
- * (the smallest such, to keep large ones whole), else the largest ones until it is covered: the GPU's page table makes it contiguous.
- * Freeing must not fail, so an allocation already makes room for the entries that its release could add.
+ * A sorted array of free extents that never touch each other. A buffer gets one extent when there
+ * is one large enough (the smallest such, to keep large ones whole), else the largest ones until it
+ * is covered: the GPU's page table makes it contiguous. Freeing must not fail, so an allocation
+ * already makes room for the entries that its release could add.
  */
 #include "core/vram.h"
 
@@ -78,7 +79,8 @@ static size_t best(const struct vram *vram, uint64_t size)
 	return found;
 }
 
-int vram_alloc(struct vram *vram, uint64_t size, size_t max, struct vram_extent **extents, size_t *n)
+int vram_alloc(struct vram *vram, uint64_t size, size_t max, struct vram_extent **extents,
+	       size_t *n)
 {
 	struct vram_extent *list = NULL;
 	size_t count = 0, capacity = 0;

@@ -2,8 +2,9 @@
 /*
  * device.c - the birth of this process as an executor, and what fork and exit do to it.
  *
- * As in amdkfd the GPU process belongs to the address space: closing /dev/kfd does not end it, opening it again finds it. A child starts
- * without one: in it everything is forgotten (memory of the parent's GPU is not even inherited, MADV_DONTFORK) and it may open its own.
+ * As in amdkfd the GPU process belongs to the address space: closing /dev/kfd does not end it,
+ * opening it again finds it. A child starts without one: in it everything is forgotten (memory of
+ * the parent's GPU is not even inherited, MADV_DONTFORK) and it may open its own.
  */
 #define LOG_PART "host"
 #include <errno.h>
@@ -112,6 +113,17 @@ static void undo(void)
 	front.client = NULL;
 }
 
+/* Once: programs try several paths. A later open tries again, for the daemon may have been started.
+ */
+static void say(const char *why)
+{
+	static bool said;
+
+	if (!said)
+		fprintf(stderr, "hsavisor: no GPU: %s\n", why);
+	said = true;
+}
+
 static int make(void)
 {
 	struct kfd_device_config config = {
@@ -126,9 +138,10 @@ static int make(void)
 	char error[256] = "", name[32];
 	int err;
 
-	err = arbiter_connect(ARBITER_PROCESS, tenant ? tenant : "", 0, &front.client, &grant, error);
+	err = arbiter_connect(ARBITER_PROCESS, tenant ? tenant : "", 0, &front.client, &grant,
+			      error);
 	if (err) {
-		fprintf(stderr, "hsavisor: no GPU: %s\n", error[0] ? error : strerror(-err));
+		say(error[0] ? error : strerror(-err));
 		return -ENODEV;
 	}
 	front.vram_fd = grant.vram_fd;
@@ -158,7 +171,7 @@ static int make(void)
 	snprintf(arbiter_counters(front.client)->program, 64, "%s", name);
 	return 0;
 fail:
-	fprintf(stderr, "hsavisor: no GPU: cannot set up its memory (%s)\n", strerror(-err));
+	say(strerror(-err));
 	undo();
 	return err;
 }
@@ -177,7 +190,8 @@ static void after_fork_parent(void)
 
 static void after_fork_child(void)
 {
-	/* No GPU thread and no waiter exists here; what core and gpu have is the child's copy of memory, left as it is. */
+	/* No GPU thread and no waiter exists here; what core and gpu have is the child's copy of
+	 * memory, left as it is. */
 	if (front.pid) {
 		park_forget();
 		memory_forget();
@@ -188,7 +202,6 @@ static void after_fork_child(void)
 		front.process = NULL;
 		front.events = NULL;
 		front.pid = 0;
-		front.error = 0;
 	}
 	path_forget();
 	files_unlock();
@@ -207,23 +220,20 @@ int front_open(void)
 		pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 		atfork = true;
 	}
-	if (!front.pid) {
-		if (!front.error)
-			front.error = make();
-		if (!front.error)
-			front.pid = getpid();
-	}
-	err = front.error;
 	/* A clone without the library's knowledge shares or copies this memory: it has no GPU. */
-	if (!err && front.pid != getpid())
-		err = -ENODEV;
+	if (front.pid)
+		err = front.pid == getpid() ? 0 : -ENODEV;
+	else
+		err = make();
+	if (!err)
+		front.pid = getpid();
 	pthread_mutex_unlock(&front.lock);
 	return err;
 }
 
 /*
- * At exit the GPU stops, so that what destructors free is not run on any more. Threads may still be inside an ioctl; who can't be had
- * within a moment is left to the kernel.
+ * At exit the GPU stops, so that what destructors free is not run on any more. Threads may still be
+ * inside an ioctl; who can't be had within a moment is left to the kernel.
  */
 __attribute__((destructor)) static void front_exit(void)
 {

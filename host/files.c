@@ -2,8 +2,9 @@
 /*
  * files.c - which descriptors are ours.
  *
- * A table by descriptor; empty slots are the common case and cost one load. A descriptor that a child inherited through fork keeps its entry, whose pid tells
- * that it is stale. A vfork child shares this memory while its descriptors are its own: what it closes or duplicates must not be
+ * A table by descriptor; empty slots are the common case and cost one load. A descriptor that a
+ * child inherited through fork keeps its entry, whose pid tells that it is stale. A vfork child
+ * shares this memory while its descriptors are its own: what it closes or duplicates must not be
  * noted, hence the comparison of pids.
  */
 #include <errno.h>
@@ -108,7 +109,8 @@ static bool ours(void)
 {
 	pid_t pid = getpid();
 
-	/* A fork child copied the table, so it has become its owner; in a vfork child the parent's memory says otherwise. */
+	/* A fork child copied the table, so it has become its owner; in a vfork child the parent's
+	 * memory says otherwise. */
 	return owner == pid || front.pid == 0;
 }
 

@@ -2,17 +2,22 @@
 /*
  * front.h - what the files of the preload front end share.
  *
- * Theory of operation. The library replaces libc functions by name (interpose.c). Paths of the KFD and DRM devices and of their sysfs files are
- * redirected to a private directory tree (paths.c); the two device nodes are opened as memfds that the table of files.c knows as
- * special. Opening one makes this process a tenant's executor (device.c): a connection to hsavisord, a GPU, a kfd_device with one kfd_process. ioctls
- * on the special descriptors are marshalled by abi/kfd_ioctls.h into core/ (kfd.c, render.c), mmaps show VRAM, GTT and doorbells
- * (memory.c), whose pages are write-protected while idle (park.c).
+ * Theory of operation. The library replaces libc functions by name (interpose.c). Paths of the KFD
+ * and DRM devices and of their sysfs files are redirected to a private directory tree (paths.c);
+ * the two device nodes are opened as memfds that the table of files.c knows as special. Opening one
+ * makes this process a tenant's executor (device.c): a connection to hsavisord, a GPU, a kfd_device
+ * with one kfd_process. ioctls on the special descriptors are marshalled by abi/kfd_ioctls.h into
+ * core/ (kfd.c, render.c), mmaps show VRAM, GTT and doorbells (memory.c), whose pages are
+ * write-protected while idle (park.c).
  *
- * The rest of the library (core, gpu, arbiter client) calls libc too; the linker's --wrap sends those calls to real.c, so nothing here is interposed on itself.
+ * The rest of the library (core, gpu, arbiter client) calls libc too; the linker's --wrap sends
+ * those calls to real.c, so nothing here is interposed on itself.
  *
- * Nothing happens, no thread runs and no descriptor is open before the program names one of our paths. Without HSAVISOR_TENANT in the environment nothing ever does.
+ * Nothing happens, no thread runs and no descriptor is open before the program names one of our
+ * paths. Without HSAVISOR_TENANT in the environment nothing ever does.
  *
- * Locks: front.lock covers device.c's and memory.c's state, and may be held while calling into core. GPU callbacks take no lock of ours but park.c's.
+ * Locks: front.lock covers device.c's and memory.c's state, and may be held while calling into
+ * core. GPU callbacks take no lock of ours but park.c's.
  */
 #ifndef HOST_FRONT_H
 #define HOST_FRONT_H
@@ -32,8 +37,9 @@
 #define FRONT_PAGE	   4096ul
 #define FRONT_GPU_ID	   0x6873u
 #define FRONT_RENDER_MINOR 128u
-#define FRONT_KFD_MAJOR	   234u /* KFD's major is dynamic; this one is in the range Linux gives out */
-#define FRONT_DRM_MAJOR	   226u
+#define FRONT_KFD_MAJOR	   234u /* KFD's major is dynamic; this one is in the range Linux gives out \
+				 */
+#define FRONT_DRM_MAJOR 226u
 
 enum file_kind {
 	FILE_KFD,
@@ -43,8 +49,8 @@ enum file_kind {
 /* An open file description of one of our devices; several descriptors (dup) may share it. */
 struct file {
 	enum file_kind kind;
-	uint32_t id;	/* names the file to ACQUIRE_VM */
-	pid_t pid;	/* who opened it; a child's inherited descriptor is of no use */
+	uint32_t id; /* names the file to ACQUIRE_VM */
+	pid_t pid;   /* who opened it; a child's inherited descriptor is of no use */
 	unsigned refs;
 };
 
@@ -52,16 +58,15 @@ struct file {
 struct buffer {
 	uint64_t size; /* 0: no buffer */
 	uint32_t flags;
-	uint64_t user;		      /* USERPTR: address */
+	uint64_t user; /* USERPTR: address */
 	bool svm;
-	struct vram_extent *extents;  /* of VRAM, or of the GTT memory */
+	struct vram_extent *extents; /* of VRAM, or of the GTT memory */
 	size_t num_extents;
 };
 
 struct front {
 	pthread_mutex_t lock;
 	pid_t pid; /* of the process this state belongs to; 0: not open */
-	int error; /* why it could not be opened */
 
 	struct arbiter_client *client;
 	struct gpu *gpu;
@@ -82,7 +87,8 @@ struct front {
 };
 extern struct front front;
 
-/* device.c: makes this process an executor, once. 0 or -errno; the reason is said once on standard error. */
+/* device.c: makes this process an executor, once. 0 or -errno; the reason is said once on standard
+ * error. */
 int front_open(void);
 bool front_enabled(void); /* HSAVISOR_TENANT is set */
 void front_publish(void); /* counters for the arbiter */
@@ -90,7 +96,8 @@ void front_publish(void); /* counters for the arbiter */
 /* files.c */
 /* A descriptor for a new file of ours. -errno. */
 int files_open(enum file_kind kind, int open_flags);
-/* A reference to the file behind fd, or NULL if it isn't ours. *stale: ours, but inherited through fork. */
+/* A reference to the file behind fd, or NULL if it isn't ours. *stale: ours, but inherited through
+ * fork. */
 struct file *files_get(int fd, bool *stale);
 void files_put(struct file *file);
 bool files_is_special(int fd); /* one load */
@@ -109,7 +116,7 @@ int copy_to_program(void *to, const void *from, size_t size);
 
 /* memory.c; front.lock held unless it says otherwise. */
 int memory_open(void);
-void memory_forget(void); /* in a child */
+void memory_forget(void);				       /* in a child */
 void *memory_resolve(void *ctx, uint64_t addr, uint64_t size); /* kfd_front_ops.resolve */
 /* ALLOC and FREE_MEMORY_OF_GPU of the program, and SVM; args are private copies. */
 int memory_alloc(struct kfd_ioctl_alloc_memory_of_gpu_args *args);
@@ -123,20 +130,21 @@ void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int fl
 void memory_unmapped(void *addr, size_t length);
 
 /* park.c */
-int park_map(void *addr); /* a new user mapping of the doorbells */
+int park_map(void *addr);  /* a new user mapping of the doorbells */
 void park_idle(void *ctx); /* kfd_front_ops.idle, process_ctx */
 void park_forget(void);
 
 /* paths.c */
 enum path_kind {
-	PATH_OTHER,    /* not ours */
-	PATH_KFD,      /* /dev/kfd */
-	PATH_RENDER,   /* /dev/dri/renderD128 */
-	PATH_CARD,     /* /dev/dri/card0: there to be listed, not to be opened */
-	PATH_TREE,     /* a file or directory of the tree */
+	PATH_OTHER,  /* not ours */
+	PATH_KFD,    /* /dev/kfd */
+	PATH_RENDER, /* /dev/dri/renderD128 */
+	PATH_CARD,   /* /dev/dri/card0: there to be listed, not to be opened */
+	PATH_TREE,   /* a file or directory of the tree */
 };
 /*
- * What path means. For all but PATH_OTHER, real (PATH_MAX bytes) gets the path to use instead. -1 with errno: ours, but not to be had.
+ * What path means. For all but PATH_OTHER, real (PATH_MAX bytes) gets the path to use instead. -1
+ * with errno: ours, but not to be had.
  */
 int path_find(const char *path, char *real);
 /* Removes the tree if this process made it. */

@@ -2,8 +2,9 @@
 /*
  * interpose.c - the libc functions this library replaces, and nothing else exported.
  *
- * Each looks whether the path or descriptor is ours, by a comparison of a few bytes or one load, and otherwise calls the next library's function of that
- * name. Both names of functions with 32- and 64-bit file offsets are here; on this architecture they mean the same.
+ * Each looks whether the path or descriptor is ours, by a comparison of a few bytes or one load,
+ * and otherwise calls the next library's function of that name. Both names of functions with 32-
+ * and 64-bit file offsets are here; on this architecture they mean the same.
  */
 #undef _FILE_OFFSET_BITS
 #undef _FORTIFY_SOURCE
@@ -182,7 +183,8 @@ EXPORT int scandir(const char *path, struct dirent ***list, int (*filter)(const 
 	return path ? NEXT(scandir)(path, list, filter, compare) : -1;
 }
 
-EXPORT int scandir64(const char *path, struct dirent64 ***list, int (*filter)(const struct dirent64 *),
+EXPORT int scandir64(const char *path, struct dirent64 ***list,
+		     int (*filter)(const struct dirent64 *),
 		     int (*compare)(const struct dirent64 **, const struct dirent64 **))
 {
 	char real[PATH_MAX];
@@ -257,8 +259,8 @@ EXPORT char *realpath(const char *restrict path, char *restrict resolved)
 static void fill_device(enum file_kind kind, mode_t *mode, dev_t *rdev)
 {
 	*mode = S_IFCHR | 0666;
-	*rdev = kind == FILE_KFD ? makedev(FRONT_KFD_MAJOR, 0) :
-				   makedev(FRONT_DRM_MAJOR, FRONT_RENDER_MINOR);
+	*rdev = kind == FILE_KFD ? makedev(FRONT_KFD_MAJOR, 0)
+				 : makedev(FRONT_DRM_MAJOR, FRONT_RENDER_MINOR);
 }
 
 /* Whether path is a device node of ours: FILE_*, FILE_RENDER + 1 for the card; -1 no. */
@@ -320,15 +322,14 @@ static bool is_empty(const char *path)
 
 #define DEFINE_STAT(name, type)                                                                    \
 	EXPORT int name(const char *restrict path, struct type *restrict st)                       \
-	STAT_PATH(name, type, st, NEXT(name), path, st)
+		STAT_PATH(name, type, st, NEXT(name), path, st)
 DEFINE_STAT(stat, stat)
 DEFINE_STAT(stat64, stat64)
 DEFINE_STAT(lstat, stat)
 DEFINE_STAT(lstat64, stat64)
 
 #define DEFINE_FSTAT(name, type)                                                                   \
-	EXPORT int name(int fd, struct type *st)                                                   \
-	STAT_FD(name, st, NEXT(name), fd, st)
+	EXPORT int name(int fd, struct type *st) STAT_FD(name, st, NEXT(name), fd, st)
 DEFINE_FSTAT(fstat, stat)
 DEFINE_FSTAT(fstat64, stat64)
 
@@ -354,7 +355,7 @@ int __fxstatat64(int version, int fd, const char *path, struct stat64 *st, int f
 
 #define DEFINE_XSTAT(name, type)                                                                   \
 	EXPORT int name(int version, const char *path, struct type *st)                            \
-	STAT_PATH(name, type, st, NEXT(name), version, path, st)
+		STAT_PATH(name, type, st, NEXT(name), version, path, st)
 DEFINE_XSTAT(__xstat, stat)
 DEFINE_XSTAT(__xstat64, stat64)
 DEFINE_XSTAT(__lxstat, stat)
@@ -362,7 +363,7 @@ DEFINE_XSTAT(__lxstat64, stat64)
 
 #define DEFINE_FXSTAT(name, type)                                                                  \
 	EXPORT int name(int version, int fd, struct type *st)                                      \
-	STAT_FD(name, st, NEXT(name), version, fd, st)
+		STAT_FD(name, st, NEXT(name), version, fd, st)
 DEFINE_FXSTAT(__fxstat, stat)
 DEFINE_FXSTAT(__fxstat64, stat64)
 
@@ -376,7 +377,8 @@ DEFINE_FXSTAT(__fxstat64, stat64)
 DEFINE_FXSTATAT(__fxstatat, stat)
 DEFINE_FXSTATAT(__fxstatat64, stat64)
 
-EXPORT int statx(int fd, const char *restrict path, int flags, unsigned mask, struct statx *restrict st)
+EXPORT int statx(int fd, const char *restrict path, int flags, unsigned mask,
+		 struct statx *restrict st)
 {
 	char real[PATH_MAX];
 	bool by_fd = flags & AT_EMPTY_PATH && is_empty(path);
@@ -412,7 +414,8 @@ EXPORT int close(int fd)
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
-	int (*next)(unsigned, unsigned, int) = NEXT_AS(close_range, int (*)(unsigned, unsigned, int));
+	int (*next)(unsigned, unsigned, int) =
+		NEXT_AS(close_range, int (*)(unsigned, unsigned, int));
 
 	if (!next) {
 		errno = ENOSYS;
@@ -508,7 +511,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 
 /* ------------------------------------------------------------------ memory */
 
-static void *mmap_ours(int fd, void *addr, size_t length, int prot, int flags, off_t offset, bool *done)
+static void *mmap_ours(int fd, void *addr, size_t length, int prot, int flags, off_t offset,
+		       bool *done)
 {
 	struct file *file;
 	bool stale;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * kfd.c - ioctls of /dev/kfd: copied in, marshalled by abi/kfd_ioctls.h, handed to the core or to core/events.h, copied out.
+ * kfd.c - ioctls of /dev/kfd: copied in, marshalled by abi/kfd_ioctls.h, handed to the core or to
+ * core/events.h, copied out.
  *
- * As the kernel does: the number alone tells the ioctl, structs shorter or longer than ours are fine, what is copied out goes out even when
- * the call fails. A bad pointer is EFAULT: the copies are made by the kernel (process_vm_readv on ourselves).
+ * As the kernel does: the number alone tells the ioctl, structs shorter or longer than ours are
+ * fine, what is copied out goes out even when the call fails. A bad pointer is EFAULT: the copies
+ * are made by the kernel (process_vm_readv on ourselves).
  */
 #define LOG_PART "host"
 #include <errno.h>
@@ -28,7 +30,7 @@ static const struct row {
 	enum dir dir;
 	size_t pointer, count, elem; /* offsets of the members */
 } table[] = {
-#define AT(type, member) offsetof(struct type, member)
+#define AT(type, member)			offsetof(struct type, member)
 #define ARRAY_NONE(type, pointer, count, elem)	0, 0, 0
 #define ARRAY_TAIL(type, pointer, count, elem)	0, AT(type, count), elem
 #define ARRAY_IN(type, pointer, count, elem)	AT(type, pointer), AT(type, count), elem
@@ -48,12 +50,13 @@ static int copy(bool in, void *ours, void *theirs, size_t size)
 
 	if (!size)
 		return 0;
-	n = in ? process_vm_readv(getpid(), &local, 1, &remote, 1, 0) :
-		 process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	n = in ? process_vm_readv(getpid(), &local, 1, &remote, 1, 0)
+	       : process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
 	if (n == (ssize_t)size)
 		return 0;
 	if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
-		/* Forbidden here (a sandbox): a wild pointer is then the program's fault in both senses. */
+		/* Forbidden here (a sandbox): a wild pointer is then the program's fault in both
+		 * senses. */
 		memcpy(in ? ours : theirs, in ? theirs : ours, size);
 		return 0;
 	}
@@ -149,7 +152,8 @@ static int front_ioctl(uint32_t nr, void *args)
 		return kfd_events_destroy(front.events,
 					  ((struct kfd_ioctl_destroy_event_args *)args)->event_id);
 	case _IOC_NR(AMDKFD_IOC_SET_EVENT):
-		return kfd_events_set(front.events, ((struct kfd_ioctl_set_event_args *)args)->event_id);
+		return kfd_events_set(front.events,
+				      ((struct kfd_ioctl_set_event_args *)args)->event_id);
 	case _IOC_NR(AMDKFD_IOC_RESET_EVENT):
 		return kfd_events_reset(front.events,
 					((struct kfd_ioctl_reset_event_args *)args)->event_id);

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * memory.c - memory of a host process that the GPU uses: its VRAM, its GTT, its own pages, its doorbells.
+ * memory.c - memory of a host process that the GPU uses: its VRAM, its GTT, its own pages, its
+ * doorbells.
  *
- * VRAM is the arbiter's memfd and GTT one of our own; each is mapped whole here for the GPU (address space only, pages come when touched), and piecewise where the program
- * mmaps a buffer. USERPTR pages and SVM ranges are the program's own memory: the GPU's host address is the program's. The offset that a program mmaps on the render
- * node is the buffer's id << 41, plus an offset into it.
+ * VRAM is the arbiter's memfd and GTT one of our own; each is mapped whole here for the GPU
+ * (address space only, pages come when touched), and piecewise where the program mmaps a buffer.
+ * USERPTR pages and SVM ranges are the program's own memory: the GPU's host address is the
+ * program's. The offset that a program mmaps on the render node is the buffer's id << 41, plus an
+ * offset into it.
  *
- * Limit: memory of a USERPTR buffer that the program unmaps by munmap() is taken from the GPU first. If it vanishes in another way while the GPU still uses it
- * (free() of a large block inside libc, mprotect), a GPU access is a segmentation fault of the process instead of a GPU memory fault.
+ * Limit: memory of a USERPTR buffer that the program unmaps by munmap() is taken from the GPU
+ * first. If it vanishes in another way while the GPU still uses it (free() of a large block inside
+ * libc, mremap, mprotect), a GPU access is a segmentation fault of the process instead of a GPU
+ * memory fault.
  */
 #define LOG_PART "host"
 #include <errno.h>
@@ -82,7 +87,8 @@ static void close_fd(int *fd)
 
 void memory_forget(void)
 {
-	/* In a child none of it is mapped (MADV_DONTFORK), and after a failed start it is ours to unmap. */
+	/* In a child none of it is mapped (MADV_DONTFORK), and after a failed start it is ours to
+	 * unmap. */
 	if (!front.pid) {
 		if (front.vram)
 			munmap(front.vram, front.vram_size);
@@ -139,7 +145,8 @@ static struct buffer *buffer_make(uint32_t id)
 	return &front.buffers[id];
 }
 
-/* The program's pages must be there, and writable if the GPU may write: as when a driver pins them. */
+/* The program's pages must be there, and writable if the GPU may write: as when a driver pins them.
+ */
 static int check_user(uint64_t addr, uint64_t size, bool write)
 {
 	unsigned char seen[1024];
@@ -156,7 +163,8 @@ static int check_user(uint64_t addr, uint64_t size, bool write)
 		return -EFAULT;
 	/* A kernel without these (before 5.14), or special memory: at least mapped. */
 	for (uint64_t at = 0; at < size; at += sizeof(seen) * FRONT_PAGE) {
-		uint64_t part = size - at < sizeof(seen) * FRONT_PAGE ? size - at : sizeof(seen) * FRONT_PAGE;
+		uint64_t part = size - at < sizeof(seen) * FRONT_PAGE ? size - at
+								      : sizeof(seen) * FRONT_PAGE;
 
 		if (mincore((uint8_t *)p + at, part, seen))
 			return -EFAULT;
@@ -164,8 +172,8 @@ static int check_user(uint64_t addr, uint64_t size, bool write)
 	return 0;
 }
 
-static int call(uint32_t nr, void *args, size_t args_size, const struct hsv_extent *in, size_t num_in,
-		struct hsv_extent *out, size_t max_out, size_t *num_out)
+static int call(uint32_t nr, void *args, size_t args_size, const struct hsv_extent *in,
+		size_t num_in, struct hsv_extent *out, size_t max_out, size_t *num_out)
 {
 	_Alignas(8) uint8_t copy[HSV_MAX_ARGS] = {0};
 	struct kfd_request request = {
@@ -191,7 +199,8 @@ static int core_free(uint64_t handle)
 {
 	struct kfd_ioctl_free_memory_of_gpu_args args = {.handle = handle};
 
-	return call(_IOC_NR(AMDKFD_IOC_FREE_MEMORY_OF_GPU), &args, sizeof(args), NULL, 0, NULL, 0, NULL);
+	return call(_IOC_NR(AMDKFD_IOC_FREE_MEMORY_OF_GPU), &args, sizeof(args), NULL, 0, NULL, 0,
+		    NULL);
 }
 
 static void give_gtt(struct vram_extent *extents, size_t n)
@@ -201,7 +210,8 @@ static void give_gtt(struct vram_extent *extents, size_t n)
 	vram_free(&front.gtt_free, extents, n);
 }
 
-/* Forgets SVM ranges that the program unmapped without our seeing it: where it puts something new. */
+/* Forgets SVM ranges that the program unmapped without our seeing it: where it puts something new.
+ */
 static bool drop_svm(uint64_t start, uint64_t size)
 {
 	bool dropped = false;
@@ -255,8 +265,8 @@ static int do_alloc(struct kfd_ioctl_alloc_memory_of_gpu_args *args)
 			again |= drop_svm(args->mmap_offset, size);
 		*args = original;
 		if (again)
-			err = call(_IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), args, sizeof(*args), &in,
-				   num_in, out, out ? MAX_EXTENTS : 0, &num_out);
+			err = call(_IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), args, sizeof(*args),
+				   &in, num_in, out, out ? MAX_EXTENTS : 0, &num_out);
 	}
 	if (err)
 		goto fail;
@@ -406,7 +416,8 @@ static void *map_kfd(void *addr, size_t length, int prot, int flags, uint64_t of
 		}
 		return p;
 	}
-	/* The remapped registers hold the HDP flush; memory is coherent here, so a page that nobody reads will do. */
+	/* The remapped registers hold the HDP flush; memory is coherent here, so a page that nobody
+	 * reads will do. */
 	if (type == 0 && length == FRONT_PAGE)
 		return map_piece(addr, length, prot, flags | MAP_ANONYMOUS, -1, 0);
 	return fail(-EINVAL);
@@ -415,28 +426,32 @@ static void *map_kfd(void *addr, size_t length, int prot, int flags, uint64_t of
 static void *map_render(void *addr, size_t length, int prot, int flags, uint64_t offset)
 {
 	uint64_t id = offset >> OFFSET_SHIFT, at = offset & ((1ull << OFFSET_SHIFT) - 1), start = 0;
-	struct buffer *b = id < UINT32_MAX ? buffer_by_handle((uint64_t)FRONT_GPU_ID << 32 | id) : NULL;
+	struct buffer *b =
+		id < UINT32_MAX ? buffer_by_handle((uint64_t)FRONT_GPU_ID << 32 | id) : NULL;
 	uint64_t end;
 	uint8_t *base;
 	int fd;
 
 	length = (length + FRONT_PAGE - 1) & ~(FRONT_PAGE - 1);
-	if (!b || !b->num_extents || at & (FRONT_PAGE - 1) || !length || at > b->size || length > b->size - at)
+	if (!b || !b->num_extents || at & (FRONT_PAGE - 1) || !length || at > b->size ||
+	    length > b->size - at)
 		return fail(-EINVAL);
 	fd = b->flags & F(GTT) ? front.gtt_fd : front.vram_fd;
 	end = at + length;
 	if (b->num_extents == 1)
 		return map_piece(addr, length, prot, flags, fd, b->extents[0].offset + at);
 	/* First the whole range, then each extent over it. */
-	base = mmap(addr, length, PROT_NONE, (flags & ~MAP_SHARED) | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	base = mmap(addr, length, PROT_NONE,
+		    (flags & ~MAP_SHARED) | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		return MAP_FAILED;
 	for (size_t i = 0; i < b->num_extents && start < end; start += b->extents[i++].size) {
 		uint64_t from = start > at ? start : at;
 		uint64_t to = start + b->extents[i].size < end ? start + b->extents[i].size : end;
 
-		if (from < to && map_piece(base + (from - at), to - from, prot, MAP_SHARED | MAP_FIXED, fd,
-					   b->extents[i].offset + (from - start)) == MAP_FAILED) {
+		if (from < to &&
+		    map_piece(base + (from - at), to - from, prot, MAP_SHARED | MAP_FIXED, fd,
+			      b->extents[i].offset + (from - start)) == MAP_FAILED) {
 			int err = -errno;
 
 			munmap(base, length);
@@ -450,7 +465,8 @@ void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int fl
 {
 	void *p;
 
-	/* Private would be a copy that the GPU doesn't see. Old thunks reserve memory without CPU access so, which amdgpu lets pass. */
+	/* Private would be a copy that the GPU doesn't see. Old thunks reserve memory without CPU
+	 * access so, which amdgpu lets pass. */
 	if ((flags & MAP_TYPE) == MAP_PRIVATE && prot != PROT_NONE)
 		return fail(-EINVAL);
 	flags = (flags & ~MAP_TYPE) | MAP_SHARED;
@@ -462,7 +478,8 @@ void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int fl
 	else
 		p = map_render(addr, length, prot, flags, (uint64_t)offset);
 	pthread_mutex_unlock(&front.lock);
-	log_debug("mmap of 0x%zx bytes at offset 0x%llx = %p", length, (unsigned long long)offset, p);
+	log_debug("mmap of 0x%zx bytes at offset 0x%llx = %p", length, (unsigned long long)offset,
+		  p);
 	return p;
 }
 
@@ -474,10 +491,12 @@ void memory_unmapped(void *addr, size_t length)
 	    first >= atomic_load_explicit(&user_last, memory_order_relaxed) || last < first)
 		return;
 	pthread_mutex_lock(&front.lock);
-	for (uint32_t id = 1; front.process && front.pid == getpid() && id < front.max_buffers; id++) {
+	for (uint32_t id = 1; front.process && front.pid == getpid() && id < front.max_buffers;
+	     id++) {
 		struct buffer *b = &front.buffers[id];
 
-		if (!b->size || !(b->flags & F(USERPTR)) || b->user >= last || b->user + b->size <= first)
+		if (!b->size || !(b->flags & F(USERPTR)) || b->user >= last ||
+		    b->user + b->size <= first)
 			continue;
 		kfd_device_revoke(front.device, addr, length);
 		drop_svm(first, length);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * park.c - doorbell pages that trap when the process's queues are idle, so that an idle program costs no CPU.
+ * park.c - doorbell pages that trap when the process's queues are idle, so that an idle program
+ * costs no CPU.
  *
- * The program's doorbell mappings are registered with userfaultfd for write protection. When the GPU says idle, a thread protects them and tells
- * the core that a store would trap; the GPU stops polling. The next store faults into that thread, which wakes the GPU and lifts the protection; the store
- * then goes through. Without userfaultfd (it may be forbidden, and needs Linux 5.19 for shared memory) the GPU is never parked: it goes on
- * polling with sleeps.
+ * The program's doorbell mappings are registered with userfaultfd for write protection. When the
+ * GPU says idle, a thread protects them and tells the core that a store would trap; the GPU stops
+ * polling. The next store faults into that thread, which wakes the GPU and lifts the protection;
+ * the store then goes through. Without userfaultfd (it may be forbidden, and needs Linux 5.19 for
+ * shared memory) the GPU is never parked: it goes on polling with sleeps.
  */
 #define LOG_PART "host"
 #include <errno.h>
@@ -84,7 +86,8 @@ static void *park_thread(void *arg)
 {
 	pthread_setname_np(pthread_self(), "hsavisor-park");
 	for (;;) {
-		struct pollfd fds[2] = {{.fd = uffd, .events = POLLIN}, {.fd = idle_fd, .events = POLLIN}};
+		struct pollfd fds[2] = {{.fd = uffd, .events = POLLIN},
+					{.fd = idle_fd, .events = POLLIN}};
 		struct uffd_msg msg;
 		uint64_t n;
 
@@ -177,7 +180,8 @@ void park_idle(void *ctx)
 {
 	uint64_t one = 1;
 
-	/* With no mapping that can trap, nothing could wake a parked GPU but an ioctl, which does. */
+	/* With no mapping that can trap, nothing could wake a parked GPU but an ioctl, which does.
+	 */
 	if (idle_fd >= 0 && write(idle_fd, &one, sizeof(one)) < 0)
 		log_debug("idle: %s", strerror(errno));
 }

@@ -2,9 +2,11 @@
 /*
  * paths.c - the private directory tree behind the paths of the KFD and DRM devices.
  *
- * Real files in a directory of /dev/shm (or $XDG_RUNTIME_DIR, /tmp), so that readdir, openat and the like just work; made when the first of our paths is
- * named, removed at exit. A file in it stays locked (flock) while its maker lives: whoever makes a tree removes those of the dead. What needs
- * the GPU (topology, DRM attributes) is added when such a path is named, which makes the process an executor.
+ * Real files in a directory of /dev/shm (or $XDG_RUNTIME_DIR, /tmp), so that readdir, openat and
+ * the like just work; made when the first of our paths is named, removed at exit. A file in it
+ * stays locked (flock) while its maker lives: whoever makes a tree removes those of the dead. What
+ * needs the GPU (topology, DRM attributes) is added when such a path is named, which makes the
+ * process an executor.
  */
 #define LOG_PART "host"
 #include <dirent.h>
@@ -171,12 +173,9 @@ static int make_tree(void)
 		const char *path, *text;
 		mode_t mode;
 	} files[] = {
-		{"kfd-node", "", 0666},
-		{"dri/" RENDER, "", 0666},
-		{"dri/card0", "", 0666},
-		{"module/initstate", "live\n", 0444},
-		{"module/refcnt", "1\n", 0444},
-		{"module/coresize", "9000000\n", 0444},
+		{"kfd-node", "", 0666},		{"dri/" RENDER, "", 0666},
+		{"dri/card0", "", 0666},	{"module/initstate", "live\n", 0444},
+		{"module/refcnt", "1\n", 0444}, {"module/coresize", "9000000\n", 0444},
 		{"module/taint", "\n", 0444},
 	};
 	int root = -1, err = 0;
@@ -197,7 +196,8 @@ static int make_tree(void)
 	if (lock_fd < 0 || flock(lock_fd, LOCK_SH))
 		err = -errno;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !err; i++)
-		err = write_file(root, files[i].path, files[i].text, strlen(files[i].text), files[i].mode);
+		err = write_file(root, files[i].path, files[i].text, strlen(files[i].text),
+				 files[i].mode);
 	if (!err)
 		err = mkdirat(root, "module/holders", 0755) < 0 ? -errno : 0;
 	if (!err)
@@ -255,8 +255,9 @@ static int write_drm(int root)
 
 	err = write_text(root, "drm/dev", "226:128\n");
 	if (!err)
-		err = write_text(root, "drm/uevent", "MAJOR=226\nMINOR=128\nDEVNAME=dri/" RENDER
-						     "\nDEVTYPE=drm_minor\n");
+		err = write_text(root, "drm/uevent",
+				 "MAJOR=226\nMINOR=128\nDEVNAME=dri/" RENDER
+				 "\nDEVTYPE=drm_minor\n");
 	if (!err)
 		err = write_text(root, "drm/device/vendor", "0x1002\n");
 	snprintf(text, sizeof(text), "0x%04x\n", props->pci_device_id);
@@ -315,7 +316,8 @@ static bool normalize(const char *path, char *out)
 			continue;
 		}
 		if (len == 2 && path[0] == '.' && path[1] == '.') {
-			/* None of our paths goes through a link, so this is what the kernel would do. */
+			/* None of our paths goes through a link, so this is what the kernel would
+			 * do. */
 			while (n && out[--n] != '/')
 				;
 			path += len;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * real.c - where this library's own calls of interposed functions go (the linker's --wrap, see meson.build): to the kernel, or to the next
- * library's function.
+ * real.c - where this library's own calls of interposed functions go (the linker's --wrap, see
+ * meson.build): to the kernel, or to the next library's function.
  */
 #undef _FILE_OFFSET_BITS
 #include <dlfcn.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* fake_gpu.c - see fake_gpu.h. One vm's mappings in an array; checks its own contract with assert. */
+/* fake_gpu.c - see fake_gpu.h. One vm's mappings in an array; checks its own contract with assert.
+ */
 #include "tests/core/fake_gpu.h"
 
 #include <assert.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fake_gpu.h - a gpu/gpu.h that executes nothing but remembers what it was told, for the core's tests.
+ * fake_gpu.h - a gpu/gpu.h that executes nothing but remembers what it was told, for the core's
+ * tests.
  */
 #ifndef TESTS_CORE_FAKE_GPU_H
 #define TESTS_CORE_FAKE_GPU_H

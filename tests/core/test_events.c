@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* test_events.c - KFD events: ids, ages, auto-reset, waiting for any and all, timeouts, destruction under a waiter. */
+/* test_events.c - KFD events: ids, ages, auto-reset, waiting for any and all, timeouts, destruction
+ * under a waiter. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -126,7 +127,8 @@ static void test_wait(void **state)
 static void test_faults(void **state)
 {
 	struct gpu_memory_fault fault = {.va = 0xdead000, .read_only = true};
-	uint32_t m = create(KFD_IOC_EVENT_MEMORY, false), h = create(KFD_IOC_EVENT_HW_EXCEPTION, false);
+	uint32_t m = create(KFD_IOC_EVENT_MEMORY, false),
+		 h = create(KFD_IOC_EVENT_HW_EXCEPTION, false);
 	struct kfd_event_data data[2] = {{.event_id = m}, {.event_id = h}};
 	uint32_t ms = 0, result;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * test_kfd.c - every KFD request against a GPU that only remembers: bad input first, then what it must do to the GPU.
+ * test_kfd.c - every KFD request against a GPU that only remembers: bad input first, then what it
+ * must do to the GPU.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -186,8 +187,8 @@ static int map_to(uint64_t handle, uint32_t gpu_id, uint32_t n, uint32_t done, b
 		.n_success = done,
 	};
 	uint32_t ids[2] = {gpu_id, gpu_id};
-	int err = ioctl_arrays(map ? _IOC_NR(AMDKFD_IOC_MAP_MEMORY_TO_GPU) :
-				     _IOC_NR(AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU),
+	int err = ioctl_arrays(map ? _IOC_NR(AMDKFD_IOC_MAP_MEMORY_TO_GPU)
+				   : _IOC_NR(AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU),
 			       &a, sizeof(a), ids, sizeof(ids), NULL, 0, NULL);
 
 	if (!err)
@@ -219,8 +220,9 @@ static void test_unknown_ioctls(void **state)
 	uint8_t args[HSV_MAX_ARGS] = {0};
 
 	/* Every number but those of the table; FRONT ones are not the core's. */
-	static const uint8_t served[] = {0x01, 0x02, 0x03, 0x04, 0x05, 0x07, 0x11, 0x12, 0x13, 0x14, 0x15,
-					 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1e, 0x20, 0x21, 0x23, 0x25};
+	static const uint8_t served[] = {0x01, 0x02, 0x03, 0x04, 0x05, 0x07, 0x11, 0x12,
+					 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a,
+					 0x1b, 0x1e, 0x20, 0x21, 0x23, 0x25};
 
 	for (unsigned nr = 0; nr < 300; nr++) {
 		bool is = nr < 256 && memchr(served, (int)nr, sizeof(served));
@@ -246,8 +248,8 @@ static void test_garbage(void **state)
 		}
 		memcpy(in, args, 64);
 		memset(in + 64, round, sizeof(in) - 64);
-		ioctl_arrays(seed >> 8 & 63, args, sizeof(args), in, seed >> 3 & 255, out, seed >> 5 & 255,
-			     NULL);
+		ioctl_arrays(seed >> 8 & 63, args, sizeof(args), in, seed >> 3 & 255, out,
+			     seed >> 5 & 255, NULL);
 	}
 }
 
@@ -275,7 +277,8 @@ static void test_version_clock_apertures(void **state)
 	assert_int_equal(n.num_of_nodes, 1);
 	n.num_of_nodes = 4;
 	assert_int_equal(ioctl_arrays(_IOC_NR(AMDKFD_IOC_GET_PROCESS_APERTURES_NEW), &n, sizeof(n),
-				      NULL, 0, a, sizeof(a), &size), 0);
+				      NULL, 0, a, sizeof(a), &size),
+			 0);
 	assert_int_equal(n.num_of_nodes, 1);
 	assert_int_equal(size, sizeof(a[0]));
 	assert_int_equal(a[0].gpu_id, GPU_ID);
@@ -459,7 +462,8 @@ static void test_vram_fragments(void **state)
 	size_t n;
 
 	for (int i = 0; i < 16; i++)
-		assert_int_equal(alloc(VA + (uint64_t)i * (1 << 20), 1 << 20, FLAGS_VRAM, &h[i]), 0);
+		assert_int_equal(alloc(VA + (uint64_t)i * (1 << 20), 1 << 20, FLAGS_VRAM, &h[i]),
+				 0);
 	for (int i = 0; i < 16; i += 2)
 		assert_int_equal(free_memory(h[i]), 0);
 	/* No room in the answer for that many extents: nothing is taken. */
@@ -616,7 +620,8 @@ static void test_queue(void **state)
 	m.num_cu_mask = 64;
 	assert_int_equal(CALL(SET_CU_MASK, &m), -EFAULT);
 	assert_int_equal(ioctl_arrays(_IOC_NR(AMDKFD_IOC_SET_CU_MASK), &m, sizeof(m), mask,
-				      sizeof(mask), NULL, 0, NULL), 0);
+				      sizeof(mask), NULL, 0, NULL),
+			 0);
 	assert_int_equal(fake.mask[1], 6);
 
 	assert_int_equal(CALL(DESTROY_QUEUE, &d), -EINVAL);
@@ -699,7 +704,8 @@ static void test_svm(void **state)
 	/* Invalidated and back: the hole stays one. */
 	assert_int_equal(kfd_memory_invalidate(process, h), 0);
 	assert_int_equal(fake_mapped_bytes(), 0);
-	assert_int_equal(kfd_memory_restore(process, h, &(struct hsv_extent){GUEST_AT, 65536}, 1), 0);
+	assert_int_equal(kfd_memory_restore(process, h, &(struct hsv_extent){GUEST_AT, 65536}, 1),
+			 0);
 	assert_int_equal(fake_mapped_bytes(), 61440);
 	assert_int_equal(free_memory(h), 0);
 	assert_int_equal(fake_mapped_bytes(), 0);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * client.c - a program that uses the KFD interface raw, as it finds it under the preload front end: bad input first, then what must work.
+ * client.c - a program that uses the KFD interface raw, as it finds it under the preload front end:
+ * bad input first, then what must work.
  *
- * Each case runs in a child of its own, which opens the devices afresh: so each also shows that a fork child can. With arguments this is a helper of a
- * case or of run-under: see main().
+ * Each case runs in a child of its own, which opens the devices afresh: so each also shows that a
+ * fork child can. With arguments this is a helper of a case or of run-under: see main().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +107,8 @@ static int map_gpu(uint64_t handle, bool map)
 		.device_ids_array_ptr = (uintptr_t)&gpu_id,
 		.n_devices = 1,
 	};
-	int n = ioctl(kfd, map ? AMDKFD_IOC_MAP_MEMORY_TO_GPU : AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU, &a);
+	int n = ioctl(kfd, map ? AMDKFD_IOC_MAP_MEMORY_TO_GPU : AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU,
+		      &a);
 
 	CHECK(n || a.n_success == 1);
 	return n;
@@ -208,6 +210,12 @@ static bool wait_zero(struct signal *s, int ms)
 
 /* ------------------------------------------------------------------ cases */
 
+/* What programs built before glibc 2.33 call. */
+int old_stat(int version, const char *path, struct stat *st);
+int old_fstat(int version, int fd, struct stat *st);
+__asm__(".symver old_stat, __xstat@GLIBC_2.2.5");
+__asm__(".symver old_fstat, __fxstat@GLIBC_2.2.5");
+
 static void case_paths(void)
 {
 	static const char *const files[] = {
@@ -256,6 +264,9 @@ static void case_paths(void)
 	fclose(f);
 	CHECK(realpath("/sys/class/kfd/kfd/topology", resolved) &&
 	      !strcmp(resolved, "/sys/class/kfd/kfd/topology"));
+	CHECK(!old_stat(1, "/dev/kfd", &st) && S_ISCHR(st.st_mode));
+	CHECK(!old_fstat(1, render, &st) && st.st_rdev == makedev(226, 128));
+	CHECK(!old_stat(1, "/dev/null", &st) && st.st_rdev == makedev(1, 3));
 	/* And what isn't ours is as ever. */
 	CHECK(!stat("/dev/null", &st) && st.st_rdev == makedev(1, 3));
 	CHECK(!access("/proc/self/status", R_OK));
@@ -279,7 +290,8 @@ static void case_bad_ioctls(void)
 	/* A caller that knows only half of a struct gets half. */
 	CHECK(!ioctl(kfd, _IOR(AMDKFD_IOCTL_BASE, 1, uint32_t), &v));
 	CHECK(v.major_version == 1 && v.minor_version == 77);
-	/* Nonsense in every ioctl, of every size: an error or an answer. WAIT_EVENTS (0x0c) may wait. */
+	/* Nonsense in every ioctl, of every size: an error or an answer. WAIT_EVENTS (0x0c) may
+	 * wait. */
 	for (int round = 0; round < 4000; round++) {
 		unsigned nr, size;
 
@@ -290,7 +302,8 @@ static void case_bad_ioctls(void)
 		nr = 1 + (seed >> 10) % 0x30;
 		size = (seed >> 16) % sizeof(garbage);
 		if (nr != 0x0c)
-			ioctl(kfd, _IOC(_IOC_READ | _IOC_WRITE, AMDKFD_IOCTL_BASE, nr, size), garbage);
+			ioctl(kfd, _IOC(_IOC_READ | _IOC_WRITE, AMDKFD_IOCTL_BASE, nr, size),
+			      garbage);
 	}
 }
 
@@ -370,10 +383,13 @@ static void case_memory(void)
 
 		CHECK(!alloc(va, 4 * PAGE, kinds[k] | WRITABLE | F(PUBLIC), &handle, &offset));
 		FAILS(mmap(NULL, 5 * PAGE, PROT_READ, MAP_SHARED, render, (off_t)offset), EINVAL);
-		FAILS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, render, (off_t)(offset + 4 * PAGE)), EINVAL);
+		FAILS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, render, (off_t)(offset + 4 * PAGE)),
+		      EINVAL);
 		FAILS(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, render, (off_t)offset), EINVAL);
-		CHECK(mmap(va, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_FIXED, render, (off_t)offset) == va); /* an old thunk's way */
-		p = mmap(va, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, render, (off_t)offset);
+		CHECK(mmap(va, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_FIXED, render,
+			   (off_t)offset) == va); /* an old thunk's way */
+		p = mmap(va, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, render,
+			 (off_t)offset);
 		CHECK(p == va);
 		for (size_t i = 0; i < 4 * PAGE; i++)
 			CHECK(!p[i]);
@@ -420,14 +436,18 @@ static void case_mmap_kfd(void)
 	FAILS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, kfd, doorbells), EINVAL);
 	FAILS(mmap(NULL, DOORBELLS, PROT_READ, MAP_SHARED, kfd, (off_t)(3ull << 62)), EINVAL);
 	FAILS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, kfd, (off_t)(2ull << 62)), EINVAL);
-	FAILS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, kfd, (off_t)(1ull << 62 | 0x6873ull << 46)), EINVAL);
-	CHECK(mmap(NULL, DOORBELLS, PROT_READ | PROT_WRITE, MAP_SHARED, kfd, doorbells) != MAP_FAILED);
-	CHECK(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, kfd, (off_t)(0x6873ull << 46)) != MAP_FAILED);
+	FAILS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, kfd, (off_t)(1ull << 62 | 0x6873ull << 46)),
+	      EINVAL);
+	CHECK(mmap(NULL, DOORBELLS, PROT_READ | PROT_WRITE, MAP_SHARED, kfd, doorbells) !=
+	      MAP_FAILED);
+	CHECK(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, kfd, (off_t)(0x6873ull << 46)) !=
+	      MAP_FAILED);
 }
 
 static void case_events(void)
 {
-	struct kfd_ioctl_create_event_args c = {.event_type = KFD_IOC_EVENT_SIGNAL, .auto_reset = 1};
+	struct kfd_ioctl_create_event_args c = {.event_type = KFD_IOC_EVENT_SIGNAL,
+						.auto_reset = 1};
 	struct kfd_ioctl_wait_events_args w = {.num_events = 1, .timeout = 20};
 	struct kfd_event_data data = {.event_id = 99};
 	struct kfd_ioctl_set_event_args s;
@@ -453,10 +473,12 @@ static void case_events(void)
 	CHECK(!ioctl(kfd, AMDKFD_IOC_CREATE_EVENT, &c));
 	FAILS(free_gpu(handle), EPERM);
 	data.event_id = c.event_id;
-	CHECK(!ioctl(kfd, AMDKFD_IOC_WAIT_EVENTS, &w) && w.wait_result == KFD_IOC_WAIT_RESULT_TIMEOUT);
+	CHECK(!ioctl(kfd, AMDKFD_IOC_WAIT_EVENTS, &w) &&
+	      w.wait_result == KFD_IOC_WAIT_RESULT_TIMEOUT);
 	s.event_id = c.event_id;
 	CHECK(!ioctl(kfd, AMDKFD_IOC_SET_EVENT, &s));
-	CHECK(!ioctl(kfd, AMDKFD_IOC_WAIT_EVENTS, &w) && w.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE);
+	CHECK(!ioctl(kfd, AMDKFD_IOC_WAIT_EVENTS, &w) &&
+	      w.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE);
 	s.event_id = 4000;
 	FAILS(ioctl(kfd, AMDKFD_IOC_SET_EVENT, &s), EINVAL);
 }
@@ -507,8 +529,11 @@ static void case_fork(void)
 	user_memory(PAGE, &handle);
 	pid = fork();
 	if (!pid) {
+		FAILS(ioctl(render, DRM_IOCTL_VERSION, WILD), EBADF);
 		CHECK(version_of(kfd) == -EBADF);
-		FAILS(mmap(NULL, DOORBELLS, PROT_READ, MAP_SHARED, kfd, (off_t)(3ull << 62 | 0x6873ull << 46)), EBADF);
+		FAILS(mmap(NULL, DOORBELLS, PROT_READ, MAP_SHARED, kfd,
+			   (off_t)(3ull << 62 | 0x6873ull << 46)),
+		      EBADF);
 		start(); /* its own */
 		user_memory(PAGE, &handle);
 		_exit(0);
@@ -569,7 +594,8 @@ static void case_queue_and_parking(void)
 
 static void case_signal_event(void)
 {
-	struct kfd_ioctl_create_event_args c = {.event_type = KFD_IOC_EVENT_SIGNAL, .auto_reset = 1};
+	struct kfd_ioctl_create_event_args c = {.event_type = KFD_IOC_EVENT_SIGNAL,
+						.auto_reset = 1};
 	struct kfd_ioctl_wait_events_args w = {.num_events = 1, .timeout = 5000};
 	struct kfd_event_data data = {0};
 	void *va = anonymous(8 * PAGE);
@@ -579,7 +605,8 @@ static void case_signal_event(void)
 
 	start();
 	CHECK(!alloc(va, 8 * PAGE, F(GTT) | WRITABLE, &page, &offset));
-	CHECK(mmap(va, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, render, (off_t)offset) == va);
+	CHECK(mmap(va, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, render,
+		   (off_t)offset) == va);
 	CHECK(!map_gpu(page, true));
 	c.event_page_offset = page;
 	CHECK(!ioctl(kfd, AMDKFD_IOC_CREATE_EVENT, &c));
@@ -591,7 +618,8 @@ static void case_signal_event(void)
 	data.event_id = c.event_id;
 	w.events_ptr = (uintptr_t)&data;
 	barrier(&q, NULL, s);
-	CHECK(!ioctl(kfd, AMDKFD_IOC_WAIT_EVENTS, &w) && w.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE);
+	CHECK(!ioctl(kfd, AMDKFD_IOC_WAIT_EVENTS, &w) &&
+	      w.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE);
 	CHECK(!atomic_load(&s->value));
 }
 
@@ -615,7 +643,8 @@ static void case_unmapped_memory_is_a_gpu_fault(void)
 	barrier(&q, NULL, s);
 	CHECK(wait_zero(s, 2000)); /* the rest still works */
 	barrier(&q, NULL, (struct signal *)((uint8_t *)s + PAGE));
-	CHECK(!ioctl(kfd, AMDKFD_IOC_WAIT_EVENTS, &w) && w.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE);
+	CHECK(!ioctl(kfd, AMDKFD_IOC_WAIT_EVENTS, &w) &&
+	      w.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE);
 	CHECK(data.memory_exception_data.va == (uintptr_t)s + PAGE);
 	CHECK(data.memory_exception_data.failure.NotPresent);
 }
@@ -623,16 +652,19 @@ static void case_unmapped_memory_is_a_gpu_fault(void)
 static void case_svm(void)
 {
 	/* The attributes follow the struct. */
-	_Alignas(8) uint8_t bytes[sizeof(struct kfd_ioctl_svm_args) + 2 * sizeof(struct kfd_ioctl_svm_attribute)] = {0};
+	_Alignas(8) uint8_t bytes[sizeof(struct kfd_ioctl_svm_args) +
+				  2 * sizeof(struct kfd_ioctl_svm_attribute)] = {0};
 	struct kfd_ioctl_svm_args *args = (struct kfd_ioctl_svm_args *)bytes;
-	unsigned long request = _IOC(_IOC_READ | _IOC_WRITE, AMDKFD_IOCTL_BASE, 0x20, sizeof(bytes));
+	unsigned long request =
+		_IOC(_IOC_READ | _IOC_WRITE, AMDKFD_IOCTL_BASE, 0x20, sizeof(bytes));
 	struct signal *s;
 	struct queue q;
 	uint64_t handle;
 
 	start();
 	args->attrs[0] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_ACCESS, 0x6873};
-	args->attrs[1] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_SET_FLAGS, KFD_IOCTL_SVM_FLAG_GPU_EXEC};
+	args->attrs[1] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_SET_FLAGS,
+							  KFD_IOCTL_SVM_FLAG_GPU_EXEC};
 	args->nattr = 2;
 	make_queue(&q);
 	s = anonymous(4 * PAGE);
@@ -657,7 +689,8 @@ static void case_svm(void)
 	FAILS(alloc(s, 4 * PAGE, F(VRAM) | F(USERPTR), &handle, NULL), EINVAL);
 	/* Unmapped and mapped anew: a buffer may be there. */
 	CHECK(!munmap(s, 4 * PAGE));
-	CHECK(mmap(s, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == s);
+	CHECK(mmap(s, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		   0) == s);
 	CHECK(!alloc(s, 4 * PAGE, F(USERPTR) | WRITABLE, &handle, NULL));
 	CHECK(!map_gpu(handle, true));
 }
@@ -761,7 +794,7 @@ static void case_quota_shared(void)
 
 static void in_child(void **state)
 {
-	void (*run)(void) = (void (*)(void))*state;
+	void (*run)(void) = (void (*)(void)) * state;
 	pid_t pid = fork();
 
 	if (!pid) {
@@ -810,27 +843,18 @@ int main(int argc, char **argv)
 
 #define CASE(name)                                                                                 \
 	{                                                                                          \
-		#name, in_child, NULL, NULL, (void *)case_##name                                   \
+#name, in_child, NULL, NULL, (void *)case_##name                                   \
 	}
 	const struct CMUnitTest tests[] = {
-		CASE(paths),
-		CASE(bad_ioctls),
-		CASE(drm),
-		CASE(acquire),
-		CASE(memory),
-		CASE(fragmented_vram),
-		CASE(mmap_kfd),
-		CASE(events),
-		CASE(descriptors),
-		CASE(fork),
-		CASE(vfork_exec),
-		CASE(queue_and_parking),
-		CASE(signal_event),
-		CASE(unmapped_memory_is_a_gpu_fault),
-		CASE(svm),
-		CASE(exit_with_work),
-		CASE(threads),
-		CASE(quota_shared),
+		CASE(paths),	    CASE(bad_ioctls),
+		CASE(drm),	    CASE(acquire),
+		CASE(memory),	    CASE(fragmented_vram),
+		CASE(mmap_kfd),	    CASE(events),
+		CASE(descriptors),  CASE(fork),
+		CASE(vfork_exec),   CASE(queue_and_parking),
+		CASE(signal_event), CASE(unmapped_memory_is_a_gpu_fault),
+		CASE(svm),	    CASE(exit_with_work),
+		CASE(threads),	    CASE(quota_shared),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, NULL, NULL);
