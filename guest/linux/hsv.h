@@ -62,6 +62,7 @@ struct hsv_device {
 	u64 answers; /* number of answers so far, to wait for room in the queue */
 	wait_queue_head_t answered;
 	bool gone; /* the device takes no calls any more */
+	struct delayed_work watch_work; /* finds out that the host side died while programs only wait */
 
 	spinlock_t event_lock; /* the event queue */
 	struct hsv_event *event_buffers;

@@ -49,6 +49,9 @@
 
 #include "hsv.h"
 
+/* How often it is looked whether the host side lives, while there are GPU processes. Each look is a VM exit. */
+#define WATCH_INTERVAL (5 * HZ)
+
 struct workqueue_struct *hsv_wq;
 
 /* The one GPU: /dev/kfd and the topology speak of it. */
@@ -132,6 +135,17 @@ static void device_free(struct drm_device *drm, void *data)
 	kfree(hdev->event_buffers);
 }
 
+/* Programs may wait for events without asking the host anything: somebody has to notice that nothing will come any more. */
+static void watch_work(struct work_struct *work)
+{
+	struct hsv_device *hdev = container_of(work, struct hsv_device, watch_work.work);
+
+	if (!idr_is_empty(&hdev->processes))
+		hsv_health_check(hdev);
+	if (!READ_ONCE(hdev->gone))
+		queue_delayed_work(system_wq, &hdev->watch_work, WATCH_INTERVAL);
+}
+
 static int device_init(struct hsv_device *hdev)
 {
 	spin_lock_init(&hdev->control_lock);
@@ -139,6 +153,7 @@ static int device_init(struct hsv_device *hdev)
 	init_waitqueue_head(&hdev->answered);
 	spin_lock_init(&hdev->event_lock);
 	INIT_WORK(&hdev->event_work, hsv_event_work);
+	INIT_DELAYED_WORK(&hdev->watch_work, watch_work);
 	mutex_init(&hdev->process_lock);
 	idr_init(&hdev->processes);
 	spin_lock_init(&hdev->id_lock);
@@ -236,6 +251,7 @@ static int hsv_probe(struct virtio_device *vdev)
 	mutex_lock(&the_lock);
 	the_device = hdev;
 	mutex_unlock(&the_lock);
+	queue_delayed_work(system_wq, &hdev->watch_work, WATCH_INTERVAL);
 	dev_info(&vdev->dev, "GPU %u, %llu MiB of VRAM, KFD %u.%u\n", hdev->gpu_id, hdev->vram_size >> 20, hdev->kfd_version >> 16,
 		 hdev->kfd_version & 0xffff);
 	return 0;
@@ -281,6 +297,7 @@ static void hsv_remove(struct virtio_device *vdev)
 			virtio_reset_device(vdev);
 	}
 	device_shut(hdev);
+	cancel_delayed_work_sync(&hdev->watch_work);
 	/* Zaps all mappings, and waits for faults and for hsv_device_fail() elsewhere to finish. */
 	drm_dev_unplug(&hdev->drm);
 	/* What the host knew is gone with the reset: pages need not stay until the programs end. */

@@ -365,7 +365,24 @@ static void storm(void)
 	}
 }
 
-int main(void)
+/* Not a test of its own: waits until the GPU is lost (tests/guest/test_guest.py sees to that), and says whether the errors are right. */
+static int wait_for_loss(void)
+{
+	struct kfd_ioctl_get_version_args version;
+	struct buffer b;
+	struct waiting w;
+
+	start_waiting(&w, signal_event(false), 0xffffffff);
+	/* The waiter itself asks the host nothing; it is woken when somebody finds that the host is gone. */
+	while (!kfd_call(kfd, AMDKFD_IOC_GET_VERSION, &version))
+		msleep(100);
+	pthread_join(w.thread, NULL);
+	EXPECT(w.result, -ENODEV);
+	EXPECT(gpu_alloc(&b, GTT, reserve(PAGE), PAGE, 0), -ENODEV);
+	return test_failures ? 1 : 0;
+}
+
+int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		{ "bad input", bad_input },
@@ -381,5 +398,7 @@ int main(void)
 	};
 
 	kfd_start();
+	if (argc > 1 && !strcmp(argv[1], "wait-for-loss"))
+		return wait_for_loss();
 	return run_tests(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+/*
+ * guest-gpu - memory of a program as the GPU sees it, by the HSA runtime: copies between VRAM and pages of the program while those are discarded,
+ * forked and freed; doorbells after a long pause (parked); a GPU memory fault; programs that are killed at work.
+ */
+#include "kfd.h"
+
+#include <hsa/hsa.h>
+#include <hsa/hsa_ext_amd.h>
+
+#define SIZE (256 * PAGE)
+
+static hsa_agent_t gpu, cpu;
+static hsa_amd_memory_pool_t pool;
+static hsa_signal_t done;
+static void *vram;
+
+#define HSA(call)                                                                   \
+	do {                                                                        \
+		hsa_status_t s_ = (call);                                           \
+		if (s_ != HSA_STATUS_SUCCESS && s_ != HSA_STATUS_INFO_BREAK)        \
+			fail_at(__FILE__, __LINE__, "%s: status %#x", #call, (unsigned)s_); \
+	} while (0)
+
+static hsa_status_t find_agent(hsa_agent_t agent, void *data)
+{
+	hsa_device_type_t type;
+
+	(void)data;
+	hsa_agent_get_info(agent, HSA_AGENT_INFO_DEVICE, &type);
+	if (type == HSA_DEVICE_TYPE_GPU)
+		gpu = agent;
+	else if (type == HSA_DEVICE_TYPE_CPU)
+		cpu = agent;
+	return HSA_STATUS_SUCCESS;
+}
+
+static hsa_status_t find_pool(hsa_amd_memory_pool_t p, void *data)
+{
+	hsa_amd_segment_t segment;
+	bool can_allocate = false;
+
+	(void)data;
+	hsa_amd_memory_pool_get_info(p, HSA_AMD_MEMORY_POOL_INFO_SEGMENT, &segment);
+	hsa_amd_memory_pool_get_info(p, HSA_AMD_MEMORY_POOL_INFO_RUNTIME_ALLOC_ALLOWED, &can_allocate);
+	if (segment != HSA_AMD_SEGMENT_GLOBAL || !can_allocate)
+		return HSA_STATUS_SUCCESS;
+	pool = p;
+	return HSA_STATUS_INFO_BREAK;
+}
+
+static void start(void)
+{
+	HSA(hsa_init());
+	HSA(hsa_iterate_agents(find_agent, NULL));
+	CHECK(gpu.handle && cpu.handle);
+	HSA(hsa_amd_agent_iterate_memory_pools(gpu, find_pool, NULL));
+	HSA(hsa_amd_memory_pool_allocate(pool, SIZE, 0, &vram));
+	HSA(hsa_signal_create(1, 0, NULL, &done));
+}
+
+static void copy(void *to, hsa_agent_t to_agent, const void *from, hsa_agent_t from_agent)
+{
+	hsa_signal_store_relaxed(done, 1);
+	HSA(hsa_amd_memory_async_copy(to, to_agent, from, from_agent, SIZE, 0, NULL, done));
+	CHECK(hsa_signal_wait_scacquire(done, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX, HSA_WAIT_STATE_BLOCKED) == 0);
+}
+
+static uint8_t *lock(void **seen)
+{
+	uint8_t *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	HSA(hsa_amd_memory_lock(p, SIZE, &gpu, 1, seen));
+	return p;
+}
+
+static void fill(uint8_t *p, unsigned seed)
+{
+	for (size_t i = 0; i < SIZE; i++)
+		p[i] = (uint8_t)(i * 7 + i / PAGE + seed);
+}
+
+static bool filled(const uint8_t *p, unsigned seed)
+{
+	for (size_t i = 0; i < SIZE; i++)
+		if (p[i] != (uint8_t)(i * 7 + i / PAGE + seed))
+			return false;
+	return true;
+}
+
+/* To VRAM and back through two buffers of the program. */
+static void round_trip(uint8_t *in, void *in_gpu, uint8_t *out, void *out_gpu, unsigned seed)
+{
+	fill(in, seed);
+	copy(vram, gpu, in_gpu, cpu);
+	copy(out_gpu, cpu, vram, gpu);
+	CHECK(filled(out, seed));
+}
+
+static void copies(void)
+{
+	void *in_gpu, *out_gpu;
+	uint8_t *in, *out;
+
+	start();
+	in = lock(&in_gpu);
+	out = lock(&out_gpu);
+	for (unsigned i = 0; i < 4; i++)
+		round_trip(in, in_gpu, out, out_gpu, i);
+	/* The pages are others afterwards; the GPU must see those. */
+	for (unsigned i = 10; i < 30; i++) {
+		EXPECT(madvise(in, SIZE, MADV_DONTNEED), 0);
+		EXPECT(madvise(out + PAGE * (i % 64), 16 * PAGE, MADV_DONTNEED), 0);
+		round_trip(in, in_gpu, out, out_gpu, i);
+	}
+	/* New pages moved under the addresses. */
+	for (unsigned i = 30; i < 40; i++) {
+		uint8_t *fresh = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		memset(fresh, 1, SIZE);
+		CHECK(mremap(fresh, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, in) == in);
+		round_trip(in, in_gpu, out, out_gpu, i);
+	}
+	/* Children that write to their copies. */
+	for (unsigned i = 40; i < 46; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			memset(in, 0xee, SIZE);
+			memset(out, 0xee, SIZE);
+			_exit(0);
+		}
+		round_trip(in, in_gpu, out, out_gpu, i);
+		waitpid(pid, NULL, 0);
+		CHECK(filled(in, i) && filled(out, i));
+	}
+	HSA(hsa_amd_memory_unlock(in));
+	HSA(hsa_amd_memory_unlock(out));
+	HSA(hsa_shut_down());
+}
+
+static void copies_in_child(void)
+{
+	in_child(copies);
+	CHECK(pinned_pages() == 0);
+}
+
+static void pauses(void)
+{
+	void *in_gpu, *out_gpu;
+	uint8_t *in, *out;
+
+	start();
+	in = lock(&in_gpu);
+	out = lock(&out_gpu);
+	for (unsigned i = 0; i < 6; i++) {
+		round_trip(in, in_gpu, out, out_gpu, i);
+		msleep(300 * i);
+	}
+	HSA(hsa_shut_down());
+}
+
+static void pauses_in_child(void)
+{
+	in_child(pauses);
+}
+
+/* The runtime says what it was and aborts. */
+static void fault(void)
+{
+	int status, saved;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		saved = open("/dev/null", O_WRONLY);
+		dup2(saved, 2);
+		start();
+		hsa_signal_store_relaxed(done, 1);
+		/* An address of the program that the GPU was never given. */
+		hsa_amd_memory_async_copy(vram, gpu, (void *)reserve(SIZE), gpu, SIZE, 0, NULL, done);
+		hsa_signal_wait_scacquire(done, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX, HSA_WAIT_STATE_BLOCKED);
+		_exit(0);
+	}
+	for (int i = 0; i < 600; i++) {
+		if (waitpid(pid, &status, WNOHANG) == pid) {
+			CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+			return;
+		}
+		msleep(100);
+	}
+	fail_at(__FILE__, __LINE__, "no abort within a minute");
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+}
+
+static void killed(void)
+{
+	pid_t pids[3];
+
+	fflush(stdout);
+	for (int round = 0; round < 4; round++) {
+		for (int i = 0; i < 3; i++) {
+			pids[i] = fork();
+			if (pids[i] == 0) {
+				void *in_gpu, *out_gpu;
+				uint8_t *in, *out;
+
+				start();
+				in = lock(&in_gpu);
+				out = lock(&out_gpu);
+				for (unsigned n = 0;; n++)
+					round_trip(in, in_gpu, out, out_gpu, n);
+			}
+		}
+		msleep(500 + 400 * (unsigned)round);
+		for (int i = 0; i < 3; i++) {
+			kill(pids[i], SIGKILL);
+			waitpid(pids[i], NULL, 0);
+		}
+	}
+	CHECK(pinned_pages() == 0);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		{ "copies of pages that change", copies_in_child },
+		{ "work after pauses", pauses_in_child },
+		{ "a GPU memory fault ends the program that caused it", fault },
+		{ "programs killed at work", killed },
+		{ "copies again", copies_in_child },
+	};
+
+	return run_tests(tests, sizeof(tests) / sizeof(tests[0]));
+}
