@@ -9,11 +9,13 @@
  * How QEMU (10.1 or newer) gets the device:
  *   -object memory-backend-memfd,id=mem,size=4G,share=on -machine q35,memory-backend=mem
  *   -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"SOCKET"}}'
- * Guest memory must be a shared memfd, or the GPU can't reach it. The device is ordinary virtio-pci
- * for the guest and sits on pcie.0 or, to be hot-pluggable, on a pcie-root-port. VRAM of several
- * GiB wants a wide 64-bit window: firmware gives q35 one that is as large as the CPU's physical
- * address bits allow (-cpu host or max; SeaBIOS places 64-bit prefetchable BARs above RAM by
- * itself).
+ * Guest memory must be a shared memfd, or the GPU can't reach it. Nothing else is needed: the device
+ * is ordinary virtio-pci for the guest, on pcie.0 or below a pcie-root-port. SeaBIOS puts the VRAM
+ * BAR, 64-bit and prefetchable, below the top of the CPU's physical address space: 8 GiB fit with any
+ * CPU model of 40 address bits (qemu64) or more; use -cpu host or max for the most room.
+ *
+ * QEMU 11.1.3 aborts on device_del of any vfio-user-pci device that has MSI-X (its own bug: it removes
+ * the PBA's memory region from a BAR that is gone). A guest's own removal and rescan of the device work.
  */
 #define LOG_PART "broker"
 #include <errno.h>

@@ -6,6 +6,7 @@
  *   main	   runs the vfio-user server: registers, DMA map, resets. Never waits for a guest.
  *   workers	   run the control queue's requests (control.c, requests.c).
  *   GPU threads   report events (events.c).
+ *   retry	   looks for event buffers that come back late (events.c).
  * Who may read guest memory when: workers while they run a request (control->active), GPU threads
  * and main under events->lock. So main changes the DMA map with the workers paused and events->lock
  * held. Locks are taken in the order control->lock, events->lock, irqs.lock.

@@ -9,8 +9,9 @@
  * or brings buffers (a GPU thread, the main thread on a notification) moves as much as possible
  * from state into buffers.
  *
- * The guest is asked to notify us of new buffers only while something waits for one; in the steady
- * state there are no exits.
+ * A notification costs the guest an exit, so it is asked for none while it keeps up. When its buffers
+ * run out (it is slow to return them, not gone), a thread of ours looks again each millisecond for
+ * a tenth of a second; only then the guest is asked to notify us of the next buffer.
  */
 #define LOG_PART "vmm"
 #include <endian.h>
@@ -23,8 +24,8 @@
 #include "base/log.h"
 #include "vmm/device_internal.h"
 
-#define RETRY_NS    500000
-#define RETRY_TRIES 40
+#define RETRY_NS    1000000
+#define RETRY_TRIES 100
 
 static void deliver(struct hsv_device *dev);
 

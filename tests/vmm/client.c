@@ -226,21 +226,20 @@ int client_write(int sock, unsigned region, uint64_t offset, const void *data, u
 
 static uint8_t *map_region(struct guest *g, unsigned index, uint64_t *size)
 {
-	struct {
-		struct vfio_region_info info;
-		struct vfio_region_info_cap_sparse_mmap sparse;
-		struct vfio_region_sparse_mmap_area area;
-	} r = {.info = {.argsz = sizeof(r), .index = index}};
+	struct vfio_region_info info = { .argsz = 64, .index = index };
+	_Alignas(8) uint8_t reply[64]; /* region, one sparse capability, one area */
+	const struct vfio_region_info_cap_sparse_mmap *sparse = (void *)(reply + sizeof(info));
 	void *p;
 	int fd;
 
-	if (client_call(g->sock, VFIO_USER_DEVICE_GET_REGION_INFO, &r.info, sizeof(r.info), NULL, 0,
-			&r, sizeof(r), &fd) < 0 ||
+	if (client_call(g->sock, VFIO_USER_DEVICE_GET_REGION_INFO, &info, sizeof(info), NULL, 0,
+			reply, sizeof(reply), &fd) < 0 ||
 	    fd < 0)
 		return NULL;
-	*size = r.area.size;
-	p = mmap(NULL, r.area.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		 (off_t)(r.info.offset + r.area.offset));
+	memcpy(&info, reply, sizeof(info));
+	*size = sparse->areas[0].size;
+	p = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		 (off_t)(info.offset + sparse->areas[0].offset));
 	close(fd);
 	return p == MAP_FAILED ? NULL : p;
 }

@@ -667,11 +667,11 @@ static void doorbell_to_event(void **state)
 
 /* More signals than buffers, and the guest takes none meanwhile: what is too much becomes one bit.
  */
-static void run_out_of_buffers(void)
+static void run_out_of_buffers(unsigned more)
 {
 	uint32_t queue = make_queue();
 
-	for (unsigned i = 0; i < GUEST_BUFFERS + 30; i++) {
+	for (unsigned i = 0; i < GUEST_BUFFERS + more; i++) {
 		submit(queue, i);
 		assert_true(wait_signal());
 	}
@@ -681,8 +681,8 @@ static void signals_coalesce_without_buffers(void **state)
 {
 	struct hsv_event event;
 
-	run_out_of_buffers();
-	usleep(100000); /* the device has given up looking for buffers and asks for a notification
+	run_out_of_buffers(30);
+	usleep(400000); /* the device has given up looking for buffers and asks for a notification
 			 */
 	for (unsigned i = 0; i < GUEST_BUFFERS; i++) {
 		assert_true(guest_event(&g, &event, CLIENT_TIMEOUT_MS));
@@ -699,7 +699,7 @@ static void late_buffers_without_exits(void **state)
 	struct hsv_event event;
 	uint64_t kicks;
 
-	run_out_of_buffers();
+	run_out_of_buffers(1);
 	kicks = atomic_load(&harness_counters.vm_exits);
 	for (unsigned i = 0; i < GUEST_BUFFERS + 1; i++)
 		assert_true(guest_event(&g, &event, CLIENT_TIMEOUT_MS));
