@@ -131,6 +131,9 @@ struct dispatch_setup {
 	uint64_t scratch_base;		/* amd_queue_t.scratch_backing_memory_location */
 	uint32_t scratch_wave_bytes;	/* scratch bytes a wave (64 lanes) has: wave_limit_base from COMPUTE_TMPRING_SIZE.WAVESIZE */
 	uint64_t shared_base, private_base;
+	/* PM4 dispatches name the user SGPRs themselves; properties is 0 then. */
+	bool user_sgprs_given;
+	uint32_t user_sgpr[16];
 };
 
 #endif

@@ -197,11 +197,78 @@ static void traps(void **state)
 	assert_true(wait_value(&r->q.error->value, 1, 5000));
 }
 
+/* The same kernel started by registers, twice, from a PM4 queue. */
+static void pm4_dispatch(void **state)
+{
+	struct real *r = *state;
+	struct client *c = &r->c;
+	struct {
+		uint64_t out;
+		uint32_t base;
+	} args = {.base = 5};
+	uint32_t *out = client_alloc(c, 64 * 50 * 4, &args.out), user[16] = {0}, n = 0;
+	struct packet p = real_packet(c, &r->co, "fill", &args, 12, 64, 50, 0, NULL);
+	struct kernel_descriptor *kd = codeobj_symbol(&r->co, "fill.kd");
+	uint64_t entry, kernarg, bad;
+	struct ring ring;
+
+	memcpy(&entry, &p.dw[7], 8);
+	entry += (uint64_t)kd->entry_offset;
+	memcpy(&kernarg, &p.dw[9], 8);
+	/* before the kernel arguments' address: what the descriptor's bits 0-2 ask for */
+	n = (kd->properties & 1 ? 4 : 0) + (kd->properties & 2 ? 2 : 0) +
+	    (kd->properties & 4 ? 2 : 0);
+	memcpy(&user[n], &kernarg, 8);
+	ring_open(&ring, c, GPU_QUEUE_PM4, 4096);
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t set_pgm[] = {0xc0027600, 0x20c, (uint32_t)(entry >> 8),
+				      (uint32_t)(entry >> 40)};
+		uint32_t set_rsrc[] = {0xc0027600, 0x212, kd->rsrc1, kd->rsrc2};
+		uint32_t set_rsrc3[] = {0xc0017600, 0x22d, kd->rsrc3};
+		uint32_t set_threads[] = {0xc0037600, 0x207, 64, 1, 1};
+		uint32_t set_user[18] = {0xc0107600, 0x240};
+		uint32_t go[] = {0xc0031500, i ? 64 * 50 : 50, 1, 1, i ? 1 | 1 << 5 : 1};
+		uint32_t end[] = {0xc0064900, 0, 2u << 24 | 0u << 29, 0, 0, 0, 0, 33};
+
+		memset(out, 0, 64 * 50 * 4);
+		memcpy(set_user + 2, user, sizeof(user));
+		ring_put(&ring, set_pgm, 4);
+		ring_put(&ring, set_rsrc, 4);
+		ring_put(&ring, set_rsrc3, 3);
+		ring_put(&ring, set_threads, 5);
+		ring_put(&ring, set_user, 18);
+		ring_put(&ring, go, 5);
+		ring_put(&ring, end, 8);
+		ring_ring(&ring);
+		assert_true(wait_u64(&c->events[33], i + 1, 20000));
+		for (uint32_t k = 0; k < 64 * 50; k++)
+			assert_int_equal(out[k], 5 + k);
+	}
+	/* code that is not there: an error, not a crash */
+	bad = 0x7700000000;
+	uint32_t set_bad[] = {0xc0027600, 0x20c, (uint32_t)(bad >> 8), (uint32_t)(bad >> 40)};
+	uint32_t go[] = {0xc0031500, 1, 1, 1, 1};
+	struct gpu_vm_stats stats;
+
+	ring_put(&ring, set_bad, 4);
+	ring_put(&ring, go, 5);
+	ring_ring(&ring);
+	for (unsigned i = 0; i < 2000; i++) {
+		gpu_vm_get_stats(c->vm, &stats);
+		if (stats.queue_errors)
+			break;
+		sleep_ms(1);
+	}
+	assert_int_equal(stats.queue_errors, 1);
+	assert_int_equal(stats.dispatches, 2);
+}
+
 int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_real, close_real)
-	const struct CMUnitTest tests[] = {T(fills),   T(sums),	       T(all_meet), T(runaway),
-					   T(scratch), T(wild_access), T(traps)};
+	const struct CMUnitTest tests[] = {T(fills),   T(sums),	       T(all_meet),
+					   T(runaway), T(scratch),     T(wild_access),
+					   T(traps),   T(pm4_dispatch)};
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: test_cp_exec TARGET CODE-OBJECT\n");

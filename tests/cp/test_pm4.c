@@ -36,7 +36,7 @@ static void garbage(void **state)
 	} bad[] = {
 		{{0, 0, 0, 0}, 4},	   /* type 0 */
 		{{0x40000000}, 1},	   /* type 1 */
-		{{PM4(0x76, 2), 0, 0}, 3}, /* registers */
+		{{PM4(0x79, 2), 0, 0}, 3}, /* registers */
 		{{PM4(0xff, 3), 0, 0, 0}, 4},
 		{{PM4(0x37, 3), 0, 0, 0}, 4}, /* too short for WRITE_DATA */
 		{{PM4(0x10, 1000), 0}, 2},    /* longer than what was submitted */

@@ -39,8 +39,6 @@ enum {
 	/* values of the inactive signal */
 	INACTIVE_MORE_SCRATCH = 1, /* 0x400 is wave32's; all targets here are wave64 */
 	INACTIVE_RECLAIM = 512,
-	LDS_BYTES_MAX = 65536,
-	WG_SIZE_MAX = 1024,
 };
 
 static uint64_t packet64(const struct gpu_queue *q, unsigned dword)
@@ -213,22 +211,6 @@ static enum step wait_inactive(struct gpu_queue *q)
 	return STEP_PROGRESS;
 }
 
-/*
- * Waves of this kernel that a compute unit holds, by its vector registers. gfx90a has 512 a lane
- * and SIMD, in units of 8; gfx900 256 in units of 4 (LLVM AMDGPUUsage,
- * GRANULATED_WORKITEM_VGPR_COUNT).
- */
-static unsigned waves_per_cu(const struct gpu *gpu, uint32_t rsrc1)
-{
-	bool gfx90a = gpu->target == ISA_GFX90A;
-	unsigned vgprs = ((rsrc1 & 0x3f) + 1) * (gfx90a ? 8 : 4);
-	unsigned waves = (gfx90a ? 512 : 256) / vgprs;
-
-	if (waves > gpu->props.max_waves_per_simd)
-		waves = gpu->props.max_waves_per_simd;
-	return waves * gpu->props.simd_per_cu;
-}
-
 struct kernel_descriptor { /* LLVM AMDGPUUsage "Kernel Descriptor"; amd_kernel_code_t has the used
 			      fields at the same offsets */
 	uint32_t group_bytes, private_bytes, kernarg_bytes, reserved0;
@@ -246,19 +228,13 @@ static int setup_sizes(struct gpu_queue *q, struct dispatch_setup *s)
 	const uint32_t *p = q->packet;
 	unsigned dims = p[0] >> 16 & 3;
 	uint16_t size[3] = {p[1] & 0xffff, p[1] >> 16, p[2] & 0xffff};
-	uint64_t total = 1;
+	uint32_t grid[3] = {p[3], p[4], p[5]};
 
 	if (!dims)
 		return QERR_DIM;
-	for (unsigned i = 0; i < 3; i++) {
-		s->wg_size[i] = i < dims ? size[i] : 1;
-		s->grid[i] = i < dims ? p[3 + i] : 1;
-		if (!s->wg_size[i] || !s->grid[i])
-			return QERR_DIM;
-		s->num_wg[i] = s->grid[i] / s->wg_size[i] + !!(s->grid[i] % s->wg_size[i]);
-		total *= s->wg_size[i];
-	}
-	return total > WG_SIZE_MAX ? QERR_WORKGROUP_SIZE : 0;
+	for (unsigned i = dims; i < 3; i++)
+		size[i] = grid[i] = 1;
+	return dispatch_sizes(s, size, grid);
 }
 
 static int setup_code(struct gpu_queue *q, struct dispatch_setup *s)
@@ -290,8 +266,7 @@ static enum step begin_dispatch(struct gpu_queue *q)
 	struct dispatch_setup s = {.target = gpu->target};
 	struct scratch_state scratch;
 	uint64_t va = queue_va(q), bad;
-	unsigned cu_waves, cap, items;
-	long bytes;
+	unsigned waves;
 	int err;
 
 	err = setup_sizes(q, &s);
@@ -299,38 +274,28 @@ static enum step begin_dispatch(struct gpu_queue *q)
 		return fail(q, err, "grid or work-group sizes of the dispatch");
 	s.private_segment_size = q->packet[6];
 	s.group_segment_size = q->packet[7];
-	if (s.group_segment_size > LDS_BYTES_MAX)
-		return fail(q, QERR_GROUP_SEGMENT, "more LDS than there is");
 	err = setup_code(q, &s);
 	if (err)
 		return fail(q, err, "kernel object or its code is not there");
-	items = (unsigned)s.wg_size[0] * s.wg_size[1] * s.wg_size[2];
-	d->waves_per_wg = (items + WAVE_LANES - 1) / WAVE_LANES;
-	cu_waves = waves_per_cu(gpu, s.rsrc1);
-	if (cu_waves < d->waves_per_wg)
-		return fail(q, QERR_REGISTERS,
-			    "more registers than a work-group of this size can have");
-	cap = q->num_cu * (cu_waves / d->waves_per_wg);
-	if (s.group_segment_size && cap > q->num_cu * (LDS_BYTES_MAX / s.group_segment_size))
-		cap = q->num_cu * (LDS_BYTES_MAX / s.group_segment_size);
+	err = dispatch_shape(q, &s);
+	if (err)
+		return fail(q, err,
+			    "more LDS or registers than a work-group of this size can have");
 
 	if (!vm_copy_in(q->vm, va + AMD_QUEUE_TMPRING, &scratch, sizeof(scratch), &bad)) {
 		vm_fault(q->vm, bad, false, false);
 		return STEP_WAIT;
 	}
 	/* COMPUTE_TMPRING_SIZE: WAVES [11:0], WAVESIZE [24:12] in units of 1 KiB */
+	waves = scratch.tmpring & 0xfff;
 	s.scratch_wave_bytes = (scratch.tmpring >> 12 & 0x1fff) * 1024;
 	if (s.private_segment_size) {
-		unsigned waves = scratch.tmpring & 0xfff;
-
 		if (s.private_segment_size > scratch.lane_bytes || waves < d->waves_per_wg ||
 		    (uint64_t)s.private_segment_size * WAVE_LANES > s.scratch_wave_bytes)
 			return need_scratch(q);
-		if (cap > waves / d->waves_per_wg)
-			cap = waves / d->waves_per_wg;
+		if (d->cap > waves / d->waves_per_wg)
+			d->cap = waves / d->waves_per_wg;
 	}
-	if (cap * d->waves_per_wg > GPU_MAX_WAVES)
-		cap = GPU_MAX_WAVES / d->waves_per_wg;
 	memcpy(s.scratch_rsrc, scratch.rsrc, sizeof(s.scratch_rsrc));
 	s.scratch_base = scratch.base[0] | (uint64_t)scratch.base[1] << 32;
 	s.kernarg_va = packet64(q, 10);
@@ -339,61 +304,28 @@ static enum step begin_dispatch(struct gpu_queue *q)
 	s.dispatch_id = q->rptr;
 	s.shared_base = atomic_load(&q->vm->shared_base);
 	s.private_base = atomic_load(&q->vm->private_base);
-
-	bytes = exec_wg_bytes(&s);
-	if (bytes < 0)
-		return fail(q, QERR_REGISTERS, "the kernel's resources cannot be had");
-	/* Work-groups kept from the dispatch before serve this one if it is of the same shape. */
-	if (d->wg_bytes != (uint64_t)bytes || d->setup.rsrc1 != s.rsrc1 ||
-	    d->setup.rsrc3 != s.rsrc3 || d->setup.group_segment_size != s.group_segment_size ||
-	    memcmp(d->setup.wg_size, s.wg_size, sizeof(s.wg_size)))
-		sched_free_pool(d);
-	d->wg_bytes = (uint64_t)bytes;
-	d->setup = s;
-	d->cap = cap;
-	code_cache_revalidate(q->vm->code);
+	err = dispatch_launch(q, &s);
+	if (err)
+		return fail(q, err, "the kernel's resources cannot be had");
 	q->phase = AQL_RUN;
-	sched_start(gpu, d);
 	return STEP_PROGRESS;
-}
-
-static enum step wave_error(struct gpu_queue *q, const struct dispatch *d)
-{
-	switch (d->error) {
-	case EXEC_MEMORY_FAULT:
-		/* The vm's fault was raised where it happened and stops this queue too. */
-		return STEP_WAIT;
-	case EXEC_APERTURE:
-		return fail(q, QERR_APERTURE, "access outside of an aperture");
-	case EXEC_TRAP:
-		/* s_trap 2 is llvm.trap: the trap handler reports it as abort. */
-		return fail(q, d->fault.trap_id == 2 ? QERR_ABORT : QERR_TRAP, "trap");
-	default:
-		return fail(q, QERR_ILLEGAL, "illegal instruction");
-	}
 }
 
 static enum step running(struct gpu_queue *q)
 {
-	struct gpu *gpu = q->vm->gpu;
-	struct dispatch *d = &q->dispatch;
+	enum step step = dispatch_end(q);
 	struct scratch_state scratch;
 	uint64_t signal, bad;
 	bool once;
 
-	if (!atomic_load(&d->done))
-		return STEP_WAIT;
-	sched_finish(gpu, d);
-	if (d->error != EXEC_DONE)
-		return wave_error(q, d);
-	atomic_fetch_add_explicit(&q->vm->dispatches, 1, memory_order_relaxed);
-	if (gpu->turn)
-		gpu->turn->account(gpu->turn_ctx, 0, 1);
+	if (step == STEP_WAIT || q->stopped)
+		return step;
 	if (!vm_copy_in(q->vm, queue_va(q) + AMD_QUEUE_TMPRING, &scratch, sizeof(scratch), &bad)) {
 		vm_fault(q->vm, bad, false, false);
 		return STEP_WAIT;
 	}
-	once = d->setup.private_segment_size && (scratch.properties & AMD_QUEUE_USE_SCRATCH_ONCE);
+	once = q->dispatch.setup.private_segment_size &&
+	       (scratch.properties & AMD_QUEUE_USE_SCRATCH_ONCE);
 	complete(q);
 	if (once && queue_load64(q, queue_va(q) + AMD_QUEUE_INACTIVE, &signal) && signal) {
 		q->phase = AQL_RECLAIM;

@@ -7,6 +7,7 @@
  *   queue.c   queues: life, rings, signals, errors
  *   aql.c     AQL packets         pm4.c  PM4 packets and indirect buffers      sdma.c  SDMA packets
  *   atomic.c  the memory atomics that SDMA and PM4 packets name
+ *   dispatch.c  a kernel's start and end, for AQL and PM4
  *   sched.c   dispatches in flight: which work-group runs next, suspending, stopping
  *   thread.c  the threads: the CP thread (polls doorbells, steps queues, runs waves between) and
  * the workers
@@ -48,7 +49,8 @@ enum {
 	GPU_MAX_WAVES = 320,   /* of one dispatch in flight */
 	AQL_PACKETS_PER_STEP = 16,
 	PM4_PACKETS_PER_STEP = 64,
-	PM4_IB_DEPTH = 4, /* nested indirect buffers */
+	PM4_COMPUTE_REGS = 0x60, /* from COMPUTE_DISPATCH_INITIATOR */
+	PM4_IB_DEPTH = 4,	 /* nested indirect buffers */
 	SDMA_PACKETS_PER_STEP = 16,
 	SDMA_BYTES_PER_STEP = 256 * 1024,
 };
@@ -144,6 +146,7 @@ struct pm4_state {
 	struct pm4_frame frame[PM4_IB_DEPTH];
 	unsigned depth;	   /* frames in use */
 	uint64_t dma_done; /* bytes of the current DMA_DATA copied */
+	uint32_t reg[PM4_COMPUTE_REGS];
 };
 
 struct gpu_queue {
@@ -185,7 +188,7 @@ struct gpu_vm {
 	struct gpu_queue *queues;
 	bool awake, idle_called;
 	unsigned suspended;
-	uint64_t delivery; /* round of deliver() it was last looked at in */
+	uint64_t delivery;    /* round of deliver() it was last looked at in */
 	uint64_t last_active; /* ns */
 
 	/* callbacks to come */
@@ -303,6 +306,16 @@ enum {
 };
 bool signal_store(struct gpu_queue *q, uint64_t signal, uint64_t value);
 bool signal_complete(struct gpu_queue *q, uint64_t signal, uint64_t start, uint64_t end);
+
+/* ---- dispatch.c: a kernel's start and end; int results are 0 or an enum queue_error ---- */
+/* Fills in sizes (work-items) and the number of work-groups. */
+int dispatch_sizes(struct dispatch_setup *s, const uint16_t size[3], const uint32_t grid[3]);
+/* Waves per work-group and how many work-groups may be in flight, into q->dispatch. */
+int dispatch_shape(struct gpu_queue *q, const struct dispatch_setup *s);
+int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s);
+/* STEP_WAIT: it runs, or a memory fault was raised. STEP_PROGRESS: done, or q was stopped by an
+ * error of its waves. */
+enum step dispatch_end(struct gpu_queue *q);
 
 /* ---- aql.c, pm4.c, sdma.c ---- */
 enum step aql_step(struct gpu_queue *q);

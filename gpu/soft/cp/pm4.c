@@ -232,6 +232,93 @@ static enum result op_dma_data(struct gpu_queue *q, struct pm4_packet *p)
 	return DONE;
 }
 
+/*
+ * Compute registers, as dword indices from COMPUTE_DISPATCH_INITIATOR (0x2e00; SET_SH_REG counts
+ * from 0x2c00): Linux gc_9_0_offset.h. Others of that space belong to graphics or to the placing of
+ * waves and have no effect here.
+ */
+enum {
+	SH_COMPUTE = 0x200,
+	REG_NUM_THREAD = 0x07,
+	REG_PGM_LO = 0x0c,
+	REG_PGM_HI = 0x0d,
+	REG_RSRC1 = 0x12,
+	REG_RSRC2 = 0x13,
+	REG_TMPRING = 0x18,
+	REG_RSRC3 = 0x2d,
+	REG_USER_DATA = 0x40,
+	INITIATOR_SHADER_EN = 1 << 0,
+	INITIATOR_THREAD_DIMENSIONS = 1 << 5,
+};
+
+static enum result op_set_sh_reg(struct gpu_queue *q, struct pm4_packet *p)
+{
+	unsigned first = p->body[0] & 0xffff;
+
+	for (unsigned i = 0; i + 1 < p->dwords; i++) {
+		unsigned reg = first + i - SH_COMPUTE;
+		uint32_t value;
+
+		if (!fetch(q, p->va ? p->va + 4ull * (2 + i) : 0, p->pos + 2 + i, &value, 1))
+			return STOP;
+		if (reg < PM4_COMPUTE_REGS)
+			q->pm4.reg[reg] = value;
+	}
+	return DONE;
+}
+
+static enum result op_dispatch_direct(struct gpu_queue *q, struct pm4_packet *p)
+{
+	const uint32_t *reg = q->pm4.reg;
+	struct dispatch_setup s = {
+		.target = q->vm->gpu->target,
+		.entry_pc = (reg[REG_PGM_LO] | (uint64_t)(reg[REG_PGM_HI] & 0xff) << 32) << 8,
+		.rsrc1 = reg[REG_RSRC1],
+		.rsrc2 = reg[REG_RSRC2],
+		.rsrc3 = reg[REG_RSRC3],
+		.group_segment_size = (reg[REG_RSRC2] >> 15 & 0x1ff) * 512,
+		.scratch_wave_bytes = (reg[REG_TMPRING] >> 12 & 0x1fff) * 1024,
+		.user_sgprs_given = true,
+		.shared_base = atomic_load(&q->vm->shared_base),
+		.private_base = atomic_load(&q->vm->private_base),
+	};
+	unsigned waves = reg[REG_TMPRING] & 0xfff;
+	uint16_t size[3];
+	uint32_t grid[3];
+	int err;
+
+	if (!(p->body[3] & INITIATOR_SHADER_EN) || !p->body[0] || !p->body[1] || !p->body[2])
+		return DONE; /* nothing to launch */
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t items = p->body[i];
+
+		size[i] = reg[REG_NUM_THREAD + i] & 0xffff;
+		if (!(p->body[3] & INITIATOR_THREAD_DIMENSIONS))
+			items *= size[i];
+		if (items > UINT32_MAX)
+			return garbage(q, "DISPATCH_DIRECT of more than 2^32 work-items");
+		grid[i] = (uint32_t)items;
+	}
+	memcpy(s.user_sgpr, reg + REG_USER_DATA, sizeof(s.user_sgpr));
+	err = dispatch_sizes(&s, size, grid);
+	if (!err && !vm_translate(q->vm, s.entry_pc, GPU_PROT_EXEC, NULL))
+		err = QERR_CODE;
+	if (!err)
+		err = dispatch_shape(q, &s);
+	if (!err && (s.rsrc2 & 1)) { /* SCRATCH_EN */
+		if (waves < q->dispatch.waves_per_wg)
+			err = QERR_REGISTERS;
+		else if (q->dispatch.cap > waves / q->dispatch.waves_per_wg)
+			q->dispatch.cap = waves / q->dispatch.waves_per_wg;
+	}
+	if (!err)
+		err = dispatch_launch(q, &s);
+	if (!err)
+		return DONE;
+	queue_error(q, err, "DISPATCH_DIRECT");
+	return STOP;
+}
+
 /* min: dwords after the header that the packet must have. */
 static const struct pm4_op {
 	uint8_t op;
@@ -240,6 +327,7 @@ static const struct pm4_op {
 	enum result (*run)(struct gpu_queue *q, struct pm4_packet *p);
 } ops[] = {
 	{0x10, 0, "NOP", op_nop},
+	{0x15, 4, "DISPATCH_DIRECT", op_dispatch_direct},
 	{0x1e, 7, "ATOMIC_MEM", op_atomic_mem},
 	{0x37, 4, "WRITE_DATA", op_write_data},
 	{0x3c, 6, "WAIT_REG_MEM", op_wait_reg_mem},
@@ -249,6 +337,7 @@ static const struct pm4_op {
 	{0x49, 6, "RELEASE_MEM", op_release_mem},
 	{0x50, 6, "DMA_DATA", op_dma_data},
 	{0x58, 6, "ACQUIRE_MEM", op_acquire_mem},
+	{0x76, 2, "SET_SH_REG", op_set_sh_reg},
 	{0x93, 8, "WAIT_REG_MEM64", op_wait_reg_mem64},
 };
 
@@ -308,10 +397,17 @@ enum step pm4_run(struct gpu_queue *q, unsigned base, unsigned *budget)
 	struct pm4_state *s = &q->pm4;
 	bool progress = false;
 
-	while (s->depth > base) {
-		struct pm4_frame *f = &s->frame[s->depth - 1];
+	for (;;) {
+		struct pm4_frame *f = s->depth ? &s->frame[s->depth - 1] : NULL;
 		unsigned dwords;
 
+		/* One thing after the other: a kernel ends before the next packet. */
+		if (q->dispatch.active && dispatch_end(q) == STEP_WAIT)
+			return progress ? STEP_PROGRESS : STEP_WAIT;
+		if (q->stopped)
+			return STEP_PROGRESS;
+		if (s->depth <= base)
+			return STEP_IDLE;
 		if (f->pos >= f->size) {
 			s->depth--;
 			continue;
@@ -329,7 +425,6 @@ enum step pm4_run(struct gpu_queue *q, unsigned base, unsigned *budget)
 			return STEP_PROGRESS;
 		}
 	}
-	return STEP_IDLE;
 }
 
 /* Dwords submitted and not done yet; ~0: garbage. */
@@ -344,7 +439,7 @@ static uint64_t available(const struct gpu_queue *q)
 
 bool pm4_busy(struct gpu_queue *q)
 {
-	return q->pm4.depth || available(q);
+	return q->pm4.depth || q->dispatch.active || available(q);
 }
 
 enum step pm4_queue_step(struct gpu_queue *q)
@@ -355,11 +450,13 @@ enum step pm4_queue_step(struct gpu_queue *q)
 	while (budget && !q->stopped) {
 		uint64_t avail;
 
-		if (q->pm4.depth) {
+		if (q->pm4.depth || q->dispatch.active) {
 			enum step step = pm4_run(q, 0, &budget);
 
 			if (step != STEP_IDLE)
 				return progress ? STEP_PROGRESS : step;
+			if (q->stopped)
+				return STEP_PROGRESS;
 			progress = true;
 		}
 		if (!queue_store64(q, q->desc.read_ptr_va, q->rptr & (q->desc.ring_size / 4 - 1)))

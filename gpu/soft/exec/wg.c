@@ -120,6 +120,8 @@ static void init_sgprs(struct wave *w, const struct dispatch_setup *s, const str
 	uint32_t props = s->properties, n = 0, count = field(s->rsrc2, 1, 5);
 
 	/* User SGPRs, dense, in this order. */
+	if (s->user_sgprs_given)
+		memcpy(w->sgpr, s->user_sgpr, sizeof(s->user_sgpr));
 	if (props & PROP_PRIVATE_SEGMENT_BUFFER) {
 		memcpy(&w->sgpr[n], s->scratch_rsrc, 16);
 		n += 4;
