@@ -101,13 +101,14 @@ pid_t pidfile_read(const char *path, const char *part)
 	return strstr(target, part) ? (pid_t)pid : 0;
 }
 
-const char *image_conf(const char *key)
+/* The text of image.conf, read once: lines end in NUL. */
+static char conf[16384];
+static size_t conf_size;
+
+static void load_conf(void)
 {
-	static char ring[8][4096];
-	static unsigned next;
-	char path[4096], line[4200];
 	const char *cache = getenv("HSAVISOR_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	char *found = NULL;
+	char path[4096];
 	FILE *f;
 
 	if (cache && *cache)
@@ -118,16 +119,22 @@ const char *image_conf(const char *key)
 		snprintf(path, sizeof(path), "%s/.cache/hsavisor/image.conf", home && *home ? home : "/root");
 	f = fopen(path, "re");
 	if (!f)
-		return NULL;
-	while (!found && fgets(line, sizeof(line), f)) {
-		size_t n = strlen(key);
-
-		line[strcspn(line, "\n")] = 0;
-		if (!strncmp(line, key, n) && line[n] == '=' && line[n + 1]) {
-			found = ring[next++ % 8];
-			snprintf(found, sizeof(ring[0]), "%s", line + n + 1);
-		}
-	}
+		return;
+	conf_size = fread(conf, 1, sizeof(conf) - 1, f);
 	fclose(f);
-	return found;
+	for (size_t i = 0; i < conf_size; i++)
+		if (conf[i] == '\n')
+			conf[i] = 0;
+}
+
+const char *image_conf(const char *key)
+{
+	size_t n = strlen(key);
+
+	if (!conf_size)
+		load_conf();
+	for (size_t i = 0; i < conf_size; i += strlen(conf + i) + 1)
+		if (!strncmp(conf + i, key, n) && conf[i + n] == '=' && conf[i + n + 1])
+			return conf + i + n + 1;
+	return NULL;
 }

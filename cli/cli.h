@@ -95,7 +95,7 @@ size_t broker_qemu_args(const char *name, uint64_t memory, const char **words, s
 /* The pid in a state file if that process still lives and runs the executable it was written for (its name contains part); else 0. */
 pid_t pidfile_read(const char *path, const char *part);
 
-/* A value of image.conf ("KERNEL"): static buffer per call ring, NULL if there is none. */
+/* A value of image.conf ("KERNEL"), static; NULL if there is none. */
 const char *image_conf(const char *key);
 
 #endif

@@ -20,6 +20,9 @@
 /* The agent's limit of captured output is 16 MiB, base64 makes it 22. */
 #define LINE_MAX_BYTES (64u << 20)
 
+/* A guest that boots on an emulated CPU needs a while to answer. */
+#define ASK_AGAIN_S 3
+
 static double now(void)
 {
 	struct timespec ts;
@@ -122,24 +125,26 @@ int qga_open(const char *path, unsigned limit_s)
 		close(fd);
 		return err;
 	}
-	/* What is sent before the agent listens may be lost: ask again every second. */
+	/* What is sent before the agent listens may be lost: ask again. Answers to earlier questions, ours too, are passed over. */
 	for (unsigned id = (unsigned)getpid() & 0xffff;; id += 0x10000) {
-		char text[128], *line = NULL;
-		struct json_object *o;
-		uint64_t got;
+		double again = now() + ASK_AGAIN_S;
+		char text[128], *line;
 
 		snprintf(text, sizeof(text), "\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%u}}\n", id);
 		err = send_all(fd, text, strlen(text));
-		if (!err)
-			err = read_line(fd, true, deadline < now() + 2 ? deadline : now() + 2, &line);
-		if (!err) {
+		while (!err) {
+			struct json_object *o;
+			uint64_t got;
+
+			err = read_line(fd, true, deadline < again ? deadline : again, &line);
+			if (err)
+				break;
 			o = json_tokener_parse(line);
 			got = json_u64(o, "return");
 			json_object_put(o);
 			free(line);
 			if (got == id)
 				return fd;
-			continue;
 		}
 		if (err != -ETIMEDOUT || now() >= deadline)
 			break;
