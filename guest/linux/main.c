@@ -204,6 +204,15 @@ static int hsv_probe(struct virtio_device *vdev)
 	struct hsv_device *hdev;
 	int err;
 
+	if (vdev->config->get_status(vdev) == 0xff) {
+		/*
+		 * The host side died before: all reads are ones. Failing here would make virtio's core go on with a device that claims every
+		 * feature (6.12 oopses in its admin queue); bound to nothing it does no harm until it is unplugged.
+		 */
+		dev_err(&vdev->dev, "the host side does not answer: no GPU\n");
+		vdev->priv = NULL;
+		return 0;
+	}
 	hdev = devm_drm_dev_alloc(&vdev->dev, &hsv_drm_driver, struct hsv_device, drm);
 	if (IS_ERR(hdev))
 		return PTR_ERR(hdev);
@@ -279,6 +288,8 @@ static void hsv_remove(struct virtio_device *vdev)
 	unsigned long flags;
 	bool failed;
 
+	if (!hdev)
+		return;
 	mutex_lock(&the_lock);
 	the_device = NULL;
 	mutex_unlock(&the_lock);
