@@ -74,11 +74,12 @@ int host_program_exec(const char *tenant, const char *root, char **argv)
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		all[n++] = fixed[i];
 	/* The working directory and the program's own, where they are no part of the tree. */
-	if (strcmp(cwd, "/") && strncmp(cwd, "/tmp/", 5) && strncmp(cwd, "/usr/", 5))
+	if (strcmp(cwd, "/") && strcmp(cwd, "/tmp") && strncmp(cwd, "/tmp/", 5) && strncmp(cwd, "/usr/", 5))
 		n = bind(all, n, "--bind", cwd, cwd);
 	if (strchr(argv[0], '/') && realpath(argv[0], program)) {
 		*strrchr(program, '/') = 0;
-		if (strncmp(program, "/usr/", 5) && strncmp(program, "/tmp/", 5))
+		/* /tmp is there already, writable. */
+		if (strncmp(program, "/usr/", 5) && strncmp(program, "/tmp/", 5) && strcmp(program, "/tmp"))
 			n = bind(all, n, "--ro-bind", program, program);
 	}
 	n = bind(all, n, "--ro-bind", library, TREE_LIBRARY);
