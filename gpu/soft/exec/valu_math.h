@@ -5,10 +5,10 @@
  *
  * The transcendental unit. AMD documents about 1 ulp for these and publishes no algorithm; this GPU defines them as
  *   rcp, sqrt f32/f16/f64   correctly rounded
- *   rsq f32/f16             1 / sqrt(x) in double, rounded once to float (then to f16)
+ *   rsq f32/f16             1 / sqrt(x) in double, rounded once
  *   rsq f64                 1 / sqrt(x), two roundings
- *   exp, log, sin, cos      the double-precision polynomials below (error < 2^-50), rounded once to float (then to f16)
- * rounded to nearest even whatever MODE says. The f32 forms flush denormal inputs and results to zero of the same sign in
+ *   exp, log, sin, cos      the double-precision polynomials below (error < 2^-50), rounded once
+ * f32 and f64 rounded to nearest even whatever MODE says. The f32 forms flush denormal inputs and results to zero of the same sign in
  * every mode, as the hardware does (LLVM scales around it); f16 and f64 follow MODE.
  * sin/cos take revolutions; |x| > 256 gives 0 (sin) or 1 (cos), infinity gives NaN ("V_SIN_F32", Vega ISA).
  */
@@ -420,47 +420,50 @@ static inline double sin_core(double x, uint64_t quarter)
 	return as_f64(as_u64(n & 1 ? c : s) ^ (n & 2) << 62);
 }
 
-static inline float exp2_any(float x)
+/* The whole argument range, result still in double: to be rounded by (float) for f32, by d2f_odd for f16. */
+static inline double exp2_wide(float x)
 {
-	double c = x < -200.0f ? -200.0 : x > 200.0f ? 200.0 : (double)x;
-	float r = (float)exp2_core(c);
+	double r = exp2_core(x < -200.0f ? -200.0 : x > 200.0f ? 200.0 : (double)x);
 
-	return x != x ? x : r;
+	return x != x ? (double)x : r;
 }
 
-static inline float log2_any(float x)
+static inline double log2_wide(float x)
 {
-	float r = (float)log2_core(x > 0.0f && x < INFINITY ? (double)x : 1.0);
+	double r = log2_core(x > 0.0f && x < INFINITY ? (double)x : 1.0);
 
-	r = x == INFINITY ? x : r;
-	r = x == 0.0f ? -INFINITY : r;
-	return x < 0.0f || x != x ? NAN : r;
+	r = x == INFINITY ? (double)x : r;
+	r = x == 0.0f ? -(double)INFINITY : r;
+	return x < 0.0f || x != x ? (double)NAN : r;
 }
 
-static inline float sin_any(float x)
+static inline double sin_wide(float x)
 {
 	int in = x >= -256.0f && x <= 256.0f;
-	float r = (float)sin_core(in ? (double)x : 0.0, 0);
+	double r = sin_core(in ? (double)x : 0.0, 0);
 
-	return x - x != 0.0f ? NAN : in ? r : 0.0f;
+	return x - x != 0.0f ? (double)NAN : in ? r : 0.0;
 }
 
-static inline float cos_any(float x)
+static inline double cos_wide(float x)
 {
 	int in = x >= -256.0f && x <= 256.0f;
-	float r = (float)sin_core(in ? (double)x : 0.0, 1);
+	double r = sin_core(in ? (double)x : 0.0, 1);
 
-	return x - x != 0.0f ? NAN : r;
+	return x - x != 0.0f ? (double)NAN : r;
 }
 
-static inline float rsq_any(float x)
+static inline double rsq_wide(float x)
 {
-	return (float)(1.0 / sqrt((double)x));
+	return 1.0 / sqrt((double)x);
 }
 
 /* ---- division helpers ---- */
 
-/* v_div_scale_f32. src: the operand to scale; den, num. *flag: the lane's VCC bit. */
+/*
+ * v_div_scale_f32. src: the operand to scale; den, num. *flag: the lane's VCC bit. Where both the reciprocal and the quotient are
+ * denormal, the manuals scale the denominator up; only down gives right quotients (up overflows), so down it is.
+ */
 static inline uint32_t div_scale_f32(uint32_t src, uint32_t den, uint32_t num, uint32_t *flag)
 {
 	int en = (int)(num >> 23 & 255), ed = (int)(den >> 23 & 255);
@@ -482,7 +485,7 @@ static inline uint32_t div_scale_f32(uint32_t src, uint32_t den, uint32_t num, u
 	}
 	if (tiny_rcp && tiny_quot) {
 		f = 1;
-		k = is_den ? 64 : 0;
+		k = is_den ? -64 : 0;
 	}
 	if (!ed) {
 		f = 0;
@@ -518,7 +521,7 @@ static inline uint64_t div_scale_f64(uint64_t src, uint64_t den, uint64_t num, u
 		k = 1;
 	} else if (tiny_rcp && tiny_quot) {
 		f = 1;
-		k = s == d;
+		k = -(s == d);
 	} else if (tiny_rcp) {
 		k = -1;
 	} else if (tiny_quot) {
@@ -547,15 +550,15 @@ static inline float div_fmas_f32(float a, float b, float c)
 static inline double div_fmas_f64(double a, double b, double c)
 {
 	double scale = (as_u64(c) >> 52 & 2047) > 1023 ? 0x1p128 : 0x1p-128;
-	double r = fma(a, b, c), v = r * scale;
+	double r = fma(a, b, c);
 	__float128 p, s, bb, err;
 	union {
 		__float128 f;
 		unsigned __int128 u;
 	} x;
 
-	if (!(fabs(v) < 0x1p-1022) || r == 0.0)
-		return v; /* scaling was exact */
+	if (scale > 1.0 || !(fabs(r) < 0x1p-894) || r == 0.0)
+		return r * scale; /* the result is not denormal: one rounding so far */
 	p = (__float128)a * (__float128)b;
 	s = p + (__float128)c;
 	bb = s - p;
@@ -566,12 +569,15 @@ static inline double div_fmas_f64(double a, double b, double c)
 	return (double)(x.f * (__float128)scale);
 }
 
-/* v_div_fixup: q the computed quotient, d denominator, n numerator; U bits type, EXP the all-ones exponent. */
+/*
+ * v_div_fixup: q the computed quotient, d denominator, n numerator; U bits type, EXP the all-ones exponent. When the quotient
+ * overflows, the refinement steps before it meet infinity minus infinity: a NaN quotient of ordinary operands is an overflow.
+ */
 #define DEF_DIV_FIXUP(NAME, U, SIGN, EXP, QUIET, DEFNAN, SHIFT, UNDER)                             \
 	static inline U NAME(U q, U d, U n)                                                        \
 	{                                                                                          \
 		U ad = d & ((SIGN) - 1), an = n & ((SIGN) - 1), s = (d ^ n) & (SIGN);              \
-		U r = (q & ((SIGN) - 1)) | s;                                                      \
+		U aq = q & ((SIGN) - 1), r = (aq > (EXP) ? (EXP) : aq) | s;                        \
                                                                                                    \
 		r = (int)(an >> (SHIFT)) - (int)(ad >> (SHIFT)) < (UNDER) ? s : r;                 \
 		r = (ad == (EXP)) | (an == 0) ? s : r;                                             \
