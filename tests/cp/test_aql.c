@@ -3,6 +3,7 @@
 #include "tests/cp/client.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 extern atomic_int fake_live_workgroups, fake_revalidations;
@@ -107,12 +108,12 @@ static void bad_packet(void **state)
 		aql_submit(&q, &p);
 		print_message("%s\n", bad->name);
 		if (events) {
-			assert_true(wait_value(&q.error->value, 1ll << (bad->code - 1), 2000));
-			assert_true(wait_u64(&c->events[61], sets + 1, 2000));
+			assert_true(wait_value(&q.error->value, 1ll << (bad->code - 1), 10000));
+			assert_true(wait_u64(&c->events[61], sets + 1, 10000));
 			assert_int_equal(atomic_load(&q.inactive->value), 0);
 		} else {
-			assert_true(wait_value(&q.inactive->value, bad->legacy, 2000));
-			assert_true(wait_u64(&c->events[60], inactive_sets + 1, 2000));
+			assert_true(wait_value(&q.inactive->value, bad->legacy, 10000));
+			assert_true(wait_u64(&c->events[60], inactive_sets + 1, 10000));
 			assert_int_equal(atomic_load(&q.error->value), 0);
 		}
 		/* stopped: what follows is not touched */
@@ -205,7 +206,7 @@ static void unmapped_parts(void **state)
 		}
 		assert_int_equal(gpu_queue_create(c->vm, &q.desc, &q.queue), 0);
 		aql_submit(&q, &p);
-		assert_true(wait_uint(&c->faults, 1, 2000));
+		assert_true(wait_uint(&c->faults, 1, 10000));
 		if (what != 3)
 			assert_int_equal(c->fault.va & ~0xfffull, nowhere);
 		assert_true(what == 3 || c->fault.not_present);
@@ -240,7 +241,7 @@ static void jumping_indices(void **state)
 		atomic_store(aql_write_id(&q), 0);
 		p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, done);
 		aql_submit(&q, &p);
-		assert_true(wait_value(&done->value, 0, 2000));
+		assert_true(wait_value(&done->value, 0, 10000));
 		assert_int_equal(atomic_load(aql_read_id(&q)), 1);
 		gpu_queue_destroy(q.queue);
 	}
@@ -266,13 +267,13 @@ static void one_dispatch(void **state)
 	p = dispatch_packet(c, &k, (struct fake_args){FAKE_COUNT, client_va(c, count), 0}, 100, 3,
 			    done);
 	id = aql_submit(&q, &p);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 	assert_int_equal(atomic_load(count), 3);
 	assert_true(done->start >= before && done->end >= done->start &&
 		    done->end <= gpu_clock(c->gpu));
 	assert_int_equal(atomic_load(aql_read_id(&q)), id + 1);
 	assert_int_equal(q.ring[id].header, PACKET_INVALID);
-	assert_true(wait_u64(&c->events[7], 1, 2000));
+	assert_true(wait_u64(&c->events[7], 1, 10000));
 	assert_int_equal(*mailbox, 7);
 	gpu_vm_get_stats(c->vm, &stats);
 	assert_int_equal(stats.dispatches, 1);
@@ -301,7 +302,7 @@ static void every_workgroup_once(void **state)
 	p.dw[3] = 4 * 5;
 	p.dw[4] = 2 * 11 - 1;
 	aql_submit(&q, &p);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 	for (unsigned i = 0; i < 7 * 5 * 11; i++)
 		assert_int_equal(count[i], 1);
 }
@@ -353,7 +354,7 @@ static void doorbells_out_of_order(void **state)
 	__atomic_store_n((uint32_t *)&q.ring[0], p.header | (uint32_t)p.setup << 16,
 			 __ATOMIC_RELEASE);
 	atomic_store(q.doorbell, 0);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 }
 
 static void wave_errors(void **state)
@@ -381,10 +382,10 @@ static void wave_errors(void **state)
 		p = dispatch_packet(c, &k, errors[i / 2].args, 64, 40, done);
 		aql_submit(&q, &p);
 		if (i & 1)
-			assert_true(
-				wait_value(&q.error->value, 1ll << (errors[i / 2].code - 1), 2000));
+			assert_true(wait_value(&q.error->value, 1ll << (errors[i / 2].code - 1),
+					       10000));
 		else
-			assert_true(wait_value(&q.inactive->value, errors[i / 2].legacy, 2000));
+			assert_true(wait_value(&q.inactive->value, errors[i / 2].legacy, 10000));
 		assert_int_equal(atomic_load(&done->value), 1);
 		gpu_queue_destroy(q.queue);
 	}
@@ -402,8 +403,38 @@ static void messages(void **state)
 	client_kernel(c, &k, 32);
 	p = dispatch_packet(c, &k, (struct fake_args){FAKE_MESSAGE, 0, 13}, 64, 1, done);
 	aql_submit(&q, &p);
-	assert_true(wait_value(&done->value, 0, 2000));
-	assert_true(wait_u64(&c->events[13], 1, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
+	assert_true(wait_u64(&c->events[13], 1, 10000));
+}
+
+/* The same, so fast that the GPU may see the last store only. */
+static void doorbells_out_of_order_quickly(void **state)
+{
+	struct client *c = *state;
+	struct signal *done = client_signal(c, 1000, 0);
+	struct kernel k;
+	struct packet p;
+	struct aql q;
+
+	aql_open(&q, c, 16, true);
+	client_kernel(c, &k, 32);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, done);
+	for (unsigned i = 0; i < 1000; i += 2) {
+		while (atomic_load(aql_read_id(&q)) + 14 < i)
+			sched_yield();
+		atomic_store(aql_write_id(&q), i + 2);
+		for (unsigned k2 = 2; k2-- > 0;) {
+			struct packet *slot = &q.ring[(i + k2) % 16];
+
+			memcpy(slot->dw, p.dw, sizeof(p.dw));
+			__atomic_store_n((uint32_t *)slot, p.header | (uint32_t)p.setup << 16,
+					 __ATOMIC_RELEASE);
+			atomic_store(q.doorbell, i + k2);
+		}
+		if (i % 32 == 0)
+			assert_true(wait_value(&done->value, 998 - i, 10000));
+	}
+	assert_true(wait_value(&done->value, 0, 10000));
 }
 
 /* ------------------------------------------------------------------ barriers */
@@ -425,7 +456,7 @@ static void barriers(void **state)
 		assert_int_equal(atomic_load(&done->value), 1);
 		atomic_store(&deps[4 - i]->value, 0);
 	}
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 
 	for (unsigned i = 0; i < 5; i++)
 		atomic_store(&deps[i]->value, -1 - (int)i);
@@ -435,7 +466,7 @@ static void barriers(void **state)
 	sleep_ms(2);
 	assert_int_equal(atomic_load(&done->value), 1);
 	atomic_store(&deps[3]->value, 0);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 
 	/* nothing to wait for */
 	atomic_store(&done->value, 2);
@@ -443,7 +474,7 @@ static void barriers(void **state)
 	aql_submit(&q, &p);
 	p = barrier_packet(c, PACKET_OR, none, 5, done);
 	aql_submit(&q, &p);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 }
 
 static void barrier_values(void **state)
@@ -471,11 +502,11 @@ static void barrier_values(void **state)
 		sleep_ms(2);
 		assert_int_equal(atomic_load(&done->value), 1);
 		atomic_store(&dep->value, cases[i].right);
-		assert_true(wait_value(&done->value, 0, 2000));
+		assert_true(wait_value(&done->value, 0, 10000));
 	}
 	p.dw[7] = 4;
 	aql_submit(&q, &p);
-	assert_true(wait_value(&q.error->value, 1ll << 22, 2000));
+	assert_true(wait_value(&q.error->value, 1ll << 22, 10000));
 }
 
 /* ------------------------------------------------------------------ scratch */
@@ -510,19 +541,19 @@ static void scratch(void **state)
 	p.dw[5] = 160;
 	aql_submit(&q, &p);
 	/* asked for, the packet still there */
-	assert_true(wait_value(&q.inactive->value, 1, 2000));
-	assert_true(wait_u64(&c->events[60], 1, 2000));
+	assert_true(wait_value(&q.inactive->value, 1, 10000));
+	assert_true(wait_u64(&c->events[60], 1, 10000));
 	assert_int_equal(q.ring[0].header, PACKET_DISPATCH);
 	assert_int_equal(atomic_load(aql_read_id(&q)), 0);
 	assert_int_equal(atomic_load(count), 0);
 	/* too little again, then enough */
 	set_scratch(&q, 144, 8, false);
 	atomic_store(&q.inactive->value, 0);
-	assert_true(wait_u64(&c->events[60], 2, 2000));
-	assert_true(wait_value(&q.inactive->value, 1, 2000));
+	assert_true(wait_u64(&c->events[60], 2, 10000));
+	assert_true(wait_value(&q.inactive->value, 1, 10000));
 	set_scratch(&q, 160, 8, false);
 	atomic_store(&q.inactive->value, 0);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 	assert_int_equal(atomic_load(count), 10);
 	assert_int_equal(atomic_load(&q.inactive->value), 0);
 
@@ -535,7 +566,7 @@ static void scratch(void **state)
 		192, 50, done);
 	p.dw[5] = 16;
 	aql_submit(&q, &p);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 	assert_int_equal(atomic_load(clashes), 0);
 
 	/* once: given back after the dispatch, next packet waits */
@@ -547,12 +578,12 @@ static void scratch(void **state)
 	aql_submit(&q, &p);
 	p.dw[5] = 0;
 	aql_submit(&q, &p);
-	assert_true(wait_value(&q.inactive->value, 512, 2000));
+	assert_true(wait_value(&q.inactive->value, 512, 10000));
 	sleep_ms(2);
 	assert_int_equal(atomic_load(&done->value), 1);
 	set_scratch(&q, 0, 0, false);
 	atomic_store(&q.inactive->value, 0);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 }
 
 /* ------------------------------------------------------------------ PM4 in AQL */
@@ -600,10 +631,10 @@ static void pm4_ib(void **state)
 	inner[4] = 0xabcd;
 	p = ib_packet(c, va, n, done);
 	aql_submit(&q, &p);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 	assert_int_equal(*word, 0xabcd);
 	assert_int_equal(atomic_load(&fake_revalidations), revalidated + 1);
-	assert_true(wait_u64(&c->events[5], 1, 2000));
+	assert_true(wait_u64(&c->events[5], 1, 10000));
 
 	/* an IB that jumps to itself: nested too deep, an error */
 	ib[0] = 0xc0023f00;
@@ -612,20 +643,28 @@ static void pm4_ib(void **state)
 	ib[3] = 4;
 	p = ib_packet(c, va, 4, NULL);
 	aql_submit(&q, &p);
-	assert_true(wait_value(&q.error->value, 1ll << 22, 2000));
+	assert_true(wait_value(&q.error->value, 1ll << 22, 10000));
 }
 
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
 	const struct CMUnitTest tests[] = {
-		T(bad_packet),	   T(bad_queue),
-		T(unmapped_parts), T(jumping_indices),
-		T(one_dispatch),   T(every_workgroup_once),
-		T(in_order),	   T(doorbells_out_of_order),
-		T(wave_errors),	   T(messages),
-		T(barriers),	   T(barrier_values),
-		T(scratch),	   T(pm4_ib),
+		T(bad_packet),
+		T(bad_queue),
+		T(unmapped_parts),
+		T(jumping_indices),
+		T(one_dispatch),
+		T(every_workgroup_once),
+		T(in_order),
+		T(doorbells_out_of_order),
+		T(doorbells_out_of_order_quickly),
+		T(wave_errors),
+		T(messages),
+		T(barriers),
+		T(barrier_values),
+		T(scratch),
+		T(pm4_ib),
 	};
 
 	return cmocka_run_group_tests_name("cp/aql", tests, NULL, NULL);

@@ -310,11 +310,11 @@ static void park_and_wake(void **state)
 	aql_open(&q, c, 64, true);
 	assert_int_equal(count_up(c, &q, 1), 1);
 	/* idle is called once per idle period */
-	assert_true(wait_uint(&c->idles, 1, 2000));
+	assert_true(wait_uint(&c->idles, 1, 10000));
 	sleep_ms(20);
 	assert_int_equal(atomic_load(&c->idles), 1);
 	assert_int_equal(count_up(c, &q, 1), 1);
-	assert_true(wait_uint(&c->idles, 2, 2000));
+	assert_true(wait_uint(&c->idles, 2, 10000));
 
 	/* parked: doorbells are not seen and nothing costs CPU */
 	assert_true(gpu_vm_park(c->vm));
@@ -327,7 +327,7 @@ static void park_and_wake(void **state)
 	assert_true(cpu_seconds() - cpu < 0.02);
 	assert_int_equal(atomic_load(&done->value), 1);
 	gpu_vm_wake(c->vm);
-	assert_true(wait_value(&done->value, 0, 2000));
+	assert_true(wait_value(&done->value, 0, 10000));
 
 	/* work left: it does not park */
 	for (unsigned i = 0; i < 100; i++) {
@@ -338,7 +338,7 @@ static void park_and_wake(void **state)
 			assert_int_equal(atomic_load(&done->value), 0);
 			gpu_vm_wake(c->vm);
 		}
-		assert_true(wait_value(&done->value, 0, 2000));
+		assert_true(wait_value(&done->value, 0, 10000));
 	}
 
 	/* parking within the callback, woken by each dispatch */
@@ -355,7 +355,7 @@ static void park_and_wake(void **state)
 		atomic_store(&done->value, 1);
 		aql_submit(&q, &p);
 		gpu_vm_wake(c->vm);
-		assert_true(wait_value(&done->value, 0, 2000));
+		assert_true(wait_value(&done->value, 0, 10000));
 	}
 }
 
@@ -370,7 +370,7 @@ static void idle_polling_is_cheap(void **state)
 	sleep_ms(20);
 	cpu = cpu_seconds();
 	sleep_ms(500);
-	assert_true(cpu_seconds() - cpu < 0.05);
+	assert_true(cpu_seconds() - cpu < 0.1);
 }
 
 static void cu_mask(void **state)
@@ -503,7 +503,7 @@ static void turns(void **state)
 	struct client client, *c = &client;
 	_Atomic uint64_t *word;
 	struct signal *done, *copied;
-	uint64_t before;
+	uint64_t before = 0;
 	struct ring copy;
 	struct aql q;
 
@@ -523,21 +523,27 @@ static void turns(void **state)
 	ring_open(&copy, c, GPU_QUEUE_SDMA, 4096);
 	ring_put(&copy, fence, 4);
 	ring_ring(&copy);
-	assert_true(wait_value(&copied->value, 77, 2000));
+	assert_true(wait_value(&copied->value, 77, 10000));
 	atomic_store(&turn_open, 1);
-	sleep_ms(20);
+	for (unsigned i = 0; i < 500 && !atomic_load(&turn_ns); i++)
+		sleep_ms(10);
 	assert_true(atomic_load(&turn_ns) > 0);
 	/* lost: nothing runs after a slice */
 	atomic_store(&turn_open, 0);
-	sleep_ms(30);
-	before = atomic_load(&turn_ns);
+	for (unsigned i = 0; i < 50; i++) { /* a slice may be long on a busy machine */
+		before = atomic_load(&turn_ns);
+		sleep_ms(100);
+		if (atomic_load(&turn_ns) == before)
+			break;
+	}
 	atomic_store(word, 1);
-	sleep_ms(20);
+	sleep_ms(50);
 	assert_int_equal(atomic_load(&turn_ns), before);
 	assert_int_equal(atomic_load(&done->value), 1);
 	atomic_store(&turn_open, 1);
-	assert_true(wait_value(&done->value, 0, 2000));
-	sleep_ms(10);
+	assert_true(wait_value(&done->value, 0, 5000));
+	for (unsigned i = 0; i < 500 && atomic_load(&turn_held); i++)
+		sleep_ms(10);
 	assert_int_equal(atomic_load(&turn_held), 0);
 	assert_int_equal(atomic_load(&turn_dispatches), 1);
 	assert_int_equal(atomic_load(&turn_ran_outside), 0);

@@ -57,22 +57,21 @@ static uint64_t packet_va(const struct gpu_queue *q)
 }
 
 /*
- * The header at the read index if a packet there was submitted. A doorbell holds the index of one
- * submitted packet, and producers may ring out of order, so the largest value counts; the write
- * index bounds what garbage in a doorbell can do. False: nothing to do, or a fault was raised
- * (*fault).
+ * The header at the read index if a packet there is to be done. A doorbell holds the index of one
+ * submitted packet; producers may ring out of order, and of several stores only the last may be
+ * seen. So a doorbell only says that there is something: it is at or past the read index, or
+ * changed, or a packet was just done (more). What there is, the headers say: all valid packets
+ * below the write index. False: nothing to do, or a fault was raised (*fault).
  */
 static bool peek(struct gpu_queue *q, uint32_t *header, bool *fault)
 {
 	uint64_t doorbell = __atomic_load_n(q->desc.doorbell, __ATOMIC_ACQUIRE), written, *p;
 
 	*fault = false;
-	if (!q->rung || doorbell > q->doorbell_max) {
-		q->rung = true;
-		q->doorbell_max = doorbell;
-	}
-	if (q->rptr > q->doorbell_max)
+	if (q->rptr > doorbell && doorbell == q->doorbell_seen && !q->more)
 		return false;
+	q->doorbell_seen = doorbell;
+	q->more = false;
 	p = vm_ptr64(q->vm, q->desc.write_ptr_va, GPU_PROT_READ);
 	if (!p) {
 		vm_fault(q->vm, q->desc.write_ptr_va, false, false);
@@ -86,7 +85,8 @@ static bool peek(struct gpu_queue *q, uint32_t *header, bool *fault)
 		*fault = true;
 		return false;
 	}
-	return (*header & 0xff) != AQL_HEADER_INVALID;
+	q->more = (*header & 0xff) != AQL_HEADER_INVALID;
+	return q->more;
 }
 
 bool aql_busy(struct gpu_queue *q)
@@ -110,6 +110,7 @@ static enum step complete(struct gpu_queue *q)
 	}
 	__atomic_store_n(header, AQL_HEADER_INVALID, __ATOMIC_RELEASE);
 	q->rptr++;
+	q->more = true;
 	if (queue_store64(q, q->desc.read_ptr_va, q->rptr) && signal)
 		signal_complete(q, signal, q->start_ts, gpu_clock(q->vm->gpu));
 	return STEP_PROGRESS;

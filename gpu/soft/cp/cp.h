@@ -153,11 +153,11 @@ struct gpu_queue {
 	struct gpu_queue *next;
 	struct gpu_vm *vm;
 	struct gpu_queue_desc desc;
-	bool stopped;	       /* by an error: for good */
-	uint64_t rptr;	       /* AQL: packets; SDMA: bytes; PM4: dwords */
-	uint64_t doorbell_max; /* AQL */
-	bool rung;	       /* a doorbell value has been seen since creation (AQL) */
-	uint32_t num_cu;       /* enabled ones and their numbers */
+	bool stopped;		/* by an error: for good */
+	uint64_t rptr;		/* AQL: packets; SDMA: bytes; PM4: dwords */
+	uint64_t doorbell_seen; /* AQL: value of the last look */
+	bool more;		/* AQL: look even though the doorbell says nothing new */
+	uint32_t num_cu;	/* enabled ones and their numbers */
 	uint8_t cu[64];
 	struct dispatch dispatch;
 	/* AQL */
