@@ -814,7 +814,11 @@ int main(int argc, char **argv)
 	}
 	/* For run-under: no daemon there. */
 	if (argc > 1 && !strcmp(argv[1], "no-daemon"))
-		return open("/dev/kfd", O_RDWR) == -1 && errno == ENODEV ? 0 : 1;
+		return open("/dev/kfd", O_RDWR) == -1 && errno == ENODEV &&
+				       access("/sys/class/kfd/kfd/topology", F_OK) == -1 &&
+				       errno == ENOENT ?
+			       0 :
+			       1;
 	/* Not a tenant: the library does nothing. */
 	if (argc > 1 && !strcmp(argv[1], "no-tenant"))
 		return open("/dev/kfd", O_RDWR) == -1 && errno == ENOENT ? 0 : 1;
