@@ -33,6 +33,7 @@ int kfd_device_open(const struct kfd_device_config *config, struct kfd_device **
 		return err;
 	}
 	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->unpinned, NULL);
 	*device = d;
 	return 0;
 }
@@ -45,6 +46,7 @@ void kfd_device_close(struct kfd_device *device)
 		if (device->slots[i])
 			kfd_process_destroy(device->slots[i]);
 	vram_fini(&device->vram);
+	pthread_cond_destroy(&device->unpinned);
 	pthread_mutex_destroy(&device->lock);
 	free(device->slots);
 	free(device);
@@ -61,10 +63,10 @@ void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size)
 		if (!p)
 			continue;
 		/*
-		 * The order of locks is process, device: let go of the device's. The front end
-		 * calls this from the thread that changes its memory and doesn't destroy processes
-		 * meanwhile.
+		 * The order of locks is process, device: let go of the device's. The pin keeps the
+		 * struct; one that is being destroyed holds its lock until the GPU lets go.
 		 */
+		p->pins++;
 		pthread_mutex_unlock(&device->lock);
 		pthread_mutex_lock(&p->lock);
 		for (uint32_t id = 1; id < p->max_memories; id++) {
@@ -75,6 +77,8 @@ void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size)
 		}
 		pthread_mutex_unlock(&p->lock);
 		pthread_mutex_lock(&device->lock);
+		if (!--p->pins)
+			pthread_cond_broadcast(&device->unpinned);
 	}
 	pthread_mutex_unlock(&device->lock);
 }
@@ -91,7 +95,7 @@ void kfd_device_stats(struct kfd_device *device, struct kfd_stats *stats)
 	for (uint32_t i = 0; i < device->config.max_processes; i++) {
 		struct gpu_vm_stats s;
 
-		if (!device->slots[i])
+		if (!device->slots[i] || device->slots[i]->ended)
 			continue;
 		gpu_vm_get_stats(device->slots[i]->vm, &s);
 		stats->dispatches += s.dispatches;

@@ -23,8 +23,9 @@
 #define KFD_MAX_RANGES	 4096 /* SVM attribute ranges of one process */
 #define KFD_LDS_BASE	 (1ull << 48)
 #define KFD_SCRATCH_BASE (2ull << 48)
-#define KFD_ENOTSUPP	 524 /* the kernel's ENOTSUPP, which amdkfd lets out for unknown queue types \
-			      */
+#define KFD_ENOTSUPP                                                                               \
+	524 /* the kernel's ENOTSUPP, which amdkfd lets out for unknown queue types                \
+	     */
 
 /* A run of a buffer in the host's memory; host NULL: the memory is gone. */
 struct mem_extent {
@@ -65,6 +66,8 @@ struct kfd_process {
 	struct kfd_device *device;
 	void *ctx;
 	uint32_t slot, pid;
+	unsigned pins; /* who uses the struct without its lock; device lock */
+	bool ended;    /* being destroyed; device lock */
 	char name[32];
 	pthread_mutex_t lock;
 	struct gpu_vm *vm;
@@ -88,6 +91,7 @@ struct kfd_device {
 	struct kfd_device_config config;
 	const struct gpu_properties *props;
 	pthread_mutex_t lock; /* what follows */
+	pthread_cond_t unpinned;
 	struct vram vram;
 	uint64_t system_pinned;
 	uint32_t sdma_queues, queues, num_processes;

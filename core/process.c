@@ -107,7 +107,7 @@ void kfd_process_destroy(struct kfd_process *process)
 	queues_destroy_all(process);
 	gpu_vm_get_stats(process->vm, &s);
 	pthread_mutex_lock(&d->lock);
-	d->slots[process->slot] = NULL;
+	process->ended = true;
 	d->num_processes--;
 	d->past.dispatches += s.dispatches;
 	d->past.packets += s.packets + s.sdma_packets;
@@ -118,6 +118,12 @@ void kfd_process_destroy(struct kfd_process *process)
 	gpu_vm_destroy(process->vm);
 	memory_free_all(process);
 	pthread_mutex_unlock(&process->lock);
+	/* In its slot until here, so that a revoke waits for it. */
+	pthread_mutex_lock(&d->lock);
+	while (process->pins)
+		pthread_cond_wait(&d->unpinned, &d->lock);
+	d->slots[process->slot] = NULL;
+	pthread_mutex_unlock(&d->lock);
 	log_info("process %s[%u] ended", process->name, process->pid);
 	pthread_mutex_destroy(&process->lock);
 	free(process);

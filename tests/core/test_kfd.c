@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -528,6 +529,34 @@ static void test_revoke(void **state)
 	assert_int_equal(fake_mapped_bytes(), 0);
 }
 
+static void *revoker(void *arg)
+{
+	while (!atomic_load((_Atomic bool *)arg))
+		kfd_device_revoke(device, guest, 4096);
+	return NULL;
+}
+
+/* A VM loses memory while its processes come and go. */
+static void test_revoke_races_destroy(void **state)
+{
+	_Atomic bool stop = false;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, revoker, &stop), 0);
+	for (int i = 0; i < 2000; i++) {
+		struct kfd_process *p, *kept = process;
+
+		assert_int_equal(kfd_process_create(device, 2, NULL, 1, "x", &p), 0);
+		process = p;
+		acquire();
+		alloc_map(VA, 8192, FLAGS_USER);
+		kfd_process_destroy(p);
+		process = kept;
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+}
+
 static struct kfd_ioctl_create_queue_args queue_args(void)
 {
 	return (struct kfd_ioctl_create_queue_args){
@@ -840,6 +869,7 @@ int main(void)
 		TEST(test_vram_fragments),
 		TEST(test_invalidate),
 		TEST(test_revoke),
+		TEST(test_revoke_races_destroy),
 		TEST(test_queue_bad),
 		TEST(test_queue),
 		TEST(test_queue_limits),
