@@ -323,7 +323,9 @@ static void *cp_main(void *arg)
 		if (idle < gpu->spin_ns) {
 			for (unsigned i = 0; i < 16; i++)
 				cpu_relax();
-			if (!(++spins % 64))
+			/* On a busy machine a yield costs a time slice: first wait for what comes
+			 * soon. */
+			if (idle > gpu->spin_ns / 2 && !(++spins % 64))
 				sched_yield();
 			continue;
 		}
