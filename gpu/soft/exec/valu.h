@@ -36,11 +36,12 @@
 
 /* Lanes are independent: a result row may be a source row, but never a shifted one. */
 #ifdef __clang__
-#define LANE_LOOP                                                                                  \
-	_Pragma("clang loop vectorize(assume_safety)") for (unsigned l = 0; l < LANES; l++)
+#pragma clang diagnostic ignored "-Wpass-failed" /* not every loop can be vectorised */
+#define LANES_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
-#define LANE_LOOP _Pragma("GCC ivdep") for (unsigned l = 0; l < LANES; l++)
+#define LANES_INDEPENDENT _Pragma("GCC ivdep")
 #endif
+#define LANE_LOOP LANES_INDEPENDENT for (unsigned l = 0; l < LANES; l++)
 
 /* What an operation reads: decides which modifiers mean something and how denormal inputs are flushed. */
 enum valu_kind {

@@ -176,10 +176,10 @@ DEF_MINMAX(min_f64, uint64_t, as_f64, 0x7fffffffffffffffull, 0x7ffull << 52, 1ul
 	{                                                                                          \
 		uint32_t m = MAX(MAX(a, b, ieee), c, ieee);                                        \
 		uint32_t r = TOF(m) == TOF(b) ? MAX(a, c, ieee) : MAX(a, b, ieee);                 \
-		int nan = (TOF(a) != TOF(a)) | (TOF(b) != TOF(b)) | (TOF(c) != TOF(c));            \
+		int na = TOF(a) != TOF(a), nb = TOF(b) != TOF(b), nc = TOF(c) != TOF(c);            \
                                                                                                    \
 		r = TOF(m) == TOF(a) ? MAX(b, c, ieee) : r;                                        \
-		return nan ? MIN(MIN(a, b, ieee), c, ieee) : r;                                    \
+		return (na | nb | nc) ? MIN(MIN(a, b, ieee), c, ieee) : r;                         \
 	}
 DEF_MED3(med3_f32, as_f32, max_f32, min_f32)
 DEF_MED3(med3_f16, h2f, max_f16, min_f16)
@@ -580,9 +580,11 @@ static inline double div_fmas_f64(double a, double b, double c)
 		U aq = q & ((SIGN) - 1), r = (aq > (EXP) ? (EXP) : aq) | s;                        \
                                                                                                    \
 		r = (int)(an >> (SHIFT)) - (int)(ad >> (SHIFT)) < (UNDER) ? s : r;                 \
-		r = (ad == (EXP)) | (an == 0) ? s : r;                                             \
-		r = (ad == 0) | (an == (EXP)) ? s | (EXP) : r;                                     \
-		r = ((ad == 0) & (an == 0)) | ((ad == (EXP)) & (an == (EXP))) ? (DEFNAN) : r;      \
+		int d0 = ad == 0, n0 = an == 0, di = ad == (EXP), ni = an == (EXP);                \
+                                                                                                   \
+		r = (di | n0) ? s : r;                                                             \
+		r = (d0 | ni) ? s | (EXP) : r;                                                     \
+		r = ((d0 & n0) | (di & ni)) ? (DEFNAN) : r;                                        \
 		r = ad > (EXP) ? d | (QUIET) : r;                                                  \
 		return an > (EXP) ? n | (QUIET) : r;                                               \
 	}

@@ -106,7 +106,7 @@ static void mat_place(const struct mfma *t, unsigned b, unsigned i, unsigned j, 
 #define MAT_ROW(T, EXPR)                                                                           \
 	for (unsigned k = 0; k < t->k; k++) {                                                      \
 		const T x = a[k], *y = bm + k * t->m;                                              \
-		_Pragma("GCC ivdep") for (unsigned j = 0; j < t->m; j++)                           \
+		LANES_INDEPENDENT for (unsigned j = 0; j < t->m; j++)                           \
 		{                                                                                  \
 			T acc = d[j];                                                              \
 			d[j] = (EXPR);                                                             \
