@@ -54,6 +54,8 @@ static inline __mmask16 lds_inside(const struct workgroup *wg, __m512i addr, uns
 	return _mm512_mask_cmple_epu32_mask(mask >> l, addr, _mm512_set1_epi32((int)(wg->lds_size - bytes)));
 }
 
+static const uint32_t four_times[16] = {0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60};
+
 /* Shorter loads read a whole dword too: WG_LDS_SLACK bytes lie behind LDS. */
 static inline __attribute__((always_inline)) void load_kind(struct wave *w, uint32_t *row, enum vmem_kind kind, const uint32_t *addr,
 							    uint64_t mask)
@@ -64,6 +66,19 @@ static inline __attribute__((always_inline)) void load_kind(struct wave *w, uint
 		__m512i at = _mm512_loadu_si512(addr + l);
 		__mmask16 in = lds_inside(w->wg, at, bytes, mask, l);
 
+		/* Most often 16 lanes read one dword, or consecutive ones: far cheaper than a gather. */
+		if (bytes == 4 && in == 0xffff) {
+			__m512i first = _mm512_set1_epi32((int)addr[l]);
+
+			if (_mm512_cmpeq_epi32_mask(at, first) == 0xffff) {
+				_mm512_storeu_si512(row + l, _mm512_set1_epi32((int)get32(w->wg->lds + addr[l])));
+				continue;
+			}
+			if (_mm512_cmpeq_epi32_mask(at, _mm512_add_epi32(first, _mm512_loadu_si512(four_times))) == 0xffff) {
+				_mm512_storeu_si512(row + l, _mm512_loadu_si512(w->wg->lds + addr[l]));
+				continue;
+			}
+		}
 		for (unsigned i = 0; i < dwords; i++) {
 			__m512i v = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), in, at, w->wg->lds + 4 * i, 1);
 			uint32_t *out = row + i * WAVE_LANES + l;

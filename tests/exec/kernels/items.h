@@ -59,7 +59,7 @@ ITEM(int_divide, int, int, int)
 {
 	int d = b == 0 || b == -1 ? 7 : b;
 
-	return a / d + a % d + (a / 10);
+	return (int)((uint)(a / d) + (uint)(a % d) + (uint)(a / 10));
 }
 
 ITEM(uint_divide, uint, uint, uint)
