@@ -442,7 +442,8 @@ static inline double sin_wide(float x)
 	int in = x >= -256.0f && x <= 256.0f;
 	double r = sin_core(in ? (double)x : 0.0, 0);
 
-	return x - x != 0.0f ? (double)NAN : in ? r : 0.0;
+	r = in ? r : 0.0;
+	return x - x != 0.0f ? (double)NAN : r;
 }
 
 static inline double cos_wide(float x)
@@ -466,41 +467,30 @@ static inline double rsq_wide(float x)
  */
 static inline uint32_t div_scale_f32(uint32_t src, uint32_t den, uint32_t num, uint32_t *flag)
 {
-	int en = (int)(num >> 23 & 255), ed = (int)(den >> 23 & 255);
+	int32_t en = (int32_t)(num >> 23 & 255), ed = (int32_t)(den >> 23 & 255);
 	double d = (double)as_f32(den), n = (double)as_f32(num);
-	float s = as_f32(src);
-	int is_den = s == as_f32(den), is_num = s == as_f32(num);
-	int tiny_rcp = fabs(1.0 / d) < 0x1p-126, tiny_quot = fabs(n / d) < 0x1p-126;
-	int k = 0, f = 0;
+	float s = as_f32(src), up = s * 0x1p64f, down = s * 0x1p-64f;
+	int32_t is_den = s == as_f32(den), is_num = s == as_f32(num);
+	int32_t tiny_rcp = (float)fabs(d) > 0x1p126f, tiny_quot = (float)(fabs(n / d) < 0x1p-126) != 0.0f;
+	int32_t k = en <= 23, f = 0; /* k: 1 up, -1 down, 0 as it is */
+	uint32_t r;
 
-	if (en <= 23)
-		k = 64;
-	if (tiny_quot) {
-		f = 1;
-		k = is_num ? 64 : 0;
-	}
-	if (tiny_rcp) {
-		f = 0;
-		k = -64;
-	}
-	if (tiny_rcp && tiny_quot) {
-		f = 1;
-		k = is_den ? -64 : 0;
-	}
-	if (!ed) {
-		f = 0;
-		k = 64;
-	}
-	if (en - ed >= 96) {
-		f = 1;
-		k = is_den ? 64 : 0;
-	}
-	if (n == 0.0 || d == 0.0) {
-		*flag = 0;
-		return DEFAULT_NAN_F32;
-	}
+	k = tiny_quot ? is_num : k;
+	f = tiny_quot ? 1 : f;
+	k = tiny_rcp ? (tiny_quot ? -is_den : -1) : k;
+	f = tiny_rcp ? tiny_quot : f;
+	k = ed == 0 ? 1 : k;
+	f = ed == 0 ? 0 : f;
+	k = en - ed >= 96 ? is_den : k;
+	f = en - ed >= 96 ? 1 : f;
+	r = k > 0 ? as_u32(up) : src;
+	r = k < 0 ? as_u32(down) : r;
+	r = (num & 0x7fffffff) == 0 ? DEFAULT_NAN_F32 : r;
+	r = (den & 0x7fffffff) == 0 ? DEFAULT_NAN_F32 : r;
+	f = (num & 0x7fffffff) == 0 ? 0 : f;
+	f = (den & 0x7fffffff) == 0 ? 0 : f;
 	*flag = (uint32_t)f;
-	return k ? as_u32(s * (k > 0 ? 0x1p64f : 0x1p-64f)) : src;
+	return r;
 }
 
 static inline uint64_t div_scale_f64(uint64_t src, uint64_t den, uint64_t num, uint32_t *flag)

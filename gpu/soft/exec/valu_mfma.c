@@ -84,21 +84,20 @@ static double mat_elem(const struct mfma *t, const struct wave *w, const struct 
 	return t->type == MFMA_F16 ? h2f_flushed(v) : bf16(v);
 }
 
-/* Where C and D keep an element; f64's register is the low one of a pair. */
-static void mat_place(const struct mfma *t, unsigned b, unsigned i, unsigned j, unsigned *reg,
-		      unsigned *lane)
+/* Where C and D keep row i of a block: the register (f64: the low one of a pair) and the lane of its first element. */
+static void mat_place(const struct mfma *t, unsigned b, unsigned i, unsigned *reg, unsigned *lane)
 {
 	bool wide = t->type == MFMA_F64;
 
 	if (t->m == 32) {
 		*reg = 16 * b + 4 * (i / 8) + i % 4;
-		*lane = 32 * (i / 4 % 2) + j;
+		*lane = 32 * (i / 4 % 2);
 	} else if (t->m == 16) {
 		*reg = wide ? 2 * (i / 4) : 4 * b + i % 4;
-		*lane = wide ? 16 * (i % 4) + j : 16 * (i / 4) + j;
+		*lane = wide ? 16 * (i % 4) : 16 * (i / 4);
 	} else {
 		*reg = wide ? 0 : i;
-		*lane = wide ? 16 * i + 4 * b + j : 4 * b + j;
+		*lane = wide ? 16 * i + 4 * b : 4 * b;
 	}
 }
 
@@ -176,19 +175,20 @@ static void mfma(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *in
 					mat_elem(t, w, &in->src[1], s1, lb, k % t->pack));
 			}
 	}
-	for (unsigned blk = 0; blk < t->blocks; blk++)
-		for (unsigned i = 0; i < t->m; i++)
-			for (unsigned j = 0; j < t->m; j++, n++) {
-				const uint32_t *lo, *hi;
+	/* a row of C is m consecutive lanes of one register */
+	for (unsigned row = 0; row < t->blocks * t->m; row++) {
+		const uint32_t *lo, *hi;
 
-				mat_place(t, blk, i, j, &reg, &lane);
-				lo = mat_row(w, &in->src[2], reg);
-				hi = mat_row(w, &in->src[2], reg + 1);
-				if (wide)
-					c.q[n] = lo && hi ? lo[lane] | (uint64_t)hi[lane] << 32 : s2;
-				else
-					c.u[n] = lo ? lo[lane] : (uint32_t)s2;
-			}
+		mat_place(t, row / t->m, row % t->m, &reg, &lane);
+		lo = mat_row(w, &in->src[2], reg);
+		hi = mat_row(w, &in->src[2], reg + 1);
+		for (unsigned j = 0; j < t->m; j++, n++) {
+			if (wide)
+				c.q[n] = lo && hi ? lo[lane + j] | (uint64_t)hi[lane + j] << 32 : s2;
+			else
+				c.u[n] = lo ? lo[lane + j] : (uint32_t)s2;
+		}
+	}
 
 	for (unsigned r = 0; r < t->blocks * t->m; r++) {
 		unsigned bm = r / t->m * t->k * t->m;
@@ -202,27 +202,27 @@ static void mfma(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *in
 	}
 
 	n = 0;
-	for (unsigned blk = 0; blk < t->blocks; blk++)
-		for (unsigned i = 0; i < t->m; i++)
-			for (unsigned j = 0; j < t->m; j++, n++) {
-				uint32_t *row;
+	for (unsigned row = 0; row < t->blocks * t->m; row++) {
+		uint32_t *lo, *hi;
 
-				mat_place(t, blk, i, j, &reg, &lane);
-				row = valu_dst_row(w, in, 0, reg);
-				if (wide) {
-					uint64_t v = c.d[n] != c.d[n] ? DEFAULT_NAN_F64 : c.q[n];
+		mat_place(t, row / t->m, row % t->m, &reg, &lane);
+		lo = valu_dst_row(w, in, 0, reg);
+		hi = valu_dst_row(w, in, 0, reg + 1);
+		for (unsigned j = 0; j < t->m; j++, n++) {
+			if (wide) {
+				uint64_t v = c.d[n] != c.d[n] ? DEFAULT_NAN_F64 : c.q[n];
 
-					if (row)
-						row[lane] = (uint32_t)v;
-					row = valu_dst_row(w, in, 0, reg + 1);
-					if (row)
-						row[lane] = (uint32_t)(v >> 32);
-				} else if (row) {
-					bool nan = t->type != MFMA_I8 && c.f[n] != c.f[n];
+				if (lo)
+					lo[lane + j] = (uint32_t)v;
+				if (hi)
+					hi[lane + j] = (uint32_t)(v >> 32);
+			} else if (lo) {
+				bool nan = t->type != MFMA_I8 && c.f[n] != c.f[n];
 
-					row[lane] = nan ? DEFAULT_NAN_F32 : c.u[n];
-				}
+				lo[lane + j] = nan ? DEFAULT_NAN_F32 : c.u[n];
 			}
+		}
+	}
 }
 
 #define MFMA_TABLE(X)                                                                              \

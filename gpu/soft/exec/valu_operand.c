@@ -348,7 +348,7 @@ void valu_blend(uint32_t *row, const uint32_t *out, uint64_t mask)
 	for (unsigned h = 0; h < LANES; h += 32) {
 		uint32_t m = (uint32_t)(mask >> h);
 
-		for (unsigned l = 0; l < 32; l++)
+		LANES_INDEPENDENT for (unsigned l = 0; l < 32; l++)
 			row[h + l] = m & lane_bit[l] ? out[h + l] : row[h + l];
 	}
 #endif
@@ -635,6 +635,12 @@ static uint64_t chosen_nan(const struct valu_nan_src *src, unsigned l)
 
 void valu_nanfix(uint32_t *out, const struct valu_nan_src *src)
 {
+	int bad = 0;
+
+	LANE_LOOP
+		bad |= (out[l] & 0x7fffffff) > 0x7f800000;
+	if (!bad)
+		return;
 	for (unsigned l = 0; l < LANES; l++)
 		if ((out[l] & 0x7fffffff) > 0x7f800000) {
 			uint64_t v = chosen_nan(src, l);
