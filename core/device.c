@@ -88,6 +88,7 @@ void kfd_device_stats(struct kfd_device *device, struct kfd_stats *stats)
 	pthread_mutex_lock(&device->lock);
 	*stats = device->past;
 	stats->vram_used = device->vram.used;
+	stats->vram_peak = device->vram.peak;
 	stats->vram_size = device->vram.size;
 	stats->system_pinned = device->system_pinned;
 	stats->processes = device->num_processes;

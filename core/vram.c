@@ -113,6 +113,8 @@ int vram_alloc(struct vram *vram, uint64_t size, size_t max, struct vram_extent 
 		vram->used += part;
 		left -= part;
 	}
+	if (vram->used > vram->peak)
+		vram->peak = vram->used;
 	*extents = list;
 	*n = count;
 	return 0;

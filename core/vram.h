@@ -13,7 +13,7 @@ struct vram_extent {
 	uint64_t offset, size;
 };
 struct vram {
-	uint64_t size, used;
+	uint64_t size, used, peak; /* bytes */
 	struct vram_extent *free; /* sorted, no two touch */
 	size_t num_free, capacity, num_live;
 };

@@ -76,6 +76,7 @@ void front_publish(void)
 
 	kfd_device_stats(front.device, &stats);
 	atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
+	atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
 	atomic_store_explicit(&c->faults, stats.faults, memory_order_relaxed);
 	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
 	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);

@@ -436,6 +436,7 @@ static void test_protection(void **state)
 static void test_vram_zeroed_and_quota(void **state)
 {
 	struct kfd_ioctl_get_available_memory_args m = {.gpu_id = GPU_ID};
+	struct kfd_stats stats;
 	uint64_t a, b;
 
 	assert_int_equal(alloc(VA, VRAM, FLAGS_VRAM, &a), 0);
@@ -454,6 +455,9 @@ static void test_vram_zeroed_and_quota(void **state)
 	assert_int_equal(alloc(VA + 4096, 8192, FLAGS_VRAM, &b), -ENOMEM);
 	assert_int_equal(charged, 4096);
 	assert_int_equal(alloc(VA + 4096, 100, FLAGS_VRAM, &b), 0);
+	kfd_device_stats(device, &stats);
+	assert_int_equal(stats.vram_used, 8192);
+	assert_int_equal(stats.vram_peak, VRAM);
 }
 
 static void test_vram_fragments(void **state)
