@@ -148,9 +148,9 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 	struct kfd_event *event;
 	int id;
 
-	drm_info(&process->hdev->drm, "%s[%d]: GPU memory fault at %#llx (%s%s%s)\n", process->lead->comm, process->lead->pid, data.va,
-		 data.failure.NotPresent ? "not present" : "", data.failure.ReadOnly ? "read-only" : "",
-		 data.failure.NoExecute ? "no execute" : "");
+	dev_info_ratelimited(process->hdev->drm.dev, "%s[%d]: GPU memory fault at %#llx (%s%s%s)\n", process->lead->comm,
+			     process->lead->pid, data.va, data.failure.NotPresent ? "not present" : "",
+			     data.failure.ReadOnly ? "read-only" : "", data.failure.NoExecute ? "no execute" : "");
 	spin_lock(&events->wake);
 	idr_for_each_entry(&events->idr, event, id) {
 		if (event->type == KFD_IOC_EVENT_MEMORY) {

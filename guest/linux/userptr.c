@@ -127,9 +127,9 @@ static bool userptr_invalidate(struct mmu_interval_notifier *interval, const str
 		args = (struct hsv_memory_args){ .handle = cpu_to_le64(memory->handle) };
 		memcpy(call->args, &args, sizeof(args));
 		err = hsv_call_send(call, HSV_REQ_MEMORY_INVALIDATE, 0, sizeof(args), 0, false);
-		if (err && err != -ENODEV)
-			drm_warn(&memory->hdev->drm, "process %u: buffer %llx can't be invalidated (%d)\n", memory->process->id,
-				 memory->handle, err);
+		if (err)
+			drm_dbg(&memory->hdev->drm, "process %u: buffer %llx can't be invalidated (%d)\n", memory->process->id,
+				memory->handle, err);
 		memory->state = HSV_PAGES_INVALID;
 		queue_work(hsv_wq, &memory->restore_work);
 	}
@@ -187,9 +187,10 @@ static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, boo
 		done = false;
 	} else {
 		err = restore_send(memory, call ? call : memory->invalidate, &fresh);
-		if (err && err != -ENODEV)
-			drm_warn(&memory->hdev->drm, "process %u: buffer %llx can't be restored (%d)\n", memory->process->id,
-				 memory->handle, err);
+		/* Its GPU addresses are another buffer's by now, say: the program's doing. The host takes it for gone then. */
+		if (err)
+			drm_dbg(&memory->hdev->drm, "process %u: buffer %llx can't be restored (%d)\n", memory->process->id,
+				memory->handle, err);
 		memory->extents = fresh;
 		memset(&fresh, 0, sizeof(fresh));
 		memory->state = HSV_PAGES_VALID;
