@@ -7,7 +7,7 @@
  * one mutex.
  *
  * A guest chooses what is executed, so decoded code is bounded: above CODE_MAX_BYTES everything decoded is dropped at the next
- * revalidation with no exec_run inside, and above CODE_HARD_BYTES nothing more is decoded.
+ * revalidation, and above CODE_HARD_BYTES nothing more is decoded.
  */
 #define LOG_PART "exec"
 #include "gpu/soft/exec/code.h"
@@ -47,10 +47,17 @@ struct code_slot {
 struct code_cache {
 	enum isa_target target;
 	_Atomic uint64_t epoch;
-	atomic_uint running; /* exec_runs inside */
+	/*
+	 * exec_runs inside, each counted in the one of two counters that `side` named when it entered. Retired pages can't be reached any more,
+	 * so once each counter has been seen at zero since (not necessarily both at once), nobody holds them. side steers newcomers away
+	 * from the counter that still has to drain, so a GPU that is never idle frees memory, too.
+	 */
+	atomic_uint inside[2], side;
 	struct code_slot *_Atomic bucket[CODE_BUCKETS];
 	pthread_mutex_t lock; /* decoding; everything below */
-	struct code_page *retired;
+	struct code_page *retired; /* since waiting was filled */
+	struct code_page *waiting; /* to be freed when both counters have drained */
+	unsigned drained;	   /* bit i: inside[i] has been zero since waiting was filled */
 	uint64_t bytes;
 };
 
@@ -79,15 +86,34 @@ static void page_free(struct code_cache *cache, struct code_page *page)
 	free(page);
 }
 
-static void free_retired(struct code_cache *cache)
+static void free_list(struct code_cache *cache, struct code_page **list)
 {
 	struct code_page *next;
 
-	for (struct code_page *p = cache->retired; p; p = next) {
+	for (struct code_page *p = *list; p; p = next) {
 		next = p->retired_next;
 		page_free(cache, p);
 	}
-	cache->retired = NULL;
+	*list = NULL;
+}
+
+/* Frees retired pages that nobody can hold any more. Under the lock. */
+static void reclaim(struct code_cache *cache)
+{
+	for (int round = 0; round < 2 && (cache->waiting || cache->retired); round++) {
+		if (!cache->waiting) {
+			cache->waiting = cache->retired;
+			cache->retired = NULL;
+			cache->drained = 0;
+		}
+		for (unsigned i = 0; i < 2; i++)
+			if (!atomic_load(&cache->inside[i]))
+				cache->drained |= 1u << i;
+		if (cache->drained == 3)
+			free_list(cache, &cache->waiting);
+		else
+			atomic_store(&cache->side, cache->drained & 1 ? 0 : 1);
+	}
 }
 
 static void retire(struct code_cache *cache, struct code_page *page)
@@ -100,7 +126,8 @@ void code_cache_free(struct code_cache *cache)
 {
 	if (!cache)
 		return;
-	free_retired(cache);
+	free_list(cache, &cache->retired);
+	free_list(cache, &cache->waiting);
 	for (int i = 0; i < CODE_BUCKETS; i++) {
 		struct code_slot *next;
 
@@ -117,14 +144,17 @@ void code_cache_free(struct code_cache *cache)
 	free(cache);
 }
 
-void code_cache_enter(struct code_cache *cache)
+unsigned code_cache_enter(struct code_cache *cache)
 {
-	atomic_fetch_add(&cache->running, 1);
+	unsigned side = atomic_load(&cache->side);
+
+	atomic_fetch_add(&cache->inside[side], 1);
+	return side;
 }
 
-void code_cache_leave(struct code_cache *cache)
+void code_cache_leave(struct code_cache *cache, unsigned side)
 {
-	atomic_fetch_sub(&cache->running, 1);
+	atomic_fetch_sub(&cache->inside[side], 1);
 }
 
 void code_cache_revalidate(struct code_cache *cache)
@@ -140,9 +170,7 @@ void code_cache_revalidate(struct code_cache *cache)
 					retire(cache, page);
 			}
 	}
-	/* Retired pages can't be reached any more, so who enters from now on does not matter. */
-	if (cache->retired && !atomic_load(&cache->running))
-		free_retired(cache);
+	reclaim(cache);
 	pthread_mutex_unlock(&cache->lock);
 }
 

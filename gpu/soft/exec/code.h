@@ -6,8 +6,8 @@
  * page, or one that can't be decoded. The records of a run lie behind each other, so that the run loop goes from one
  * to the next by adding one until one has ends_run set.
  *
- * Reading is lock-free. A page whose bytes changed gets a new struct code_page; old ones are freed when no exec_run uses the
- * cache. So a running wave may hold a page until its exec_run returns.
+ * Reading is lock-free. A page whose bytes changed gets a new struct code_page; old ones are freed when every exec_run that
+ * may hold them has returned. So a running wave may hold a page until its exec_run returns.
  */
 #ifndef GPU_SOFT_EXEC_CODE_H
 #define GPU_SOFT_EXEC_CODE_H
@@ -37,9 +37,9 @@ struct code_page *code_page_get(struct exec_ctx *ctx, struct code_cache *cache, 
 /* The record of the instruction at pc, which lies in page. NULL: ctx->error is set. */
 const struct code_inst *code_inst_get(struct exec_ctx *ctx, struct code_cache *cache, struct code_page *page, uint64_t pc);
 
-/* Around everything that uses pages of the cache. */
-void code_cache_enter(struct code_cache *cache);
-void code_cache_leave(struct code_cache *cache);
+/* Around everything that uses pages of the cache; leave gets what enter returned. */
+unsigned code_cache_enter(struct code_cache *cache);
+void code_cache_leave(struct code_cache *cache, unsigned side);
 
 /* run.c: the function of an operation on a target; NULL if there is none. */
 exec_fn *exec_lookup(enum isa_target target, unsigned op);

@@ -138,8 +138,9 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 	uint64_t slice = budget < SLICE ? budget : SLICE;
 	uint64_t left = budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX, ran;
 	enum exec_result result = EXEC_YIELD;
+	unsigned side;
 
-	code_cache_enter(wg->code);
+	side = code_cache_enter(wg->code);
 	while (left && !atomic_load_explicit(stop, memory_order_relaxed)) {
 		uint32_t ended = 0, waiting = 0, sleeping = 0;
 
@@ -174,7 +175,7 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 		}
 	}
 out:
-	code_cache_leave(wg->code);
+	code_cache_leave(wg->code, side);
 	/* What this thread stored is visible to whoever hears of the end. */
 	atomic_thread_fence(memory_order_seq_cst);
 	return result;
