@@ -348,8 +348,11 @@ void valu_blend(uint32_t *row, const uint32_t *out, uint64_t mask)
 	for (unsigned h = 0; h < LANES; h += 32) {
 		uint32_t m = (uint32_t)(mask >> h);
 
-		LANES_INDEPENDENT for (unsigned l = 0; l < 32; l++)
-			row[h + l] = m & lane_bit[l] ? out[h + l] : row[h + l];
+		LANES_INDEPENDENT for (unsigned l = 0; l < 32; l++) {
+			uint32_t pick = -(uint32_t)((m & lane_bit[l]) == 0);
+
+			row[h + l] = (row[h + l] & pick) | (out[h + l] & ~pick);
+		}
 	}
 #endif
 }
