@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* valu_cover.c - every vector operation of the instruction table has semantics in every build, but for those listed here. */
+/* valu_cover.c - every vector operation of the instruction table has semantics in every build, but
+ * for those listed here. */
 #include "tests/exec/valu_test.h"
 
 static const struct {
 	unsigned op;
 	const char *why;
 } missing[] = {
-	{ ISA_V_INTERP_MOV_F32, "parameter interpolation of pixel shaders: compute waves have no parameters" },
-	{ ISA_V_INTERP_P1_F32, "the same" },
-	{ ISA_V_INTERP_P2_F32, "the same" },
-	{ ISA_V_INTERP_P1LL_F16, "the same" },
-	{ ISA_V_INTERP_P1LV_F16, "the same" },
-	{ ISA_V_INTERP_P2_F16, "the same" },
-	{ ISA_V_INTERP_P2_LEGACY_F16, "the same" },
-	{ ISA_V_SCREEN_PARTITION_4SE_B32, "screen partition lookup of graphics" },
+	{ISA_V_INTERP_MOV_F32,
+	 "parameter interpolation of pixel shaders: compute waves have no parameters"},
+	{ISA_V_INTERP_P1_F32, "the same"},
+	{ISA_V_INTERP_P2_F32, "the same"},
+	{ISA_V_INTERP_P1LL_F16, "the same"},
+	{ISA_V_INTERP_P1LV_F16, "the same"},
+	{ISA_V_INTERP_P2_F16, "the same"},
+	{ISA_V_INTERP_P2_LEGACY_F16, "the same"},
+	{ISA_V_SCREEN_PARTITION_4SE_B32, "screen partition lookup of graphics"},
 };
 
 static const char *reason(unsigned op)
@@ -38,7 +40,8 @@ static void test_all_covered(void **state)
 				continue;
 			if (!vt_find(op, level) == !reason(op)) {
 				print_error("%s at level %u: %s\n", name, level,
-					    reason(op) ? "covered but listed as missing" : "not covered");
+					    reason(op) ? "covered but listed as missing"
+						       : "not covered");
 				without++;
 			}
 		}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * valu_fp.c - floating-point sequences and approximations of the vector ALU: division as clang emits it is correctly rounded,
- * transcendentals against long double, argument reduction of large angles, matrix operations.
+ * valu_fp.c - floating-point sequences and approximations of the vector ALU: division as clang
+ * emits it is correctly rounded, transcendentals against long double, argument reduction of large
+ * angles, matrix operations.
  */
 #include <fenv.h>
 
@@ -34,7 +35,7 @@ static double get64(unsigned reg, unsigned l)
 static void op3(enum isa_op op, unsigned dst, unsigned a, unsigned b, unsigned c, uint64_t one)
 {
 	struct isa_inst in = vt_inst(op, 3);
-	unsigned r[3] = { a, b, c };
+	unsigned r[3] = {a, b, c};
 
 	in.dst[0].index = (uint16_t)dst;
 	in.dst[1].index = SGPR_VCC;
@@ -152,14 +153,18 @@ static long double sin_turns(long double x)
 {
 	long double r = x - rintl(x);
 
-	return isinf(x) ? NAN : fabsl(x) > 256 ? 0 : sinl(r * 2 * 3.14159265358979323846264338327950288L);
+	return isinf(x)		? NAN
+	       : fabsl(x) > 256 ? 0
+				: sinl(r * 2 * 3.14159265358979323846264338327950288L);
 }
 
 static long double cos_turns(long double x)
 {
 	long double r = x - rintl(x);
 
-	return isinf(x) ? NAN : fabsl(x) > 256 ? 1 : cosl(r * 2 * 3.14159265358979323846264338327950288L);
+	return isinf(x)		? NAN
+	       : fabsl(x) > 256 ? 1
+				: cosl(r * 2 * 3.14159265358979323846264338327950288L);
 }
 
 static long double rsq(long double x)
@@ -177,15 +182,15 @@ static const struct {
 	long double (*fn)(long double);
 	float near; /* random arguments up to this */
 } units[] = {
-	{ ISA_V_EXP_F32, ISA_V_EXP_F16, exp2l, 140 },
-	{ ISA_V_LOG_F32, ISA_V_LOG_F16, log2l, 0 },
-	{ ISA_V_SIN_F32, ISA_V_SIN_F16, sin_turns, 300 },
-	{ ISA_V_COS_F32, ISA_V_COS_F16, cos_turns, 300 },
-	{ ISA_V_RSQ_F32, ISA_V_RSQ_F16, rsq, 0 },
-	{ ISA_V_RCP_F32, ISA_V_RCP_F16, rcp, 0 },
-	{ ISA_V_SQRT_F32, ISA_V_SQRT_F16, sqrtl, 0 },
-	{ ISA_V_EXP_LEGACY_F32, ISA_V_EXP_F16, exp2l, 140 },
-	{ ISA_V_LOG_LEGACY_F32, ISA_V_LOG_F16, log2l, 0 },
+	{ISA_V_EXP_F32, ISA_V_EXP_F16, exp2l, 140},
+	{ISA_V_LOG_F32, ISA_V_LOG_F16, log2l, 0},
+	{ISA_V_SIN_F32, ISA_V_SIN_F16, sin_turns, 300},
+	{ISA_V_COS_F32, ISA_V_COS_F16, cos_turns, 300},
+	{ISA_V_RSQ_F32, ISA_V_RSQ_F16, rsq, 0},
+	{ISA_V_RCP_F32, ISA_V_RCP_F16, rcp, 0},
+	{ISA_V_SQRT_F32, ISA_V_SQRT_F16, sqrtl, 0},
+	{ISA_V_EXP_LEGACY_F32, ISA_V_EXP_F16, exp2l, 140},
+	{ISA_V_LOG_LEGACY_F32, ISA_V_LOG_F16, log2l, 0},
 };
 
 static uint32_t flushed(uint32_t u)
@@ -193,7 +198,8 @@ static uint32_t flushed(uint32_t u)
 	return u & 0x7f800000 ? u : u & 0x80000000;
 }
 
-/* At most one ulp off, and in nearly all cases the correctly rounded value; denormals flushed on both sides. */
+/* At most one ulp off, and in nearly all cases the correctly rounded value; denormals flushed on
+ * both sides. */
 static void test_transcendental_f32(void **state)
 {
 	for (unsigned t = 0; t < sizeof(units) / sizeof(units[0]); t++) {
@@ -205,18 +211,23 @@ static void test_transcendental_f32(void **state)
 			if (n & 1 && units[t].near > 0)
 				for (unsigned l = 0; l < WAVE_LANES; l++)
 					vt.v[VT_SRC][l] = (uint32_t)vt_of_f32(
-						(float)(((double)vt_rand() / 0x1p31 - 1) * units[t].near));
+						(float)(((double)vt_rand() / 0x1p31 - 1) *
+							units[t].near));
 			op3(units[t].f32, VT_DST, VT_SRC, 0, 0, 0);
 			for (unsigned l = 0; l < WAVE_LANES; l++) {
-				float x = vt_f32(flushed(vt.v[VT_SRC][l])), want = (float)units[t].fn(x);
-				uint32_t got = vt.v[VT_DST][l], w = flushed((uint32_t)vt_of_f32(want));
+				float x = vt_f32(flushed(vt.v[VT_SRC][l])),
+				      want = (float)units[t].fn(x);
+				uint32_t got = vt.v[VT_DST][l],
+					 w = flushed((uint32_t)vt_of_f32(want));
 
 				if (isnan(want)) {
 					assert_true(isnan(vt_f32(got)));
 					continue;
 				}
-				/* zeros at multiples of half a turn are exact, here and not in the reference */
-				if (got == w || (fabsf(want) < 1e-16f && vt_f32(got) == 0 && fabsf(x) > 1e-3f))
+				/* zeros at multiples of half a turn are exact, here and not in the
+				 * reference */
+				if (got == w ||
+				    (fabsf(want) < 1e-16f && vt_f32(got) == 0 && fabsf(x) > 1e-3f))
 					continue;
 				off++;
 				if (got - w != 1 && w - got != 1)
@@ -242,9 +253,10 @@ static void test_transcendental_f16(void **state)
 
 				if ((w & 0x7fff) > 0x7c00)
 					assert_true((got & 0x7fff) > 0x7c00);
-				else if (got != w && !((w & 0x7fff) == 0 && (got & 0x7fff) == 0 && x != 0)) /* -0 */
-					fail_msg("%s(%a): 0x%04x, not 0x%04x", isa_op_name(units[t].f16),
-						 x, got, w);
+				else if (got != w && !((w & 0x7fff) == 0 && (got & 0x7fff) == 0 &&
+						       x != 0)) /* -0 */
+					fail_msg("%s(%a): 0x%04x, not 0x%04x",
+						 isa_op_name(units[t].f16), x, got, w);
 			}
 		}
 }
@@ -304,8 +316,8 @@ static void test_f16_conversion(void **state)
 				if (isnan(x))
 					assert_true((vt.v[VT_DST][l] & 0x7fff) > 0x7c00);
 				else if (vt.v[VT_DST][l] != vt_d2h(x, rm))
-					fail_msg("rm %u, %a: 0x%04x, not 0x%04x", rm, x, vt.v[VT_DST][l],
-						 vt_d2h(x, rm));
+					fail_msg("rm %u, %a: 0x%04x, not 0x%04x", rm, x,
+						 vt.v[VT_DST][l], vt_d2h(x, rm));
 			}
 		}
 }
@@ -351,7 +363,8 @@ static void test_trig_preop(void **state)
 				__float128 p = (__float128)get64(30 + 2 * s, l) * scaled;
 
 				if (p > 0x1p100) /* only multiples of 4 up there */
-					p -= (__float128)0x1p56 * (__float128)(__int128)(p / 0x1p56);
+					p -= (__float128)0x1p56 *
+					     (__float128)(__int128)(p / 0x1p56);
 				turns += p - 4 * (__float128)(__int128)(p / 4);
 			}
 			turns -= 4 * (__float128)(__int128)(turns / 4);
@@ -372,36 +385,37 @@ static const struct matrix {
 	char type; /* f f32, d f64, h f16, b bf16, i i8 */
 	unsigned m, k, blocks, pack;
 } matrices[] = {
-	{ ISA_V_MFMA_F32_32X32X1F32, 'f', 32, 1, 2, 1 },
-	{ ISA_V_MFMA_F32_16X16X1F32, 'f', 16, 1, 4, 1 },
-	{ ISA_V_MFMA_F32_4X4X1F32, 'f', 4, 1, 16, 1 },
-	{ ISA_V_MFMA_F32_32X32X2F32, 'f', 32, 2, 1, 1 },
-	{ ISA_V_MFMA_F32_16X16X4F32, 'f', 16, 4, 1, 1 },
-	{ ISA_V_MFMA_F64_16X16X4F64, 'd', 16, 4, 1, 1 },
-	{ ISA_V_MFMA_F64_4X4X4F64, 'd', 4, 4, 4, 1 },
-	{ ISA_V_MFMA_F32_32X32X4F16, 'h', 32, 4, 2, 4 },
-	{ ISA_V_MFMA_F32_16X16X4F16, 'h', 16, 4, 4, 4 },
-	{ ISA_V_MFMA_F32_4X4X4F16, 'h', 4, 4, 16, 4 },
-	{ ISA_V_MFMA_F32_32X32X8F16, 'h', 32, 8, 1, 4 },
-	{ ISA_V_MFMA_F32_16X16X16F16, 'h', 16, 16, 1, 4 },
-	{ ISA_V_MFMA_F32_32X32X2BF16, 'b', 32, 2, 2, 2 },
-	{ ISA_V_MFMA_F32_16X16X2BF16, 'b', 16, 2, 4, 2 },
-	{ ISA_V_MFMA_F32_4X4X2BF16, 'b', 4, 2, 16, 2 },
-	{ ISA_V_MFMA_F32_32X32X4BF16, 'b', 32, 4, 1, 2 },
-	{ ISA_V_MFMA_F32_16X16X8BF16, 'b', 16, 8, 1, 2 },
-	{ ISA_V_MFMA_F32_32X32X4BF16_1K, 'b', 32, 4, 2, 4 },
-	{ ISA_V_MFMA_F32_16X16X4BF16_1K, 'b', 16, 4, 4, 4 },
-	{ ISA_V_MFMA_F32_4X4X4BF16_1K, 'b', 4, 4, 16, 4 },
-	{ ISA_V_MFMA_F32_32X32X8BF16_1K, 'b', 32, 8, 1, 4 },
-	{ ISA_V_MFMA_F32_16X16X16BF16_1K, 'b', 16, 16, 1, 4 },
-	{ ISA_V_MFMA_I32_32X32X4I8, 'i', 32, 4, 2, 4 },
-	{ ISA_V_MFMA_I32_16X16X4I8, 'i', 16, 4, 4, 4 },
-	{ ISA_V_MFMA_I32_4X4X4I8, 'i', 4, 4, 16, 4 },
-	{ ISA_V_MFMA_I32_32X32X8I8, 'i', 32, 8, 1, 4 },
-	{ ISA_V_MFMA_I32_16X16X16I8, 'i', 16, 16, 1, 4 },
+	{ISA_V_MFMA_F32_32X32X1F32, 'f', 32, 1, 2, 1},
+	{ISA_V_MFMA_F32_16X16X1F32, 'f', 16, 1, 4, 1},
+	{ISA_V_MFMA_F32_4X4X1F32, 'f', 4, 1, 16, 1},
+	{ISA_V_MFMA_F32_32X32X2F32, 'f', 32, 2, 1, 1},
+	{ISA_V_MFMA_F32_16X16X4F32, 'f', 16, 4, 1, 1},
+	{ISA_V_MFMA_F64_16X16X4F64, 'd', 16, 4, 1, 1},
+	{ISA_V_MFMA_F64_4X4X4F64, 'd', 4, 4, 4, 1},
+	{ISA_V_MFMA_F32_32X32X4F16, 'h', 32, 4, 2, 4},
+	{ISA_V_MFMA_F32_16X16X4F16, 'h', 16, 4, 4, 4},
+	{ISA_V_MFMA_F32_4X4X4F16, 'h', 4, 4, 16, 4},
+	{ISA_V_MFMA_F32_32X32X8F16, 'h', 32, 8, 1, 4},
+	{ISA_V_MFMA_F32_16X16X16F16, 'h', 16, 16, 1, 4},
+	{ISA_V_MFMA_F32_32X32X2BF16, 'b', 32, 2, 2, 2},
+	{ISA_V_MFMA_F32_16X16X2BF16, 'b', 16, 2, 4, 2},
+	{ISA_V_MFMA_F32_4X4X2BF16, 'b', 4, 2, 16, 2},
+	{ISA_V_MFMA_F32_32X32X4BF16, 'b', 32, 4, 1, 2},
+	{ISA_V_MFMA_F32_16X16X8BF16, 'b', 16, 8, 1, 2},
+	{ISA_V_MFMA_F32_32X32X4BF16_1K, 'b', 32, 4, 2, 4},
+	{ISA_V_MFMA_F32_16X16X4BF16_1K, 'b', 16, 4, 4, 4},
+	{ISA_V_MFMA_F32_4X4X4BF16_1K, 'b', 4, 4, 16, 4},
+	{ISA_V_MFMA_F32_32X32X8BF16_1K, 'b', 32, 8, 1, 4},
+	{ISA_V_MFMA_F32_16X16X16BF16_1K, 'b', 16, 16, 1, 4},
+	{ISA_V_MFMA_I32_32X32X4I8, 'i', 32, 4, 2, 4},
+	{ISA_V_MFMA_I32_16X16X4I8, 'i', 16, 4, 4, 4},
+	{ISA_V_MFMA_I32_4X4X4I8, 'i', 4, 4, 16, 4},
+	{ISA_V_MFMA_I32_32X32X8I8, 'i', 32, 8, 1, 4},
+	{ISA_V_MFMA_I32_16X16X16I8, 'i', 16, 16, 1, 4},
 };
 
-/* Small whole numbers: every order of summation is exact. Stores a number as the type's bits at element p of a register. */
+/* Small whole numbers: every order of summation is exact. Stores a number as the type's bits at
+ * element p of a register. */
 static void put_number(char type, unsigned reg, unsigned lane, unsigned p, int v)
 {
 	uint64_t d = vt_of_f64(v);
@@ -416,7 +430,8 @@ static void put_number(char type, unsigned reg, unsigned lane, unsigned p, int v
 		vt.v[reg + 1][lane] = (uint32_t)(d >> 32);
 		break;
 	case 'i':
-		vt.v[reg][lane] = (vt.v[reg][lane] & ~(0xffu << 8 * p)) | (uint32_t)(v & 0xff) << 8 * p;
+		vt.v[reg][lane] = (vt.v[reg][lane] & ~(0xffu << 8 * p)) | (uint32_t)(v & 0xff)
+										  << 8 * p;
 		break;
 	default:
 		vt.v[r][lane] = (vt.v[r][lane] & ~(0xffffu << shift)) |
@@ -433,8 +448,8 @@ static int get_number(char type, unsigned reg, unsigned lane)
 }
 
 /*
- * The reverse mapping: goes through lanes and registers and asks which element each holds (the product's address in a lane: row and
- * column from lane and register number).
+ * The reverse mapping: goes through lanes and registers and asks which element each holds (the
+ * product's address in a lane: row and column from lane and register number).
  */
 static void check_matrix(const struct matrix *t)
 {
@@ -450,7 +465,8 @@ static void check_matrix(const struct matrix *t)
 	in.src[1].index = B;
 	in.src[2].index = C;
 	for (unsigned l = 0; l < WAVE_LANES; l++) {
-		unsigned i = l % t->m, blk = l / t->m % t->blocks, k0 = l / (t->m * t->blocks) * t->pack;
+		unsigned i = l % t->m, blk = l / t->m % t->blocks,
+			 k0 = l / (t->m * t->blocks) * t->pack;
 
 		for (unsigned p = 0; p < t->pack; p++) {
 			a[blk][i][k0 + p] = (int)(vt_rand() % 17) - 8;
@@ -489,9 +505,10 @@ static void check_matrix(const struct matrix *t)
 				want = c[blk][i][j];
 				for (unsigned k = 0; k < t->k; k++)
 					want += a[blk][i][k] * b[blk][j][k];
-				if (get_number(t->type == 'd' || t->type == 'i' ? t->type : 'f', D + r,
-					       l) != want)
-					fail_msg("%s: block %u, %u, %u", isa_op_name(t->op), blk, i, j);
+				if (get_number(t->type == 'd' || t->type == 'i' ? t->type : 'f',
+					       D + r, l) != want)
+					fail_msg("%s: block %u, %u, %u", isa_op_name(t->op), blk, i,
+						 j);
 			}
 	}
 }
@@ -503,7 +520,8 @@ static void test_matrix(void **state)
 			check_matrix(&matrices[t]);
 }
 
-/* cbsz/abid: all 16 blocks use A of block 5; blgp: all of B from the second 16 lanes; C is a constant. */
+/* cbsz/abid: all 16 blocks use A of block 5; blgp: all of B from the second 16 lanes; C is a
+ * constant. */
 static void test_matrix_broadcast(void **state)
 {
 	struct isa_inst in = vt_inst(ISA_V_MFMA_F32_4X4X1F32, 3);
@@ -513,7 +531,7 @@ static void test_matrix_broadcast(void **state)
 		vt.v[VT_SRC][l] = (uint32_t)vt_of_f32((float)l);
 		vt.v[VT_SRC + 4][l] = (uint32_t)vt_of_f32((float)(100 + l));
 	}
-	in.src[2] = (struct isa_operand){ .kind = ISA_OPND_CONST, .value = 0x3f800000 };
+	in.src[2] = (struct isa_operand){.kind = ISA_OPND_CONST, .value = 0x3f800000};
 	in.cbsz = 4;
 	in.abid = 5;
 	in.blgp = 5;

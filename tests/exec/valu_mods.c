@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * valu_mods.c - what surrounds the arithmetic of the vector ALU: operand kinds, neg, abs, omod, clamp, op_sel, SDWA, DPP, MODE's
- * rounding and denormals, GPR index mode.
+ * valu_mods.c - what surrounds the arithmetic of the vector ALU: operand kinds, neg, abs, omod,
+ * clamp, op_sel, SDWA, DPP, MODE's rounding and denormals, GPR index mode.
  */
 #include <fenv.h>
 
@@ -37,16 +37,16 @@ static void test_operands(void **state)
 
 	vt_reset();
 	set_row(VT_SRC + 4, 'u');
-	in.src[0] = (struct isa_operand){ .kind = ISA_OPND_SGPR, .dwords = 1, .index = 33 };
+	in.src[0] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 1, .index = 33};
 	vt.w.sgpr[33] = 1000;
 	vt_run(&in);
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		assert_int_equal(vt.v[VT_DST][l], vt.v[VT_SRC + 4][l] + 1000);
-	in.src[0] = (struct isa_operand){ .kind = ISA_OPND_CONST, .value = 0xffffffff };
+	in.src[0] = (struct isa_operand){.kind = ISA_OPND_CONST, .value = 0xffffffff};
 	vt_run(&in);
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		assert_int_equal(vt.v[VT_DST][l], vt.v[VT_SRC + 4][l] - 1);
-	in.src[0] = (struct isa_operand){ .kind = ISA_OPND_SPECIAL, .index = 253 };
+	in.src[0] = (struct isa_operand){.kind = ISA_OPND_SPECIAL, .index = 253};
 	vt.w.scc = true;
 	vt_run(&in);
 	for (unsigned l = 0; l < WAVE_LANES; l++)
@@ -54,8 +54,8 @@ static void test_operands(void **state)
 
 	/* a 64-bit scalar and a constant */
 	in = vt_inst(ISA_V_LSHLREV_B64, 2);
-	in.src[0] = (struct isa_operand){ .kind = ISA_OPND_CONST, .value = 4 };
-	in.src[1] = (struct isa_operand){ .kind = ISA_OPND_SGPR, .dwords = 2, .index = 40 };
+	in.src[0] = (struct isa_operand){.kind = ISA_OPND_CONST, .value = 4};
+	in.src[1] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 2, .index = 40};
 	vt.w.sgpr[40] = 0x89abcdef;
 	vt.w.sgpr[41] = 0x01234567;
 	vt_run(&in);
@@ -64,7 +64,7 @@ static void test_operands(void **state)
 
 	/* what does not exist ends in an error */
 	in = vt_inst(ISA_V_MOV_B32, 1);
-	in.src[0] = (struct isa_operand){ .kind = ISA_OPND_SPECIAL, .index = 254 };
+	in.src[0] = (struct isa_operand){.kind = ISA_OPND_SPECIAL, .index = 254};
 	vt_run(&in);
 	assert_int_equal(vt.error, EXEC_ILLEGAL);
 }
@@ -87,9 +87,11 @@ static void test_overlap(void **state)
 				  vt_f64(vt.v[24][l] | (uint64_t)vt.v[25][l] << 32);
 		vt_run(&in);
 		for (unsigned l = 0; l < WAVE_LANES; l++) {
-			double got = vt_f64(vt.v[20 + shift][l] | (uint64_t)vt.v[21 + shift][l] << 32);
+			double got =
+				vt_f64(vt.v[20 + shift][l] | (uint64_t)vt.v[21 + shift][l] << 32);
 
-			assert_true(isnan(want[l]) ? isnan(got) : vt_of_f64(got) == vt_of_f64(want[l]));
+			assert_true(isnan(want[l]) ? isnan(got)
+						   : vt_of_f64(got) == vt_of_f64(want[l]));
 		}
 	}
 }
@@ -116,8 +118,10 @@ static void test_neg_abs(void **state)
 		for (unsigned l = 0; l < WAVE_LANES; l++)
 			assert_f32(vt.v[VT_DST][l],
 				   fmaf(sign_mods(vt_f32(vt.v[VT_SRC][l]), in.abs, in.neg),
-					sign_mods(vt_f32(vt.v[VT_SRC + 4][l]), in.abs >> 1, in.neg >> 1),
-					sign_mods(vt_f32(vt.v[VT_SRC + 8][l]), in.abs >> 2, in.neg >> 2)));
+					sign_mods(vt_f32(vt.v[VT_SRC + 4][l]), in.abs >> 1,
+						  in.neg >> 1),
+					sign_mods(vt_f32(vt.v[VT_SRC + 8][l]), in.abs >> 2,
+						  in.neg >> 2)));
 
 		in.op = ISA_V_FMA_F16;
 		in.op_sel = vt_rand() & 15;
@@ -131,9 +135,11 @@ static void test_neg_abs(void **state)
 			uint32_t want, got = vt.v[VT_DST][l];
 
 			for (unsigned i = 0; i < 3; i++)
-				x[i] = sign_mods((float)vt_h2d(vt.v[VT_SRC + 4 * i][l] >>
-							       (in.op_sel >> i & 1 ? 16 : 0) & 0xffff),
-						 in.abs >> i, in.neg >> i);
+				x[i] = sign_mods(
+					(float)vt_h2d(vt.v[VT_SRC + 4 * i][l] >>
+							      (in.op_sel >> i & 1 ? 16 : 0) &
+						      0xffff),
+					in.abs >> i, in.neg >> i);
 			want = vt_d2h((long double)x[0] * x[1] + x[2], 0);
 			assert_int_equal(in.op_sel & 8 ? got & 0xffff : got >> 16,
 					 in.op_sel & 8 ? 0x5555 : 0xaaaa);
@@ -152,19 +158,23 @@ static void test_neg_abs(void **state)
 		set_row64(VT_SRC + 4);
 		vt_run(&in);
 		for (unsigned l = 0; l < WAVE_LANES; l++) {
-			double x[2], got = vt_f64(vt.v[VT_DST][l] | (uint64_t)vt.v[VT_DST + 1][l] << 32);
+			double x[2],
+				got = vt_f64(vt.v[VT_DST][l] | (uint64_t)vt.v[VT_DST + 1][l] << 32);
 
 			for (unsigned i = 0; i < 2; i++) {
-				x[i] = vt_f64(vt.v[VT_SRC + 4 * i][l] | (uint64_t)vt.v[VT_SRC + 4 * i + 1][l] << 32);
+				x[i] = vt_f64(vt.v[VT_SRC + 4 * i][l] |
+					      (uint64_t)vt.v[VT_SRC + 4 * i + 1][l] << 32);
 				x[i] = in.abs >> i & 1 ? fabs(x[i]) : x[i];
 				x[i] = in.neg >> i & 1 ? -x[i] : x[i];
 			}
-			assert_true(isnan(x[0] * x[1]) ? isnan(got) : vt_of_f64(got) == vt_of_f64(x[0] * x[1]));
+			assert_true(isnan(x[0] * x[1]) ? isnan(got)
+						       : vt_of_f64(got) == vt_of_f64(x[0] * x[1]));
 		}
 	}
 }
 
-/* The op_sel of 16-bit operations without preserve: the other half is zeroed, or kept when the high one is written. */
+/* The op_sel of 16-bit operations without preserve: the other half is zeroed, or kept when the high
+ * one is written. */
 static void test_op_sel(void **state)
 {
 	for (unsigned s = 0; s < 16; s++) {
@@ -181,7 +191,9 @@ static void test_op_sel(void **state)
 		vt_run(&in);
 		for (unsigned l = 0; l < WAVE_LANES; l++) {
 			uint32_t a = vt.v[VT_SRC][l], b = vt.v[VT_SRC + 4][l];
-			uint32_t r = (s & 1 ? a >> 16 : a & 0xffff) * (s & 2 ? b >> 16 : b & 0xffff) & 0xffff;
+			uint32_t r =
+				(s & 1 ? a >> 16 : a & 0xffff) * (s & 2 ? b >> 16 : b & 0xffff) &
+				0xffff;
 
 			assert_int_equal(vt.v[VT_DST][l], s & 8 ? r << 16 | 0x5555 : r);
 		}
@@ -192,7 +204,7 @@ static void test_op_sel(void **state)
 
 static void test_omod_clamp(void **state)
 {
-	static const float factor[4] = { 1, 2, 4, 0.5f };
+	static const float factor[4] = {1, 2, 4, 0.5f};
 
 	for (unsigned n = 0; n < 64; n++) {
 		struct isa_inst in = vt_inst(ISA_V_MUL_F32, 2);
@@ -201,12 +213,14 @@ static void test_omod_clamp(void **state)
 		in.omod = n >> 4;
 		in.clamp = clamp;
 		vt_reset();
-		vt.w.mode = 0x10u | (denorm ? 0x20u : 0) | 0xc0u | (dx10 ? 0x100u : 0) | (ieee ? 0x200u : 0);
+		vt.w.mode = 0x10u | (denorm ? 0x20u : 0) | 0xc0u | (dx10 ? 0x100u : 0) |
+			    (ieee ? 0x200u : 0);
 		set_row(VT_SRC, 'f');
 		set_row(VT_SRC + 4, 'f');
 		vt_run(&in);
 		for (unsigned l = 0; l < WAVE_LANES; l++) {
-			float r = (float)((long double)vt_f32(vt.v[VT_SRC][l]) * vt_f32(vt.v[VT_SRC + 4][l]));
+			float r = (float)((long double)vt_f32(vt.v[VT_SRC][l]) *
+					  vt_f32(vt.v[VT_SRC + 4][l]));
 
 			if (!denorm && fabsf(r) < 0x1p-126f)
 				r = copysignf(0, r);
@@ -230,9 +244,9 @@ static void test_clamp_integer(void **state)
 		bool sign;
 		int dir;
 	} t[] = {
-		{ ISA_V_ADD_U32, 32, 0, 1 },  { ISA_V_SUB_U32, 32, 0, -1 }, { ISA_V_ADD_I32, 32, 1, 1 },
-		{ ISA_V_SUB_I32, 32, 1, -1 }, { ISA_V_ADD_U16, 16, 0, 1 },  { ISA_V_SUB_U16, 16, 0, -1 },
-		{ ISA_V_ADD_I16, 16, 1, 1 },  { ISA_V_SUB_I16, 16, 1, -1 },
+		{ISA_V_ADD_U32, 32, 0, 1},  {ISA_V_SUB_U32, 32, 0, -1}, {ISA_V_ADD_I32, 32, 1, 1},
+		{ISA_V_SUB_I32, 32, 1, -1}, {ISA_V_ADD_U16, 16, 0, 1},	{ISA_V_SUB_U16, 16, 0, -1},
+		{ISA_V_ADD_I16, 16, 1, 1},  {ISA_V_SUB_I16, 16, 1, -1},
 	};
 
 	for (unsigned n = 0; n < 20 * sizeof(t) / sizeof(t[0]); n++) {
@@ -258,14 +272,15 @@ static void test_clamp_integer(void **state)
 			}
 			r = a + t[i].dir * b;
 			r = r < lo ? lo : r > hi ? hi : r;
-			assert_int_equal(vt.v[VT_DST][l], (uint32_t)r & (uint32_t)((1ull << t[i].bits) - 1));
+			assert_int_equal(vt.v[VT_DST][l],
+					 (uint32_t)r & (uint32_t)((1ull << t[i].bits) - 1));
 		}
 	}
 }
 
 /* ---- MODE ---- */
 
-static const int host_round[4] = { FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO };
+static const int host_round[4] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
 
 static void test_rounding(void **state)
 {
@@ -280,7 +295,8 @@ static void test_rounding(void **state)
 		set_row(VT_SRC + 4, 'f');
 		vt_run(&in);
 		for (unsigned l = 0; l < WAVE_LANES; l++) {
-			volatile float a = vt_f32(vt.v[VT_SRC][l]), b = vt_f32(vt.v[VT_SRC + 4][l]), r;
+			volatile float a = vt_f32(vt.v[VT_SRC][l]), b = vt_f32(vt.v[VT_SRC + 4][l]),
+				       r;
 
 			fesetround(host_round[rm]);
 			r = a + b;
@@ -297,7 +313,8 @@ static void test_rounding(void **state)
 			double got = vt_f64(vt.v[VT_DST][l] | (uint64_t)vt.v[VT_DST + 1][l] << 32);
 
 			for (unsigned i = 0; i < 3; i++)
-				x[i] = vt_f64(vt.v[VT_SRC + 4 * i][l] | (uint64_t)vt.v[VT_SRC + 4 * i + 1][l] << 32);
+				x[i] = vt_f64(vt.v[VT_SRC + 4 * i][l] |
+					      (uint64_t)vt.v[VT_SRC + 4 * i + 1][l] << 32);
 			fesetround(host_round[rm]);
 			r = fma(x[0], x[1], x[2]);
 			fesetround(FE_TONEAREST);
@@ -472,7 +489,8 @@ static void test_sdwa_f16(void **state)
 			r = (in.neg & 1 ? -a : a) - (in.abs & 2 ? fabs(b) : b);
 			if (!isnan(r))
 				assert_int_equal(vt.v[VT_DST][l],
-						 sdwa_place(vt_d2h(r, 0), 0xaaaa5555, in.dst_sel, in.dst_unused));
+						 sdwa_place(vt_d2h(r, 0), 0xaaaa5555, in.dst_sel,
+							    in.dst_unused));
 		}
 	}
 }
@@ -487,7 +505,7 @@ static void test_sdwa_cmp(void **state)
 	in.sdwa = true;
 	in.src0_sel = ISA_SDWA_BYTE_2;
 	in.src1_sel = ISA_SDWA_WORD_1;
-	in.dst[0] = (struct isa_operand){ .kind = ISA_OPND_SGPR, .dwords = 2, .index = SGPR_VCC };
+	in.dst[0] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 2, .index = SGPR_VCC};
 	set_row(VT_SRC, 'u');
 	set_row(VT_SRC + 4, 'u');
 	for (unsigned l = 0; l < WAVE_LANES; l++)
@@ -549,7 +567,8 @@ static void test_dpp(void **state)
 		ctrls[count++] = 0x150 + k;
 	}
 	for (unsigned k = 0; k < 8; k++)
-		ctrls[count++] = (const unsigned[]){ 0x130, 0x134, 0x138, 0x13c, 0x140, 0x141, 0x142, 0x143 }[k];
+		ctrls[count++] = (const unsigned[]){0x130, 0x134, 0x138, 0x13c,
+						    0x140, 0x141, 0x142, 0x143}[k];
 	for (unsigned n = 0; n < 8 * count; n++) {
 		struct isa_inst in = vt_inst(ISA_V_ADD_U32, 2);
 		uint64_t exec = n < count ? ~0ull : vt_exec(n % VT_EXECS);
@@ -576,8 +595,8 @@ static void test_dpp(void **state)
 			if (on)
 				want = (valid ? vt.v[VT_SRC][from] : 0) + vt.v[VT_SRC + 4][l];
 			if (vt.v[VT_DST][l] != want)
-				fail_msg("dpp_ctrl 0x%x lane %d from %d: 0x%x, not 0x%x", in.dpp_ctrl, l, from,
-					 vt.v[VT_DST][l], want);
+				fail_msg("dpp_ctrl 0x%x lane %d from %d: 0x%x, not 0x%x",
+					 in.dpp_ctrl, l, from, vt.v[VT_DST][l], want);
 		}
 	}
 }
@@ -606,13 +625,20 @@ static void test_gpr_index(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_operands),      cmocka_unit_test(test_overlap),
-		cmocka_unit_test(test_neg_abs),	      cmocka_unit_test(test_op_sel),
-		cmocka_unit_test(test_omod_clamp),    cmocka_unit_test(test_clamp_integer),
-		cmocka_unit_test(test_rounding),      cmocka_unit_test(test_denormals),
-		cmocka_unit_test(test_minmax_no_ieee), cmocka_unit_test(test_sdwa),
-		cmocka_unit_test(test_sdwa_f16),      cmocka_unit_test(test_sdwa_cmp),
-		cmocka_unit_test(test_dpp),	      cmocka_unit_test(test_gpr_index),
+		cmocka_unit_test(test_operands),
+		cmocka_unit_test(test_overlap),
+		cmocka_unit_test(test_neg_abs),
+		cmocka_unit_test(test_op_sel),
+		cmocka_unit_test(test_omod_clamp),
+		cmocka_unit_test(test_clamp_integer),
+		cmocka_unit_test(test_rounding),
+		cmocka_unit_test(test_denormals),
+		cmocka_unit_test(test_minmax_no_ieee),
+		cmocka_unit_test(test_sdwa),
+		cmocka_unit_test(test_sdwa_f16),
+		cmocka_unit_test(test_sdwa_cmp),
+		cmocka_unit_test(test_dpp),
+		cmocka_unit_test(test_gpr_index),
 	};
 
 	return cmocka_run_group_tests_name("valu_mods", tests, NULL, NULL);

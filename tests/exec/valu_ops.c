@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * valu_ops.c - each operation of valu_ref.inc against its reference: special and random values, all EXEC patterns, every build.
+ * valu_ops.c - each operation of valu_ref.inc against its reference: special and random values, all
+ * EXEC patterns, every build.
  */
 #include <stdlib.h>
 
@@ -143,7 +144,7 @@ static int compare64(const void *x, const void *y)
 
 static int64_t sort3(int64_t a, int64_t b, int64_t c, int which)
 {
-	int64_t v[3] = { a, b, c };
+	int64_t v[3] = {a, b, c};
 
 	qsort(v, 3, sizeof(v[0]), compare64);
 	return v[which];
@@ -178,7 +179,8 @@ static uint64_t qsad_loop(uint64_t a, uint64_t b, uint64_t c, bool masked)
 	uint64_t r;
 
 	for (int i = 0; i < 4; i++)
-		part[i] = (uint16_t)(sad_loop(a >> 8 * i & 0xffffffff, b, 8, 4, masked) + (c >> 16 * i));
+		part[i] = (uint16_t)(sad_loop(a >> 8 * i & 0xffffffff, b, 8, 4, masked) +
+				     (c >> 16 * i));
 	memcpy(&r, part, 8);
 	return r;
 }
@@ -205,7 +207,8 @@ static uint64_t put_byte(uint64_t x, uint64_t n, uint64_t byte)
 	return x;
 }
 
-/* The if-chain of the manual, in IEEE mode (VT_MODE), on values of any width given as double plus their bits. */
+/* The if-chain of the manual, in IEEE mode (VT_MODE), on values of any width given as double plus
+ * their bits. */
 struct num {
 	uint64_t bits, quiet;
 	long double v;
@@ -231,17 +234,19 @@ static uint64_t chain(struct num a, struct num b, bool max)
 
 static struct num num32(uint64_t a)
 {
-	return (struct num){ a, 0x400000, isnan(vt_f32(a)) ? 0 : (long double)vt_f32(a), isnan(vt_f32(a)) };
+	return (struct num){a, 0x400000, isnan(vt_f32(a)) ? 0 : (long double)vt_f32(a),
+			    isnan(vt_f32(a))};
 }
 
 static struct num num16(uint64_t a)
 {
-	return (struct num){ a, 0x200, vt_h2d((uint32_t)a), isnan(vt_h2d((uint32_t)a)) };
+	return (struct num){a, 0x200, vt_h2d((uint32_t)a), isnan(vt_h2d((uint32_t)a))};
 }
 
 static struct num num64(uint64_t a)
 {
-	return (struct num){ a, 1ull << 51, isnan(vt_f64(a)) ? 0 : (long double)vt_f64(a), isnan(vt_f64(a)) };
+	return (struct num){a, 1ull << 51, isnan(vt_f64(a)) ? 0 : (long double)vt_f64(a),
+			    isnan(vt_f64(a))};
 }
 
 static uint64_t minmax32(uint64_t a, uint64_t b, bool max)
@@ -283,7 +288,8 @@ static uint64_t med3_16(uint64_t a, uint64_t b, uint64_t c)
 	return m == vt_h2d((uint32_t)b) ? minmax16(a, c, true) : minmax16(a, b, true);
 }
 
-/* Products of f16 are exact in long double, and so are their sums with an f16 but for a far smaller term, which __float128 holds. */
+/* Products of f16 are exact in long double, and so are their sums with an f16 but for a far smaller
+ * term, which __float128 holds. */
 static uint64_t fma16(double a, double b, double c)
 {
 	__float128 r = (__float128)a * b + c, q;
@@ -326,7 +332,8 @@ struct lane {
 		uint64_t a = x->v[0], b = x->v[1], c = x->v[2], old = x->old;                      \
 		float fa = vt_f32(a), fb = vt_f32(b), fc = vt_f32(c);                              \
 		double da = vt_f64(a), db = vt_f64(b), dc = vt_f64(c);                             \
-		double ha = vt_h2d((uint32_t)a), hb = vt_h2d((uint32_t)b), hc = vt_h2d((uint32_t)c); \
+		double ha = vt_h2d((uint32_t)a), hb = vt_h2d((uint32_t)b),                         \
+		       hc = vt_h2d((uint32_t)c);                                                   \
 		int32_t ia = (int32_t)a, ib = (int32_t)b, ic = (int32_t)c;                         \
 		int64_t lb = (int64_t)b;                                                           \
 		int16_t wa = (int16_t)a, wb = (int16_t)b, wc = (int16_t)c;                         \
@@ -345,7 +352,7 @@ static const struct ref {
 	const char *sources;
 	uint64_t (*fn)(const struct lane *x);
 } refs[] = {
-#define REF(OP, D, S, ...) { ISA_##OP, D, S, ref_##OP },
+#define REF(OP, D, S, ...) {ISA_##OP, D, S, ref_##OP},
 #include "tests/exec/valu_ref.inc"
 };
 
@@ -408,7 +415,7 @@ static void check(const struct ref *r, uint64_t exec)
 	vt_reset();
 	WAVE_EXEC(&vt.w) = exec;
 	for (unsigned l = 0; l < WAVE_LANES; l++) {
-		x[l] = (struct lane){ .l = l, .old = is64(r->result) ? vt_rand64() : vt_value('f') };
+		x[l] = (struct lane){.l = l, .old = is64(r->result) ? vt_rand64() : vt_value('f')};
 		for (unsigned i = 0; i < n; i++) {
 			uint64_t v = vt_value(r->sources[i]), high = vt_rand();
 
@@ -457,8 +464,8 @@ int main(void)
 	static struct CMUnitTest tests[N];
 
 	for (unsigned i = 0; i < N; i++)
-		tests[i] = (struct CMUnitTest){ .name = isa_op_name(refs[i].op),
-						.test_func = test_ref,
-						.initial_state = (void *)(uintptr_t)&refs[i] };
+		tests[i] = (struct CMUnitTest){.name = isa_op_name(refs[i].op),
+					       .test_func = test_ref,
+					       .initial_state = (void *)(uintptr_t)&refs[i]};
 	return cmocka_run_group_tests_name("valu_ops", tests, NULL, NULL);
 }

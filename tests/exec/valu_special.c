@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * valu_special.c - vector operations with scalar results, masks, lanes, packed halves and wide operands, which valu_ops.c's table cannot
- * describe.
+ * valu_special.c - vector operations with scalar results, masks, lanes, packed halves and wide
+ * operands, which valu_ops.c's table cannot describe.
  */
 #include "tests/exec/valu_test.h"
 
@@ -29,7 +29,7 @@ static void fill(unsigned i, char type)
 
 static struct isa_operand mask_operand(unsigned index)
 {
-	return (struct isa_operand){ .kind = ISA_OPND_SGPR, .dwords = 2, .index = (uint16_t)index };
+	return (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 2, .index = (uint16_t)index};
 }
 
 static uint64_t pair(unsigned sgpr)
@@ -79,17 +79,17 @@ static const struct {
 	const char *name;
 	unsigned truth;
 } conditions[] = {
-	{ "f", 0 },   { "lt", 1 },  { "eq", 2 },  { "le", 3 },	 { "gt", 4 },  { "lg", 5 },
-	{ "ne", 5 },  { "ge", 6 },  { "o", 7 },	  { "u", 8 },	 { "nge", 9 }, { "nlg", 10 },
-	{ "ngt", 11 }, { "nle", 12 }, { "neq", 13 }, { "nlt", 14 }, { "tru", 15 }, { "t", 15 },
+	{"f", 0},    {"lt", 1},	  {"eq", 2},   {"le", 3},   {"gt", 4},	 {"lg", 5},
+	{"ne", 5},   {"ge", 6},	  {"o", 7},    {"u", 8},    {"nge", 9},	 {"nlg", 10},
+	{"ngt", 11}, {"nle", 12}, {"neq", 13}, {"nlt", 14}, {"tru", 15}, {"t", 15},
 };
 static const struct {
 	const char *name;
 	char type;
 	bool sign;
 } cmp_types[] = {
-	{ "f16", 'h', 0 }, { "f32", 'f', 0 }, { "f64", 'd', 0 }, { "i16", 'w', 1 }, { "u16", 'w', 0 },
-	{ "i32", 'u', 1 }, { "u32", 'u', 0 }, { "i64", 'U', 1 }, { "u64", 'U', 0 },
+	{"f16", 'h', 0}, {"f32", 'f', 0}, {"f64", 'd', 0}, {"i16", 'w', 1}, {"u16", 'w', 0},
+	{"i32", 'u', 1}, {"u32", 'u', 0}, {"i64", 'U', 1}, {"u64", 'U', 0},
 };
 
 static void check_cmp(unsigned op, bool x, char type, bool sign, unsigned truth, uint64_t exec)
@@ -130,7 +130,8 @@ static void test_compare(void **state)
 
 		if (!x && strncmp(name, "v_cmp_", 6))
 			continue;
-		if (sscanf(name + (x ? 7 : 6), "%7[^_]_%7s", cond, type) != 2 || !strcmp(cond, "class"))
+		if (sscanf(name + (x ? 7 : 6), "%7[^_]_%7s", cond, type) != 2 ||
+		    !strcmp(cond, "class"))
 			continue;
 		for (unsigned c = 0; c < sizeof(conditions) / sizeof(conditions[0]); c++)
 			for (unsigned t = 0; t < sizeof(cmp_types) / sizeof(cmp_types[0]); t++)
@@ -138,8 +139,7 @@ static void test_compare(void **state)
 				    !strcmp(type, cmp_types[t].name)) {
 					for (unsigned n = 0; n < 4 * VT_EXECS; n++)
 						check_cmp(op, x, cmp_types[t].type,
-							  cmp_types[t].sign,
-							  conditions[c].truth,
+							  cmp_types[t].sign, conditions[c].truth,
 							  vt_exec(n % VT_EXECS));
 					found++;
 				}
@@ -179,9 +179,11 @@ static void check_class(unsigned op, bool x, char type)
 		unsigned bit;
 
 		if (type == 'f') {
-			bit = class_of(fpclassify(vt_f32(v)), isnan(vt_f32(v)), v & 0x400000, v >> 31 & 1);
+			bit = class_of(fpclassify(vt_f32(v)), isnan(vt_f32(v)), v & 0x400000,
+				       v >> 31 & 1);
 		} else if (type == 'd') {
-			bit = class_of(fpclassify(vt_f64(v)), isnan(vt_f64(v)), v >> 51 & 1, v >> 63);
+			bit = class_of(fpclassify(vt_f64(v)), isnan(vt_f64(v)), v >> 51 & 1,
+				       v >> 63);
 		} else {
 			double d = vt_h2d((uint32_t)v & 0xffff);
 			int kind = fpclassify(d);
@@ -212,7 +214,8 @@ static void test_class(void **state)
 
 /* ---- carries ---- */
 
-static void check_carry(enum isa_op op, bool sub, bool rev, bool with_carry, bool clamp, uint64_t exec)
+static void check_carry(enum isa_op op, bool sub, bool rev, bool with_carry, bool clamp,
+			uint64_t exec)
 {
 	struct isa_inst in = vt_inst(op, 2);
 	uint64_t cin = vt_rand64(), want = 0;
@@ -299,7 +302,8 @@ static void test_mad64(void **state)
 		}
 		vt_run(&in);
 		for (unsigned l = 0; l < WAVE_LANES; l++)
-			assert_true((vt.v[VT_DST][l] | (uint64_t)vt.v[VT_DST + 1][l] << 32) == old[l]);
+			assert_true((vt.v[VT_DST][l] | (uint64_t)vt.v[VT_DST + 1][l] << 32) ==
+				    old[l]);
 		assert_true(pair(VT_SDST) == want);
 	}
 }
@@ -322,7 +326,7 @@ static void test_lanes(void **state)
 
 	in = vt_inst(ISA_V_READLANE_B32, 1);
 	in.dst[0] = mask_operand(VT_SDST);
-	in.src[1] = (struct isa_operand){ .kind = ISA_OPND_CONST, .value = 64 + 63 };
+	in.src[1] = (struct isa_operand){.kind = ISA_OPND_CONST, .value = 64 + 63};
 	vt_run(&in);
 	assert_int_equal(vt.w.sgpr[VT_SDST], src(0)[63]);
 	in.src[1] = mask_operand(VT_SMASK);
@@ -331,7 +335,7 @@ static void test_lanes(void **state)
 	assert_int_equal(vt.w.sgpr[VT_SDST], src(0)[17]);
 
 	in = vt_inst(ISA_V_WRITELANE_B32, 0);
-	in.src[0] = (struct isa_operand){ .kind = ISA_OPND_CONST, .value = 0xabcdef01 };
+	in.src[0] = (struct isa_operand){.kind = ISA_OPND_CONST, .value = 0xabcdef01};
 	in.src[1] = mask_operand(VT_SMASK);
 	vt_run(&in); /* with EXEC = 0 */
 	for (unsigned l = 0; l < WAVE_LANES; l++)
@@ -417,13 +421,13 @@ static const struct {
 	char kind; /* + - * for integers with sign and clamp; others below */
 	bool sign, clamps;
 } packed[] = {
-	{ ISA_V_PK_ADD_I16, '+', 1, 1 },     { ISA_V_PK_ADD_U16, '+', 0, 1 },
-	{ ISA_V_PK_SUB_I16, '-', 1, 1 },     { ISA_V_PK_SUB_U16, '-', 0, 1 },
-	{ ISA_V_PK_MAD_I16, 'm', 1, 1 },     { ISA_V_PK_MAD_U16, 'm', 0, 1 },
-	{ ISA_V_PK_MUL_LO_U16, '*', 0, 0 },  { ISA_V_PK_LSHLREV_B16, '<', 0, 0 },
-	{ ISA_V_PK_LSHRREV_B16, '>', 0, 0 }, { ISA_V_PK_ASHRREV_I16, '>', 1, 0 },
-	{ ISA_V_PK_MAX_I16, 'M', 1, 0 },     { ISA_V_PK_MIN_I16, 'n', 1, 0 },
-	{ ISA_V_PK_MAX_U16, 'M', 0, 0 },     { ISA_V_PK_MIN_U16, 'n', 0, 0 },
+	{ISA_V_PK_ADD_I16, '+', 1, 1},	   {ISA_V_PK_ADD_U16, '+', 0, 1},
+	{ISA_V_PK_SUB_I16, '-', 1, 1},	   {ISA_V_PK_SUB_U16, '-', 0, 1},
+	{ISA_V_PK_MAD_I16, 'm', 1, 1},	   {ISA_V_PK_MAD_U16, 'm', 0, 1},
+	{ISA_V_PK_MUL_LO_U16, '*', 0, 0},  {ISA_V_PK_LSHLREV_B16, '<', 0, 0},
+	{ISA_V_PK_LSHRREV_B16, '>', 0, 0}, {ISA_V_PK_ASHRREV_I16, '>', 1, 0},
+	{ISA_V_PK_MAX_I16, 'M', 1, 0},	   {ISA_V_PK_MIN_I16, 'n', 1, 0},
+	{ISA_V_PK_MAX_U16, 'M', 0, 0},	   {ISA_V_PK_MIN_U16, 'n', 0, 0},
 };
 
 static uint32_t pick_half(uint32_t v, unsigned sel)
@@ -434,7 +438,8 @@ static uint32_t pick_half(uint32_t v, unsigned sel)
 static uint32_t packed_int(char kind, bool sign, bool clamp, uint32_t x, uint32_t y, uint32_t z)
 {
 	int64_t a = sign ? (int16_t)x : (int64_t)x, b = sign ? (int16_t)y : (int64_t)y;
-	int64_t c = sign ? (int16_t)z : (int64_t)z, lo = sign ? -32768 : 0, hi = sign ? 32767 : 65535, r;
+	int64_t c = sign ? (int16_t)z : (int64_t)z, lo = sign ? -32768 : 0,
+		hi = sign ? 32767 : 65535, r;
 
 	switch (kind) {
 	case '+':
@@ -487,8 +492,8 @@ static void test_packed_int(void **state)
 				for (unsigned h = 0; h < 2; h++) {
 					unsigned s = h ? in.op_sel_hi : in.op_sel;
 
-					half[h] = packed_int(packed[p].kind, packed[p].sign, in.clamp,
-							     pick_half(src(0)[l], s),
+					half[h] = packed_int(packed[p].kind, packed[p].sign,
+							     in.clamp, pick_half(src(0)[l], s),
 							     pick_half(src(1)[l], s >> 1),
 							     pick_half(src(2)[l], s >> 2));
 				}
@@ -503,13 +508,12 @@ static void test_packed_int(void **state)
 /* NaN results are compared as NaN only: which one it is, valu_ops checks for the scalar forms. */
 static bool same16(uint32_t a, uint32_t b)
 {
-	return (a & 0xffff) == (b & 0xffff) ||
-	       ((a & 0x7fff) > 0x7c00 && (b & 0x7fff) > 0x7c00);
+	return (a & 0xffff) == (b & 0xffff) || ((a & 0x7fff) > 0x7c00 && (b & 0x7fff) > 0x7c00);
 }
 
 static void test_packed_f16(void **state)
 {
-	static const enum isa_op ops[] = { ISA_V_PK_ADD_F16, ISA_V_PK_MUL_F16, ISA_V_PK_FMA_F16 };
+	static const enum isa_op ops[] = {ISA_V_PK_ADD_F16, ISA_V_PK_MUL_F16, ISA_V_PK_FMA_F16};
 
 	for (unsigned n = 0; n < 300; n++) {
 		struct isa_inst in = vt_inst(ops[n % 3], 3);
@@ -527,7 +531,8 @@ static void test_packed_f16(void **state)
 		vt_run(&in);
 		for (unsigned l = 0; l < WAVE_LANES; l++)
 			for (unsigned h = 0; h < 2; h++) {
-				unsigned s = h ? in.op_sel_hi : in.op_sel, g = h ? in.neg_hi : in.neg_lo;
+				unsigned s = h ? in.op_sel_hi : in.op_sel,
+					 g = h ? in.neg_hi : in.neg_lo;
 				uint32_t got = vt.v[VT_DST][l] >> 16 * h & 0xffff, want;
 				long double x[3];
 				__float128 r;
@@ -536,13 +541,15 @@ static void test_packed_f16(void **state)
 					x[i] = vt_h2d(pick_half(src(i)[l], s >> i));
 					x[i] = g >> i & 1 ? -x[i] : x[i];
 				}
-				if (n % 3 == 2 && isfinite(x[0]) && isfinite(x[1]) && isfinite(x[2])) {
+				if (n % 3 == 2 && isfinite(x[0]) && isfinite(x[1]) &&
+				    isfinite(x[2])) {
 					long double t;
 
 					r = (__float128)x[0] * x[1] + x[2];
 					t = (long double)r;
 					if (r != (__float128)t)
-						t = nextafterl(t, r > (__float128)t ? INFINITY : -INFINITY);
+						t = nextafterl(t, r > (__float128)t ? INFINITY
+										    : -INFINITY);
 					/* an exact zero sum has the sign of the rounding mode */
 					if (t == 0 && x[0] * x[1] != 0)
 						t = rm == 2 ? -0.0L : 0.0L;
@@ -559,15 +566,17 @@ static void test_packed_f16(void **state)
 					want = vt_d2h(t, rm);
 				}
 				if (!same16(got, want))
-					fail_msg("%s rm %u lane %u half %u of %La %La %La: 0x%04x, not 0x%04x",
-						 isa_op_name(in.op), rm, l, h, x[0], x[1], x[2], got, want);
+					fail_msg("%s rm %u lane %u half %u of %La %La %La: 0x%04x, "
+						 "not 0x%04x",
+						 isa_op_name(in.op), rm, l, h, x[0], x[1], x[2],
+						 got, want);
 			}
 	}
 }
 
 static void test_packed_f32(void **state)
 {
-	static const enum isa_op ops[] = { ISA_V_PK_ADD_F32, ISA_V_PK_MUL_F32, ISA_V_PK_FMA_F32 };
+	static const enum isa_op ops[] = {ISA_V_PK_ADD_F32, ISA_V_PK_MUL_F32, ISA_V_PK_FMA_F32};
 
 	for (unsigned n = 0; n < 200; n++) {
 		struct isa_inst in = vt_inst(ops[n % 3], 3);
@@ -587,7 +596,8 @@ static void test_packed_f32(void **state)
 		vt_run(&in);
 		for (unsigned l = 0; l < WAVE_LANES; l++)
 			for (unsigned h = 0; h < 2; h++) {
-				unsigned s = h ? in.op_sel_hi : in.op_sel, g = h ? in.neg_hi : in.neg_lo;
+				unsigned s = h ? in.op_sel_hi : in.op_sel,
+					 g = h ? in.neg_hi : in.neg_lo;
 				float x[3], r;
 				uint32_t got = vt.v[VT_DST + h][l];
 
@@ -624,8 +634,9 @@ static void test_pk_mov(void **state)
 
 static void test_mix(void **state)
 {
-	static const enum isa_op ops[] = { ISA_V_MAD_MIX_F32,	ISA_V_MAD_MIXLO_F16, ISA_V_MAD_MIXHI_F16,
-					   ISA_V_FMA_MIX_F32,	ISA_V_FMA_MIXLO_F16, ISA_V_FMA_MIXHI_F16 };
+	static const enum isa_op ops[] = {ISA_V_MAD_MIX_F32,   ISA_V_MAD_MIXLO_F16,
+					  ISA_V_MAD_MIXHI_F16, ISA_V_FMA_MIX_F32,
+					  ISA_V_FMA_MIXLO_F16, ISA_V_FMA_MIXHI_F16};
 
 	for (unsigned n = 0; n < 300; n++) {
 		struct isa_inst in = vt_inst(ops[n % 6], 3);
@@ -647,9 +658,9 @@ static void test_mix(void **state)
 			bool fused = n % 6 >= 3;
 
 			for (unsigned i = 0; i < 3; i++) {
-				x[i] = in.op_sel_hi >> i & 1 ?
-					       (float)vt_h2d(pick_half(src(i)[l], in.op_sel >> i)) :
-					       vt_f32(src(i)[l]);
+				x[i] = in.op_sel_hi >> i & 1
+					       ? (float)vt_h2d(pick_half(src(i)[l], in.op_sel >> i))
+					       : vt_f32(src(i)[l]);
 				if (!fused && !(in.op_sel_hi >> i & 1) && fabsf(x[i]) < 0x1p-126f)
 					x[i] = copysignf(0, x[i]);
 				x[i] = in.neg_hi >> i & 1 ? fabsf(x[i]) : x[i];
@@ -746,7 +757,8 @@ static void test_dot2_f16(void **state)
 			if (fabsf(r) < 0x1p-126f)
 				r = copysignf(0, r);
 			for (unsigned h = 0; h < 2; h++) {
-				double x = vt_h2d(pick_half(src(0)[l], h)), y = vt_h2d(pick_half(src(1)[l], h));
+				double x = vt_h2d(pick_half(src(0)[l], h)),
+				       y = vt_h2d(pick_half(src(1)[l], h));
 
 				x = fabs(x) < 0x1p-14 ? copysign(0, x) : x;
 				y = fabs(y) < 0x1p-14 ? copysign(0, y) : y;
@@ -778,7 +790,8 @@ static void test_mqsad_u32(void **state)
 			uint32_t want = vt.v[VT_SRC + 8 + r][l];
 
 			for (unsigned i = 0; i < 4; i++) {
-				int x = (int)(src64(0, l) >> 8 * (r + i) & 255), y = (int)(src(1)[l] >> 8 * i & 255);
+				int x = (int)(src64(0, l) >> 8 * (r + i) & 255),
+				    y = (int)(src(1)[l] >> 8 * i & 255);
 
 				if (y)
 					want += (uint32_t)(x > y ? x - y : y - x);
@@ -790,14 +803,22 @@ static void test_mqsad_u32(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compare),	   cmocka_unit_test(test_class),
-		cmocka_unit_test(test_carry),	   cmocka_unit_test(test_carry_in_place),
-		cmocka_unit_test(test_mad64),	   cmocka_unit_test(test_lanes),
-		cmocka_unit_test(test_swap_cndmask_acc), cmocka_unit_test(test_out_of_range),
-		cmocka_unit_test(test_packed_int), cmocka_unit_test(test_packed_f16),
-		cmocka_unit_test(test_packed_f32), cmocka_unit_test(test_pk_mov),
-		cmocka_unit_test(test_mix),	   cmocka_unit_test(test_dot),
-		cmocka_unit_test(test_dot2_f16),   cmocka_unit_test(test_mqsad_u32),
+		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_class),
+		cmocka_unit_test(test_carry),
+		cmocka_unit_test(test_carry_in_place),
+		cmocka_unit_test(test_mad64),
+		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_swap_cndmask_acc),
+		cmocka_unit_test(test_out_of_range),
+		cmocka_unit_test(test_packed_int),
+		cmocka_unit_test(test_packed_f16),
+		cmocka_unit_test(test_packed_f32),
+		cmocka_unit_test(test_pk_mov),
+		cmocka_unit_test(test_mix),
+		cmocka_unit_test(test_dot),
+		cmocka_unit_test(test_dot2_f16),
+		cmocka_unit_test(test_mqsad_u32),
 	};
 
 	return cmocka_run_group_tests_name("valu_special", tests, NULL, NULL);

@@ -20,14 +20,13 @@ void vt_reset(void)
 
 struct isa_inst vt_inst(enum isa_op op, unsigned n)
 {
-	struct isa_inst in = { .op = (uint16_t)op };
+	struct isa_inst in = {.op = (uint16_t)op};
 
-	in.dst[0] = (struct isa_operand){ .kind = ISA_OPND_VGPR, .dwords = 1, .index = VT_DST };
-	in.dst[1] = (struct isa_operand){ .kind = ISA_OPND_SGPR, .dwords = 2, .index = VT_SDST };
+	in.dst[0] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = 1, .index = VT_DST};
+	in.dst[1] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 2, .index = VT_SDST};
 	for (unsigned i = 0; i < n; i++)
-		in.src[i] = (struct isa_operand){ .kind = ISA_OPND_VGPR,
-						  .dwords = 1,
-						  .index = (uint16_t)(VT_SRC + 4 * i) };
+		in.src[i] = (struct isa_operand){
+			.kind = ISA_OPND_VGPR, .dwords = 1, .index = (uint16_t)(VT_SRC + 4 * i)};
 	return in;
 }
 
@@ -44,7 +43,7 @@ exec_fn *vt_find(unsigned op, unsigned level)
 
 static void run_one(struct vt *t, const struct isa_inst *in, exec_fn *fn)
 {
-	struct exec_ctx ctx = { .wave = &t->w };
+	struct exec_ctx ctx = {.wave = &t->w};
 
 	t->w.vgpr = t->v;
 	t->w.agpr = t->a;
@@ -55,7 +54,7 @@ static void run_one(struct vt *t, const struct isa_inst *in, exec_fn *fn)
 
 void vt_run(const struct isa_inst *in)
 {
-	static const unsigned levels[] = { 3, 4 };
+	static const unsigned levels[] = {3, 4};
 	static struct vt before;
 	exec_fn *fn = vt_find(in->op, 1);
 
@@ -71,7 +70,8 @@ void vt_run(const struct isa_inst *in)
 		for (unsigned r = 0; r < VT_ROWS; r++)
 			for (unsigned l = 0; l < WAVE_LANES; l++)
 				if (vt.v[r][l] != other.v[r][l] || vt.a[r][l] != other.a[r][l])
-					fail_msg("%s: v%u lane %u: 0x%08x at level 1, 0x%08x at level %u",
+					fail_msg("%s: v%u lane %u: 0x%08x at level 1, 0x%08x at "
+						 "level %u",
 						 isa_op_name(in->op), r, l, vt.v[r][l],
 						 other.v[r][l], levels[i]);
 		assert_memory_equal(vt.w.sgpr, other.w.sgpr, sizeof(vt.w.sgpr));
@@ -92,20 +92,24 @@ uint32_t vt_rand(void)
 }
 
 static const uint32_t f32s[] = {
-	0,	    0x80000000, 1,	    0x80000001, 0x7fffff,   0x800000,	0x80800000, 0x3f800000,
-	0xbf800000, 0x3f7fffff, 0x3f800001, 0x40000000, 0xc0000000, 0x3f000000, 0x7f7fffff, 0xff7fffff,
-	0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001, 0xffbfffff, 0x4f000000, 0xcf000000,
-	0x4f800000, 0x4effffff, 0x00400000, 0x33000000, 0x38800000, 0x477fe000, 0x477ff000, 0x387fe000,
-	0x40490fdb, 0x43800000, 0x43800001, 0x3e800000, 0x3f400000, 0x7e800000, 0x7f000000, 0x0b800000,
+	0,	    0x80000000, 1,	    0x80000001, 0x7fffff,   0x800000,	0x80800000,
+	0x3f800000, 0xbf800000, 0x3f7fffff, 0x3f800001, 0x40000000, 0xc0000000, 0x3f000000,
+	0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001,
+	0xffbfffff, 0x4f000000, 0xcf000000, 0x4f800000, 0x4effffff, 0x00400000, 0x33000000,
+	0x38800000, 0x477fe000, 0x477ff000, 0x387fe000, 0x40490fdb, 0x43800000, 0x43800001,
+	0x3e800000, 0x3f400000, 0x7e800000, 0x7f000000, 0x0b800000,
 };
 static const uint16_t f16s[] = {
-	0,	0x8000, 1,	0x8001, 0x3ff,	0x400,	0x8400, 0x3c00, 0xbc00, 0x3bff, 0x3c01, 0x4000,
-	0xc000, 0x3800, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00, 0xfe01, 0x7c01, 0xfdff, 0x5bff, 0x6400,
+	0,	0x8000, 1,	0x8001, 0x3ff,	0x400,	0x8400, 0x3c00,
+	0xbc00, 0x3bff, 0x3c01, 0x4000, 0xc000, 0x3800, 0x7bff, 0xfbff,
+	0x7c00, 0xfc00, 0x7e00, 0xfe01, 0x7c01, 0xfdff, 0x5bff, 0x6400,
 };
 static const uint32_t u32s[] = {
-	0, 1, 2, 31, 32, 33, 63, 64, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000,
-	0x7fffff, 0x800000, 0xffffff, 0x1000000, 0x7fffffff, 0x80000000, 0x80000001, 0xfffffffe, 0xffffffff,
-	0xffff8000, 0xffff7fff, 0x0c0b0a09, 0x0d0c0504,
+	0,	    1,		2,	    31,		32,	    33,
+	63,	    64,		0x7f,	    0x80,	0xff,	    0x100,
+	0x7fff,	    0x8000,	0xffff,	    0x10000,	0x7fffff,   0x800000,
+	0xffffff,   0x1000000,	0x7fffffff, 0x80000000, 0x80000001, 0xfffffffe,
+	0xffffffff, 0xffff8000, 0xffff7fff, 0x0c0b0a09, 0x0d0c0504,
 };
 static const uint64_t f64s[] = {
 	0,
@@ -156,7 +160,8 @@ uint64_t vt_value(char type)
 		if (special)
 			return PICK(f64s);
 		if (r & 1)
-			return (vt_rand64() & 0x800fffffffffffffull) | (uint64_t)(990 + r / 2 % 66) << 52;
+			return (vt_rand64() & 0x800fffffffffffffull) | (uint64_t)(990 + r / 2 % 66)
+									       << 52;
 		return vt_rand64();
 	case 'h':
 		return special ? PICK(f16s) : vt_rand() & 0xffff;
@@ -175,8 +180,13 @@ uint64_t vt_value(char type)
 
 uint64_t vt_exec(unsigned n)
 {
-	static const uint64_t some[] = { ~0ull, 0, 0x5555555555555555ull, 1ull << 37,
-					 0xffffffffull, 0xffffffff00000000ull, 0xfffffffffffffffeull };
+	static const uint64_t some[] = {~0ull,
+					0,
+					0x5555555555555555ull,
+					1ull << 37,
+					0xffffffffull,
+					0xffffffff00000000ull,
+					0xfffffffffffffffeull};
 
 	return n < sizeof(some) / sizeof(some[0]) ? some[n] : vt_rand64();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * valu_test.h - runs single vector instructions on a bare wave, in every build of the vector ALU that this machine can run.
- * Instructions are built by hand: no decoder is involved.
+ * valu_test.h - runs single vector instructions on a bare wave, in every build of the vector ALU
+ * that this machine can run. Instructions are built by hand: no decoder is involved.
  */
 #ifndef TESTS_EXEC_VALU_TEST_H
 #define TESTS_EXEC_VALU_TEST_H
@@ -39,16 +39,18 @@ void vt_reset(void);
 /* op with n VGPR sources: src[i] is VT_SRC + 4 * i, dst VT_DST, dst[1] VT_SDST; all else 0. */
 struct isa_inst vt_inst(enum isa_op op, unsigned n);
 /*
- * Runs it on vt with the x86-64 level 1 build, and on copies with the others; fails when a register differs or there is no
- * such operation.
+ * Runs it on vt with the x86-64 level 1 build, and on copies with the others; fails when a register
+ * differs or there is no such operation.
  */
 void vt_run(const struct isa_inst *in);
 exec_fn *vt_find(unsigned op, unsigned level);
 
 uint32_t vt_rand(void);
 uint64_t vt_rand64(void);
-/* A value worth testing: half of the time a special one (zeros, denormals, infinities, NaNs, limits), else random. */
-uint64_t vt_value(char type); /* f f32, d f64, h f16, u 32-bit, U 64-bit, w 16-bit, p packed f16, s small shift or class */
+/* A value worth testing: half of the time a special one (zeros, denormals, infinities, NaNs,
+ * limits), else random. */
+uint64_t vt_value(char type); /* f f32, d f64, h f16, u 32-bit, U 64-bit, w 16-bit, p packed f16, s
+				 small shift or class */
 /* EXEC patterns: all, none, alternate, one lane, halves, random. */
 #define VT_EXECS 8
 uint64_t vt_exec(unsigned n);

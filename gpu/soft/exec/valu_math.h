@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * valu_math.h - scalar functions behind the expressions of the VALU tables. All are branch-free where a lane loop over them
- * is to be vectorised, and use only IEEE operations in round-to-nearest-even, so that results do not depend on the host.
+ * valu_math.h - scalar functions behind the expressions of the VALU tables. All are branch-free
+ * where a lane loop over them is to be vectorised, and use only IEEE operations in
+ * round-to-nearest-even, so that results do not depend on the host.
  *
- * The transcendental unit. AMD documents about 1 ulp for these and publishes no algorithm; this GPU defines them as
- *   rcp, sqrt f32/f16/f64   correctly rounded
- *   rsq f32/f16             1 / sqrt(x) in double, rounded once
- *   rsq f64                 1 / sqrt(x), two roundings
- *   exp, log, sin, cos      the double-precision polynomials below (error < 2^-50), rounded once
- * f32 and f64 rounded to nearest even whatever MODE says. The f32 forms flush denormal inputs and results to zero of the same sign in
- * every mode, as the hardware does (LLVM scales around it); f16 and f64 follow MODE.
- * sin/cos take revolutions; |x| > 256 gives 0 (sin) or 1 (cos), infinity gives NaN ("V_SIN_F32", Vega ISA).
+ * The transcendental unit. AMD documents about 1 ulp for these and publishes no algorithm; this GPU
+ * defines them as rcp, sqrt f32/f16/f64   correctly rounded rsq f32/f16             1 / sqrt(x) in
+ * double, rounded once rsq f64                 1 / sqrt(x), two roundings exp, log, sin, cos the
+ * double-precision polynomials below (error < 2^-50), rounded once f32 and f64 rounded to nearest
+ * even whatever MODE says. The f32 forms flush denormal inputs and results to zero of the same sign
+ * in every mode, as the hardware does (LLVM scales around it); f16 and f64 follow MODE. sin/cos
+ * take revolutions; |x| > 256 gives 0 (sin) or 1 (cos), infinity gives NaN ("V_SIN_F32", Vega ISA).
  */
 #ifndef GPU_SOFT_EXEC_VALU_MATH_H
 #define GPU_SOFT_EXEC_VALU_MATH_H
@@ -31,7 +31,8 @@ static inline float h2f(uint32_t h)
 	return as_f32((em < 0x400 ? tiny : r) | sign);
 }
 
-/* Round to nearest even. The addition of 0.5 lets the float unit round at 2^-24, the f16 denormals' unit. */
+/* Round to nearest even. The addition of 0.5 lets the float unit round at 2^-24, the f16 denormals'
+ * unit. */
 static inline uint32_t f2h(float f)
 {
 	uint32_t x = as_u32(f), sign = x >> 16 & 0x8000, a = x & 0x7fffffff;
@@ -71,7 +72,8 @@ static inline uint32_t f2h_rm(float f, unsigned rm)
 	return z + 1;
 }
 
-/* double -> float so that a later rounding to f16 is as if done once: truncates, keeping inexactness in the last bit. */
+/* double -> float so that a later rounding to f16 is as if done once: truncates, keeping
+ * inexactness in the last bit. */
 static inline float d2f_odd(double d)
 {
 	uint64_t u = as_u64(d), low = u & 0x1fffffff;
@@ -122,11 +124,11 @@ static inline float dot2_h(uint32_t a0, uint32_t b0, uint32_t a1, uint32_t b1, f
 
 /* v_cmp_class_*: which bit of the class mask a value is. */
 #define CLASS_OF(u, SIGN, EXP, QUIET, one)                                                         \
-	(((u) & ~(SIGN)) > (EXP) ? ((u) & (QUIET) ? (one) << 1 : (one))                             \
-	 : ((u) & ~(SIGN)) == (EXP) ? ((u) & (SIGN) ? (one) << 2 : (one) << 9)                      \
-	 : (u) & (EXP) ? ((u) & (SIGN) ? (one) << 3 : (one) << 8)                                   \
-	 : (u) & ~(SIGN) ? ((u) & (SIGN) ? (one) << 4 : (one) << 7)                                 \
-			 : ((u) & (SIGN) ? (one) << 5 : (one) << 6))
+	(((u) & ~(SIGN)) > (EXP)    ? ((u) & (QUIET) ? (one) << 1 : (one))                         \
+	 : ((u) & ~(SIGN)) == (EXP) ? ((u) & (SIGN) ? (one) << 2 : (one) << 9)                     \
+	 : (u) & (EXP)		    ? ((u) & (SIGN) ? (one) << 3 : (one) << 8)                     \
+	 : (u) & ~(SIGN)	    ? ((u) & (SIGN) ? (one) << 4 : (one) << 7)                     \
+				    : ((u) & (SIGN) ? (one) << 5 : (one) << 6))
 
 static inline uint32_t class_f32(uint32_t u)
 {
@@ -147,8 +149,9 @@ static inline uint32_t class_f64(uint64_t u)
 /* ---- minimum and maximum ---- */
 
 /*
- * v_min/v_max: a signaling NaN comes out quieted in IEEE mode; otherwise one NaN gives the other operand. -0 < +0.
- * OP: > for max, < for min; EQ: & for max, | for min (equal values differ only as zeros).
+ * v_min/v_max: a signaling NaN comes out quieted in IEEE mode; otherwise one NaN gives the other
+ * operand. -0 < +0. OP: > for max, < for min; EQ: & for max, | for min (equal values differ only as
+ * zeros).
  */
 #define DEF_MINMAX(NAME, U, TOF, ABSMASK, INF, QUIET, OP, EQ)                                      \
 	static inline U NAME(U a, U b, uint32_t ieee)                                              \
@@ -170,13 +173,14 @@ DEF_MINMAX(min_f16, uint32_t, h2f, 0x7fffu, 0x7c00u, 0x200u, <, |)
 DEF_MINMAX(max_f64, uint64_t, as_f64, 0x7fffffffffffffffull, 0x7ffull << 52, 1ull << 51, >, &)
 DEF_MINMAX(min_f64, uint64_t, as_f64, 0x7fffffffffffffffull, 0x7ffull << 52, 1ull << 51, <, |)
 
-/* v_med3: the minimum if there is a NaN, else the larger of the two that are left when the maximum is taken out. */
+/* v_med3: the minimum if there is a NaN, else the larger of the two that are left when the maximum
+ * is taken out. */
 #define DEF_MED3(NAME, TOF, MAX, MIN)                                                              \
 	static inline uint32_t NAME(uint32_t a, uint32_t b, uint32_t c, uint32_t ieee)             \
 	{                                                                                          \
 		uint32_t m = MAX(MAX(a, b, ieee), c, ieee);                                        \
 		uint32_t r = TOF(m) == TOF(b) ? MAX(a, c, ieee) : MAX(a, b, ieee);                 \
-		int na = TOF(a) != TOF(a), nb = TOF(b) != TOF(b), nc = TOF(c) != TOF(c);            \
+		int na = TOF(a) != TOF(a), nb = TOF(b) != TOF(b), nc = TOF(c) != TOF(c);           \
                                                                                                    \
 		r = TOF(m) == TOF(a) ? MAX(b, c, ieee) : r;                                        \
 		return (na | nb | nc) ? MIN(MIN(a, b, ieee), c, ieee) : r;                         \
@@ -184,9 +188,9 @@ DEF_MINMAX(min_f64, uint64_t, as_f64, 0x7fffffffffffffffull, 0x7ffull << 52, 1ul
 DEF_MED3(med3_f32, as_f32, max_f32, min_f32)
 DEF_MED3(med3_f16, h2f, max_f16, min_f16)
 
-#define IMIN(a, b)	 ((a) < (b) ? (a) : (b))
-#define IMAX(a, b)	 ((a) > (b) ? (a) : (b))
-#define IMED3(a, b, c)	 IMAX(IMIN(a, b), IMIN(IMAX(a, b), c))
+#define IMIN(a, b)	  ((a) < (b) ? (a) : (b))
+#define IMAX(a, b)	  ((a) > (b) ? (a) : (b))
+#define IMED3(a, b, c)	  IMAX(IMIN(a, b), IMIN(IMAX(a, b), c))
 #define ICLAMP(x, lo, hi) IMIN(IMAX(x, lo), hi)
 
 /* ---- float to integer: toward zero, saturating, NaN is 0 ---- */
@@ -420,7 +424,8 @@ static inline double sin_core(double x, uint64_t quarter)
 	return as_f64(as_u64(n & 1 ? c : s) ^ (n & 2) << 62);
 }
 
-/* The whole argument range, result still in double: to be rounded by (float) for f32, by d2f_odd for f16. */
+/* The whole argument range, result still in double: to be rounded by (float) for f32, by d2f_odd
+ * for f16. */
 static inline double exp2_wide(float x)
 {
 	double r = exp2_core(x < -200.0f ? -200.0 : x > 200.0f ? 200.0 : (double)x);
@@ -462,8 +467,9 @@ static inline double rsq_wide(float x)
 /* ---- division helpers ---- */
 
 /*
- * v_div_scale_f32. src: the operand to scale; den, num. *flag: the lane's VCC bit. Where both the reciprocal and the quotient are
- * denormal, the manuals scale the denominator up; only down gives right quotients (up overflows), so down it is.
+ * v_div_scale_f32. src: the operand to scale; den, num. *flag: the lane's VCC bit. Where both the
+ * reciprocal and the quotient are denormal, the manuals scale the denominator up; only down gives
+ * right quotients (up overflows), so down it is.
  */
 static inline uint32_t div_scale_f32(uint32_t src, uint32_t den, uint32_t num, uint32_t *flag)
 {
@@ -471,7 +477,8 @@ static inline uint32_t div_scale_f32(uint32_t src, uint32_t den, uint32_t num, u
 	double d = (double)as_f32(den), n = (double)as_f32(num);
 	float s = as_f32(src), up = s * 0x1p64f, down = s * 0x1p-64f;
 	int32_t is_den = s == as_f32(den), is_num = s == as_f32(num);
-	int32_t tiny_rcp = (float)fabs(d) > 0x1p126f, tiny_quot = (float)(fabs(n / d) < 0x1p-126) != 0.0f;
+	int32_t tiny_rcp = (float)fabs(d) > 0x1p126f,
+		tiny_quot = (float)(fabs(n / d) < 0x1p-126) != 0.0f;
 	int32_t k = en <= 23, f = 0; /* k: 1 up, -1 down, 0 as it is */
 	uint32_t r;
 
@@ -524,7 +531,8 @@ static inline uint64_t div_scale_f64(uint64_t src, uint64_t den, uint64_t num, u
 	return k ? as_u64(s * (k > 0 ? 0x1p128 : 0x1p-128)) : src;
 }
 
-/* v_div_fmas_f32 of a lane whose VCC bit is set: fma(a, b, c) scaled back by 2^64 or 2^-64 with a single rounding. */
+/* v_div_fmas_f32 of a lane whose VCC bit is set: fma(a, b, c) scaled back by 2^64 or 2^-64 with a
+ * single rounding. */
 static inline float div_fmas_f32(float a, float b, float c)
 {
 	double p = (double)a * (double)b, s = p + (double)c, bb = s - p;
@@ -560,14 +568,15 @@ static inline double div_fmas_f64(double a, double b, double c)
 }
 
 /*
- * v_div_fixup: q the computed quotient, d denominator, n numerator; U bits type, EXP the all-ones exponent. When the quotient
- * overflows, the refinement steps before it meet infinity minus infinity: a NaN quotient of ordinary operands is an overflow.
+ * v_div_fixup: q the computed quotient, d denominator, n numerator; U bits type, EXP the all-ones
+ * exponent. When the quotient overflows, the refinement steps before it meet infinity minus
+ * infinity: a NaN quotient of ordinary operands is an overflow.
  */
 #define DEF_DIV_FIXUP(NAME, U, SIGN, EXP, QUIET, DEFNAN, SHIFT, UNDER)                             \
 	static inline U NAME(U q, U d, U n)                                                        \
 	{                                                                                          \
-		U ad = d & ((SIGN) - 1), an = n & ((SIGN) - 1), s = (d ^ n) & (SIGN);              \
-		U aq = q & ((SIGN) - 1), r = (aq > (EXP) ? (EXP) : aq) | s;                        \
+		U ad = d & ((SIGN)-1), an = n & ((SIGN)-1), s = (d ^ n) & (SIGN);                  \
+		U aq = q & ((SIGN)-1), r = (aq > (EXP) ? (EXP) : aq) | s;                          \
                                                                                                    \
 		r = (int)(an >> (SHIFT)) - (int)(ad >> (SHIFT)) < (UNDER) ? s : r;                 \
 		int d0 = ad == 0, n0 = an == 0, di = ad == (EXP), ni = an == (EXP);                \
@@ -578,7 +587,8 @@ static inline double div_fmas_f64(double a, double b, double c)
 		r = ad > (EXP) ? d | (QUIET) : r;                                                  \
 		return an > (EXP) ? n | (QUIET) : r;                                               \
 	}
-DEF_DIV_FIXUP(div_fixup_f32, uint32_t, 0x80000000u, 0x7f800000u, 0x400000u, DEFAULT_NAN_F32, 23, -150)
+DEF_DIV_FIXUP(div_fixup_f32, uint32_t, 0x80000000u, 0x7f800000u, 0x400000u, DEFAULT_NAN_F32, 23,
+	      -150)
 DEF_DIV_FIXUP(div_fixup_f64, uint64_t, 1ull << 63, 0x7ffull << 52, 1ull << 51, DEFAULT_NAN_F64, 52,
 	      -1075)
 DEF_DIV_FIXUP(div_fixup_f16, uint32_t, 0x8000u, 0x7c00u, 0x200u, DEFAULT_NAN_F16, 10, -100)
@@ -667,7 +677,8 @@ static inline uint32_t lerp_u8(uint32_t a, uint32_t b, uint32_t c)
 	return r;
 }
 
-/* v_perm_b32: bytes of {a, b} (b the low dword) picked by each byte of sel; 8..11 sign of byte 1, 3, 5, 7; 12 zero; above 0xff. */
+/* v_perm_b32: bytes of {a, b} (b the low dword) picked by each byte of sel; 8..11 sign of byte 1,
+ * 3, 5, 7; 12 zero; above 0xff. */
 static inline uint32_t perm_b32(uint32_t a, uint32_t b, uint32_t sel)
 {
 	uint64_t data = (uint64_t)a << 32 | b;
@@ -701,7 +712,8 @@ static inline uint64_t qsad(uint64_t a, uint32_t b, uint64_t c, bool sat,
 	return r;
 }
 
-/* Signed and unsigned bit fields of dot products: sum of products of `count` fields of `width` bits. */
+/* Signed and unsigned bit fields of dot products: sum of products of `count` fields of `width`
+ * bits. */
 static inline int64_t dot_i(uint32_t a, uint32_t b, unsigned count, unsigned width)
 {
 	int64_t r = 0;
