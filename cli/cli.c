@@ -3,7 +3,6 @@
 #include "cli/cli.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,34 +70,6 @@ int cli_companion(const char *name, char *path, size_t size)
 		}
 	}
 	return -ENOENT;
-}
-
-pid_t pidfile_read(const char *path, const char *part)
-{
-	char exe[64], target[4096];
-	long pid = 0;
-	ssize_t n;
-	FILE *f = fopen(path, "re");
-
-	if (!f)
-		return 0;
-	if (fscanf(f, "%ld", &pid) != 1)
-		pid = 0;
-	fclose(f);
-	if (pid <= 1 || kill((pid_t)pid, 0) < 0)
-		return 0;
-	/* The number may belong to another process by now. QEMU from a tree is started through its own ld.so: look at the command line too. */
-	snprintf(exe, sizeof(exe), "/proc/%ld/cmdline", pid);
-	f = fopen(exe, "re");
-	if (!f)
-		return 0;
-	n = (ssize_t)fread(target, 1, sizeof(target) - 1, f);
-	fclose(f);
-	for (ssize_t i = 0; i < n; i++)
-		if (!target[i])
-			target[i] = ' ';
-	target[n > 0 ? n : 0] = 0;
-	return strstr(target, part) ? (pid_t)pid : 0;
 }
 
 /* The text of image.conf, read once: lines end in NUL. */

@@ -2,9 +2,8 @@
 /*
  * vm.c - a virtual machine of ours: state directory, broker, QEMU.
  *
- * Theory of operation: the state of VM NAME is the directory vms/NAME beside the daemon's socket. It holds the sockets (broker, QMP, guest agent, console), the
- * pid files and logs. The directory exists from start to stop; mkdir() is what makes a name taken. Start: broker (becomes a tenant), QEMU with the broker's
- * socket (daemonized; its pid file appears when it runs), guest agent answers. Whatever fails ends what was started, backwards.
+ * Theory of operation: start takes the name (state.c), then starts the broker (which becomes a tenant), then QEMU with the broker's socket (daemonized; its pid
+ * file appears when it runs), then waits for the guest agent. Whatever fails ends what was started, backwards.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,54 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <dirent.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "arbiter/client.h"
 #include "cli/cli.h"
 #include "cli/qga.h"
-
-const char *vm_path(const char *name, const char *file)
-{
-	static char ring[8][256];
-	static unsigned next;
-	char *buf = ring[next++ % 8];
-	const char *sock = arbiter_socket_path();
-	const char *slash = strrchr(sock, '/');
-
-	snprintf(buf, sizeof(ring[0]), "%.*s/vms/%s/%s", slash ? (int)(slash - sock) : 1, slash ? sock : ".", name, file);
-	return buf;
-}
-
-pid_t vm_pid(const char *name)
-{
-	return pidfile_read(vm_path(name, "qemu.pid"), "qemu-system");
-}
 
 static void msleep(unsigned ms)
 {
 	struct timespec ts = {ms / 1000, (long)(ms % 1000) * 1000000};
 
 	nanosleep(&ts, NULL);
-}
-
-/* Removes the state directory and what we know to be in it. */
-void vm_state_remove(const char *name)
-{
-	char path[256];
-	DIR *d;
-
-	snprintf(path, sizeof(path), "%s", vm_path(name, ""));
-	d = opendir(path);
-	for (struct dirent *e; d && (e = readdir(d));)
-		if (e->d_name[0] != '.')
-			unlinkat(dirfd(d), e->d_name, 0);
-	if (d)
-		closedir(d);
-	rmdir(path);
 }
 
 /* SIGTERM, and SIGKILL after grace_ms. True when it is gone. Our own children are reaped. */
@@ -77,32 +40,6 @@ static bool end_process(pid_t pid, unsigned grace_ms)
 		msleep(20);
 	}
 	return false;
-}
-
-int vm_state_make(const char *name)
-{
-	char path[256];
-	char *slash;
-
-	snprintf(path, sizeof(path), "%s", vm_path(name, ""));
-	if (strlen(vm_path(name, "console.sock")) >= 108)
-		return cli_fail(EXIT_USAGE, "the VM's name is too long for a socket path");
-	path[strlen(path) - 1] = 0;
-	slash = strrchr(path, '/');
-	*slash = 0;
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
-		return cli_fail(EXIT_FAIL, "cannot make %s: %s", path, strerror(errno));
-	*slash = '/';
-	if (mkdir(path, 0700) == 0)
-		return 0;
-	if (errno != EEXIST)
-		return cli_fail(EXIT_FAIL, "cannot make %s: %s", path, strerror(errno));
-	if (vm_pid(name))
-		return cli_fail(EXIT_IN_USE, "VM '%s' runs already (pid %d)", name, (int)vm_pid(name));
-	if (pidfile_read(vm_path(name, "broker.pid"), "hsavisor-broker"))
-		return cli_fail(EXIT_IN_USE, "'%s' is attached already (see: hsavisor attach --help)", name);
-	vm_state_remove(name); /* left by a VM that was killed */
-	return mkdir(path, 0700) == 0 ? 0 : cli_fail(EXIT_FAIL, "cannot make %s: %s", path, strerror(errno));
 }
 
 /*
