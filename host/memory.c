@@ -485,8 +485,13 @@ void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int fl
 
 void memory_unmapped(void *addr, size_t length)
 {
-	uintptr_t first = (uintptr_t)addr, last = first + length;
+	uintptr_t first = (uintptr_t)addr, last;
 
+	/* The kernel takes whole pages: the thunk frees a queue's save area by its odd size. */
+	if (first % FRONT_PAGE || length > USER_END)
+		return; /* fails */
+	length = (length + FRONT_PAGE - 1) & ~(size_t)(FRONT_PAGE - 1);
+	last = first + length;
 	if (last <= atomic_load_explicit(&user_first, memory_order_relaxed) ||
 	    first >= atomic_load_explicit(&user_last, memory_order_relaxed) || last < first)
 		return;
