@@ -2,9 +2,11 @@
 /*
  * alias.c - /sys/module/amdgpu/initstate.
  *
- * rocminfo looks there for "live" before it asks for GPUs. A module of that name on disk would shadow the real amdgpu of a guest that has an
- * AMD GPU passed through, so no such module exists: while the device is bound the directory is made by this driver, unless the real
- * amdgpu is there. The real one can't be loaded while the directory is ours; a guest with both loads it first, or sets amdgpu_alias=0.
+ * rocminfo looks there for "live" before it asks for GPUs. A module of that name on disk would
+ * shadow the real amdgpu of a guest that has an AMD GPU passed through, so no such module exists:
+ * while the device is bound the directory is made by this driver, unless the real amdgpu is there.
+ * The real one can't be loaded while the directory is ours; a guest with both loads it first, or
+ * sets amdgpu_alias=0.
  */
 #include <linux/kobject.h>
 #include <linux/module.h>
@@ -52,7 +54,8 @@ void hsv_alias_add(struct hsv_device *hdev)
 	if (kobj) {
 		/* In the set of modules, so that loading the real one finds it and says so. */
 		kobj->kset = modules;
-		if (kobject_init_and_add(kobj, &alias_type, NULL, "amdgpu") || sysfs_create_file(kobj, &initstate.attr)) {
+		if (kobject_init_and_add(kobj, &alias_type, NULL, "amdgpu") ||
+		    sysfs_create_file(kobj, &initstate.attr)) {
 			kobject_put(kobj);
 			kobj = NULL;
 		}

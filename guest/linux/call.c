@@ -2,17 +2,18 @@
 /*
  * call.c - requests to the host over the control queue.
  *
- * A call owns all memory that one request needs: what the host reads, and what it writes. It has two references while it is sent: the
- * caller's and the queue's. A caller that is killed drops its own and goes; the queue's goes when the answer comes, or when the
- * device is gone. So the host never writes to memory that was given to somebody else.
+ * A call owns all memory that one request needs: what the host reads, and what it writes. It has
+ * two references while it is sent: the caller's and the queue's. A caller that is killed drops its
+ * own and goes; the queue's goes when the answer comes, or when the device is gone. So the host
+ * never writes to memory that was given to somebody else.
  *
- * A call that was answered may be sent again by its owner, also where nothing can be allocated (MMU notifiers).
+ * A call that was answered may be sent again by its owner, also where nothing can be allocated (MMU
+ * notifiers).
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/virtio_config.h>
 #include <linux/vmalloc.h>
-
 
 #include "hsv.h"
 
@@ -55,10 +56,12 @@ static u32 pages_of(u32 size)
 }
 
 /*
- * A call with room for in_capacity bytes of arrays to the host and out_capacity back; NULL if there's no memory, or if they're more than
- * what fits in a descriptor chain. process: whose request it is, NULL for the device's.
+ * A call with room for in_capacity bytes of arrays to the host and out_capacity back; NULL if
+ * there's no memory, or if they're more than what fits in a descriptor chain. process: whose
+ * request it is, NULL for the device's.
  */
-struct hsv_call *hsv_call_new(struct hsv_device *hdev, struct hsv_process *process, u32 in_capacity, u32 out_capacity)
+struct hsv_call *hsv_call_new(struct hsv_device *hdev, struct hsv_process *process, u32 in_capacity,
+			      u32 out_capacity)
 {
 	struct hsv_call *call;
 
@@ -85,7 +88,8 @@ struct hsv_call *hsv_call_new(struct hsv_device *hdev, struct hsv_process *proce
 		call->in = kvzalloc(in_capacity, GFP_KERNEL);
 	if (out_capacity)
 		call->out = kvzalloc(out_capacity, GFP_KERNEL);
-	if (!call->args || !call->head || !call->tail || !call->sg || (in_capacity && !call->in) || (out_capacity && !call->out)) {
+	if (!call->args || !call->head || !call->tail || !call->sg || (in_capacity && !call->in) ||
+	    (out_capacity && !call->out)) {
 		call_free(call);
 		return NULL;
 	}
@@ -110,7 +114,10 @@ static u32 sg_append(struct scatterlist *sg, u32 n, void *p, u32 size)
 	return n;
 }
 
-/* Ends a call: under control_lock, which keeps process alive until the wake-up is done (see process_end()). */
+/*
+ * Ends a call: under control_lock, which keeps process alive until the wake-up is done (see
+ * process_drain()).
+ */
 static void call_complete(struct hsv_call *call, int error)
 {
 	list_del_init(&call->link);
@@ -133,7 +140,10 @@ void hsv_control_done(struct virtqueue *vq)
 	do {
 		virtqueue_disable_cb(vq);
 		while ((call = virtqueue_get_buf(vq, &len))) {
-			/* How much of out was written; what is not there at all is an answer without meaning. */
+			/*
+			 * How much of out was written; what is not there at all is an answer
+			 * without meaning.
+			 */
 			call->out_size = len;
 			hdev->answers++;
 			call_complete(call, 0);
@@ -216,9 +226,12 @@ static int call_submit(struct hsv_call *call, struct scatterlist *sgs[2], bool k
 		if (err != -ENOSPC && err != -ENOMEM)
 			return err;
 		if (killable)
-			left = wait_event_killable_timeout(hdev->answered, READ_ONCE(hdev->answers) != seen, HSV_HEALTH_INTERVAL);
+			left = wait_event_killable_timeout(hdev->answered,
+							   READ_ONCE(hdev->answers) != seen,
+							   HSV_HEALTH_INTERVAL);
 		else
-			left = wait_event_timeout(hdev->answered, READ_ONCE(hdev->answers) != seen, HSV_HEALTH_INTERVAL);
+			left = wait_event_timeout(hdev->answered, READ_ONCE(hdev->answers) != seen,
+						  HSV_HEALTH_INTERVAL);
 		if (left < 0)
 			return -EINTR;
 		if (!left)
@@ -240,7 +253,8 @@ static int call_parse(struct hsv_call *call, u32 args_size, u32 len)
 		return -EIO;
 	if (len >= fixed && le32_to_cpu(response->args_size) == args_size) {
 		memcpy(call->args, call->tail->args, args_size);
-		call->out_size = min3(le32_to_cpu(response->out_size), len - fixed, call->out_capacity);
+		call->out_size =
+			min3(le32_to_cpu(response->out_size), len - fixed, call->out_capacity);
 	} else if (!error) {
 		return -EIO;
 	}
@@ -248,12 +262,15 @@ static int call_parse(struct hsv_call *call, u32 args_size, u32 len)
 }
 
 /*
- * Sends the call with args_size bytes of call->args and in_size bytes of call->in, and waits for the answer.
+ * Sends the call with args_size bytes of call->args and in_size bytes of call->in, and waits for
+ * the answer.
  *
- * Returns the host's answer (0 or negative errno), with call->args, call->out and call->out_size as it wrote them; -ENODEV when the
- * device is gone; -EINTR when killable and the caller got a fatal signal: then the call must not be used again, only put.
+ * Returns the host's answer (0 or negative errno), with call->args, call->out and call->out_size as
+ * it wrote them; -ENODEV when the device is gone; -EINTR when killable and the caller got a fatal
+ * signal: then the call must not be used again, only put.
  */
-int hsv_call_send(struct hsv_call *call, u32 type, u32 code, u32 args_size, u32 in_size, bool killable)
+int hsv_call_send(struct hsv_call *call, u32 type, u32 code, u32 args_size, u32 in_size,
+		  bool killable)
 {
 	struct hsv_request *request = &call->head->request;
 	struct scatterlist *sgs[2];
@@ -292,7 +309,8 @@ int hsv_call_send(struct hsv_call *call, u32 type, u32 code, u32 args_size, u32 
 		return err;
 	for (;;) {
 		if (killable)
-			left = wait_for_completion_killable_timeout(&call->done, HSV_HEALTH_INTERVAL);
+			left = wait_for_completion_killable_timeout(&call->done,
+								    HSV_HEALTH_INTERVAL);
 		else
 			left = wait_for_completion_timeout(&call->done, HSV_HEALTH_INTERVAL);
 		if (left > 0)

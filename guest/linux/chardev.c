@@ -2,12 +2,13 @@
 /*
  * chardev.c - /dev/kfd: which ioctls there are, and how their structs and arrays travel.
  *
- * Everything known about an ioctl is a row of <abi/kfd_ioctls.h>. A row without a handler here is forwarded to the host as it is.
- * Structs are taken as amdkfd takes them: by number, copied up to the size the caller knows, the rest zero, and copied back even
- * on errors.
+ * Everything known about an ioctl is a row of <abi/kfd_ioctls.h>. A row without a handler here is
+ * forwarded to the host as it is. Structs are taken as amdkfd takes them: by number, copied up to
+ * the size the caller knows, the rest zero, and copied back even on errors.
  *
- * The node has mode 0666, as udev's rule for KFD (70-uaccess, or ROCm's own) would give it: who may use the GPU is decided by who may have
- * a VM with one, and every process in it is isolated by its own GPU page table.
+ * The node has mode 0666, as udev's rule for KFD (70-uaccess, or ROCm's own) would give it: who may
+ * use the GPU is decided by who may have a VM with one, and every process in it is isolated by its
+ * own GPU page table.
  */
 #include <linux/cdev.h>
 #include <linux/compat.h>
@@ -17,7 +18,6 @@
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
-
 
 #include "hsv.h"
 
@@ -36,27 +36,33 @@ struct kfd_row {
 	u16 size; /* of the struct */
 	enum array_dir dir;
 	u16 pointer, count; /* offsets in the struct; count is a u32 */
-	u16 elem; /* bytes of an element */
+	u16 elem;	    /* bytes of an element */
 };
 
 #define ARRAY_NONE(struct_, pointer_, count_, elem_)
-#define ARRAY_IN(struct_, pointer_, count_, elem_) \
-	.dir = IN, .pointer = offsetof(struct struct_, pointer_), .count = offsetof(struct struct_, count_), .elem = (elem_)
-#define ARRAY_OUT(struct_, pointer_, count_, elem_) \
-	.dir = OUT, .pointer = offsetof(struct struct_, pointer_), .count = offsetof(struct struct_, count_), .elem = (elem_)
-#define ARRAY_INOUT(struct_, pointer_, count_, elem_) \
-	.dir = INOUT, .pointer = offsetof(struct struct_, pointer_), .count = offsetof(struct struct_, count_), .elem = (elem_)
-#define ARRAY_TAIL(struct_, pointer_, count_, elem_) .dir = TAIL, .count = offsetof(struct struct_, count_), .elem = (elem_)
+#define ARRAY_IN(struct_, pointer_, count_, elem_)                                                 \
+	.dir = IN, .pointer = offsetof(struct struct_, pointer_),                                  \
+	.count = offsetof(struct struct_, count_), .elem = (elem_)
+#define ARRAY_OUT(struct_, pointer_, count_, elem_)                                                \
+	.dir = OUT, .pointer = offsetof(struct struct_, pointer_),                                 \
+	.count = offsetof(struct struct_, count_), .elem = (elem_)
+#define ARRAY_INOUT(struct_, pointer_, count_, elem_)                                              \
+	.dir = INOUT, .pointer = offsetof(struct struct_, pointer_),                               \
+	.count = offsetof(struct struct_, count_), .elem = (elem_)
+#define ARRAY_TAIL(struct_, pointer_, count_, elem_)                                               \
+	.dir = TAIL, .count = offsetof(struct struct_, count_), .elem = (elem_)
 
 static const struct kfd_row rows[] = {
-#define HSV_KFD_IOCTL(name_, struct_, where_, pointer_, count_, elem_, dir_) \
-	[_IOC_NR(AMDKFD_IOC_##name_)] = { .name = #name_, .size = sizeof(struct struct_), \
-					  ARRAY_##dir_(struct_, pointer_, count_, elem_) },
+#define HSV_KFD_IOCTL(name_, struct_, where_, pointer_, count_, elem_, dir_)                       \
+	[_IOC_NR(AMDKFD_IOC_##name_)] = {.name = #name_,                                           \
+					 .size = sizeof(struct struct_),                           \
+					 ARRAY_##dir_(struct_, pointer_, count_, elem_)},
 #include <abi/kfd_ioctls.h>
 #undef HSV_KFD_IOCTL
 };
 
-#define HSV_KFD_IOCTL(name_, struct_, where_, pointer_, count_, elem_, dir_) static_assert(sizeof(struct struct_) <= HSV_MAX_ARGS);
+#define HSV_KFD_IOCTL(name_, struct_, where_, pointer_, count_, elem_, dir_)                       \
+	static_assert(sizeof(struct struct_) <= HSV_MAX_ARGS);
 #include <abi/kfd_ioctls.h>
 #undef HSV_KFD_IOCTL
 
@@ -198,7 +204,9 @@ static long kfd_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 		/* The array must be within what the number's size says. */
 		err = array_bytes(row, nr, args);
 		if (err >= 0)
-			err = size >= row->size && err <= size - row->size ? hsv_ioctl_svm(process, args, user + row->size) : -EINVAL;
+			err = size >= row->size && err <= size - row->size
+				      ? hsv_ioctl_svm(process, args, user + row->size)
+				      : -EINVAL;
 	} else if (nr < ARRAY_SIZE(handlers) && handlers[nr]) {
 		err = handlers[nr](process, args);
 	} else {

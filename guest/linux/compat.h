@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * compat.h - what differs between the kernels this driver builds for. 6.12 (Debian 13) is the oldest; everything that depends on
- * LINUX_VERSION_CODE is here, so that the other files read like a driver for one kernel.
+ * compat.h - what differs between the kernels this driver builds for. 6.12 (Debian 13) is the
+ * oldest; everything that depends on LINUX_VERSION_CODE is here, so that the other files read like
+ * a driver for one kernel.
  */
 #ifndef HSV_COMPAT_H
 #define HSV_COMPAT_H

@@ -2,8 +2,8 @@
 /*
  * drm.c - the render node: what libdrm_amdgpu needs of an amdgpu device, and mappings of buffers.
  *
- * It calls itself amdgpu 3.57, whose DRM_AMDGPU_INFO the host answers. Graphics' own ioctls (buffers, contexts, submission) are
- * not served: compute goes through /dev/kfd.
+ * It calls itself amdgpu 3.57, whose DRM_AMDGPU_INFO the host answers. Graphics' own ioctls
+ * (buffers, contexts, submission) are not served: compute goes through /dev/kfd.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -60,8 +60,7 @@ const struct drm_driver hsv_drm_driver = {
 	.num_ioctls = ARRAY_SIZE(ioctls),
 	.name = "amdgpu",
 	.desc = "hsavisor",
-	HSV_DRM_DATE
-	.major = 3,
+	HSV_DRM_DATE.major = 3,
 	.minor = 57,
 };
 

@@ -2,15 +2,18 @@
 /*
  * events.c - KFD events: CREATE, DESTROY, SET, RESET and WAIT_EVENTS, with amdkfd's semantics.
  *
- * A signal event has a slot in the events page, whose index is its id (from 1). The GPU writes the slot and the host sends
- * HSV_EVENT_SIGNAL; acknowledging puts all ones back. The page is a GTT buffer that the program names at its first CREATE_EVENT, or else one that is
- * made here and mapped through /dev/kfd. Other events (memory exceptions, hardware exceptions) have ids above the slots.
+ * A signal event has a slot in the events page, whose index is its id (from 1). The GPU writes the
+ * slot and the host sends HSV_EVENT_SIGNAL; acknowledging puts all ones back. The page is a GTT
+ * buffer that the program names at its first CREATE_EVENT, or else one that is made here and mapped
+ * through /dev/kfd. Other events (memory exceptions, hardware exceptions) have ids above the slots.
  *
- * An event is set or not; auto-reset ones are cleared by the one waiter they wake. The age of an event counts how often it was set, and a
- * waiter that names an old age (minor 14) doesn't wait, so that no wake-up is lost between two waits.
+ * An event is set or not; auto-reset ones are cleared by waking. The age of an
+ * event counts how often it was set, and a waiter that names an old age (minor 14) doesn't wait, so
+ * that no wake-up is lost between two waits.
  *
- * All of it is under one spin lock, events.wake, which is never held over copies from or to user space: those may take as long as a program
- * likes, and the work item that sets events serves all programs. An event that is destroyed takes itself out of its waiters.
+ * All of it is under one spin lock, events.wake, which is never held over copies from or to user
+ * space: those may take as long as a program likes, and the work item that sets events serves all
+ * programs. An event that is destroyed takes itself out of its waiters.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -20,12 +23,12 @@
 
 #include "hsv.h"
 
-#define EVENT_PAGE_ORDER	get_order(HSV_EVENT_PAGE_SIZE)
-#define FIRST_SIGNAL		1
-#define FIRST_OTHER		KFD_SIGNAL_EVENT_LIMIT
-#define UNSIGNALED_SLOT		(~0ULL)
-#define TIMEOUT_IMMEDIATE	0
-#define TIMEOUT_INFINITE	0xffffffff
+#define EVENT_PAGE_ORDER  get_order(HSV_EVENT_PAGE_SIZE)
+#define FIRST_SIGNAL	  1
+#define FIRST_OTHER	  KFD_SIGNAL_EVENT_LIMIT
+#define UNSIGNALED_SLOT	  (~0ULL)
+#define TIMEOUT_IMMEDIATE 0
+#define TIMEOUT_INFINITE  0xffffffff
 /* Events of a process that aren't signals; amdkfd's bound is the id space. */
 #define MAX_OTHER 4096
 /* Entries of one wait. */
@@ -34,8 +37,8 @@
 struct kfd_event {
 	u32 id, type;
 	bool auto_reset;
-	bool signaled;	       /* under wake, as all below */
-	u64 age;	       /* from 1 */
+	bool signaled;		  /* under wake, as all below */
+	u64 age;		  /* from 1 */
 	struct list_head waiters; /* of struct waiter */
 	union {
 		struct kfd_hsa_memory_exception_data memory;
@@ -45,7 +48,7 @@ struct kfd_event {
 
 /* One entry of a WAIT_EVENTS. */
 struct waiter {
-	struct list_head link; /* event->waiters, until the wait ends or the event goes */
+	struct list_head link;	 /* event->waiters, until the wait ends or the event goes */
 	struct kfd_event *event; /* NULL: destroyed meanwhile */
 	struct task_struct *task;
 	bool activated;
@@ -90,7 +93,8 @@ static u64 *event_slot(struct hsv_events *events, u32 id)
 	u64 offset = (u64)id * 8;
 
 	if (events->page && events->page->pages)
-		return page_address(events->page->pages[offset >> PAGE_SHIFT]) + offset_in_page(offset);
+		return page_address(events->page->pages[offset >> PAGE_SHIFT]) +
+		       offset_in_page(offset);
 	if (events->own_page)
 		return page_address(events->own_page) + offset;
 	return NULL;
@@ -116,7 +120,9 @@ static void event_set(struct kfd_event *event)
 	event->age++;
 }
 
-/* From the GPU: an event was set. Ids that aren't events are ignored: the GPU's program chose them. */
+/*
+ * From the GPU: an event was set. Ids that aren't events are ignored: the GPU's program chose them.
+ */
 void hsv_events_signal(struct hsv_process *process, u32 id)
 {
 	struct hsv_events *events = &process->events;
@@ -148,9 +154,11 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 	struct kfd_event *event;
 	int id;
 
-	dev_info_ratelimited(process->hdev->drm.dev, "%s[%d]: GPU memory fault at %#llx (%s%s%s)\n", process->lead->comm,
-			     process->lead->pid, data.va, data.failure.NotPresent ? "not present" : "",
-			     data.failure.ReadOnly ? "read-only" : "", data.failure.NoExecute ? "no execute" : "");
+	dev_info_ratelimited(process->hdev->drm.dev, "%s[%d]: GPU memory fault at %#llx (%s%s%s)\n",
+			     process->lead->comm, process->lead->pid, data.va,
+			     data.failure.NotPresent ? "not present" : "",
+			     data.failure.ReadOnly ? "read-only" : "",
+			     data.failure.NoExecute ? "no execute" : "");
 	spin_lock(&events->wake);
 	idr_for_each_entry(&events->idr, event, id) {
 		if (event->type == KFD_IOC_EVENT_MEMORY) {
@@ -192,9 +200,10 @@ void hsv_events_wake_all(struct hsv_process *process)
 	int id;
 
 	spin_lock(&events->wake);
-	idr_for_each_entry(&events->idr, event, id)
+	idr_for_each_entry(&events->idr, event, id) {
 		list_for_each_entry(waiter, &event->waiters, link)
 			wake_up_process(waiter->task);
+	}
 	spin_unlock(&events->wake);
 }
 
@@ -210,7 +219,10 @@ static bool page_is_set(struct hsv_events *events)
 	return is;
 }
 
-/* The GTT buffer of that handle becomes the events page. -EINVAL: there's none, it is too small, or there is a page already. */
+/*
+ * The GTT buffer of that handle becomes the events page. -EINVAL: there's none, it is too small, or
+ * there is a page already.
+ */
 static int page_set(struct hsv_process *process, u64 handle)
 {
 	struct hsv_events *events = &process->events;
@@ -278,7 +290,8 @@ long hsv_ioctl_create_event(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_create_event_args *args = data;
 	struct hsv_events *events = &process->events;
-	bool signal = args->event_type == KFD_IOC_EVENT_SIGNAL || args->event_type == KFD_IOC_EVENT_DEBUG_EVENT;
+	bool signal = args->event_type == KFD_IOC_EVENT_SIGNAL ||
+		      args->event_type == KFD_IOC_EVENT_DEBUG_EVENT;
 	struct kfd_event *event = kzalloc(sizeof(*event), GFP_KERNEL_ACCOUNT);
 	int id, err = 0;
 
@@ -298,9 +311,11 @@ long hsv_ioctl_create_event(struct hsv_process *process, void *data)
 	idr_preload(GFP_KERNEL);
 	spin_lock(&events->wake);
 	if (signal)
-		id = idr_alloc(&events->idr, event, FIRST_SIGNAL, KFD_SIGNAL_EVENT_LIMIT, GFP_NOWAIT);
+		id = idr_alloc(&events->idr, event, FIRST_SIGNAL, KFD_SIGNAL_EVENT_LIMIT,
+			       GFP_NOWAIT);
 	else
-		id = idr_alloc(&events->idr, event, FIRST_OTHER, FIRST_OTHER + MAX_OTHER, GFP_NOWAIT);
+		id = idr_alloc(&events->idr, event, FIRST_OTHER, FIRST_OTHER + MAX_OTHER,
+			       GFP_NOWAIT);
 	if (id >= 0)
 		event->id = id;
 	spin_unlock(&events->wake);
@@ -376,7 +391,8 @@ long hsv_ioctl_reset_event(struct hsv_process *process, void *data)
 
 /* ---- waiting ---- */
 
-static int waiter_init(struct hsv_events *events, struct waiter *waiter, const struct kfd_event_data *data)
+static int waiter_init(struct hsv_events *events, struct waiter *waiter,
+		       const struct kfd_event_data *data)
 {
 	u64 age = data->signal_event_data.last_event_age;
 	struct kfd_event *event;
@@ -415,7 +431,9 @@ static u32 waiters_test(const struct waiter *waiters, u32 n, bool all)
 	return active == n ? KFD_IOC_WAIT_RESULT_COMPLETE : KFD_IOC_WAIT_RESULT_TIMEOUT;
 }
 
-/* Ends a wait. undo: it was interrupted and will be made again, so events it used up are set again. */
+/*
+ * Ends a wait. undo: it was interrupted and will be made again, so events it used up are set again.
+ */
 static void waiters_fini(struct hsv_events *events, struct waiter *waiters, u32 n, bool undo)
 {
 	u32 i;
@@ -432,7 +450,8 @@ static void waiters_fini(struct hsv_events *events, struct waiter *waiters, u32 
 }
 
 /* Gives the program what came with the events that are set. */
-static int waiters_copy(struct hsv_events *events, const struct waiter *waiters, u32 n, struct kfd_event_data __user *data)
+static int waiters_copy(struct hsv_events *events, const struct waiter *waiters, u32 n,
+			struct kfd_event_data __user *data)
 {
 	union {
 		struct kfd_hsa_memory_exception_data memory;
@@ -479,8 +498,12 @@ static signed long timeout_jiffies(u32 ms)
 	return msecs_to_jiffies(min_t(u32, ms, INT_MAX)) + 1;
 }
 
-/* Sleeps until the waiters' condition holds or time is up. 0, -ERESTARTSYS, -ENODEV; *timeout is what is left. */
-static int waiters_sleep(struct hsv_process *process, const struct waiter *waiters, struct kfd_ioctl_wait_events_args *args)
+/*
+ * Sleeps until the waiters' condition holds or time is up. 0, -ERESTARTSYS, -ENODEV; *timeout is
+ * what is left.
+ */
+static int waiters_sleep(struct hsv_process *process, const struct waiter *waiters,
+			 struct kfd_ioctl_wait_events_args *args)
 {
 	signed long left = timeout_jiffies(args->timeout);
 	int err = 0;
@@ -508,8 +531,9 @@ static int waiters_sleep(struct hsv_process *process, const struct waiter *waite
 }
 
 /*
- * WAIT_EVENTS. -EINVAL: no such event; -EIO: an event was destroyed; -EFAULT; -ENOMEM; -ENODEV; a signal restarts the call with the time that is
- * left. wait_result says complete or time-out where 0 is returned.
+ * WAIT_EVENTS. -EINVAL: no such event; -EIO: an event was destroyed; -EFAULT; -ENOMEM; -ENODEV; a
+ * signal restarts the call with the time that is left. wait_result says complete or time-out where
+ * 0 is returned.
  */
 long hsv_ioctl_wait_events(struct hsv_process *process, void *data)
 {
@@ -531,7 +555,9 @@ long hsv_ioctl_wait_events(struct hsv_process *process, void *data)
 		goto out;
 	}
 	for (; i < args->num_events; i++) {
-		err = copy_from_user(&one, &user[i], sizeof(one)) ? -EFAULT : waiter_init(events, &waiters[i], &one);
+		err = copy_from_user(&one, &user[i], sizeof(one))
+			      ? -EFAULT
+			      : waiter_init(events, &waiters[i], &one);
 		if (err)
 			goto fini;
 	}

@@ -33,7 +33,10 @@
 
 #include "compat.h"
 
-/* Extents that travel in one message; the contract allows more, but a chain has at most HSV_QUEUE_SIZE descriptors. */
+/*
+ * Extents that travel in one message; the contract allows more, but a chain has at most
+ * HSV_QUEUE_SIZE descriptors.
+ */
 #define HSV_EXTENTS_PER_CALL 8192
 /* Event buffers the device always has. */
 #define HSV_EVENT_BUFFERS 64
@@ -47,7 +50,10 @@ struct hsv_region {
 	void *mapping; /* see region_map() in main.c */
 };
 
-/* The device. Lives as long as anybody holds a reference of drm: open files, processes, the virtio device. */
+/*
+ * The device. Lives as long as anybody holds a reference of drm: open files, processes, the virtio
+ * device.
+ */
 struct hsv_device {
 	struct drm_device drm;
 	struct virtio_device *vdev; /* not touched once the DRM device is unplugged */
@@ -58,26 +64,28 @@ struct hsv_device {
 	struct device *kfd_dev; /* /dev/kfd's class device */
 
 	spinlock_t control_lock; /* the control queue, calls, call_count, gone */
-	struct list_head calls; /* sent, not answered */
-	u64 answers; /* number of answers so far, to wait for room in the queue */
+	struct list_head calls;	 /* sent, not answered */
+	u64 answers;		 /* number of answers so far, to wait for room in the queue */
 	wait_queue_head_t answered;
 	bool gone; /* the device takes no calls any more */
-	struct delayed_work watch_work; /* finds out that the host side died while programs only wait */
+	struct delayed_work
+		watch_work; /* finds out that the host side died while programs only wait */
 
 	spinlock_t event_lock; /* the event queue */
 	struct hsv_event *event_buffers;
 	struct work_struct event_work;
 
 	struct mutex process_lock; /* processes: creation and end */
-	struct idr processes; /* id -> process; entries are changed under process_lock and id_lock */
+	struct idr
+		processes;  /* id -> process; entries are changed under process_lock and id_lock */
 	spinlock_t id_lock; /* look-up of a process by id */
 
 	struct drm_vma_offset_manager offsets; /* of the render node and of doorbells */
-	atomic64_t system_pages; /* GTT and USERPTR pages of all processes */
-	u64 system_limit; /* pages */
+	atomic64_t system_pages;	       /* GTT and USERPTR pages of all processes */
+	u64 system_limit;		       /* pages */
 
 	struct list_head topology; /* of struct topology_dir, in the order they were made */
-	struct kobject *alias; /* /sys/module/amdgpu, see alias.c */
+	struct kobject *alias;	   /* /sys/module/amdgpu, see alias.c */
 };
 
 static inline struct hsv_device *to_hsv(struct drm_device *drm)
@@ -85,7 +93,8 @@ static inline struct hsv_device *to_hsv(struct drm_device *drm)
 	return container_of(drm, struct hsv_device, drm);
 }
 
-extern struct workqueue_struct *hsv_wq; /* ends of processes, page restores, parking, freeing of calls */
+extern struct workqueue_struct
+	*hsv_wq; /* ends of processes, page restores, parking, freeing of calls */
 
 /* main.c */
 struct hsv_device *hsv_device_get(void); /* the device with a reference, NULL if there is none */
@@ -97,13 +106,15 @@ static inline void hsv_device_put(struct hsv_device *hdev)
 void hsv_device_fail(struct hsv_device *hdev, const char *why);
 
 /*
- * call.c: a control request and all memory that belongs to it. The device may write to it until it is answered, so a call
- * belongs to the queue too while it is sent: a waiter that is killed just leaves.
+ * call.c: a control request and all memory that belongs to it. The device may write to it until it
+ * is answered, so a call belongs to the queue too while it is sent: a waiter that is killed just
+ * leaves.
  */
 struct hsv_call {
 	struct kref ref;
 	struct hsv_device *hdev;
-	struct hsv_process *process; /* its pending count includes this call; NULL for device-wide requests */
+	struct hsv_process
+		*process; /* its pending count includes this call; NULL for device-wide requests */
 	struct list_head link; /* hdev->calls */
 	struct completion done;
 	struct work_struct free_work;
@@ -113,8 +124,8 @@ struct hsv_call {
 	void *in, *out; /* kvmalloc */
 	u32 in_size, in_capacity, out_capacity;
 	u32 out_size; /* bytes the device wrote, at most out_capacity */
-	u8 *args; /* HSV_MAX_ARGS: to the device, and what came back once answered */
-	struct hsv_request_head *head; /* what the device reads first */
+	u8 *args;     /* HSV_MAX_ARGS: to the device, and what came back once answered */
+	struct hsv_request_head *head;	/* what the device reads first */
 	struct hsv_response_head *tail; /* what it writes first */
 	struct scatterlist *sg;
 	u32 sg_max;
@@ -130,9 +141,11 @@ struct hsv_response_head {
 	u8 args[HSV_MAX_ARGS];
 };
 
-struct hsv_call *hsv_call_new(struct hsv_device *hdev, struct hsv_process *process, u32 in_capacity, u32 out_capacity);
+struct hsv_call *hsv_call_new(struct hsv_device *hdev, struct hsv_process *process, u32 in_capacity,
+			      u32 out_capacity);
 void hsv_call_put(struct hsv_call *call);
-int hsv_call_send(struct hsv_call *call, u32 type, u32 code, u32 args_size, u32 in_size, bool killable);
+int hsv_call_send(struct hsv_call *call, u32 type, u32 code, u32 args_size, u32 in_size,
+		  bool killable);
 void hsv_calls_abort(struct hsv_device *hdev);
 void hsv_control_done(struct virtqueue *vq);
 void hsv_health_check(struct hsv_device *hdev);
@@ -151,7 +164,7 @@ struct hsv_events {
 	spinlock_t wake; /* all of it */
 	struct idr idr;
 	struct hsv_memory *page; /* the events page given by the program, or NULL */
-	struct page *own_page; /* or the one made here (order HSV_EVENT_PAGE_ORDER) */
+	struct page *own_page;	 /* or the one made here (order HSV_EVENT_PAGE_ORDER) */
 };
 
 #define HSV_EVENT_PAGE_SIZE (KFD_SIGNAL_EVENT_LIMIT * 8)
@@ -175,22 +188,22 @@ struct hsv_process {
 	struct kref ref;
 	struct hsv_device *hdev;
 	u32 id;
-	struct mm_struct *mm; /* mmgrab'ed: compared, used through mmget_not_zero only */
+	struct mm_struct *mm;	  /* mmgrab'ed: compared, used through mmget_not_zero only */
 	struct task_struct *lead; /* thread group leader, referenced */
 	struct mmu_notifier notifier;
-	bool dying; /* the mm is gone, or the device: no new work */
+	bool dying;		  /* the mm is gone, or the device: no new work */
 	unsigned long end_queued; /* bit 0: end_work was queued, once */
 	struct work_struct end_work;
 	struct hsv_call *end_call; /* made beforehand: ending can't fail */
 
-	atomic_t pending; /* calls sent and not answered */
+	atomic_t pending;	/* calls sent and not answered */
 	wait_queue_head_t idle; /* pending became 0 */
 
-	struct mutex memory_lock; /* memory, drm_file; acquired before any object's wire lock */
-	struct xarray memory; /* low 32 bits of the handle -> struct hsv_memory */
+	struct mutex memory_lock;    /* memory, drm_file; acquired before any object's wire lock */
+	struct xarray memory;	     /* low 32 bits of the handle -> struct hsv_memory */
 	struct list_head memory_all; /* every object, also those without a handle */
-	struct drm_file *drm_file; /* only compared; set by ACQUIRE_VM */
-	struct file *drm_filp; /* referenced while drm_file is set */
+	struct drm_file *drm_file;   /* only compared; set by ACQUIRE_VM */
+	struct file *drm_filp;	     /* referenced while drm_file is set */
 
 	struct hsv_events events;
 
@@ -202,7 +215,8 @@ struct hsv_process {
 	struct page *mmio_page, *reserved_page; /* made when first mapped */
 };
 
-#define HSV_HEALTH_INTERVAL (2 * HZ) /* how often a waiter looks whether the host side still lives */
+#define HSV_HEALTH_INTERVAL                                                                        \
+	(2 * HZ) /* how often a waiter looks whether the host side still lives */
 
 int hsv_process_open(struct hsv_device *hdev, struct hsv_process **process);
 void hsv_process_put(struct hsv_process *process);
@@ -216,22 +230,23 @@ enum hsv_memory_kind { HSV_MEMORY_VRAM, HSV_MEMORY_GTT, HSV_MEMORY_USERPTR };
 
 struct hsv_memory {
 	struct kref ref;
-	struct hsv_device *hdev; /* kept alive by the process, later by the files of VMAs */
+	struct hsv_device *hdev;     /* kept alive by the process, later by the files of VMAs */
 	struct hsv_process *process; /* not referenced: no use of it once dead and closed */
-	struct drm_file *drm_file; /* the only one through which it can be mapped; compared, not used */
+	struct drm_file
+		*drm_file;     /* the only one through which it can be mapped; compared, not used */
 	struct list_head link; /* process->memory_all; who takes it off may free it */
 	enum hsv_memory_kind kind;
-	u64 handle; /* KFD's; valid once allocated */
-	u64 size; /* bytes, page multiple */
+	u64 handle;			 /* KFD's; valid once allocated */
+	u64 size;			 /* bytes, page multiple */
 	struct drm_vma_offset_node node; /* VRAM, GTT */
 
 	struct rw_semaphore map_lock; /* dead against page faults */
-	bool dead; /* its memory may be somebody else's: faults are SIGBUS */
+	bool dead;		      /* its memory may be somebody else's: faults are SIGBUS */
 
 	struct hsv_extents {
 		struct hsv_extent *v; /* little-endian, as it travels */
 		u32 n, capacity;
-	} extents; /* VRAM: of the region; USERPTR: pinned */
+	} extents;	     /* VRAM: of the region; USERPTR: pinned */
 	struct page **pages; /* GTT */
 
 	/* USERPTR, see userptr.c */
@@ -239,8 +254,12 @@ struct hsv_memory {
 	bool writable, svm, registered;
 	struct mmu_interval_notifier interval;
 	struct mutex wire; /* order of what the device is told about the pages */
-	enum { HSV_PAGES_NONE, HSV_PAGES_VALID, HSV_PAGES_INVALID } state; /* as the device knows it; under wire */
-	struct hsv_call *invalidate; /* made beforehand: nothing can be allocated in a notifier; under wire */
+	enum {
+		HSV_PAGES_NONE,
+		HSV_PAGES_VALID,
+		HSV_PAGES_INVALID
+	} state;		     /* as the device knows it; under wire */
+	struct hsv_call *invalidate; /* made beforehand (a notifier can't allocate); under wire */
 	struct work_struct restore_work;
 };
 
@@ -255,9 +274,11 @@ void hsv_memory_remove_all(struct hsv_process *process);
 bool hsv_memory_take(struct hsv_memory *memory);
 int hsv_memory_end(struct hsv_memory *memory);
 struct hsv_call *hsv_memory_call(struct hsv_memory *memory, u32 extents, u32 out_capacity);
-int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call, struct kfd_ioctl_alloc_memory_of_gpu_args *args,
+int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call,
+			  struct kfd_ioctl_alloc_memory_of_gpu_args *args,
 			  const struct hsv_extents *extents);
-int hsv_memory_extend(struct hsv_memory *memory, struct hsv_call *call, const struct hsv_extents *extents, bool killable);
+int hsv_memory_extend(struct hsv_memory *memory, struct hsv_call *call,
+		      const struct hsv_extents *extents, bool killable);
 int hsv_system_charge(struct hsv_device *hdev, u64 pages);
 void hsv_system_uncharge(struct hsv_device *hdev, u64 pages);
 

@@ -2,26 +2,30 @@
 /*
  * hsavisor - guest driver: HSA on a GPU that is shared with other virtual machines.
  *
- * The device is a virtio device (<abi/hsavisor.h>). Programs see what amdkfd and amdgpu would show them: /dev/kfd, a render node and the
- * topology in sysfs. The driver is thin: a KFD ioctl goes to the host as the struct it is (chardev.c), and what cannot be done
- * elsewhere is done here: pages (memory.c, pages.c, userptr.c), mappings (mmap.c), waiting (events.c).
+ * The device is a virtio device (<abi/hsavisor.h>). Programs see what amdkfd and amdgpu would show
+ * them: /dev/kfd, a render node and the topology in sysfs. The driver is thin: a KFD ioctl goes to
+ * the host as the struct it is (chardev.c), and what cannot be done elsewhere is done here: pages
+ * (memory.c, pages.c, userptr.c), mappings (mmap.c), waiting (events.c).
  *
  * Theory of operation
  *
- * Requests are calls (call.c). A caller sleeps until the host has answered. If it is killed first it leaves, and the call, with
- * all memory the host may still write, belongs to the queue until the answer comes or the device is gone.
+ * Requests are calls (call.c). A caller sleeps until the host has answered. If it is killed first
+ * it leaves, and the call, with all memory the host may still write, belongs to the queue until the
+ * answer comes or the device is gone.
  *
- * A GPU process (process.c) is bound to an mm, as in amdkfd: made by the first open of /dev/kfd, ended by the MMU notifier
- * when the mm dies, in a work item: its memory goes only after the host has answered PROCESS_DESTROY. It holds a reference of the
- * module, so that the module can't be unloaded while the mm lives.
+ * A GPU process (process.c) is bound to an mm, as in amdkfd: made by the first open of /dev/kfd,
+ * ended by the MMU notifier when the mm dies, in a work item: its memory goes only after the host
+ * has answered PROCESS_DESTROY. It holds a reference of the module, so that the module can't be
+ * unloaded while the mm lives.
  *
- * The data path is shared memory. Doorbells and VRAM are regions of the device that are mapped to programs page by page in the
- * fault handlers (mmap.c). When the host asks to park an idle process its doorbell pages are unmapped, and the
- * next store to them faults and wakes the host.
+ * The data path is shared memory. Doorbells and VRAM are regions of the device that are mapped to
+ * programs page by page in the fault handlers (mmap.c). When the host asks to park an idle process
+ * its doorbell pages are unmapped, and the next store to them faults and wakes the host.
  *
- * Removal of the device (unbind, unplug, a dead host): calls are answered ENODEV, waiters woken, mappings zapped, sysfs and device
- * nodes removed. What programs still hold (files, processes, buffers) stays as an empty shell until they let it go;
- * struct hsv_device lives as long as one of them.
+ * Removal of the device (unbind, unplug, a dead host): calls are answered ENODEV, waiters woken,
+ * mappings zapped, sysfs and device nodes removed. What programs still hold (files, processes,
+ * buffers) stays as an empty shell until they let it go; struct hsv_device lives as long as one of
+ * them.
  *
  * Locking order, outermost first:
  *
@@ -35,9 +39,10 @@
  *   hsv_events.wake
  *   hsv_device.control_lock, hsv_device.event_lock (interrupts off)
  *
- * Copies from and to user space happen under none of these. Under hsv_memory.wire and in everything an MMU notifier calls nothing is allocated with GFP_KERNEL and no page is pinned
- * or locked: reclaim calls notifiers. The host's answers depend on no lock of the guest, so waiting for an answer is allowed under any of the
- * mutexes.
+ * Copies from and to user space happen under none of these. Under hsv_memory.wire and in everything
+ * an MMU notifier calls nothing is allocated with GFP_KERNEL and no page is pinned or locked:
+ * reclaim calls notifiers. The host's answers depend on no lock of the guest, so waiting for an
+ * answer is allowed under any of the mutexes.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -49,7 +54,10 @@
 
 #include "hsv.h"
 
-/* How often it is looked whether the host side lives, while there are GPU processes. Each look is a VM exit. */
+/*
+ * How often it is looked whether the host side lives, while there are GPU processes. Each look is a
+ * VM exit.
+ */
 #define WATCH_INTERVAL (5 * HZ)
 
 struct workqueue_struct *hsv_wq;
@@ -71,8 +79,9 @@ struct hsv_device *hsv_device_get(void)
 }
 
 /*
- * Maps a region into the kernel. The mapping itself is not used: it makes x86's PAT code note the range as write-back memory, which
- * the regions are (RAM of the host), so that vmf_insert_pfn() maps it cached instead of uncached to programs.
+ * Maps a region into the kernel. The mapping itself is not used: it makes x86's PAT code note the
+ * range as write-back memory, which the regions are (RAM of the host), so that vmf_insert_pfn()
+ * maps it cached instead of uncached to programs.
  */
 static int region_map(struct hsv_device *hdev, struct hsv_region *region, u8 id, u64 size)
 {
@@ -83,7 +92,8 @@ static int region_map(struct hsv_device *hdev, struct hsv_region *region, u8 id,
 		return -ENODEV;
 	}
 	if (!PAGE_ALIGNED(shm.addr) || shm.len < size) {
-		dev_err(&hdev->vdev->dev, "shared memory region %u is too small or unaligned\n", id);
+		dev_err(&hdev->vdev->dev, "shared memory region %u is too small or unaligned\n",
+			id);
 		return -EINVAL;
 	}
 	region->addr = shm.addr;
@@ -110,17 +120,19 @@ static int config_read(struct hsv_device *hdev)
 
 	virtio_cread_le(vdev, struct hsv_config, abi_version, &version);
 	if (version != HSV_ABI_VERSION) {
-		dev_err(&vdev->dev, "the host speaks version %u of the ABI, this driver %u\n", version, HSV_ABI_VERSION);
+		dev_err(&vdev->dev, "the host speaks version %u of the ABI, this driver %u\n",
+			version, HSV_ABI_VERSION);
 		return -ENODEV;
 	}
 	virtio_cread_le(vdev, struct hsv_config, kfd_version, &hdev->kfd_version);
 	virtio_cread_le(vdev, struct hsv_config, gpu_id, &hdev->gpu_id);
 	virtio_cread_le(vdev, struct hsv_config, max_processes, &hdev->max_processes);
 	virtio_cread_le(vdev, struct hsv_config, vram_size, &hdev->vram_size);
-	if (!hdev->gpu_id || hdev->gpu_id > U16_MAX || !hdev->max_processes || hdev->max_processes > HSV_MAX_PROCESSES ||
-	    !PAGE_ALIGNED(hdev->vram_size)) {
-		dev_err(&vdev->dev, "bad configuration: gpu_id %u, %u processes, %llu bytes of VRAM\n", hdev->gpu_id,
-			hdev->max_processes, hdev->vram_size);
+	if (!hdev->gpu_id || hdev->gpu_id > U16_MAX || !hdev->max_processes ||
+	    hdev->max_processes > HSV_MAX_PROCESSES || !PAGE_ALIGNED(hdev->vram_size)) {
+		dev_err(&vdev->dev,
+			"bad configuration: gpu_id %u, %u processes, %llu bytes of VRAM\n",
+			hdev->gpu_id, hdev->max_processes, hdev->vram_size);
 		return -EINVAL;
 	}
 	return 0;
@@ -135,7 +147,10 @@ static void device_free(struct drm_device *drm, void *data)
 	kfree(hdev->event_buffers);
 }
 
-/* Programs may wait for events without asking the host anything: somebody has to notice that nothing will come any more. */
+/*
+ * Programs may wait for events without asking the host anything: somebody has to notice that
+ * nothing will come any more.
+ */
 static void watch_work(struct work_struct *work)
 {
 	struct hsv_device *hdev = container_of(work, struct hsv_device, watch_work.work);
@@ -158,13 +173,16 @@ static int device_init(struct hsv_device *hdev)
 	idr_init(&hdev->processes);
 	spin_lock_init(&hdev->id_lock);
 	INIT_LIST_HEAD(&hdev->topology);
-	drm_vma_offset_manager_init(&hdev->offsets, DRM_FILE_PAGE_OFFSET_START, DRM_FILE_PAGE_OFFSET_SIZE);
+	drm_vma_offset_manager_init(&hdev->offsets, DRM_FILE_PAGE_OFFSET_START,
+				    DRM_FILE_PAGE_OFFSET_SIZE);
 	/* As amdkfd: system memory that GPUs may use is all but a sixteenth. */
 	hdev->system_limit = totalram_pages() - totalram_pages() / 16;
 	return drmm_add_action_or_reset(&hdev->drm, device_free, hdev);
 }
 
-/* Answers all calls with ENODEV and wakes all waiters. The host must not touch the queues any more. */
+/*
+ * Answers all calls with ENODEV and wakes all waiters. The host must not touch the queues any more.
+ */
 static void device_shut(struct hsv_device *hdev)
 {
 	hsv_calls_abort(hdev);
@@ -172,8 +190,9 @@ static void device_shut(struct hsv_device *hdev)
 }
 
 /*
- * Called by a waiter that finds that the device stopped working: the host side is gone (all reads are ones), or says that it needs a reset.
- * From then on everything answers ENODEV until the device is bound anew. Within drm_dev_enter().
+ * Called by a waiter that finds that the device stopped working: the host side is gone (all reads
+ * are ones), or says that it needs a reset. From then on everything answers ENODEV until the device
+ * is bound anew. Within drm_dev_enter().
  */
 void hsv_device_fail(struct hsv_device *hdev, const char *why)
 {
@@ -188,7 +207,10 @@ void hsv_device_fail(struct hsv_device *hdev, const char *why)
 		return;
 	dev_err(&hdev->vdev->dev, "%s: the GPU is lost\n", why);
 	virtio_break_device(hdev->vdev);
-	/* A device that still answers is stopped before its buffers are taken back; one that reads as ones can't be. */
+	/*
+	 * A device that still answers is stopped before its buffers are taken back; one that reads
+	 * as ones can't be.
+	 */
 	if (hdev->vdev->config->get_status(hdev->vdev) != 0xff)
 		virtio_reset_device(hdev->vdev);
 	device_shut(hdev);
@@ -197,8 +219,8 @@ void hsv_device_fail(struct hsv_device *hdev, const char *why)
 static int hsv_probe(struct virtio_device *vdev)
 {
 	struct virtqueue_info queues[HSV_NUM_QUEUES] = {
-		[HSV_QUEUE_CONTROL] = { "control", hsv_control_done },
-		[HSV_QUEUE_EVENT] = { "event", hsv_event_done },
+		[HSV_QUEUE_CONTROL] = {"control", hsv_control_done},
+		[HSV_QUEUE_EVENT] = {"event", hsv_event_done},
 	};
 	struct virtqueue *vqs[HSV_NUM_QUEUES];
 	struct hsv_device *hdev;
@@ -206,8 +228,9 @@ static int hsv_probe(struct virtio_device *vdev)
 
 	if (vdev->config->get_status(vdev) == 0xff) {
 		/*
-		 * The host side died before: all reads are ones. Failing here would make virtio's core go on with a device that claims every
-		 * feature (6.12 oopses in its admin queue); bound to nothing it does no harm until it is unplugged.
+		 * The host side died before: all reads are ones. Failing here would make virtio's
+		 * core go on with a device that claims every feature (6.12 oopses in its admin
+		 * queue); bound to nothing it does no harm until it is unplugged.
 		 */
 		dev_err(&vdev->dev, "the host side does not answer: no GPU\n");
 		vdev->priv = NULL;
@@ -231,7 +254,8 @@ static int hsv_probe(struct virtio_device *vdev)
 	}
 	err = config_read(hdev);
 	if (!err)
-		err = region_map(hdev, &hdev->doorbells, HSV_SHM_DOORBELLS, (u64)hdev->max_processes * HSV_DOORBELL_SLOT);
+		err = region_map(hdev, &hdev->doorbells, HSV_SHM_DOORBELLS,
+				 (u64)hdev->max_processes * HSV_DOORBELL_SLOT);
 	if (!err)
 		err = region_map(hdev, &hdev->vram, HSV_SHM_VRAM, hdev->vram_size);
 	if (err)
@@ -261,8 +285,8 @@ static int hsv_probe(struct virtio_device *vdev)
 	the_device = hdev;
 	mutex_unlock(&the_lock);
 	queue_delayed_work(system_wq, &hdev->watch_work, WATCH_INTERVAL);
-	dev_info(&vdev->dev, "GPU %u, %llu MiB of VRAM, KFD %u.%u\n", hdev->gpu_id, hdev->vram_size >> 20, hdev->kfd_version >> 16,
-		 hdev->kfd_version & 0xffff);
+	dev_info(&vdev->dev, "GPU %u, %llu MiB of VRAM, KFD %u.%u\n", hdev->gpu_id,
+		 hdev->vram_size >> 20, hdev->kfd_version >> 16, hdev->kfd_version & 0xffff);
 	return 0;
 
 chardev:
@@ -320,7 +344,10 @@ static void hsv_remove(struct virtio_device *vdev)
 }
 
 #ifdef CONFIG_PM_SLEEP
-/* The host's queues and page tables hold state that can't be saved: a guest with this GPU doesn't suspend. */
+/*
+ * The host's queues and page tables hold state that can't be saved: a guest with this GPU doesn't
+ * suspend.
+ */
 static int hsv_freeze(struct virtio_device *vdev)
 {
 	dev_err(&vdev->dev, "suspending a GPU in use by the host is not possible\n");
@@ -329,12 +356,12 @@ static int hsv_freeze(struct virtio_device *vdev)
 #endif
 
 static const struct virtio_device_id hsv_ids[] = {
-	{ HSV_VIRTIO_ID, VIRTIO_DEV_ANY_ID },
-	{ 0 },
+	{HSV_VIRTIO_ID, VIRTIO_DEV_ANY_ID},
+	{0},
 };
 MODULE_DEVICE_TABLE(virtio, hsv_ids);
 
-static const unsigned int hsv_features[] = { HSV_F_PARK };
+static const unsigned int hsv_features[] = {HSV_F_PARK};
 
 static struct virtio_driver hsv_virtio_driver = {
 	.driver.name = KBUILD_MODNAME,

@@ -2,18 +2,19 @@
 /*
  * memory.c - buffers: ALLOC_MEMORY_OF_GPU, FREE_MEMORY_OF_GPU, ACQUIRE_VM, SVM.
  *
- * What memory a buffer has depends on its kind: VRAM is extents of the device's VRAM region, chosen by the host; GTT is pages
- * allocated here (pages.c); USERPTR is pages of the program, pinned (userptr.c). Doorbell and MMIO buffers have none and are
- * known to the host only. The host checks addresses, flags and quota; an SVM range is a USERPTR buffer whose handle the program never sees.
+ * What memory a buffer has depends on its kind: VRAM is extents of the device's VRAM region, chosen
+ * by the host; GTT is pages allocated here (pages.c); USERPTR is pages of the program, pinned
+ * (userptr.c). Doorbell and MMIO buffers have none and are known to the host only. The host checks
+ * addresses, flags and quota; an SVM range is a USERPTR buffer whose handle the program never sees.
  *
- * Lifetime: a buffer is on its process's list until somebody takes it off (under memory_lock), who alone then ends it: its mappings are
- * zapped (faults are SIGBUS from then on), the host frees its side, then the pages go. A buffer about which the host may still know
- * something, because a caller was killed before the answer came, stays on the list without a handle until the process ends. The struct itself
- * lives while VMAs refer to it.
+ * Lifetime: a buffer is on its process's list until somebody takes it off (under memory_lock), who
+ * alone then ends it: its mappings are zapped (faults are SIGBUS from then on), the host frees its
+ * side, then the pages go. A buffer about which the host may still know something, because a caller
+ * was killed before the answer came, stays on the list without a handle until the process ends. The
+ * struct itself lives while VMAs refer to it.
  */
 #include <linux/file.h>
 #include <linux/slab.h>
-
 
 #include "hsv.h"
 
@@ -21,9 +22,10 @@
 #define HSV_KFD_IOCTL(...)
 #include <abi/kfd_ioctls.h>
 
-#define MEMORY_KINDS                                                                                                               \
-	(KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_USERPTR |                            \
-	 KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL | KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP)
+#define MEMORY_KINDS                                                                               \
+	(KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_GTT |                              \
+	 KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL |                      \
+	 KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP)
 
 #define NR_ALLOC _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU)
 #define NR_FREE	 _IOC_NR(AMDKFD_IOC_FREE_MEMORY_OF_GPU)
@@ -88,7 +90,10 @@ static void memory_destroy(struct hsv_memory *memory)
 	hsv_memory_put(memory);
 }
 
-/* Makes it known by its handle. The caller's reference becomes the list's. -ESRCH if the process is ending. */
+/*
+ * Makes it known by its handle. The caller's reference becomes the list's. -ESRCH if the process is
+ * ending.
+ */
 static int memory_publish(struct hsv_memory *memory)
 {
 	struct hsv_process *process = memory->process;
@@ -97,7 +102,8 @@ static int memory_publish(struct hsv_memory *memory)
 	mutex_lock(&process->memory_lock);
 	err = process->dying ? -ESRCH : 0;
 	if (!err)
-		err = xa_err(xa_store(&process->memory, lower_32_bits(memory->handle), memory, GFP_KERNEL));
+		err = xa_err(xa_store(&process->memory, lower_32_bits(memory->handle), memory,
+				      GFP_KERNEL));
 	if (!err)
 		list_add_tail(&memory->link, &process->memory_all);
 	mutex_unlock(&process->memory_lock);
@@ -170,7 +176,8 @@ void hsv_memory_remove_all(struct hsv_process *process)
 /* A call for requests about a buffer with up to that many extents in all. */
 struct hsv_call *hsv_memory_call(struct hsv_memory *memory, u32 extents, u32 out_capacity)
 {
-	return hsv_call_new(memory->hdev, memory->process, min_t(u32, extents, HSV_EXTENTS_PER_CALL) * sizeof(struct hsv_extent),
+	return hsv_call_new(memory->hdev, memory->process,
+			    min_t(u32, extents, HSV_EXTENTS_PER_CALL) * sizeof(struct hsv_extent),
 			    out_capacity);
 }
 
@@ -183,27 +190,34 @@ static u32 extents_copy(struct hsv_call *call, const struct hsv_extents *extents
 	return n;
 }
 
-/* Sends the extents after the first HSV_EXTENTS_PER_CALL. The call is one that can be used again. */
-int hsv_memory_extend(struct hsv_memory *memory, struct hsv_call *call, const struct hsv_extents *extents, bool killable)
+/*
+ * Sends the extents after the first HSV_EXTENTS_PER_CALL. The call is one that can be used again.
+ */
+int hsv_memory_extend(struct hsv_memory *memory, struct hsv_call *call,
+		      const struct hsv_extents *extents, bool killable)
 {
-	struct hsv_memory_args args = { .handle = cpu_to_le64(memory->handle) };
+	struct hsv_memory_args args = {.handle = cpu_to_le64(memory->handle)};
 	u32 first, n;
 	int err;
 
 	for (first = HSV_EXTENTS_PER_CALL; first < extents->n; first += n) {
 		n = extents_copy(call, extents, first);
 		memcpy(call->args, &args, sizeof(args));
-		err = hsv_call_send(call, HSV_REQ_MEMORY_EXTEND, 0, sizeof(args), n * sizeof(struct hsv_extent), killable);
+		err = hsv_call_send(call, HSV_REQ_MEMORY_EXTEND, 0, sizeof(args),
+				    n * sizeof(struct hsv_extent), killable);
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
-/* Has the host free its side. With wire held for a USERPTR buffer, as for all that is said of its pages. */
+/*
+ * Has the host free its side. With wire held for a USERPTR buffer, as for all that is said of its
+ * pages.
+ */
 static int free_send(struct hsv_memory *memory, struct hsv_call *call, bool killable)
 {
-	struct kfd_ioctl_free_memory_of_gpu_args args = { .handle = memory->handle };
+	struct kfd_ioctl_free_memory_of_gpu_args args = {.handle = memory->handle};
 
 	memcpy(call->args, &args, sizeof(args));
 	return hsv_call_send(call, HSV_REQ_KFD_IOCTL, NR_FREE, sizeof(args), 0, killable);
@@ -227,17 +241,19 @@ static int memory_free_send(struct hsv_memory *memory, bool killable)
 }
 
 /*
- * Allocates on the host: sends args with all extents and takes over what it answers. -EINTR: the host may have it. Any other error: it has
- * not. With wire held for a USERPTR buffer.
+ * Allocates on the host: sends args with all extents and takes over what it answers. -EINTR: the
+ * host may have it. Any other error: it has not. With wire held for a USERPTR buffer.
  */
-int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call, struct kfd_ioctl_alloc_memory_of_gpu_args *args,
+int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call,
+			  struct kfd_ioctl_alloc_memory_of_gpu_args *args,
 			  const struct hsv_extents *extents)
 {
 	u32 n = extents_copy(call, extents, 0);
 	int err;
 
 	memcpy(call->args, args, sizeof(*args));
-	err = hsv_call_send(call, HSV_REQ_KFD_IOCTL, NR_ALLOC, sizeof(*args), n * sizeof(struct hsv_extent), true);
+	err = hsv_call_send(call, HSV_REQ_KFD_IOCTL, NR_ALLOC, sizeof(*args),
+			    n * sizeof(struct hsv_extent), true);
 	if (err)
 		return err;
 	memcpy(args, call->args, sizeof(*args));
@@ -250,7 +266,10 @@ int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call, stru
 	return err;
 }
 
-/* Ends a buffer that the caller took off its list: the host first. Errors leave it alive, back on the list (-EINTR: without a way to reach it). */
+/*
+ * Ends a buffer that the caller took off its list: the host first. Errors leave it alive, back on
+ * the list (-EINTR: without a way to reach it).
+ */
 int hsv_memory_end(struct hsv_memory *memory)
 {
 	struct hsv_process *process = memory->process;
@@ -271,7 +290,8 @@ int hsv_memory_end(struct hsv_memory *memory)
 	memory->dead = false;
 	up_write(&memory->map_lock);
 	mutex_lock(&process->memory_lock);
-	xa_store(&process->memory, lower_32_bits(memory->handle), memory, GFP_KERNEL | __GFP_NOFAIL);
+	xa_store(&process->memory, lower_32_bits(memory->handle), memory,
+		 GFP_KERNEL | __GFP_NOFAIL);
 	list_add_tail(&memory->link, &process->memory_all);
 	mutex_unlock(&process->memory_lock);
 	return err;
@@ -279,7 +299,10 @@ int hsv_memory_end(struct hsv_memory *memory)
 
 /* ---- ioctls ---- */
 
-/* Takes the extents that the host chose for a VRAM buffer, checking that they are in the region and cover it. */
+/*
+ * Takes the extents that the host chose for a VRAM buffer, checking that they are in the region and
+ * cover it.
+ */
 static int vram_take(struct hsv_memory *memory, const struct hsv_call *call)
 {
 	const struct hsv_extent *v = call->out;
@@ -290,7 +313,8 @@ static int vram_take(struct hsv_memory *memory, const struct hsv_call *call)
 	for (i = 0; i < n; i++) {
 		addr = le64_to_cpu(v[i].addr);
 		size = le64_to_cpu(v[i].size);
-		if (!PAGE_ALIGNED(addr | size) || !size || size > memory->hdev->vram.size || addr > memory->hdev->vram.size - size)
+		if (!PAGE_ALIGNED(addr | size) || !size || size > memory->hdev->vram.size ||
+		    addr > memory->hdev->vram.size - size)
 			return -EIO;
 		err = hsv_extents_add(&memory->extents, addr, size);
 		if (err)
@@ -337,7 +361,8 @@ static int gtt_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of
 }
 
 /* Allocates and publishes. args are changed as the host answers. */
-static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind, struct kfd_ioctl_alloc_memory_of_gpu_args *args)
+static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind,
+			struct kfd_ioctl_alloc_memory_of_gpu_args *args)
 {
 	struct hsv_memory *memory = hsv_memory_new(process, kind, args->size);
 	int err;
@@ -364,7 +389,8 @@ static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind, 
 	if (err)
 		goto destroy;
 	if (kind != HSV_MEMORY_USERPTR) {
-		err = drm_vma_offset_add(&process->hdev->offsets, &memory->node, memory->size >> PAGE_SHIFT);
+		err = drm_vma_offset_add(&process->hdev->offsets, &memory->node,
+					 memory->size >> PAGE_SHIFT);
 		if (err)
 			goto free;
 		args->mmap_offset = drm_vma_node_offset_addr(&memory->node);
@@ -382,7 +408,10 @@ destroy:
 	return err;
 }
 
-/* ALLOC_MEMORY_OF_GPU. -EINVAL: no such GPU, kind or size; -ENODEV: no VM acquired, or the device is gone; -ENOMEM; -EFAULT: user pages. */
+/*
+ * ALLOC_MEMORY_OF_GPU. -EINVAL: no such GPU, kind or size; -ENODEV: no VM acquired, or the device
+ * is gone; -ENOMEM; -EFAULT: user pages.
+ */
 long hsv_ioctl_alloc(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_alloc_memory_of_gpu_args *args = data;
@@ -390,8 +419,8 @@ long hsv_ioctl_alloc(struct hsv_process *process, void *data)
 	u64 size = args->size, user_addr = args->mmap_offset;
 	int err;
 
-	if (args->gpu_id != process->hdev->gpu_id || hweight32(kind) != 1 || !size || size > MAX_SIZE ||
-	    (args->flags & HSV_KFD_ALLOC_SVM))
+	if (args->gpu_id != process->hdev->gpu_id || hweight32(kind) != 1 || !size ||
+	    size > MAX_SIZE || (args->flags & HSV_KFD_ALLOC_SVM))
 		return -EINVAL;
 	if (!READ_ONCE(process->drm_file))
 		return -ENODEV;
@@ -418,7 +447,10 @@ long hsv_ioctl_alloc(struct hsv_process *process, void *data)
 	return err;
 }
 
-/* FREE_MEMORY_OF_GPU. -EINVAL: no such handle; -EPERM: the events page; -EBUSY: still mapped on the GPU. */
+/*
+ * FREE_MEMORY_OF_GPU. -EINVAL: no such handle; -EPERM: the events page; -EBUSY: still mapped on the
+ * GPU.
+ */
 long hsv_ioctl_free(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_free_memory_of_gpu_args *args = data;
@@ -441,7 +473,10 @@ long hsv_ioctl_free(struct hsv_process *process, void *data)
 	return ours ? hsv_memory_end(memory) : -EINVAL;
 }
 
-/* ACQUIRE_VM. -EINVAL: not an open render node of this GPU, or one that another process acquired; -EBUSY: another one was acquired. */
+/*
+ * ACQUIRE_VM. -EINVAL: not an open render node of this GPU, or one that another process acquired;
+ * -EBUSY: another one was acquired.
+ */
 long hsv_ioctl_acquire_vm(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_acquire_vm_args *args = data;
@@ -487,17 +522,18 @@ static bool svm_known(struct hsv_process *process, u64 start, u64 size)
 	bool known = false;
 
 	mutex_lock(&process->memory_lock);
-	list_for_each_entry(memory, &process->memory_all, link)
+	list_for_each_entry(memory, &process->memory_all, link) {
 		if (memory->svm && memory->handle && memory->user_addr <= start &&
 		    memory->user_addr + memory->size >= start + size)
 			known = true;
+	}
 	mutex_unlock(&process->memory_lock);
 	return known;
 }
 
 /*
- * SVM: args is the struct, n its attributes from attrs in user space. A range that gets attributes first becomes a buffer of
- * its own, as <abi/kfd_ioctls.h> says.
+ * SVM: args is the struct, n its attributes from attrs in user space. A range that gets attributes
+ * first becomes a buffer of its own, as <abi/kfd_ioctls.h> says.
  */
 long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 {
@@ -508,15 +544,15 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 		.mmap_offset = args->start_addr,
 		.size = args->size,
 		.gpu_id = process->hdev->gpu_id,
-		.flags = KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE |
-			 HSV_KFD_ALLOC_SVM,
+		.flags = KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE |
+			 KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE | HSV_KFD_ALLOC_SVM,
 	};
 	struct hsv_memory *memory = NULL;
 	struct hsv_call *call;
 	long err;
 
-	if (!args->start_addr || !args->size || !PAGE_ALIGNED(args->start_addr | args->size) || args->size > MAX_SIZE ||
-	    args->start_addr > TASK_SIZE_MAX - args->size)
+	if (!args->start_addr || !args->size || !PAGE_ALIGNED(args->start_addr | args->size) ||
+	    args->size > MAX_SIZE || args->start_addr > TASK_SIZE_MAX - args->size)
 		return -EINVAL;
 	call = hsv_call_new(process->hdev, process, bytes, bytes);
 	if (!call)
@@ -524,7 +560,8 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 	err = -EFAULT;
 	if (bytes && copy_from_user(call->in, attrs, bytes))
 		goto put;
-	if (args->op == KFD_IOCTL_SVM_OP_SET_ATTR && !svm_known(process, args->start_addr, args->size)) {
+	if (args->op == KFD_IOCTL_SVM_OP_SET_ATTR &&
+	    !svm_known(process, args->start_addr, args->size)) {
 		err = memory_alloc(process, HSV_MEMORY_USERPTR, &range);
 		if (err && err != -EEXIST)
 			goto put;

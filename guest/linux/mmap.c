@@ -2,16 +2,17 @@
 /*
  * mmap.c - what programs map.
  *
- * Of the render node: VRAM and GTT buffers, by the offset that ALLOC_MEMORY_OF_GPU gave. Of /dev/kfd, by the type bits of the offset:
- * doorbells, the events page made by the driver, the reserved (trap handler) pages and the MMIO remap page. All are page frame mappings filled by the
- * fault handlers, so that they can be taken away: /dev/kfd's files use the DRM device's address space too, with the offsets of one manager,
- * so drm_dev_unplug() zaps everything.
+ * Of the render node: VRAM and GTT buffers, by the offset that ALLOC_MEMORY_OF_GPU gave. Of
+ * /dev/kfd, by the type bits of the offset: doorbells, the events page made by the driver, the
+ * reserved (trap handler) pages and the MMIO remap page. All are page frame mappings filled by the
+ * fault handlers, so that they can be taken away: /dev/kfd's files use the DRM device's address
+ * space too, with the offsets of one manager, so drm_dev_unplug() zaps everything.
  *
- * Doorbells are parked when the host asks: the process's mapping is zapped, then the host is told, and the next store faults, which tells the host
- * to look again before the page is mapped. doorbell_lock keeps the two in order.
+ * Doorbells are parked when the host asks: the process's mapping is zapped, then the host is told,
+ * and the next store faults, which tells the host to look again before the page is mapped.
+ * doorbell_lock keeps the two in order.
  */
 #include <linux/slab.h>
-
 
 #include "hsv.h"
 
@@ -19,7 +20,8 @@
 #define KFD_MMAP_GPU_ID(offset) (((offset) >> 46) & 0xffff)
 enum { KFD_MMAP_MMIO, KFD_MMAP_RESERVED, KFD_MMAP_EVENTS, KFD_MMAP_DOORBELL };
 
-#define RESERVED_SIZE (2 * PAGE_SIZE) /* trap handler and its data, as amdkfd's KFD_CWSR_TBA_TMA_SIZE */
+#define RESERVED_SIZE                                                                              \
+	(2 * PAGE_SIZE) /* trap handler and its data, as amdkfd's KFD_CWSR_TBA_TMA_SIZE */
 
 /* Pages that one fault maps at most beyond the one it needs. */
 #define FAULT_AROUND 64
@@ -28,7 +30,10 @@ enum { KFD_MMAP_MMIO, KFD_MMAP_RESERVED, KFD_MMAP_EVENTS, KFD_MMAP_DOORBELL };
 
 /* ---- buffers ---- */
 
-/* The page frame of a buffer's page, and how many pages from it on are contiguous. False: there's none. */
+/*
+ * The page frame of a buffer's page, and how many pages from it on are contiguous. False: there's
+ * none.
+ */
 static bool memory_pfn(struct hsv_memory *memory, u64 page, unsigned long *pfn, u64 *run)
 {
 	u64 first = 0, n;
@@ -44,7 +49,10 @@ static bool memory_pfn(struct hsv_memory *memory, u64 page, unsigned long *pfn, 
 	for (i = 0; i < memory->extents.n; i++) {
 		n = le64_to_cpu(memory->extents.v[i].size) >> PAGE_SHIFT;
 		if (page < first + n) {
-			*pfn = ((memory->hdev->vram.addr + le64_to_cpu(memory->extents.v[i].addr)) >> PAGE_SHIFT) + page - first;
+			*pfn = ((memory->hdev->vram.addr +
+				 le64_to_cpu(memory->extents.v[i].addr)) >>
+				PAGE_SHIFT) +
+			       page - first;
 			*run = first + n - page;
 			return true;
 		}
@@ -57,7 +65,8 @@ static vm_fault_t memory_insert(struct hsv_memory *memory, struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	unsigned long addr = vmf->address & PAGE_MASK, pfn = 0;
-	u64 page = ((addr - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff - drm_vma_node_start(&memory->node);
+	u64 page = ((addr - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff -
+		   drm_vma_node_start(&memory->node);
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 	u64 run = 0;
 	int i;
@@ -116,7 +125,10 @@ static const struct vm_operations_struct memory_vm_ops = {
 	.fault = memory_fault,
 };
 
-/* Private mappings would copy on write, which page frames can't; one without any right may stay (address space is reserved so). */
+/*
+ * Private mappings would copy on write, which page frames can't; one without any right may stay
+ * (address space is reserved so).
+ */
 static int vma_check(struct vm_area_struct *vma)
 {
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != VM_MAYWRITE)
@@ -127,7 +139,10 @@ static int vma_check(struct vm_area_struct *vma)
 	return 0;
 }
 
-/* mmap of the render node. -EINVAL: no buffer there, or not so large; -EACCES: a buffer of another open file. */
+/*
+ * mmap of the render node. -EINVAL: no buffer there, or not so large; -EACCES: a buffer of another
+ * open file.
+ */
 int hsv_drm_mmap(struct file *filp, struct vm_area_struct *vma)
 {
 	struct drm_file *drm_file = filp->private_data;
@@ -167,12 +182,16 @@ static vm_fault_t doorbell_fault(struct vm_fault *vmf)
 	struct vm_area_struct *vma = vmf->vma;
 	struct hsv_process *process = vma->vm_private_data;
 	struct hsv_device *hdev = process->hdev;
-	u64 page = ((vmf->address - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff - drm_vma_node_start(&process->doorbell_node);
-	unsigned long pfn = ((hdev->doorbells.addr + (u64)process->id * HSV_DOORBELL_SLOT) >> PAGE_SHIFT) + page;
+	u64 page = ((vmf->address - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff -
+		   drm_vma_node_start(&process->doorbell_node);
+	unsigned long pfn =
+		((hdev->doorbells.addr + (u64)process->id * HSV_DOORBELL_SLOT) >> PAGE_SHIFT) +
+		page;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 	int idx;
 
-	if (page >= HSV_DOORBELL_SLOT >> PAGE_SHIFT || READ_ONCE(process->dying) || !drm_dev_enter(&hdev->drm, &idx))
+	if (page >= HSV_DOORBELL_SLOT >> PAGE_SHIFT || READ_ONCE(process->dying) ||
+	    !drm_dev_enter(&hdev->drm, &idx))
 		return VM_FAULT_SIGBUS;
 	mutex_lock(&process->doorbell_lock);
 	if (process->doorbell_parked) {
@@ -205,7 +224,10 @@ void hsv_park_work(struct work_struct *work)
 	mutex_lock(&process->doorbell_lock);
 	process->doorbell_parked = true;
 	drm_vma_node_unmap(&process->doorbell_node, process->hdev->drm.anon_inode->i_mapping);
-	/* EAGAIN: work came meanwhile; the host goes on looking and asks again. The trap may stay armed: a store that faults just says unpark. */
+	/*
+	 * EAGAIN: work came meanwhile; the host goes on looking and asks again. The trap may stay
+	 * armed: a store that faults just says unpark.
+	 */
 	hsv_call_simple(process, HSV_REQ_PARKED, NULL, 0);
 	mutex_unlock(&process->doorbell_lock);
 	drm_dev_exit(idx);
@@ -216,7 +238,10 @@ static int doorbell_mmap(struct hsv_process *process, struct vm_area_struct *vma
 {
 	if (vma->vm_end - vma->vm_start != HSV_DOORBELL_SLOT || vma_check(vma))
 		return -EINVAL;
-	/* Every process maps the same offset; what is unmapped when parking is found by one of its own. */
+	/*
+	 * Every process maps the same offset; what is unmapped when parking is found by one of its
+	 * own.
+	 */
 	vma->vm_pgoff = drm_vma_node_start(&process->doorbell_node);
 	vm_flags_set(vma, VMA_FLAGS | VM_DONTCOPY | VM_NORESERVE);
 	vma->vm_private_data = process;
@@ -258,7 +283,8 @@ int hsv_kfd_mmap(struct hsv_process *process, struct vm_area_struct *vma)
 	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	unsigned long size = vma->vm_end - vma->vm_start;
 
-	if (KFD_MMAP_TYPE(offset) != KFD_MMAP_EVENTS && KFD_MMAP_GPU_ID(offset) != process->hdev->gpu_id)
+	if (KFD_MMAP_TYPE(offset) != KFD_MMAP_EVENTS &&
+	    KFD_MMAP_GPU_ID(offset) != process->hdev->gpu_id)
 		return -ENODEV;
 	switch (KFD_MMAP_TYPE(offset)) {
 	case KFD_MMAP_DOORBELL:

@@ -2,9 +2,10 @@
 /*
  * notify.c - what the host tells us unasked: the event queue.
  *
- * A fixed set of buffers is always with the host. The interrupt queues one work item, which empties the queue and gives each buffer back
- * before it acts on a copy, so that a slow reaction never leaves the host without buffers. Reactions that wait for the host themselves
- * (parking) go on in work items of their own.
+ * A fixed set of buffers is always with the host. The interrupt queues one work item, which empties
+ * the queue and gives each buffer back before it acts on a copy, so that a slow reaction never
+ * leaves the host without buffers. Reactions that wait for the host themselves (parking) go on in
+ * work items of their own.
  */
 #include <linux/slab.h>
 
@@ -21,7 +22,8 @@ static int buffer_add(struct hsv_device *hdev, struct hsv_event *buffer)
 
 int hsv_events_start(struct hsv_device *hdev)
 {
-	unsigned int i, n = min_t(unsigned int, HSV_EVENT_BUFFERS, virtqueue_get_vring_size(hdev->event));
+	unsigned int i,
+		n = min_t(unsigned int, HSV_EVENT_BUFFERS, virtqueue_get_vring_size(hdev->event));
 	int err;
 
 	hdev->event_buffers = kcalloc(n, sizeof(*hdev->event_buffers), GFP_KERNEL);
@@ -69,7 +71,8 @@ static void event_dispatch(struct hsv_device *hdev, const struct hsv_event *even
 			return;
 		break;
 	default:
-		dev_warn_ratelimited(&hdev->vdev->dev, "event of unknown type %u\n", le32_to_cpu(event->type));
+		dev_warn_ratelimited(&hdev->vdev->dev, "event of unknown type %u\n",
+				     le32_to_cpu(event->type));
 	}
 	hsv_process_put(process);
 }

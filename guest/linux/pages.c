@@ -62,8 +62,8 @@ void hsv_system_uncharge(struct hsv_device *hdev, u64 pages)
 }
 
 /*
- * Allocates the zeroed pages of a GTT buffer and lists them in extents (the caller frees those). 0, -ENOMEM, or -EINTR when current was
- * killed meanwhile; nothing is kept on errors.
+ * Allocates the zeroed pages of a GTT buffer and lists them in extents (the caller frees those). 0,
+ * -ENOMEM, or -EINTR when current was killed meanwhile; nothing is kept on errors.
  */
 int hsv_pages_alloc(struct hsv_memory *memory, struct hsv_extents *extents)
 {

@@ -2,10 +2,11 @@
 /*
  * process.c - GPU processes.
  *
- * As in amdkfd a process belongs to an mm: whoever opens /dev/kfd first makes it, later opens of the same mm share it, and
- * it lives until the mm dies, not until the file is closed. The MMU notifier's release says when: it only queues end_work, which
- * waits for what is still under way, has the host destroy its side, and gives back pages and the id. A child of fork has an mm of
- * its own; what it inherits is refused (EBADF) and it opens /dev/kfd itself.
+ * As in amdkfd a process belongs to an mm: whoever opens /dev/kfd first makes it, later opens of
+ * the same mm share it, and it lives until the mm dies, not until the file is closed. The MMU
+ * notifier's release says when: it only queues end_work, which waits for what is still under way,
+ * has the host destroy its side, and gives back pages and the id. A child of fork has an mm of its
+ * own; what it inherits is refused (EBADF) and it opens /dev/kfd itself.
  *
  * References: one for the mm (dropped by end_work), one for each open file.
  */
@@ -14,7 +15,6 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
-
 
 #include "hsv.h"
 
@@ -73,9 +73,13 @@ static void process_kill(struct hsv_process *process)
 /* Waits until the host has answered all calls of the process. */
 static void process_drain(struct hsv_process *process)
 {
-	while (!wait_event_timeout(process->idle, !atomic_read(&process->pending), HSV_HEALTH_INTERVAL))
+	while (!wait_event_timeout(process->idle, !atomic_read(&process->pending),
+				   HSV_HEALTH_INTERVAL))
 		hsv_health_check(process->hdev);
-	/* The last answer was counted under this lock; when we get it its wake-up is over and nothing points at the process. */
+	/*
+	 * The last answer was counted under this lock; when we get it its wake-up is over and
+	 * nothing points at the process.
+	 */
 	spin_lock_irq(&process->hdev->control_lock);
 	spin_unlock_irq(&process->hdev->control_lock);
 }
@@ -155,7 +159,8 @@ static struct hsv_process *process_new(struct hsv_device *hdev)
 	process->end_call = hsv_call_new(hdev, process, 0, 0);
 	if (!process->end_call)
 		goto free;
-	err = drm_vma_offset_add(&hdev->offsets, &process->doorbell_node, HSV_DOORBELL_SLOT >> PAGE_SHIFT);
+	err = drm_vma_offset_add(&hdev->offsets, &process->doorbell_node,
+				 HSV_DOORBELL_SLOT >> PAGE_SHIFT);
 	if (err)
 		goto free;
 	idr_preload(GFP_KERNEL);
@@ -185,7 +190,7 @@ free:
 /* Has the host make its side. */
 static int process_announce(struct hsv_process *process)
 {
-	struct hsv_process_args args = { .pid = cpu_to_le32(task_tgid_nr(current)) };
+	struct hsv_process_args args = {.pid = cpu_to_le32(task_tgid_nr(current))};
 	struct hsv_call *call = hsv_call_new(process->hdev, process, 0, 0);
 	int err;
 
@@ -203,15 +208,16 @@ static struct hsv_process *process_find(struct hsv_device *hdev)
 	struct hsv_process *process;
 	int id;
 
-	idr_for_each_entry(&hdev->processes, process, id)
+	idr_for_each_entry(&hdev->processes, process, id) {
 		if (process->mm == current->mm && !READ_ONCE(process->dying))
 			return process;
+	}
 	return NULL;
 }
 
 /*
- * The process of current's mm, made if there is none, with a reference. -EINVAL: no mm of a thread group; -ENODEV; -ENOSPC:
- * too many processes; -EINTR; -ENOMEM, or what the host answers.
+ * The process of current's mm, made if there is none, with a reference. -EINVAL: no mm of a thread
+ * group; -ENODEV; -ENOSPC: too many processes; -EINTR; -ENOMEM, or what the host answers.
  */
 int hsv_process_open(struct hsv_device *hdev, struct hsv_process **out)
 {
@@ -238,7 +244,9 @@ again:
 	kref_get(&process->ref);
 	err = process_announce(process);
 	if (err) {
-		/* Killed while the host may have made it, or refused: it ends as if it had lived. */
+		/*
+		 * Killed while the host may have made it, or refused: it ends as if it had lived.
+		 */
 		process_kill(process);
 		hsv_process_put(process);
 	}

@@ -2,8 +2,9 @@
 /*
  * topology.c - /sys/devices/virtual/kfd/kfd/topology.
  *
- * The host describes the topology as files (path and content), so that all the knowledge about nodes, caches and links is in
- * one place, its core. Here they become kobjects (directories) and attributes (files), once, when the device is bound.
+ * The host describes the topology as files (path and content), so that all the knowledge about
+ * nodes, caches and links is in one place, its core. Here they become kobjects (directories) and
+ * attributes (files), once, when the device is bound.
  */
 #include <linux/cpumask.h>
 #include <linux/ctype.h>
@@ -47,13 +48,15 @@ static struct topology_dir *dir_find(struct hsv_device *hdev, const char *path, 
 {
 	struct topology_dir *dir;
 
-	list_for_each_entry(dir, &hdev->topology, link)
+	list_for_each_entry(dir, &hdev->topology, link) {
 		if (strlen(dir->path) == size && !memcmp(dir->path, path, size))
 			return dir;
+	}
 	return NULL;
 }
 
-static struct topology_dir *dir_add(struct hsv_device *hdev, struct kobject *parent, const char *path, size_t size, const char *name)
+static struct topology_dir *dir_add(struct hsv_device *hdev, struct kobject *parent,
+				    const char *path, size_t size, const char *name)
 {
 	struct topology_dir *dir = kzalloc(sizeof(*dir), GFP_KERNEL);
 
@@ -93,7 +96,8 @@ static struct topology_dir *dir_get(struct hsv_device *hdev, const char *path, s
 	return dir;
 }
 
-static int file_add(struct hsv_device *hdev, const char *path, size_t path_size, const char *content, u32 size)
+static int file_add(struct hsv_device *hdev, const char *path, size_t path_size,
+		    const char *content, u32 size)
 {
 	size_t slash = path_size, name_size;
 	struct topology_file *file;
@@ -162,7 +166,8 @@ static int records_parse(struct hsv_device *hdev, const u8 *p, size_t left)
 		need = sizeof(record) + path_size + content_size;
 		if (need > left || !path_ok(p + sizeof(record), path_size))
 			return -EIO;
-		err = file_add(hdev, p + sizeof(record), path_size, p + sizeof(record) + path_size, content_size);
+		err = file_add(hdev, p + sizeof(record), path_size, p + sizeof(record) + path_size,
+			       content_size);
 		if (err)
 			return err;
 		need = min(ALIGN(need, 4), left);
@@ -207,7 +212,9 @@ int hsv_topology_add(struct hsv_device *hdev)
 		drm_err(&hdev->drm, "the host gives no topology (%ld)\n", PTR_ERR(call));
 		return PTR_ERR(call);
 	}
-	err = dir_add(hdev, &hdev->kfd_dev->kobj, "", 0, "topology") ? records_parse(hdev, call->out, call->out_size) : -ENOMEM;
+	err = dir_add(hdev, &hdev->kfd_dev->kobj, "", 0, "topology")
+		      ? records_parse(hdev, call->out, call->out_size)
+		      : -ENOMEM;
 	if (err) {
 		drm_err(&hdev->drm, "the host's topology is bad (%d)\n", err);
 		hsv_topology_remove(hdev);
@@ -221,7 +228,10 @@ void hsv_topology_remove(struct hsv_device *hdev)
 	struct topology_file *file, *next_file;
 	struct topology_dir *dir, *next;
 
-	/* Children before parents: what kobject_del() finds below a directory it would remove itself. */
+	/*
+	 * Children before parents: what kobject_del() finds below a directory it would remove
+	 * itself.
+	 */
 	list_for_each_entry_safe_reverse(dir, next, &hdev->topology, link) {
 		kobject_del(dir->kobj);
 		kobject_put(dir->kobj);

@@ -2,15 +2,18 @@
 /*
  * userptr.c - USERPTR buffers: pages of the program that the GPU uses where they are.
  *
- * amdgpu leaves user pages unpinned and stops the GPU's queues whenever the kernel wants to move one. Here the pages are pinned (FOLL_LONGTERM),
- * because stopping the host's queues is dear and reclaim would do it often; RLIMIT_MEMLOCK is not applied, since programs written
- * for amdgpu don't expect it, but pinned pages are counted (VmPin) and limited as a whole (hsv_system_charge). What remains are
- * changes of what the addresses mean: munmap, mremap, MADV_DONTNEED, truncation. For those an interval notifier tells the host before the
- * kernel goes on (INVALIDATE, synchronous), and a work item pins what is there afterwards (RESTORE). A fork is none: the
- * kernel copies pinned pages for the child at once.
+ * amdgpu leaves user pages unpinned and stops the GPU's queues whenever the kernel wants to move
+ * one. Here the pages are pinned (FOLL_LONGTERM), because stopping the host's queues is dear and
+ * reclaim would do it often; RLIMIT_MEMLOCK is not applied, since programs written for amdgpu don't
+ * expect it, but pinned pages are counted (VmPin) and limited as a whole (hsv_system_charge). What
+ * remains are changes of what the addresses mean: munmap, mremap, MADV_DONTNEED, truncation. For
+ * those an interval notifier tells the host before the kernel goes on (INVALIDATE, synchronous),
+ * and a work item pins what is there afterwards (RESTORE). A fork is none: the kernel copies pinned
+ * pages for the child at once.
  *
- * Order: the mutex wire is held around each message about a buffer's pages until it is answered, so host and guest agree on what is valid. Pages
- * are pinned outside of it, and the notifier's sequence number tells whether they're still right when it is taken.
+ * Order: the mutex wire is held around each message about a buffer's pages until it is answered, so
+ * host and guest agree on what is valid. Pages are pinned outside of it, and the notifier's
+ * sequence number tells whether they're still right when it is taken.
  */
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -27,7 +30,9 @@ static void userptr_unpin(struct hsv_memory *memory, struct hsv_extents *extents
 
 	for (i = 0; i < extents->n; i++) {
 		n = le64_to_cpu(extents->v[i].size) >> PAGE_SHIFT;
-		unpin_user_page_range_dirty_lock(pfn_to_page(le64_to_cpu(extents->v[i].addr) >> PAGE_SHIFT), n, memory->writable);
+		unpin_user_page_range_dirty_lock(
+			pfn_to_page(le64_to_cpu(extents->v[i].addr) >> PAGE_SHIFT), n,
+			memory->writable);
 		pages += n;
 		cond_resched();
 	}
@@ -36,7 +41,10 @@ static void userptr_unpin(struct hsv_memory *memory, struct hsv_extents *extents
 	hsv_extents_free(extents);
 }
 
-/* Pins all pages of the buffer in mm and lists them. 0, -EFAULT, -ENOMEM, -EINTR; nothing is pinned on errors. */
+/*
+ * Pins all pages of the buffer in mm and lists them. 0, -EFAULT, -ENOMEM, -EINTR; nothing is pinned
+ * on errors.
+ */
 static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct hsv_extents *extents)
 {
 	unsigned int flags = FOLL_LONGTERM | (memory->writable ? FOLL_WRITE : 0);
@@ -95,7 +103,10 @@ static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct h
 	return err == -ERESTARTSYS || err == -EAGAIN ? -EINTR : err;
 }
 
-/* Does the event change which pages the addresses have? Protection and soft-dirty don't, and at the end of the mm it doesn't matter. */
+/*
+ * Does the event change which pages the addresses have? Protection and soft-dirty don't, and at the
+ * end of the mm it doesn't matter.
+ */
 static bool event_matters(const struct mmu_notifier_range *range)
 {
 	switch (range->event) {
@@ -109,7 +120,8 @@ static bool event_matters(const struct mmu_notifier_range *range)
 	}
 }
 
-static bool userptr_invalidate(struct mmu_interval_notifier *interval, const struct mmu_notifier_range *range, unsigned long seq)
+static bool userptr_invalidate(struct mmu_interval_notifier *interval,
+			       const struct mmu_notifier_range *range, unsigned long seq)
 {
 	struct hsv_memory *memory = container_of(interval, struct hsv_memory, interval);
 	struct hsv_memory_args args;
@@ -124,12 +136,13 @@ static bool userptr_invalidate(struct mmu_interval_notifier *interval, const str
 	mmu_interval_set_seq(interval, seq);
 	if (memory->state == HSV_PAGES_VALID) {
 		call = memory->invalidate;
-		args = (struct hsv_memory_args){ .handle = cpu_to_le64(memory->handle) };
+		args = (struct hsv_memory_args){.handle = cpu_to_le64(memory->handle)};
 		memcpy(call->args, &args, sizeof(args));
 		err = hsv_call_send(call, HSV_REQ_MEMORY_INVALIDATE, 0, sizeof(args), 0, false);
 		if (err)
-			drm_dbg(&memory->hdev->drm, "process %u: buffer %llx can't be invalidated (%d)\n", memory->process->id,
-				memory->handle, err);
+			drm_dbg(&memory->hdev->drm,
+				"process %u: buffer %llx can't be invalidated (%d)\n",
+				memory->process->id, memory->handle, err);
 		memory->state = HSV_PAGES_INVALID;
 		queue_work(hsv_wq, &memory->restore_work);
 	}
@@ -141,21 +154,29 @@ static const struct mmu_interval_notifier_ops userptr_ops = {
 	.invalidate = userptr_invalidate,
 };
 
-/* With wire held: tells the host the pages anew. A call with too little room tells it that there are none. */
-static int restore_send(struct hsv_memory *memory, struct hsv_call *call, const struct hsv_extents *extents)
+/*
+ * With wire held: tells the host the pages anew. A call with too little room tells it that there
+ * are none.
+ */
+static int restore_send(struct hsv_memory *memory, struct hsv_call *call,
+			const struct hsv_extents *extents)
 {
-	struct hsv_memory_args args = { .handle = cpu_to_le64(memory->handle) };
+	struct hsv_memory_args args = {.handle = cpu_to_le64(memory->handle)};
 	u32 n = min_t(u32, extents->n, HSV_EXTENTS_PER_CALL);
 	int err;
 
 	memcpy(call->args, &args, sizeof(args));
 	if (n)
 		memcpy(call->in, extents->v, n * sizeof(*extents->v));
-	err = hsv_call_send(call, HSV_REQ_MEMORY_RESTORE, 0, sizeof(args), n * sizeof(*extents->v), false);
+	err = hsv_call_send(call, HSV_REQ_MEMORY_RESTORE, 0, sizeof(args), n * sizeof(*extents->v),
+			    false);
 	return err ? err : hsv_memory_extend(memory, call, extents, false);
 }
 
-/* One attempt of restore_work. True when done. gone: whether the program has no such pages any more. */
+/*
+ * One attempt of restore_work. True when done. gone: whether the program has no such pages any
+ * more.
+ */
 static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, bool *gone)
 {
 	struct hsv_extents old = {}, fresh = {};
@@ -187,10 +208,14 @@ static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, boo
 		done = false;
 	} else {
 		err = restore_send(memory, call ? call : memory->invalidate, &fresh);
-		/* Its GPU addresses are another buffer's by now, say: the program's doing. The host takes it for gone then. */
+		/*
+		 * Its GPU addresses are another buffer's by now, say: the program's doing. The host
+		 * takes it for gone then.
+		 */
 		if (err)
-			drm_dbg(&memory->hdev->drm, "process %u: buffer %llx can't be restored (%d)\n", memory->process->id,
-				memory->handle, err);
+			drm_dbg(&memory->hdev->drm,
+				"process %u: buffer %llx can't be restored (%d)\n",
+				memory->process->id, memory->handle, err);
 		memory->extents = fresh;
 		memset(&fresh, 0, sizeof(fresh));
 		memory->state = HSV_PAGES_VALID;
@@ -219,8 +244,8 @@ static void userptr_restore_work(struct work_struct *work)
 }
 
 /*
- * Pins the pages of a new USERPTR buffer, watches them and allocates on the host. Errors as userptr_pin's and the host's; on -EINTR the pages
- * stay pinned, since the host may use them.
+ * Pins the pages of a new USERPTR buffer, watches them and allocates on the host. Errors as
+ * userptr_pin's and the host's; on -EINTR the pages stay pinned, since the host may use them.
  */
 int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args)
 {
@@ -233,7 +258,8 @@ int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_o
 	memory->invalidate = hsv_memory_call(memory, 0, 0);
 	if (!memory->invalidate)
 		return -ENOMEM;
-	err = mmu_interval_notifier_insert(&memory->interval, current->mm, memory->user_addr, memory->size, &userptr_ops);
+	err = mmu_interval_notifier_insert(&memory->interval, current->mm, memory->user_addr,
+					   memory->size, &userptr_ops);
 	if (err)
 		return err == -EOVERFLOW ? -EINVAL : err;
 	memory->registered = true;
@@ -271,7 +297,10 @@ int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_o
 	return err;
 }
 
-/* Stops watching and unpins. The host must not use the pages any more. From restore_work itself it may be called too. */
+/*
+ * Stops watching and unpins. The host must not use the pages any more. From restore_work itself it
+ * may be called too.
+ */
 void hsv_userptr_close(struct hsv_memory *memory)
 {
 	if (memory->registered) {

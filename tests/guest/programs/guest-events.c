@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * guest-events - KFD events by raw ioctls: what amdkfd does, with threads that wait and with events that go away meanwhile. No GPU work.
+ * guest-events - KFD events by raw ioctls: what amdkfd does, with threads that wait and with events
+ * that go away meanwhile. No GPU work.
  */
 #include <pthread.h>
 #include <sys/time.h>
 
 #include "kfd.h"
 
-static long create(uint32_t type, bool auto_reset, uint64_t page, struct kfd_ioctl_create_event_args *out)
+static long create(uint32_t type, bool auto_reset, uint64_t page,
+		   struct kfd_ioctl_create_event_args *out)
 {
-	struct kfd_ioctl_create_event_args args = { .event_type = type, .auto_reset = auto_reset, .event_page_offset = page };
+	struct kfd_ioctl_create_event_args args = {
+		.event_type = type, .auto_reset = auto_reset, .event_page_offset = page};
 	long err = kfd_call(kfd, AMDKFD_IOC_CREATE_EVENT, &args);
 
 	if (out)
@@ -19,7 +22,7 @@ static long create(uint32_t type, bool auto_reset, uint64_t page, struct kfd_ioc
 
 static uint32_t signal_event(bool auto_reset)
 {
-	struct kfd_ioctl_create_event_args args = { 0 };
+	struct kfd_ioctl_create_event_args args = {0};
 
 	EXPECT(create(KFD_IOC_EVENT_SIGNAL, auto_reset, 0, &args), 0);
 	return args.event_id;
@@ -27,21 +30,21 @@ static uint32_t signal_event(bool auto_reset)
 
 static long destroy(uint32_t id)
 {
-	struct kfd_ioctl_destroy_event_args args = { .event_id = id };
+	struct kfd_ioctl_destroy_event_args args = {.event_id = id};
 
 	return kfd_call(kfd, AMDKFD_IOC_DESTROY_EVENT, &args);
 }
 
 static long set(uint32_t id)
 {
-	struct kfd_ioctl_set_event_args args = { .event_id = id };
+	struct kfd_ioctl_set_event_args args = {.event_id = id};
 
 	return kfd_call(kfd, AMDKFD_IOC_SET_EVENT, &args);
 }
 
 static long reset(uint32_t id)
 {
-	struct kfd_ioctl_reset_event_args args = { .event_id = id };
+	struct kfd_ioctl_reset_event_args args = {.event_id = id};
 
 	return kfd_call(kfd, AMDKFD_IOC_RESET_EVENT, &args);
 }
@@ -49,25 +52,28 @@ static long reset(uint32_t id)
 /* 0 complete, 1 time-out, or -errno. */
 static long wait_data(struct kfd_event_data *data, uint32_t n, bool all, uint32_t ms)
 {
-	struct kfd_ioctl_wait_events_args args = { .events_ptr = (uintptr_t)data, .num_events = n, .wait_for_all = all, .timeout = ms };
+	struct kfd_ioctl_wait_events_args args = {
+		.events_ptr = (uintptr_t)data, .num_events = n, .wait_for_all = all, .timeout = ms};
 	long err = kfd_call(kfd, AMDKFD_IOC_WAIT_EVENTS, &args);
 
 	if (err)
 		return err;
-	return args.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE ? 0 : args.wait_result == KFD_IOC_WAIT_RESULT_TIMEOUT ? 1 : -1000;
+	return args.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE	 ? 0
+	       : args.wait_result == KFD_IOC_WAIT_RESULT_TIMEOUT ? 1
+								 : -1000;
 }
 
 static long wait_one(uint32_t id, uint32_t ms)
 {
-	struct kfd_event_data data = { .event_id = id };
+	struct kfd_event_data data = {.event_id = id};
 
 	return wait_data(&data, 1, false, ms);
 }
 
 static void bad_input(void)
 {
-	struct kfd_event_data data[2] = { { .event_id = 4000 }, { .event_id = 0 } };
-	struct kfd_ioctl_wait_events_args args = { .events_ptr = 8, .num_events = 1 };
+	struct kfd_event_data data[2] = {{.event_id = 4000}, {.event_id = 0}};
+	struct kfd_ioctl_wait_events_args args = {.events_ptr = 8, .num_events = 1};
 	uint32_t id = signal_event(false);
 	long err;
 
@@ -114,7 +120,7 @@ static void levels(void)
 static void all_and_any(void)
 {
 	uint32_t a = signal_event(false), b = signal_event(false);
-	struct kfd_event_data data[3] = { { .event_id = a }, { .event_id = b }, { .event_id = a } };
+	struct kfd_event_data data[3] = {{.event_id = a}, {.event_id = b}, {.event_id = a}};
 
 	EXPECT(wait_data(data, 2, false, 0), 1);
 	EXPECT(set(b), 0);
@@ -129,7 +135,7 @@ static void all_and_any(void)
 static void ages(void)
 {
 	uint32_t id = signal_event(true);
-	struct kfd_event_data data = { .event_id = id };
+	struct kfd_event_data data = {.event_id = id};
 
 	/* Age 1 is that of an event never set: wait. */
 	data.signal_event_data.last_event_age = 1;
@@ -168,7 +174,7 @@ static void *wait_thread(void *arg)
 
 static void start_waiting(struct waiting *w, uint32_t id, uint32_t ms)
 {
-	*w = (struct waiting){ .id = id, .ms = ms };
+	*w = (struct waiting){.id = id, .ms = ms};
 	pthread_create(&w->thread, NULL, wait_thread, w);
 }
 
@@ -227,8 +233,8 @@ static void count_alarm(int number)
 
 static void time_outs(void)
 {
-	struct sigaction restart = { .sa_handler = count_alarm, .sa_flags = SA_RESTART }, old;
-	struct itimerval every = { { 0, 30000 }, { 0, 30000 } }, off = { 0 };
+	struct sigaction restart = {.sa_handler = count_alarm, .sa_flags = SA_RESTART}, old;
+	struct itimerval every = {{0, 30000}, {0, 30000}}, off = {0};
 	uint32_t id = signal_event(false);
 	uint64_t start = now_ms(), took;
 
@@ -284,7 +290,8 @@ static void page_part(void)
 	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, small.handle, NULL), -EINVAL);
 	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, vram.handle, NULL), -EINVAL);
 	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, page.handle, &args), 0);
-	CHECK(args.event_id == 1 && args.event_slot_index == 1 && args.event_trigger_data == 1 && args.event_page_offset == 2ull << 62);
+	CHECK(args.event_id == 1 && args.event_slot_index == 1 && args.event_trigger_data == 1 &&
+	      args.event_page_offset == 2ull << 62);
 	EXPECT(create(KFD_IOC_EVENT_SIGNAL, false, page.handle, NULL), -EINVAL);
 	EXPECT(gpu_free(page.handle), -EPERM);
 	slots = map_fd(drm, page.offset, 32768, MAP_SHARED, &err);
@@ -323,7 +330,9 @@ static void *storm_thread(void *arg)
 			set(*id);
 			break;
 		case 1: {
-			struct kfd_event_data data[3] = { { .event_id = *id }, { .event_id = storm_ids[0] }, { .event_id = storm_ids[31] } };
+			struct kfd_event_data data[3] = {{.event_id = *id},
+							 {.event_id = storm_ids[0]},
+							 {.event_id = storm_ids[31]}};
 
 			wait_data(data, 3, rand_r(&seed) % 2, rand_r(&seed) % 20);
 			break;
@@ -365,7 +374,10 @@ static void storm(void)
 	}
 }
 
-/* Not a test of its own: waits until the GPU is lost (tests/guest/test_guest.py sees to that), and says whether the errors are right. */
+/*
+ * Not a test of its own: waits until the GPU is lost (tests/guest/test_guest.py sees to that), and
+ * says whether the errors are right.
+ */
 static int wait_for_loss(void)
 {
 	struct kfd_ioctl_get_version_args version;
@@ -373,7 +385,10 @@ static int wait_for_loss(void)
 	struct waiting w;
 
 	start_waiting(&w, signal_event(false), 0xffffffff);
-	/* The waiter itself asks the host nothing; it is woken when somebody finds that the host is gone. */
+	/*
+	 * The waiter itself asks the host nothing; it is woken when somebody finds that the host is
+	 * gone.
+	 */
 	while (!kfd_call(kfd, AMDKFD_IOC_GET_VERSION, &version))
 		msleep(100);
 	pthread_join(w.thread, NULL);
@@ -385,16 +400,16 @@ static int wait_for_loss(void)
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
-		{ "bad input", bad_input },
-		{ "levels and auto-reset", levels },
-		{ "wait for all and any", all_and_any },
-		{ "ages", ages },
-		{ "waiting threads", threads },
-		{ "an event destroyed while waited for", destroyed_meanwhile },
-		{ "time-outs and signals", time_outs },
-		{ "memory and hardware exception events", other_types },
-		{ "the events page", page },
-		{ "a storm of threads, killed", storm },
+		{"bad input", bad_input},
+		{"levels and auto-reset", levels},
+		{"wait for all and any", all_and_any},
+		{"ages", ages},
+		{"waiting threads", threads},
+		{"an event destroyed while waited for", destroyed_meanwhile},
+		{"time-outs and signals", time_outs},
+		{"memory and hardware exception events", other_types},
+		{"the events page", page},
+		{"a storm of threads, killed", storm},
 	};
 
 	kfd_start();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * guest-gpu - memory of a program as the GPU sees it, by the HSA runtime: copies between VRAM and pages of the program while those are discarded,
- * forked and freed; doorbells after a long pause (parked); a GPU memory fault; programs that are killed at work.
+ * guest-gpu - memory of a program as the GPU sees it, by the HSA runtime: copies between VRAM and
+ * pages of the program while those are discarded, forked and freed; doorbells after a long pause
+ * (parked); a GPU memory fault; programs that are killed at work.
  */
 #include "kfd.h"
 
@@ -15,11 +16,11 @@ static hsa_amd_memory_pool_t pool;
 static hsa_signal_t done;
 static void *vram;
 
-#define HSA(call)                                                                   \
-	do {                                                                        \
-		hsa_status_t s_ = (call);                                           \
-		if (s_ != HSA_STATUS_SUCCESS && s_ != HSA_STATUS_INFO_BREAK)        \
-			fail_at(__FILE__, __LINE__, "%s: status %#x", #call, (unsigned)s_); \
+#define HSA(call)                                                                                  \
+	do {                                                                                       \
+		hsa_status_t s_ = (call);                                                          \
+		if (s_ != HSA_STATUS_SUCCESS && s_ != HSA_STATUS_INFO_BREAK)                       \
+			fail_at(__FILE__, __LINE__, "%s: status %#x", #call, (unsigned)s_);        \
 	} while (0)
 
 static hsa_status_t find_agent(hsa_agent_t agent, void *data)
@@ -42,7 +43,8 @@ static hsa_status_t find_pool(hsa_amd_memory_pool_t p, void *data)
 
 	(void)data;
 	hsa_amd_memory_pool_get_info(p, HSA_AMD_MEMORY_POOL_INFO_SEGMENT, &segment);
-	hsa_amd_memory_pool_get_info(p, HSA_AMD_MEMORY_POOL_INFO_RUNTIME_ALLOC_ALLOWED, &can_allocate);
+	hsa_amd_memory_pool_get_info(p, HSA_AMD_MEMORY_POOL_INFO_RUNTIME_ALLOC_ALLOWED,
+				     &can_allocate);
 	if (segment != HSA_AMD_SEGMENT_GLOBAL || !can_allocate)
 		return HSA_STATUS_SUCCESS;
 	pool = p;
@@ -63,7 +65,8 @@ static void copy(void *to, hsa_agent_t to_agent, const void *from, hsa_agent_t f
 {
 	hsa_signal_store_relaxed(done, 1);
 	HSA(hsa_amd_memory_async_copy(to, to_agent, from, from_agent, SIZE, 0, NULL, done));
-	CHECK(hsa_signal_wait_scacquire(done, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX, HSA_WAIT_STATE_BLOCKED) == 0);
+	CHECK(hsa_signal_wait_scacquire(done, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX,
+					HSA_WAIT_STATE_BLOCKED) == 0);
 }
 
 static uint8_t *lock(void **seen)
@@ -115,7 +118,8 @@ static void copies(void)
 	}
 	/* New pages moved under the addresses. */
 	for (unsigned i = 30; i < 40; i++) {
-		uint8_t *fresh = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint8_t *fresh = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		memset(fresh, 1, SIZE);
 		CHECK(mremap(fresh, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, in) == in);
@@ -179,8 +183,10 @@ static void fault(void)
 		start();
 		hsa_signal_store_relaxed(done, 1);
 		/* An address of the program that the GPU was never given. */
-		hsa_amd_memory_async_copy(vram, gpu, (void *)reserve(SIZE), gpu, SIZE, 0, NULL, done);
-		hsa_signal_wait_scacquire(done, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX, HSA_WAIT_STATE_BLOCKED);
+		hsa_amd_memory_async_copy(vram, gpu, (void *)reserve(SIZE), gpu, SIZE, 0, NULL,
+					  done);
+		hsa_signal_wait_scacquire(done, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX,
+					  HSA_WAIT_STATE_BLOCKED);
 		_exit(0);
 	}
 	for (int i = 0; i < 600; i++) {
@@ -226,11 +232,11 @@ static void killed(void)
 int main(void)
 {
 	static const struct test tests[] = {
-		{ "copies of pages that change", copies_in_child },
-		{ "work after pauses", pauses_in_child },
-		{ "a GPU memory fault ends the program that caused it", fault },
-		{ "programs killed at work", killed },
-		{ "copies again", copies_in_child },
+		{"copies of pages that change", copies_in_child},
+		{"work after pauses", pauses_in_child},
+		{"a GPU memory fault ends the program that caused it", fault},
+		{"programs killed at work", killed},
+		{"copies again", copies_in_child},
 	};
 
 	return run_tests(tests, sizeof(tests) / sizeof(tests[0]));

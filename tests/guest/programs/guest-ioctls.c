@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * guest-ioctls - /dev/kfd by raw ioctls: bad input first, then what each must do. Buffers and their mappings too; events have a program of
- * their own (guest-events).
+ * guest-ioctls - /dev/kfd by raw ioctls: bad input first, then what each must do. Buffers and their
+ * mappings too; events have a program of their own (guest-events).
  */
 #include "kfd.h"
 
 static void numbers(void)
 {
-	struct kfd_ioctl_get_version_args version = { 0 };
+	struct kfd_ioctl_get_version_args version = {0};
 	char big[8192];
 
 	for (unsigned nr = 0x27; nr < 256; nr++)
-		EXPECT(kfd_call(kfd, _IOWR('K', nr, struct kfd_ioctl_get_version_args), &version), -ENOTTY);
+		EXPECT(kfd_call(kfd, _IOWR('K', nr, struct kfd_ioctl_get_version_args), &version),
+		       -ENOTTY);
 	EXPECT(kfd_call(kfd, _IOWR('K', 0, struct kfd_ioctl_get_version_args), &version), -ENOTTY);
 	EXPECT(kfd_call(kfd, _IO('d', 1), NULL), -ENOTTY);
 	EXPECT(kfd_call(kfd, AMDKFD_IOC_GET_VERSION, NULL), -EFAULT);
@@ -29,8 +30,11 @@ static void numbers(void)
 
 static void every_row_with_nonsense(void)
 {
-	/* Each number the driver knows, with structs full of ones, of zeros, and too short: an errno, and never the wrong one. */
-	static const unsigned skip[] = { 0x01, 0x0c };
+	/*
+	 * Each number the driver knows, with structs full of ones, of zeros, and too short: an
+	 * errno, and never the wrong one.
+	 */
+	static const unsigned skip[] = {0x01, 0x0c};
 	uint8_t args[256];
 
 	for (unsigned nr = 1; nr < 0x27; nr++) {
@@ -40,14 +44,21 @@ static void every_row_with_nonsense(void)
 
 			for (size_t i = 0; i < sizeof(skip) / sizeof(skip[0]); i++)
 				skipped |= skip[i] == nr;
-			/* SET_TRAP_HANDLER, ACQUIRE_VM and RUNTIME_ENABLE change the process; that's what the child is for. */
+			/*
+			 * SET_TRAP_HANDLER, ACQUIRE_VM and RUNTIME_ENABLE change the process;
+			 * that's what the child is for.
+			 */
 			if (skipped)
 				continue;
 			memset(args, fill == 1 ? 0xff : 0, sizeof(args));
-			err = kfd_call(kfd, _IOC(_IOC_READ | _IOC_WRITE, 'K', nr, fill == 2 ? 1 : 128), args);
-			if (err && err != -EINVAL && err != -ENOTTY && err != -EFAULT && err != -ENOMEM && err != -ENODEV && err != -EBUSY &&
-			    err != -EPERM && err != -EOPNOTSUPP && err != -ESRCH && err != -ENOENT)
-				fail_at(__FILE__, __LINE__, "ioctl %#x, fill %d: %s", nr, fill, strerror((int)-err));
+			err = kfd_call(kfd,
+				       _IOC(_IOC_READ | _IOC_WRITE, 'K', nr, fill == 2 ? 1 : 128),
+				       args);
+			if (err && err != -EINVAL && err != -ENOTTY && err != -EFAULT &&
+			    err != -ENOMEM && err != -ENODEV && err != -EBUSY && err != -EPERM &&
+			    err != -EOPNOTSUPP && err != -ESRCH && err != -ENOENT)
+				fail_at(__FILE__, __LINE__, "ioctl %#x, fill %d: %s", nr, fill,
+					strerror((int)-err));
 		}
 	}
 }
@@ -120,7 +131,8 @@ static void inherited(void)
 static void bad_buffers(void)
 {
 	uint64_t va = reserve(16 * PAGE);
-	uint8_t *user = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *user =
+		mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *ro = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint32_t id = gpu_id;
 	struct buffer b;
@@ -183,7 +195,8 @@ static void buffer_life(uint32_t flags)
 		return;
 	for (uint64_t i = 0; i < size; i++)
 		if (p[i]) {
-			fail_at(__FILE__, __LINE__, "byte %llu of a new buffer is not zero", (unsigned long long)i);
+			fail_at(__FILE__, __LINE__, "byte %llu of a new buffer is not zero",
+				(unsigned long long)i);
 			break;
 		}
 	memset(p, 0xa5, size);
@@ -226,7 +239,7 @@ static void gtt_life(void)
 static void unaligned_size(void)
 {
 	uint64_t va = reserve(2 * PAGE);
-	struct buffer b = { 0 };
+	struct buffer b = {0};
 
 	EXPECT(gpu_alloc(&b, GTT, va, PAGE + 1, 0), 0);
 	CHECK(b.size == PAGE + 1);
@@ -235,7 +248,7 @@ static void unaligned_size(void)
 
 static void quota(void)
 {
-	struct kfd_ioctl_get_available_memory_args available = { .gpu_id = gpu_id };
+	struct kfd_ioctl_get_available_memory_args available = {.gpu_id = gpu_id};
 	struct buffer b[64];
 	uint64_t before, size;
 	int n = 0;
@@ -259,7 +272,8 @@ static void quota(void)
 static void many_extents(void)
 {
 	uint64_t size = 128ull << 20;
-	uint8_t *p = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *p =
+		mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *q;
 	struct buffer b;
 
@@ -270,7 +284,8 @@ static void many_extents(void)
 	/* Pages in an order that no two neighbours keep: odd ones moved behind each other. */
 	q = (uint8_t *)reserve(size);
 	for (uint64_t i = 0; i < size / PAGE; i++)
-		if (mremap(p + 2 * i * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q + i * PAGE) == MAP_FAILED) {
+		if (mremap(p + 2 * i * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			   q + i * PAGE) == MAP_FAILED) {
 			/* The limit of mappings; what was moved is enough. */
 			size = i * PAGE;
 			break;
@@ -288,7 +303,8 @@ static void many_extents(void)
 static void userptr_changes_part(void)
 {
 	uint64_t size = 64 * PAGE;
-	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *moved;
+	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		*moved;
 	struct buffer b;
 	pid_t pid;
 
@@ -304,7 +320,9 @@ static void userptr_changes_part(void)
 		madvise(p + (i % 64) * PAGE, PAGE, MADV_DONTNEED);
 		p[(i % 64) * PAGE] = (uint8_t)i;
 	}
-	/* A fork copies; the parent's pages stay the ones that are pinned, and both see their own. */
+	/*
+	 * A fork copies; the parent's pages stay the ones that are pinned, and both see their own.
+	 */
 	p[0] = 42;
 	pid = fork();
 	if (pid == 0) {
@@ -341,7 +359,8 @@ static void leave_all_part(void)
 
 	kfd_start();
 	for (int i = 0; i < 20; i++) {
-		uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				  -1, 0);
 
 		EXPECT(gpu_alloc(&b, USERPTR, (uintptr_t)p, size, (uintptr_t)p), 0);
 		EXPECT(gpu_map(b.handle, true), 0);
@@ -360,7 +379,7 @@ static void leave_all_part(void)
 
 static void leave_all(void)
 {
-	struct kfd_ioctl_get_available_memory_args available = { .gpu_id = gpu_id };
+	struct kfd_ioctl_get_available_memory_args available = {.gpu_id = gpu_id};
 	uint64_t before;
 
 	EXPECT(kfd_call(kfd, AMDKFD_IOC_AVAILABLE_MEMORY, &available), 0);
@@ -454,7 +473,8 @@ static void doorbells_apart(void)
 
 static void clocks(void)
 {
-	struct kfd_ioctl_get_clock_counters_args a = { .gpu_id = gpu_id }, b = { .gpu_id = gpu_id }, bad = { .gpu_id = gpu_id + 1 };
+	struct kfd_ioctl_get_clock_counters_args a = {.gpu_id = gpu_id}, b = {.gpu_id = gpu_id},
+						 bad = {.gpu_id = gpu_id + 1};
 	double cpu, gpu;
 
 	/* Another gpu_id is a node without a GPU, whose clock stands still. */
@@ -467,21 +487,26 @@ static void clocks(void)
 	cpu = (double)(b.system_clock_counter - a.system_clock_counter) / 1e9;
 	gpu = (double)(b.gpu_clock_counter - a.gpu_clock_counter) / 1e8;
 	CHECK(cpu > 0.19 && cpu < 5);
-	/* Two clocks that tell the same time: emulation may make a call take long, so not too closely. */
+	/*
+	 * Two clocks that tell the same time: emulation may make a call take long, so not too
+	 * closely.
+	 */
 	CHECK(gpu > cpu / 2 && gpu < cpu * 2 + 0.2);
 }
 
 static void apertures(void)
 {
 	struct kfd_process_device_apertures ap[4];
-	struct kfd_ioctl_get_process_apertures_new_args args = { .kfd_process_device_apertures_ptr = (uintptr_t)ap };
+	struct kfd_ioctl_get_process_apertures_new_args args = {.kfd_process_device_apertures_ptr =
+									(uintptr_t)ap};
 
 	EXPECT(kfd_call(kfd, AMDKFD_IOC_GET_PROCESS_APERTURES_NEW, &args), 0);
 	CHECK(args.num_of_nodes == 1);
 	args.num_of_nodes = 4;
 	memset(ap, 0xee, sizeof(ap));
 	EXPECT(kfd_call(kfd, AMDKFD_IOC_GET_PROCESS_APERTURES_NEW, &args), 0);
-	CHECK(args.num_of_nodes == 1 && ap[0].gpu_id == gpu_id && ap[0].gpuvm_base && ap[1].gpu_id == 0xeeeeeeee);
+	CHECK(args.num_of_nodes == 1 && ap[0].gpu_id == gpu_id && ap[0].gpuvm_base &&
+	      ap[1].gpu_id == 0xeeeeeeee);
 	args.num_of_nodes = 1;
 	args.kfd_process_device_apertures_ptr = 8;
 	EXPECT(kfd_call(kfd, AMDKFD_IOC_GET_PROCESS_APERTURES_NEW, &args), -EFAULT);
@@ -492,9 +517,10 @@ static void apertures(void)
 static void map_arguments(void)
 {
 	uint64_t va = reserve(PAGE);
-	uint32_t ids[2] = { gpu_id, gpu_id + 1 };
-	struct kfd_ioctl_map_memory_to_gpu_args args = { .device_ids_array_ptr = (uintptr_t)ids, .n_devices = 0 };
-	struct buffer b = { 0 };
+	uint32_t ids[2] = {gpu_id, gpu_id + 1};
+	struct kfd_ioctl_map_memory_to_gpu_args args = {.device_ids_array_ptr = (uintptr_t)ids,
+							.n_devices = 0};
+	struct buffer b = {0};
 
 	EXPECT(gpu_alloc(&b, VRAM, va, PAGE, 0), 0);
 	args.handle = b.handle;
@@ -516,12 +542,16 @@ static void svm_part(void)
 	struct {
 		struct kfd_ioctl_svm_args args;
 		struct kfd_ioctl_svm_attribute attr[2];
-	} svm = { .args = { .start_addr = (uintptr_t)p, .size = size, .op = KFD_IOCTL_SVM_OP_SET_ATTR, .nattr = 2 } };
+	} svm = {.args = {.start_addr = (uintptr_t)p,
+			  .size = size,
+			  .op = KFD_IOCTL_SVM_OP_SET_ATTR,
+			  .nattr = 2}};
 	unsigned long cmd = RESIZED(AMDKFD_IOC_SVM, sizeof(svm.args) + sizeof(svm.attr));
 
 	kfd_start();
-	svm.attr[0] = (struct kfd_ioctl_svm_attribute){ KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE, gpu_id };
-	svm.attr[1] = (struct kfd_ioctl_svm_attribute){ KFD_IOCTL_SVM_ATTR_SET_FLAGS, KFD_IOCTL_SVM_FLAG_COHERENT };
+	svm.attr[0] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE, gpu_id};
+	svm.attr[1] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_SET_FLAGS,
+						       KFD_IOCTL_SVM_FLAG_COHERENT};
 	svm.args.nattr = 3;
 	EXPECT(kfd_call(kfd, cmd, &svm), -EINVAL);
 	svm.args.nattr = 0xffffffff;
@@ -539,7 +569,8 @@ static void svm_part(void)
 	EXPECT(kfd_call(kfd, cmd, &svm), 0);
 	/* The range goes with its addresses. */
 	munmap(p, size);
-	for (int i = 0; i < 100 && vmstat("nr_foll_pin_acquired") != vmstat("nr_foll_pin_released"); i++)
+	for (int i = 0; i < 100 && vmstat("nr_foll_pin_acquired") != vmstat("nr_foll_pin_released");
+	     i++)
 		pinned_pages();
 	CHECK(pinned_pages() == 0);
 	EXPECT(kfd_call(kfd, cmd, &svm), -EFAULT);
@@ -593,25 +624,25 @@ static void too_many(void)
 int main(void)
 {
 	static const struct test tests[] = {
-		{ "numbers and sizes of ioctls", numbers },
-		{ "every ioctl with nonsense", nonsense_in_child },
-		{ "ACQUIRE_VM", vm },
-		{ "an inherited descriptor is refused", inherited },
-		{ "bad buffers", bad_buffers },
-		{ "life of a VRAM buffer", vram_life },
-		{ "life of a GTT buffer", gtt_life },
-		{ "a size that is no page multiple", unaligned_size },
-		{ "VRAM quota", quota },
-		{ "arguments of MAP_MEMORY_TO_GPU", map_arguments },
-		{ "USERPTR of very many extents", many_extents },
-		{ "USERPTR pages that change", userptr_changes },
-		{ "SVM ranges", svm },
-		{ "mappings of /dev/kfd", kfd_maps },
-		{ "doorbells of programs are apart", doorbells_apart },
-		{ "clocks", clocks },
-		{ "apertures", apertures },
-		{ "all is freed at exit", leave_all },
-		{ "more programs than GPU processes", too_many },
+		{"numbers and sizes of ioctls", numbers},
+		{"every ioctl with nonsense", nonsense_in_child},
+		{"ACQUIRE_VM", vm},
+		{"an inherited descriptor is refused", inherited},
+		{"bad buffers", bad_buffers},
+		{"life of a VRAM buffer", vram_life},
+		{"life of a GTT buffer", gtt_life},
+		{"a size that is no page multiple", unaligned_size},
+		{"VRAM quota", quota},
+		{"arguments of MAP_MEMORY_TO_GPU", map_arguments},
+		{"USERPTR of very many extents", many_extents},
+		{"USERPTR pages that change", userptr_changes},
+		{"SVM ranges", svm},
+		{"mappings of /dev/kfd", kfd_maps},
+		{"doorbells of programs are apart", doorbells_apart},
+		{"clocks", clocks},
+		{"apertures", apertures},
+		{"all is freed at exit", leave_all},
+		{"more programs than GPU processes", too_many},
 	};
 
 	kfd_start();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * guest-storm - many programs and threads on /dev/kfd that allocate, map, change and free at random, fork, exec and exit, and are killed at any
- * moment. Afterwards nothing may be left: pinned pages, VRAM, GPU processes, objects of the driver, complaints of the kernel.
+ * guest-storm - many programs and threads on /dev/kfd that allocate, map, change and free at
+ * random, fork, exec and exit, and are killed at any moment. Afterwards nothing may be left: pinned
+ * pages, VRAM, GPU processes, objects of the driver, complaints of the kernel.
  */
 #include <pthread.h>
 #include <sys/mman.h>
@@ -41,8 +42,10 @@ static void *worker(void *arg)
 			break;
 		case 2:
 		case 3:
-			p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-			if (p == MAP_FAILED || gpu_alloc(&b, USERPTR, (uintptr_t)p, size, (uintptr_t)p))
+			p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				 -1, 0);
+			if (p == MAP_FAILED ||
+			    gpu_alloc(&b, USERPTR, (uintptr_t)p, size, (uintptr_t)p))
 				break;
 			if (rand_r(&seed) % 2)
 				gpu_map(b.handle, true);
@@ -68,7 +71,8 @@ static void *worker(void *arg)
 			break;
 		}
 		default: {
-			volatile uint64_t *bell = map_fd(kfd, 3ull << 62 | (uint64_t)gpu_id << 46, 2 * PAGE, MAP_SHARED, &err);
+			volatile uint64_t *bell = map_fd(kfd, 3ull << 62 | (uint64_t)gpu_id << 46,
+							 2 * PAGE, MAP_SHARED, &err);
 
 			if (bell) {
 				bell[1000] = 1;
@@ -92,7 +96,7 @@ static void program(unsigned seed)
 
 static void storm(void)
 {
-	pid_t pids[CHILDREN] = { 0 };
+	pid_t pids[CHILDREN] = {0};
 	unsigned seed = 1;
 	int status;
 
@@ -125,8 +129,8 @@ static void nothing_pinned(void)
 
 static void vram_is_free(void)
 {
-	struct kfd_ioctl_get_available_memory_args available = { 0 };
-	struct buffer b = { 0 };
+	struct kfd_ioctl_get_available_memory_args available = {0};
+	struct buffer b = {0};
 	uint64_t size;
 
 	kfd_start();
@@ -164,10 +168,10 @@ static void unused(void)
 int main(void)
 {
 	static const struct test tests[] = {
-		{ "programs at random, killed at any moment", storm },
-		{ "no page is pinned afterwards", nothing_pinned },
-		{ "all VRAM is free afterwards", vram_is_free },
-		{ "no GPU process is left", unused },
+		{"programs at random, killed at any moment", storm},
+		{"no page is pinned afterwards", nothing_pinned},
+		{"all VRAM is free afterwards", vram_is_free},
+		{"no GPU process is left", unused},
 	};
 
 	return run_tests(tests, sizeof(tests) / sizeof(tests[0]));

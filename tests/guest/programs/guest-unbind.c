@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * guest-unbind - the device is taken away while programs run: what they hold answers ENODEV or SIGBUS, whoever waits wakes up, nothing leaks, and the
- * device can be bound again and used. Last, the module is unloaded and loaded. Must run alone: it ends every other program's GPU.
+ * guest-unbind - the device is taken away while programs run: what they hold answers ENODEV or
+ * SIGBUS, whoever waits wakes up, nothing leaks, and the device can be bound again and used. Last,
+ * the module is unloaded and loaded. Must run alone: it ends every other program's GPU.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -45,7 +46,7 @@ static long bind_device(bool bind)
 
 static uint32_t event_new(void)
 {
-	struct kfd_ioctl_create_event_args args = { .event_type = KFD_IOC_EVENT_SIGNAL };
+	struct kfd_ioctl_create_event_args args = {.event_type = KFD_IOC_EVENT_SIGNAL};
 
 	EXPECT(kfd_call(kfd, AMDKFD_IOC_CREATE_EVENT, &args), 0);
 	return args.event_id;
@@ -53,15 +54,16 @@ static uint32_t event_new(void)
 
 static void *wait_thread(void *arg)
 {
-	struct kfd_event_data data = { .event_id = (uint32_t)(uintptr_t)arg };
-	struct kfd_ioctl_wait_events_args args = { .events_ptr = (uintptr_t)&data, .num_events = 1, .timeout = 0xffffffff };
+	struct kfd_event_data data = {.event_id = (uint32_t)(uintptr_t)arg};
+	struct kfd_ioctl_wait_events_args args = {
+		.events_ptr = (uintptr_t)&data, .num_events = 1, .timeout = 0xffffffff};
 
 	return (void *)kfd_call(kfd, AMDKFD_IOC_WAIT_EVENTS, &args);
 }
 
 static void *busy_thread(void *arg)
 {
-	struct kfd_ioctl_get_clock_counters_args args = { .gpu_id = gpu_id };
+	struct kfd_ioctl_get_clock_counters_args args = {.gpu_id = gpu_id};
 	struct buffer b;
 	long err;
 
@@ -157,7 +159,8 @@ static void killed_after(void)
 	pid = fork();
 	if (pid == 0)
 		killed_part();
-	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	      WTERMSIG(status) == SIGKILL);
 	EXPECT(bind_device(true), 0);
 }
 
@@ -212,10 +215,10 @@ static void unload(void)
 int main(void)
 {
 	static const struct test tests[] = {
-		{ "unbind while a program runs", while_running },
-		{ "a program killed after its device went", killed_after },
-		{ "bind and unbind again and again", again_and_again },
-		{ "unload and load the module", unload },
+		{"unbind while a program runs", while_running},
+		{"a program killed after its device went", killed_after},
+		{"bind and unbind again and again", again_and_again},
+		{"unload and load the module", unload},
 	};
 
 	find_device();

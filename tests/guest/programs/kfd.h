@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kfd.h - what the in-guest test programs share: TAP, raw KFD ioctls, and what to look at for leaks.
+ * kfd.h - what the in-guest test programs share: TAP, raw KFD ioctls, and what to look at for
+ * leaks.
  *
- * A check that fails says where and why and the program goes on; the exit status is 1 then. Everything is static: each program is one file
- * besides this.
+ * A check that fails says where and why and the program goes on; the exit status is 1 then.
+ * Everything is static: each program is one file besides this.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* mremap, unshare */
@@ -49,19 +50,20 @@ static UNUSED void fail_at(const char *file, int line, const char *format, ...)
 	fflush(stdout);
 }
 
-#define CHECK(condition)                                                       \
-	do {                                                                   \
-		if (!(condition))                                              \
-			fail_at(__FILE__, __LINE__, "failed: %s", #condition); \
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			fail_at(__FILE__, __LINE__, "failed: %s", #condition);                     \
 	} while (0)
 
 /* expression gives 0 or -errno. */
-#define EXPECT(expression, want)                                                                                            \
-	do {                                                                                                                \
-		long got_ = (expression), want_ = (want);                                                                   \
-		if (got_ != want_)                                                                                          \
-			fail_at(__FILE__, __LINE__, "%s: %ld (%s), not %ld (%s)", #expression, got_,                        \
-				got_ ? strerror((int)-got_) : "success", want_, want_ ? strerror((int)-want_) : "success"); \
+#define EXPECT(expression, want)                                                                   \
+	do {                                                                                       \
+		long got_ = (expression), want_ = (want);                                          \
+		if (got_ != want_)                                                                 \
+			fail_at(__FILE__, __LINE__, "%s: %ld (%s), not %ld (%s)", #expression,     \
+				got_, got_ ? strerror((int)-got_) : "success", want_,              \
+				want_ ? strerror((int)-want_) : "success");                        \
 	} while (0)
 
 struct test {
@@ -83,7 +85,10 @@ static UNUSED int run_tests(const struct test *tests, int n)
 	return tap_failed ? 1 : 0;
 }
 
-/* Runs part in a child of its own, for tests that need a fresh GPU process or die. Its failures count here. */
+/*
+ * Runs part in a child of its own, for tests that need a fresh GPU process or die. Its failures
+ * count here.
+ */
 static UNUSED void in_child(void (*part)(void))
 {
 	pid_t pid;
@@ -100,7 +105,8 @@ static UNUSED void in_child(void (*part)(void))
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		fail_at(__FILE__, __LINE__, "no child: %s", strerror(errno));
 	else if (!WIFEXITED(status) || WEXITSTATUS(status))
-		fail_at(__FILE__, __LINE__, "the child %s %d", WIFSIGNALED(status) ? "got signal" : "exited with",
+		fail_at(__FILE__, __LINE__, "the child %s %d",
+			WIFSIGNALED(status) ? "got signal" : "exited with",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
@@ -150,7 +156,7 @@ static UNUSED int open_drm(void)
 
 static UNUSED long acquire(int fd, int drm_fd, uint32_t gpu)
 {
-	struct kfd_ioctl_acquire_vm_args args = { .drm_fd = (uint32_t)drm_fd, .gpu_id = gpu };
+	struct kfd_ioctl_acquire_vm_args args = {.drm_fd = (uint32_t)drm_fd, .gpu_id = gpu};
 
 	return kfd_call(fd, AMDKFD_IOC_ACQUIRE_VM, &args);
 }
@@ -171,11 +177,16 @@ struct buffer {
 	uint64_t handle, offset, size, va;
 };
 
-#define VRAM	(KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_PUBLIC)
-#define GTT	(KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_COHERENT)
+#define VRAM                                                                                       \
+	(KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE |                         \
+	 KFD_IOC_ALLOC_MEM_FLAGS_PUBLIC)
+#define GTT                                                                                        \
+	(KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE |                          \
+	 KFD_IOC_ALLOC_MEM_FLAGS_COHERENT)
 #define USERPTR (KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE)
 
-static UNUSED long gpu_alloc(struct buffer *b, uint32_t flags, uint64_t va, uint64_t size, uint64_t offset)
+static UNUSED long gpu_alloc(struct buffer *b, uint32_t flags, uint64_t va, uint64_t size,
+			     uint64_t offset)
 {
 	struct kfd_ioctl_alloc_memory_of_gpu_args args = {
 		.va_addr = va,
@@ -187,22 +198,24 @@ static UNUSED long gpu_alloc(struct buffer *b, uint32_t flags, uint64_t va, uint
 	long err = kfd_call(kfd, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &args);
 
 	if (!err)
-		*b = (struct buffer){ args.handle, args.mmap_offset, args.size, va };
+		*b = (struct buffer){args.handle, args.mmap_offset, args.size, va};
 	return err;
 }
 
 static UNUSED long gpu_free(uint64_t handle)
 {
-	struct kfd_ioctl_free_memory_of_gpu_args args = { .handle = handle };
+	struct kfd_ioctl_free_memory_of_gpu_args args = {.handle = handle};
 
 	return kfd_call(kfd, AMDKFD_IOC_FREE_MEMORY_OF_GPU, &args);
 }
 
 static UNUSED long gpu_map(uint64_t handle, bool map)
 {
-	uint32_t ids[1] = { gpu_id };
-	struct kfd_ioctl_map_memory_to_gpu_args args = { .handle = handle, .device_ids_array_ptr = (uintptr_t)ids, .n_devices = 1 };
-	long err = kfd_call(kfd, map ? AMDKFD_IOC_MAP_MEMORY_TO_GPU : AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU, &args);
+	uint32_t ids[1] = {gpu_id};
+	struct kfd_ioctl_map_memory_to_gpu_args args = {
+		.handle = handle, .device_ids_array_ptr = (uintptr_t)ids, .n_devices = 1};
+	long err = kfd_call(
+		kfd, map ? AMDKFD_IOC_MAP_MEMORY_TO_GPU : AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU, &args);
 
 	if (!err && args.n_success != 1)
 		fail_at(__FILE__, __LINE__, "n_success is %u", args.n_success);
@@ -240,7 +253,7 @@ static UNUSED void fault_handler(int number)
 /* 0, or the signal that reading (and writing back) the byte at p gives. */
 static UNUSED int touch(volatile uint8_t *p)
 {
-	struct sigaction action = { .sa_handler = fault_handler, .sa_flags = SA_NODEFER };
+	struct sigaction action = {.sa_handler = fault_handler, .sa_flags = SA_NODEFER};
 	struct sigaction old_bus, old_segv;
 
 	fault_signal = 0;
@@ -269,7 +282,10 @@ static UNUSED long vmstat(const char *name)
 	return value;
 }
 
-/* Pages that are pinned now, after waiting for what ends in the background and for the counters of all CPUs. */
+/*
+ * Pages that are pinned now, after waiting for what ends in the background and for the counters of
+ * all CPUs.
+ */
 static UNUSED long pinned_pages(void)
 {
 	long now = 0;
@@ -291,7 +307,7 @@ static UNUSED long pinned_pages(void)
 
 static UNUSED void msleep(unsigned ms)
 {
-	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
+	struct timespec ts = {ms / 1000, (long)(ms % 1000) * 1000000};
 
 	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
 		;
