@@ -51,11 +51,8 @@ static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, stru
 	for (struct tenant *x = t->list; x; x = x->next) {
 		struct json_object *o = json_object_new_object();
 		struct tenant_figures k;
-		uint64_t held = 0;
 
 		tenants_figures(x, &k);
-		for (struct executor *e = x->executors; e; e = e->next)
-			held += e->held_ns;
 		put_u64(o, "id", x->id);
 		put_str(o, "name", x->name);
 		put_str(o, "kind", x->kind == ARBITER_VM ? "vm" : "host");
@@ -66,7 +63,6 @@ static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, stru
 		put_u64(o, "vram_peak_bytes", k.vram_peak);
 		put_u64(o, "dispatches", k.totals.dispatches);
 		put_u64(o, "gpu_ns", k.totals.gpu_ns);
-		put_u64(o, "contended_ns", held);
 		put_u64(o, "vm_exits", k.totals.vm_exits);
 		put_u64(o, "memory_faults", k.totals.faults);
 		put_u64(o, "queue_errors", k.totals.queue_errors);

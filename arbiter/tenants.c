@@ -137,13 +137,6 @@ static void drop_tenant(struct tenants *t, struct tenant *x)
 	}
 	t->count--;
 	t->reserved -= x->quota;
-	while (x->executors) { /* processes that outlive `hsavisor run`: they go on alone */
-		struct executor *e = x->executors;
-
-		x->executors = e->next;
-		e->tenant = NULL;
-		e->next = NULL;
-	}
 	free(x);
 }
 
@@ -210,30 +203,27 @@ static void note_program(struct tenant *x, const struct executor *e)
 void tenants_goodbye(struct tenants *t, struct executor *e)
 {
 	struct tenant *x = e->tenant;
+	const struct arbiter_counters *k = &e->page->counters;
 
-	t->executors--;
-	if (x) {
-		const struct arbiter_counters *k = &e->page->counters;
-
-		note_program(x, e);
-		log_info("tenant '%s' (%u): executor pid %d left", x->name, x->id, (int)e->pid);
-		x->ended.dispatches += k->dispatches;
-		x->ended.gpu_ns += k->gpu_ns;
-		x->ended.vm_exits += k->vm_exits;
-		x->ended.faults += k->faults;
-		x->ended.queue_errors += k->queue_errors;
-		x->charged -= e->charged;
-		for (struct executor **p = &x->executors; *p; p = &(*p)->next) {
-			if (*p == e) {
-				*p = e->next;
-				break;
-			}
+	note_program(x, e);
+	log_info("tenant '%s' (%u): executor pid %d left", x->name, x->id, (int)e->pid);
+	x->ended.dispatches += k->dispatches;
+	x->ended.gpu_ns += k->gpu_ns;
+	x->ended.vm_exits += k->vm_exits;
+	x->ended.faults += k->faults;
+	x->ended.queue_errors += k->queue_errors;
+	x->charged -= e->charged;
+	for (struct executor **p = &x->executors; *p; p = &(*p)->next) {
+		if (*p == e) {
+			*p = e->next;
+			break;
 		}
-		if (x->turn == e)
-			x->turn = NULL;
-		if (e->kind != ARBITER_PROCESS)
-			drop_tenant(t, x);
 	}
+	if (x->turn == e)
+		x->turn = NULL;
+	if (!x->executors)
+		drop_tenant(t, x);
+	t->executors--;
 	executor_free(e);
 }
 
@@ -246,15 +236,13 @@ int tenants_charge(struct executor *e, int64_t bytes)
 	if (bytes < 0) {
 		if (bytes < -e->charged)
 			return -EINVAL;
-	} else if (x && (bytes > (int64_t)x->quota || x->charged + bytes > (int64_t)x->quota)) {
+	} else if (bytes > (int64_t)x->quota || x->charged + bytes > (int64_t)x->quota) {
 		return -ENOMEM;
 	}
 	e->charged += bytes;
-	if (x) {
-		x->charged += bytes;
-		if ((uint64_t)x->charged > x->charged_peak)
-			x->charged_peak = (uint64_t)x->charged;
-	}
+	x->charged += bytes;
+	if ((uint64_t)x->charged > x->charged_peak)
+		x->charged_peak = (uint64_t)x->charged;
 	return 0;
 }
 

@@ -28,7 +28,6 @@ struct executor {
 	int page_fd, wake_fd, vram_fd;
 	struct arbiter_page *page;
 	int64_t charged; /* VRAM of a host process, bytes */
-	uint64_t held_ns, granted_at; /* turns.c: time it had the GPU */
 };
 
 struct tenant {
@@ -58,7 +57,7 @@ struct tenants {
  * tenant's own user and root. On error returns a negative errno and writes a sentence to message (128 bytes).
  */
 int tenants_hello(struct tenants *t, const struct arbiter_msg *msg, int sock, pid_t peer, uid_t peer_uid, struct executor **executor, char *message);
-/* The connection ended. A tenant goes with its first executor (broker, `hsavisor run`). */
+/* The connection ended. A tenant goes with the last of its executors: a process that outlives `hsavisor run` keeps it. */
 void tenants_goodbye(struct tenants *t, struct executor *executor);
 /* 0 or -ENOMEM, -EINVAL. */
 int tenants_charge(struct executor *executor, int64_t bytes);

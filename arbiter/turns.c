@@ -19,20 +19,16 @@ static void grant(struct turns *t, struct executor *e, uint64_t now)
 	t->granted_at = now;
 	if (!e)
 		return;
-	if (e->tenant) {
-		t->last_tenant = e->tenant->id;
-		e->tenant->turn = e->next; /* the one after it is next inside the tenant; NULL: the first again */
-	}
+	t->last_tenant = e->tenant->id;
+	e->tenant->turn = e->next; /* the one after it is next inside the tenant; NULL: the first again */
 	atomic_store(&e->page->granted, 1);
 	syscall(SYS_futex, &e->page->granted, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-static void take_back(struct turns *t, uint64_t now)
+static void take_back(struct turns *t)
 {
-	if (t->holder) {
+	if (t->holder)
 		atomic_store(&t->holder->page->granted, 0);
-		t->holder->held_ns += now - t->granted_at;
-	}
 	t->holder = NULL;
 }
 
@@ -73,7 +69,7 @@ uint64_t turns_step(struct turns *t, struct tenants *tenants, uint64_t now)
 	if (wanting > holder_wants && (!holder_wants || now - t->granted_at >= QUANTUM_NS)) {
 		struct executor *next;
 
-		take_back(t, now);
+		take_back(t);
 		next = pick(t, tenants);
 		grant(t, next, now);
 	} else if (wanting > 0 && !t->holder) {

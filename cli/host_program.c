@@ -28,6 +28,20 @@ static size_t bind(const char **all, size_t n, const char *option, const char *f
 	return n;
 }
 
+/* True for a directory that the program sees without being bound: the tree's /usr and /etc, the host's /tmp (writable), and the root. */
+static bool in_tree(const char *path)
+{
+	static const char *const there[] = {"/usr", "/etc", "/tmp"};
+
+	for (size_t i = 0; i < sizeof(there) / sizeof(there[0]); i++) {
+		size_t len = strlen(there[i]);
+
+		if (!strncmp(path, there[i], len) && (!path[len] || path[len] == '/'))
+			return true;
+	}
+	return !path[0] || !strcmp(path, "/");
+}
+
 static void preload(const char *library)
 {
 	const char *before = getenv("LD_PRELOAD");
@@ -74,12 +88,11 @@ int host_program_exec(const char *tenant, const char *root, char **argv)
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		all[n++] = fixed[i];
 	/* The working directory and the program's own, where they are no part of the tree. */
-	if (strcmp(cwd, "/") && strcmp(cwd, "/tmp") && strncmp(cwd, "/tmp/", 5) && strncmp(cwd, "/usr/", 5))
+	if (!in_tree(cwd))
 		n = bind(all, n, "--bind", cwd, cwd);
 	if (strchr(argv[0], '/') && realpath(argv[0], program)) {
 		*strrchr(program, '/') = 0;
-		/* /tmp is there already, writable. */
-		if (strncmp(program, "/usr/", 5) && strncmp(program, "/tmp/", 5) && strcmp(program, "/tmp"))
+		if (!in_tree(program))
 			n = bind(all, n, "--ro-bind", program, program);
 	}
 	n = bind(all, n, "--ro-bind", library, TREE_LIBRARY);

@@ -28,8 +28,7 @@ int kfd_events_create(struct kfd_events *events, struct kfd_ioctl_create_event_a
 int kfd_events_destroy(struct kfd_events *events, uint32_t id);
 int kfd_events_set(struct kfd_events *events, uint32_t id);
 int kfd_events_reset(struct kfd_events *events, uint32_t id);
-/* data: num_events entries, a private copy that is changed. *wait_result: KFD_IOC_WAIT_RESULT_*.
- * -EINTR: interrupted by kfd_events_interrupt. */
+/* data: num_events entries, a private copy that is changed. *wait_result: KFD_IOC_WAIT_RESULT_*. */
 int kfd_events_wait(struct kfd_events *events, struct kfd_event_data *data, uint32_t num_events,
 		    bool all, uint32_t *timeout_ms, uint32_t *wait_result);
 

@@ -34,7 +34,7 @@ struct gpu_properties {
 };
 
 /*
- * Turn-taking between tenants, provided by whoever owns the GPU's time (arbiter/turn.h). A GPU thread that wants to run waves
+ * Turn-taking between tenants, provided by whoever owns the GPU's time (arbiter/client.h). A GPU thread that wants to run waves
  * of any process holds a turn. NULL in gpu_config: the GPU is always ours.
  */
 struct gpu_turn_ops {
@@ -105,7 +105,7 @@ void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size);
 /* The apertures of shared (LDS) and private (scratch) memory: 2^32 bytes each, base has its low 32 bits zero. Default 1 << 48, 2 << 48. */
 void gpu_vm_set_apertures(struct gpu_vm *vm, uint64_t shared_base, uint64_t private_base);
 
-/* Trap handler addresses (TBA, TMA) of KFD's SET_TRAP_HANDLER; kept, used for s_trap when the kernel's descriptor enables traps. */
+/* Trap handler addresses (TBA, TMA) of KFD's SET_TRAP_HANDLER. The software GPU keeps them and turns s_trap into a queue error itself. */
 void gpu_vm_set_trap_handler(struct gpu_vm *vm, uint64_t tba, uint64_t tma);
 
 /* Suspended: no wave or packet of the vm runs or will until resumed. Counts; suspend is synchronous. */

@@ -192,8 +192,9 @@ static int make_tree(void)
 		tree[0] = 0;
 		return -ENOENT;
 	}
-	lock_fd = openat(root, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (lock_fd < 0 || flock(lock_fd, LOCK_SH))
+	/* Locked before it has the name that sweep() of another process looks for. */
+	lock_fd = openat(root, "lock.new", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock_fd < 0 || flock(lock_fd, LOCK_SH) || renameat(root, "lock.new", root, "lock"))
 		err = -errno;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !err; i++)
 		err = write_file(root, files[i].path, files[i].text, strlen(files[i].text),

@@ -32,7 +32,7 @@ static int version(void *arg)
 	if (err)
 		return err;
 	v.version_major = 3;
-	v.version_minor = 59; /* amdgpu of Linux 6.12 */
+	v.version_minor = 57; /* amdgpu of Linux 6.12 */
 	v.version_patchlevel = 0;
 	err = put_string(v.name, &v.name_len, "amdgpu");
 	if (!err)

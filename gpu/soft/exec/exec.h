@@ -2,7 +2,7 @@
 /*
  * exec.h - runs work-groups of AMDGPU machine code.
  *
- * The semantics of each operation is written once (the ops_*.c files; one function or table row an operation). A work-group is run by one thread at a
+ * The semantics of each operation is written once (the valu_*.inc tables, salu.c, lds.c, vmem.c and so on; one function or table row an operation). A work-group is run by one thread at a
  * time: its waves take turns, each until a barrier, its end, an s_sleep, or the end of the slice.
  */
 #ifndef GPU_SOFT_EXEC_EXEC_H
