@@ -5,6 +5,7 @@
  *   work SECONDS         dispatches one after another for so long; each result is compared. Prints "dispatches N" and "verified"
  *   pulse ROUNDS MS      a compared dispatch, MS of idleness with the queue open, again; prints the same
  *   hold SECONDS         one compared dispatch, then idle with the queue open, then another one
+ *   vram MIB             allocates so much VRAM, has it written at both ends by a kernel, and compares
  *   spin                 a kernel that never ends; waits for it (until it is killed)
  *   store ADDRESS        a kernel writes to ADDRESS (hexadecimal), of which this program has nothing
  *   code SEED            kernels of random bytes
@@ -308,6 +309,28 @@ static int store(uint64_t address)
 	return 0;
 }
 
+static int vram(size_t mib)
+{
+	struct {
+		uint64_t where;
+		uint32_t value;
+	} *a = arguments;
+	uint32_t *p = allocate(vram_pool, mib << 20), *ends[2] = {p, p + ((mib << 20) - 256) / 4};
+
+	for (uint32_t i = 0; i < 2; i++) {
+		a->where = (uintptr_t)ends[i];
+		a->value = 0x1000 + i;
+		submit_kernel("store.kd", 64);
+		if (!completed(60000, HSA_WAIT_STATE_BLOCKED))
+			return 4;
+	}
+	for (uint32_t i = 0; i < 128; i++)
+		if (ends[i / 64][i % 64] != 0x1000 + i / 64)
+			return 1;
+	check(hsa_amd_memory_pool_free(p), "hsa_amd_memory_pool_free");
+	return finish();
+}
+
 static uint64_t random64(void)
 {
 	uint64_t v = 0;
@@ -326,23 +349,26 @@ static uint64_t random64(void)
 }
 
 /*
- * A kernel descriptor that asks for little, and behind it random instructions of the usual encodings: its entry is 64 bytes behind its start, where the descriptor
- * ends. Whatever becomes of it is right: completion, an error of the queue, a memory fault (the runtime aborts), or no end.
+ * The descriptor of a real kernel, and behind it random instructions of the usual encodings. Whatever becomes of it is right: completion, an error of the queue, a
+ * memory fault (the runtime aborts), or no end.
  */
 static int code(void)
 {
 	static const uint32_t encodings[] = {0xbe800000, 0x80000000, 0xb0000000, 0xbf000000, 0xbf800000, 0xc0000000, 0x7e000000, 0x00000000, 0xd1000000, 0xd8000000, 0xdc000000, 0xe0000000, 0xd3800000};
 	uint32_t *words = allocate(vram_pool, 8192);
+	hsa_executable_symbol_t symbol;
+	uint64_t object;
 
-	memset(words, 0, 64);
-	words[4] = 64; /* kernel_code_entry_byte_offset */
-	words[12] = 0x00ac0043; /* compute_pgm_rsrc1: some registers */
-	words[13] = 0x1390 | rand_r(&seed) % 64;
-	words[14] = 0x0408 | 0xf;
-	for (int i = 16; i < 2047; i++) {
+	check(hsa_executable_get_symbol_by_name(executable, "step.kd", &gpu, &symbol), "step.kd");
+	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_OBJECT, &object);
+	check(hsa_memory_copy(words, (void *)object, 64), "hsa_memory_copy");
+	*(uint64_t *)(words + 4) = 256; /* where the code begins */
+	words[11] |= 63;		   /* all registers that a kernel can ask for */
+	words[12] |= 0x1f;
+	for (int i = 64; i < 2047; i++) {
 		uint32_t e = encodings[(unsigned)rand_r(&seed) % (sizeof(encodings) / sizeof(encodings[0]))];
 
-		words[i] = rand_r(&seed) % 8 ? e | ((uint32_t)random64() & 0x007fffff) : (uint32_t)random64();
+		words[i] = rand_r(&seed) % 64 ? e | ((uint32_t)random64() & 0x007fffff) : (uint32_t)random64();
 	}
 	words[2047] = 0xbf810000; /* s_endpgm */
 	submit((uintptr_t)words, 256, 1024, 256);
@@ -422,6 +448,8 @@ int main(int argc, char **argv)
 		return pulse((unsigned)atoi(arg), (unsigned)atoi(argv[3]));
 	if (!strcmp(what, "hold"))
 		return pulse(2, (unsigned)atoi(arg) * 1000);
+	if (!strcmp(what, "vram"))
+		return vram((size_t)atoi(arg));
 	if (!strcmp(what, "spin"))
 		return spin();
 	if (!strcmp(what, "store"))
@@ -434,6 +462,6 @@ int main(int argc, char **argv)
 		return doorbells();
 	if (!strcmp(what, "header"))
 		return header();
-	fprintf(stderr, "usage: e2e-gpu work|pulse|hold|spin|store|code|packets|doorbells|header [ARGUMENT...]\n");
+	fprintf(stderr, "usage: e2e-gpu work|pulse|hold|vram|spin|store|code|packets|doorbells|header [ARGUMENT...]\n");
 	return 2;
 }

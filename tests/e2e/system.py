@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""
+A whole system for a suite: a daemon below a private socket, VMs and host programs, with all that is to be looked at and ended.
+
+Theory of operation: everything that a suite starts inherits the variable HSAVISOR_E2E with the suite's directory. So "what is left of it" is a look at
+/proc, whoever started it and whoever its parent is now, and close() ends exactly that.
+"""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD, SRC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+sys.path.insert(0, f"{SRC}/tests/image")
+from tap import Skip  # pylint: disable=wrong-import-position,unused-import
+import tap  # pylint: disable=wrong-import-position
+
+PROGRAMS = f"{SRC}/build/guest-programs"
+# A machine that does other things too, and an emulated CPU: what takes longer than this hangs.
+LIMIT = 240
+COMPLAINTS = r"BUG|WARNING|Oops|Call Trace|general protection|hung task|blocked for more than|use-after-free|refcount_t|leak"
+
+
+def image_conf():
+    """image.conf as a dictionary, or None without an image."""
+    cache = os.environ.get("HSAVISOR_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "hsavisor")
+    try:
+        with open(f"{cache}/image.conf", encoding="utf-8") as f:
+            return dict(line.rstrip("\n").split("=", 1) for line in f if "=" in line and line[0] != "#")
+    except FileNotFoundError:
+        return None
+
+
+def wait_until(what, seconds=30, why="waited in vain"):
+    """Waits for what() to be true and returns its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        assert time.monotonic() < end, why
+        time.sleep(0.05)
+
+
+def alive(pid):
+    """Whether the process is there and no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def cpu_seconds(pid):
+    """CPU time that the process used until now."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memfds(pid):
+    """How many memfds the process holds."""
+    count = 0
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            count += "/memfd:" in os.readlink(f"/proc/{pid}/fd/{fd}")
+    return count
+
+
+class Job:
+    """A command that runs beside the test; output of both kinds goes to a file, as daemons may inherit it."""
+
+    def __init__(self, command, env):
+        self.command = command
+        self.file = tempfile.TemporaryFile()  # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=self.file, stderr=subprocess.STDOUT)
+
+    @property
+    def output(self):
+        self.file.seek(0)
+        return self.file.read().decode(errors="replace")
+
+    def wait(self, limit=LIMIT):
+        """Its exit code."""
+        try:
+            return self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"{self.command} did not end within {limit} s: {self.output[-2000:]}") from None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def succeeds(self, says="verified", limit=LIMIT):
+        """Ends with 0 and says that; its output."""
+        code = self.wait(limit)
+        assert code == 0 and says in self.output, f"{' '.join(self.command)}: exit code {code}, or no '{says}': {self.output[-3000:]}"
+        return self.output
+
+    def fails(self, says=""):
+        """Ends with an error of its own (not by running out of time) and says that; its exit code."""
+        code = self.wait()
+        assert code not in (0, 124) and re.search(says, self.output), f"{' '.join(self.command)}: exit code {code}, or no '{says}': {self.output[-3000:]}"
+        return code
+
+
+class System:
+    """The daemon and what shares its GPU."""
+
+    def __init__(self, *daemon_options):
+        self.conf = image_conf()
+        self.options = daemon_options
+        self.dir = tempfile.mkdtemp(prefix="hsavisor-e2e-")
+        self.env = dict(os.environ, HSAVISOR_SOCKET=f"{self.dir}/s.sock", HSAVISOR_E2E=self.dir, HSAVISOR_KEEP_STATE="1")
+        self.command = f"{BUILD}/hsavisor"
+
+    def call(self, *args, code=0, says="", limit=LIMIT):
+        """Runs the hsavisor command; its standard output. The exit code must be @code, its output contain @says."""
+        r = subprocess.run([self.command, *args], env=self.env, capture_output=True, text=True, errors="replace", timeout=limit, check=False, stdin=subprocess.DEVNULL)
+        assert r.returncode == code, f"{args}: exit code {r.returncode}, not {code}: {r.stdout[-2000:]}{r.stderr[-2000:]}"
+        assert says in r.stdout + r.stderr, f"{args}: no '{says}' in: {r.stdout[-2000:]}{r.stderr[-2000:]}"
+        return r.stdout
+
+    def start_daemon(self):
+        with open(f"{self.dir}/daemon.log", "a", encoding="utf-8") as log:
+            subprocess.run([f"{BUILD}/arbiter/hsavisord", "--daemonize", *self.options], env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=60, check=True)
+        return self.status()["pid"]
+
+    def status(self):
+        return json.loads(self.call("status", "--json"))
+
+    def tenants(self):
+        return {t["name"]: t for t in json.loads(self.call("list", "--json"))}
+
+    def vms(self):
+        return {v["name"]: v for v in json.loads(self.call("vm", "list", "--json"))}
+
+    def boot(self, *names, vram="256M"):
+        """Boots VMs at the same time."""
+        jobs = [self.job("vm", "start", name, "--memory", "1280M", "--vram", vram, "--timeout", "240") for name in names]
+        for name, job in zip(names, jobs):
+            code = job.wait(300)
+            log = ""
+            with contextlib.suppress(FileNotFoundError), open(f"{self.dir}/vms/{name}/console.log", encoding="utf-8", errors="replace") as f:
+                log = f.read()[-1500:]
+            assert code == 0, f"vm start {name}: exit code {code}: {job.output}{log}"
+
+    def job(self, *args):
+        return Job([self.command, *args], self.env)
+
+    def guest_job(self, vm, *program, limit=200):
+        return self.job("vm", "exec", vm, "--timeout", str(limit), "--", *program)
+
+    def host_job(self, *program, name=None, own=False):
+        """A host program with Debian 13's ROCm, or with the host's own. Ours go by their names."""
+        words = list(program)
+        if os.path.exists(f"{PROGRAMS}/{words[0]}"):
+            words[0] = f"{PROGRAMS}/{words[0]}"
+        return self.job("run", *(["--name", name] if name else []), *([] if own else ["--debian13"]), "--", *words)
+
+    def guest(self, vm, *program, limit=120):
+        """Runs a command in a guest; (exit code, output of both kinds)."""
+        job = self.guest_job(vm, *program, limit=limit)
+        return job.wait(limit + 60), job.output
+
+    def wait_dispatches(self, name, more=1, seconds=60):
+        """Waits until the tenant (which may not be there yet) made that many dispatches more."""
+        start = self.tenants().get(name, {}).get("dispatches", 0)
+        wait_until(lambda: self.tenants().get(name, {}).get("dispatches", 0) >= start + more, seconds, f"{name} dispatches nothing")
+
+    def kernel_is_quiet(self, vm):
+        code, out = self.guest(vm, "sh", "-c", f"dmesg | grep -E '{COMPLAINTS}'")
+        assert code == 1, f"the kernel of {vm} complains: {out}"
+
+    def vram_is_free(self, name):
+        wait_until(lambda: self.tenants()[name]["vram_used_bytes"] == 0, 20, f"{name} still uses VRAM")
+
+    def processes(self):
+        """The processes of this system: pid -> command line."""
+        mark = f"HSAVISOR_E2E={self.dir}".encode()
+        found = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                with open(f"/proc/{pid}/environ", "rb") as f:
+                    if mark not in f.read().split(b"\0"):
+                        continue
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    found[int(pid)] = f.read().replace(b"\0", b" ").decode(errors="replace").strip()
+        return found
+
+    def program_pid(self, name):
+        """The pid of the host program itself, not of what started it."""
+        return wait_until(lambda: next((pid for pid, line in self.processes().items() if line.split()[:1] and os.path.basename(line.split()[0]) == name), 0))
+
+    def close(self):
+        for sig in (signal.SIGTERM, signal.SIGKILL):
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, sig)
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: not any(map(alive, self.processes())), 5)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def together(*calls):
+    """Makes the calls at the same time; raises what the first one of them raised."""
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        return [f.result() for f in [pool.submit(c) for c in calls]]
+
+
+def run(module, system):
+    """The tests of a module, when there is what they need, with an end of everything."""
+    if not system.conf or not os.path.exists(f"{PROGRAMS}/e2e-gpu"):
+        shutil.rmtree(system.dir, ignore_errors=True)
+        print("1..0 # SKIP no guest image; make one with: make image")
+        sys.exit(0)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    try:
+        system.start_daemon()
+        tap.run(module)
+    finally:
+        for name in ("daemon.log",) if "HSAVISOR_E2E_LOGS" in os.environ else ():
+            with open(f"{system.dir}/{name}", encoding="utf-8", errors="replace") as f:
+                print("".join(f"# {line}" for line in f))
+        system.close()
