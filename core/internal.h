@@ -10,15 +10,18 @@
 #define CORE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/kfd.h"
 #include "core/vram.h"
 
 #define KFD_PAGE	 4096ull
-#define KFD_VA_END	 (1ull << 47) /* gpuvm_limit + 1 */
-#define KFD_VA_START	 0x10000ull   /* gpuvm_base */
-#define KFD_MAX_BUFFER	 (1ull << 40) /* bytes of one buffer */
-#define KFD_MAX_MEMORIES (1u << 20)   /* buffers of one process */
+#define KFD_VA_END	 (1ull << 47)	/* gpuvm_limit + 1 */
+#define KFD_VA_START	 0x10000ull	/* gpuvm_base */
+#define KFD_MAX_BUFFER	 (1ull << 40)	/* bytes of one buffer */
+#define KFD_MAX_MEMORIES (1u << 20)	/* buffers of one process */
+#define KFD_MAX_RECORDS	 (512ull << 20) /* bytes that all buffers of a tenant cost the core itself \
+					 */
 #define KFD_MAX_QUEUES	 (HSV_DOORBELL_SLOT / 8)
 #define KFD_MAX_RANGES	 4096 /* SVM attribute ranges of one process */
 #define KFD_LDS_BASE	 (1ull << 48)
@@ -38,11 +41,10 @@ struct kfd_memory {
 	uint64_t va, size; /* size is a page multiple */
 	uint64_t covered;  /* bytes that the extents have; mappable when it is size */
 	struct mem_extent *extents;
-	size_t num_extents;
+	size_t num_extents, max_extents;
 	bool mapped;  /* the program asked for it in its GPU page table */
 	bool invalid; /* between INVALIDATE and RESTORE */
 	bool gone;    /* restored without pages: every access is a fault */
-	void *own;    /* MMIO_REMAP: the page */
 	bool svm;     /* backs an SVM range, see abi/kfd_ioctls.h */
 	bool pinned;  /* counts as system_pinned */
 };
@@ -79,7 +81,9 @@ struct kfd_process {
 	struct kfd_memory **memories; /* by id, [0] unused */
 	uint32_t max_memories;
 	uint32_t id_hint;
-	uint32_t num_invalid;
+	uint32_t num_invalid, num_svm;
+	bool holes; /* once there were mapped buffers that the page table had not whole */
+	void *remap_page;
 	struct svm_range *ranges; /* sorted */
 	uint32_t num_ranges;
 
@@ -97,6 +101,7 @@ struct kfd_device {
 	uint32_t sdma_queues, queues, num_processes;
 	struct kfd_stats past; /* sums of processes that ended */
 	struct kfd_process **slots;
+	atomic_size_t records; /* see KFD_MAX_RECORDS; no lock */
 };
 
 /* ioctl handlers: process lock held, request->args of at least the struct's size. */

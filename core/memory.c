@@ -39,26 +39,56 @@ struct kfd_memory *memory_by_handle(struct kfd_process *p, uint64_t handle)
 	return p->memories[id];
 }
 
+/* Mapped buffers and SVM objects never overlap, so their shares of the range add up. */
 bool memory_is_mapped(struct kfd_process *p, uint64_t va, uint64_t size)
 {
-	uint64_t end = va + size;
+	uint64_t end = va + size, found = 0;
 
-	while (va < end) {
-		uint64_t next = va;
+	for (uint32_t id = 1; id < p->max_memories; id++) {
+		const struct kfd_memory *m = p->memories[id];
+		uint64_t from, to;
 
-		for (uint32_t id = 1; id < p->max_memories; id++) {
-			struct kfd_memory *m = p->memories[id];
-
-			if (m && (m->mapped || m->svm) && m->va <= va && va < m->va + m->size) {
-				next = m->va + m->size;
-				break;
-			}
-		}
-		if (next == va)
-			return false;
-		va = next;
+		if (!m || !(m->mapped || m->svm))
+			continue;
+		from = m->va > va ? m->va : va;
+		to = m->va + m->size < end ? m->va + m->size : end;
+		if (from < to)
+			found += to - from;
 	}
-	return true;
+	return found == size;
+}
+
+/*
+ * What the tenant makes us remember of its buffers, in bytes. It isn't bounded by the tenant's
+ * memory, for a page may be in any number of buffers.
+ */
+static bool charge_records(struct kfd_device *d, size_t bytes)
+{
+	if (atomic_fetch_add(&d->records, bytes) + bytes <= KFD_MAX_RECORDS)
+		return true;
+	atomic_fetch_sub(&d->records, bytes);
+	return false;
+}
+
+/* Room for n extents in m. */
+static int grow_extents(struct kfd_process *p, struct kfd_memory *m, size_t n)
+{
+	size_t bytes = n * sizeof(*m->extents);
+	struct mem_extent *grown;
+
+	if (n <= m->max_extents)
+		return 0;
+	bytes -= m->max_extents * sizeof(*m->extents);
+	if (!charge_records(p->device, bytes))
+		return -ENOMEM;
+	grown = realloc(m->extents, n * sizeof(*grown));
+	if (!grown) {
+		atomic_fetch_sub(&p->device->records, bytes);
+		return -ENOMEM;
+	}
+	m->extents = grown;
+	m->max_extents = n;
+	return 0;
 }
 
 int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end,
@@ -118,11 +148,9 @@ static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_re
 	pthread_mutex_unlock(&d->lock);
 	if (err)
 		goto uncharge;
-	m->extents = calloc(n, sizeof(*m->extents));
-	if (!m->extents) {
-		err = -ENOMEM;
+	err = grow_extents(p, m, n);
+	if (err)
 		goto free_vram;
-	}
 	for (size_t i = 0; i < n; i++) {
 		m->extents[i].host = (uint8_t *)d->config.vram + list[i].offset;
 		m->extents[i].size = list[i].size;
@@ -175,16 +203,17 @@ static int add_extents(struct kfd_process *p, struct kfd_memory *m, const struct
 	uint64_t covered = m->covered;
 	struct mem_extent *grown;
 	size_t used = m->num_extents;
+	int err;
 
 	if (!n)
 		return 0;
 	/* Each has a page at least, so the sum bounds their number before anything is allocated. */
 	if (n > (m->size - covered) / KFD_PAGE)
 		return -EINVAL;
-	grown = realloc(m->extents, (used + n) * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	m->extents = grown;
+	err = grow_extents(p, m, used + n);
+	if (err)
+		return err;
+	grown = m->extents;
 	for (size_t i = 0; i < n; i++) {
 		uint64_t addr = list[i].addr, size = list[i].size;
 		struct mem_extent *last = used > m->num_extents ? &grown[used - 1] : NULL;
@@ -207,13 +236,13 @@ static int add_extents(struct kfd_process *p, struct kfd_memory *m, const struct
 }
 
 /* Splits extent i of m so that one ends at offset bytes of it. */
-static bool split_extent(struct kfd_memory *m, size_t i, uint64_t offset)
+static bool split_extent(struct kfd_process *p, struct kfd_memory *m, size_t i, uint64_t offset)
 {
-	struct mem_extent *grown = realloc(m->extents, (m->num_extents + 1) * sizeof(*grown));
+	struct mem_extent *grown;
 
-	if (!grown)
+	if (grow_extents(p, m, m->num_extents + 1))
 		return false;
-	m->extents = grown;
+	grown = m->extents;
 	memmove(&grown[i + 1], &grown[i], (m->num_extents - i) * sizeof(*grown));
 	m->num_extents++;
 	grown[i].size = offset;
@@ -234,14 +263,15 @@ void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *f
 			continue;
 		/* What lies before and after stays; without memory for the split the whole extent
 		 * goes. */
-		if (e->host < first && split_extent(m, i, (uint64_t)(first - e->host)))
+		if (e->host < first && split_extent(p, m, i, (uint64_t)(first - e->host)))
 			continue;
 		if (e->host + e->size > last && e->host >= first)
-			split_extent(m, i, (uint64_t)(last - e->host));
+			split_extent(p, m, i, (uint64_t)(last - e->host));
 		e = &m->extents[i];
 		if (m->mapped || m->svm)
 			gpu_vm_unmap(p->vm, va, e->size);
 		e->host = NULL;
+		p->holes = true;
 	}
 }
 
@@ -254,17 +284,23 @@ static void unpin(struct kfd_process *p, struct kfd_memory *m)
 	pthread_mutex_unlock(&p->device->lock);
 }
 
+static void memory_free(struct kfd_process *p, struct kfd_memory *m)
+{
+	atomic_fetch_sub(&p->device->records, sizeof(*m) + m->max_extents * sizeof(*m->extents));
+	if (m->id && m->id < p->id_hint)
+		p->id_hint = m->id;
+	free(m->extents);
+	free(m);
+}
+
 static void memory_release(struct kfd_process *p, struct kfd_memory *m)
 {
 	if (m->flags & F(VRAM))
 		free_vram(p, m);
 	unpin(p, m);
+	p->num_svm -= m->svm;
 	p->memories[m->id] = NULL;
-	if (m->id < p->id_hint)
-		p->id_hint = m->id;
-	free(m->own);
-	free(m->extents);
-	free(m);
+	memory_free(p, m);
 }
 
 void memory_free_all(struct kfd_process *p)
@@ -273,6 +309,8 @@ void memory_free_all(struct kfd_process *p)
 		if (p->memories[id])
 			memory_release(p, p->memories[id]);
 	svm_forget(p, 0, ~0ull);
+	free(p->remap_page);
+	p->remap_page = NULL;
 	free(p->memories);
 	p->memories = NULL;
 	p->max_memories = 0;
@@ -363,6 +401,17 @@ static int check_alloc(struct kfd_process *p, const struct kfd_ioctl_alloc_memor
 	return 0;
 }
 
+/* All MMIO_REMAP buffers are the same page, as on hardware. */
+static uint8_t *remap_page(struct kfd_process *p)
+{
+	if (!p->remap_page) {
+		p->remap_page = aligned_alloc(KFD_PAGE, KFD_PAGE);
+		if (p->remap_page)
+			memset(p->remap_page, 0, KFD_PAGE);
+	}
+	return p->remap_page;
+}
+
 int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_alloc_memory_of_gpu_args *args = request->args;
@@ -372,9 +421,13 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 
 	if (err)
 		return err;
-	m = calloc(1, sizeof(*m));
-	if (!m)
+	if (!charge_records(d, sizeof(*m)))
 		return -ENOMEM;
+	m = calloc(1, sizeof(*m));
+	if (!m) {
+		atomic_fetch_sub(&d->records, sizeof(*m));
+		return -ENOMEM;
+	}
 	m->flags = args->flags & ~HSV_KFD_ALLOC_SVM;
 	m->svm = args->flags & HSV_KFD_ALLOC_SVM;
 	m->va = args->va_addr;
@@ -394,20 +447,16 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 			err = add_extents(p, m, request->in,
 					  request->in_size / sizeof(struct hsv_extent));
 	} else {
-		m->extents = calloc(1, sizeof(*m->extents));
-		if (m->extents && m->flags & F(MMIO_REMAP)) {
-			m->own = aligned_alloc(KFD_PAGE, KFD_PAGE);
-			if (m->own)
-				memset(m->own, 0, KFD_PAGE);
-			m->extents[0].host = m->own;
-		} else if (m->extents) {
-			m->extents[0].host = (uint8_t *)d->config.doorbells +
-					     (size_t)p->slot * HSV_DOORBELL_SLOT;
-		}
-		if (m->extents && m->extents[0].host) {
-			m->extents[0].size = m->covered = m->size;
+		uint8_t *host = m->flags & F(MMIO_REMAP)
+					? remap_page(p)
+					: (uint8_t *)d->config.doorbells +
+						  (size_t)p->slot * HSV_DOORBELL_SLOT;
+
+		err = host ? grow_extents(p, m, 1) : -ENOMEM;
+		if (!err) {
+			m->extents[0] = (struct mem_extent){host, m->size};
+			m->covered = m->size;
 			m->num_extents = 1;
-			err = 0;
 		}
 	}
 	if (err)
@@ -420,6 +469,7 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 		pthread_mutex_unlock(&d->lock);
 	}
 	p->memories[m->id] = m;
+	p->num_svm += m->svm;
 	args->handle = (uint64_t)d->config.gpu_id << 32 | m->id;
 	args->mmap_offset = 0;
 	if (m->flags & F(DOORBELL))
@@ -428,11 +478,7 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 		args->mmap_offset = (uint64_t)d->config.gpu_id << 46;
 	return 0;
 free_memory:
-	if (m->id && m->id < p->id_hint)
-		p->id_hint = m->id;
-	free(m->own);
-	free(m->extents);
-	free(m);
+	memory_free(p, m);
 	return err;
 }
 
@@ -495,6 +541,11 @@ int kfd_ioctl_MAP_MEMORY_TO_GPU(struct kfd_process *p, struct kfd_request *reque
 		if (gpu_id != p->device->config.gpu_id)
 			return -EINVAL;
 		if (!m->mapped) {
+			/* What is mapped keeps its addresses while its pages are away and the page
+			 * table has nothing of it. */
+			if ((p->holes && overlaps_buffer(p, m->va, m->va + m->size)) ||
+			    svm_backed(p, m->va, m->va + m->size))
+				return -EINVAL;
 			if (!m->invalid && !m->gone) {
 				if (m->covered != m->size)
 					return -EINVAL;
@@ -569,6 +620,7 @@ int kfd_memory_extend(struct kfd_process *process, uint64_t handle,
 		if (!err && m->invalid && m->covered == m->size) {
 			if (m->mapped || m->svm)
 				err = map_whole(process, m);
+			m->gone = err;
 			end_invalid(process, m);
 		}
 	}
@@ -587,6 +639,7 @@ int kfd_memory_invalidate(struct kfd_process *process, uint64_t handle)
 		err = 0;
 		if (!m->invalid) {
 			m->invalid = true;
+			process->holes = true;
 			if (!process->num_invalid++)
 				gpu_vm_suspend(process->vm);
 			if (m->mapped || m->svm)

@@ -33,7 +33,7 @@ int svm_backed(struct kfd_process *p, uint64_t start, uint64_t end)
 {
 	uint64_t found = 0;
 
-	for (uint32_t id = 1; id < p->max_memories; id++) {
+	for (uint32_t id = 1; p->num_svm && id < p->max_memories; id++) {
 		const struct kfd_memory *m = p->memories[id];
 		uint64_t from, to;
 
@@ -123,13 +123,13 @@ void svm_forget(struct kfd_process *p, uint64_t start, uint64_t end)
 {
 	struct svm_range **link = &p->ranges;
 
-	/* Out of memory for a split: the whole range goes, which only loses attributes. */
-	if (split_at(p, start) || split_at(p, end))
-		return;
+	/* No room for a split: the whole range goes, which only loses attributes. */
+	bool whole = split_at(p, start) || split_at(p, end);
+
 	while (*link) {
 		struct svm_range *r = *link;
 
-		if (r->start >= start && r->end <= end) {
+		if (whole ? r->start < end && start < r->end : r->start >= start && r->end <= end) {
 			*link = r->next;
 			p->num_ranges--;
 			free(r);
@@ -229,6 +229,7 @@ static void apply(struct svm_range *r, const struct kfd_ioctl_svm_attribute *a)
 static int set_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 		    const struct kfd_ioctl_svm_attribute *attrs, uint32_t n)
 {
+	bool changed = false;
 	int err;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -251,10 +252,23 @@ static int set_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 		err = fill(p, start, end);
 	if (err)
 		return err;
-	for (struct svm_range *r = p->ranges; r; r = r->next)
-		for (uint32_t i = 0; r->start >= start && r->end <= end && i < n; i++)
+	for (struct svm_range *r = p->ranges; r; r = r->next) {
+		struct svm_range old = *r;
+
+		if (r->start < start || r->end > end)
+			continue;
+		for (uint32_t i = 0; i < n; i++)
 			apply(r, &attrs[i]);
-	return remap(p, start, end);
+		changed |= (r->access == ATTR(NO_ACCESS)) != (old.access == ATTR(NO_ACCESS)) ||
+			   prot_of(r) != prot_of(&old);
+	}
+	/* A hint must not take memory from a kernel that runs, not for a moment. */
+	if (!changed)
+		return 0;
+	gpu_vm_suspend(p->vm);
+	err = remap(p, start, end);
+	gpu_vm_resume(p->vm);
+	return err;
 }
 
 /* What holds of the whole of [start, end), as amdkfd answers it. */

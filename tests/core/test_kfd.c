@@ -135,6 +135,7 @@ static int teardown(void **state)
 	assert_int_equal(stats.system_pinned, 0);
 	assert_int_equal(stats.queues, 0);
 	assert_int_equal(stats.processes, 0);
+	assert_int_equal(atomic_load(&device->records), 0);
 	assert_int_equal(fake.vms, 0);
 	assert_int_equal(fake.queues, 0);
 	assert_int_equal(charged, 0);
@@ -517,6 +518,68 @@ static void test_invalidate(void **state)
 	assert_int_equal(fake.suspended, 0);
 }
 
+/* A mapped buffer keeps its addresses while its pages are away: nothing else is mapped there, and
+ * nothing that happens to it touches what is mapped elsewhere. */
+static void test_stale_keeps_its_place(void **state)
+{
+	struct hsv_extent e = {GUEST_AT + 0x10000, 8192};
+	uint64_t h = alloc_map(VA, 8192, FLAGS_USER), h2, h3, s;
+
+	assert_int_equal(alloc(VA + 4096, 4096, FLAGS_VRAM, &h2), 0);
+	assert_int_equal(kfd_memory_invalidate(process, h), 0);
+	assert_int_equal(MAP(h2), -EINVAL);
+	assert_int_equal(kfd_memory_restore(process, h, &e, 1), 0);
+	assert_ptr_equal(fake_translate(VA + 4096, NULL), guest + 0x11000);
+	/* Gone for good: only after its unmap is there room. */
+	assert_int_equal(kfd_memory_invalidate(process, h), 0);
+	assert_int_equal(kfd_memory_restore(process, h, NULL, 0), 0);
+	assert_int_equal(MAP(h2), -EINVAL);
+	assert_int_equal(UNMAP(h), 0);
+	assert_int_equal(MAP(h2), 0);
+	assert_int_equal(MAP(h), -EINVAL);
+	assert_int_equal(kfd_memory_invalidate(process, h), 0);
+	assert_int_equal(kfd_memory_restore(process, h, &e, 1), 0);
+	assert_int_equal(free_memory(h), 0);
+	assert_non_null(fake_translate(VA + 4096, NULL));
+	assert_int_equal(UNMAP(h2), 0);
+	/* Memory that the VM lost. */
+	h = alloc_map(VA, 8192, FLAGS_USER);
+	kfd_device_revoke(device, guest, GUEST);
+	assert_int_equal(MAP(h2), -EINVAL);
+	assert_int_equal(UNMAP(h), 0);
+	assert_int_equal(MAP(h2), 0);
+	assert_int_equal(UNMAP(h2), 0);
+	/* An SVM object the GPU may not access yet. */
+	assert_int_equal(alloc(VA + 0x10000, 4096, FLAGS_VRAM, &h3), 0);
+	assert_int_equal(alloc(VA + 0x10000, 4096, FLAGS_USER | HSV_KFD_ALLOC_SVM, &s), 0);
+	assert_int_equal(MAP(h3), -EINVAL);
+	assert_int_equal(free_memory(s), 0);
+	assert_int_equal(MAP(h3), 0);
+}
+
+/* However many buffers and pieces of memory a tenant names, our memory has an end. */
+static void test_records_are_bounded(void **state)
+{
+	struct hsv_extent e[16];
+	size_t before = atomic_load(&device->records), n;
+	uint64_t h, h2;
+
+	for (size_t i = 0; i < 16; i++)
+		e[i] = (struct hsv_extent){GUEST_AT + 8192 * i, 4096};
+	atomic_store(&device->records, KFD_MAX_RECORDS - sizeof(struct kfd_memory) - 256);
+	assert_int_equal(alloc_full(VA, 16 * 4096, FLAGS_USER, e, 16, NULL, 0, &n, &h), 0);
+	assert_int_equal(atomic_load(&device->records), KFD_MAX_RECORDS);
+	assert_int_equal(alloc_full(VA + 0x100000, 4096, FLAGS_USER, e, 1, NULL, 0, &n, &h2),
+			 -ENOMEM);
+	assert_int_equal(free_memory(h), 0);
+	assert_int_equal(alloc_full(VA, 18 * 4096, FLAGS_USER, e, 16, NULL, 0, &n, &h), 0);
+	assert_int_equal(kfd_memory_extend(process, h, e, 1), -ENOMEM);
+	assert_int_equal(free_memory(h), 0);
+	assert_int_equal(atomic_load(&device->records),
+			 KFD_MAX_RECORDS - sizeof(struct kfd_memory) - 256);
+	atomic_store(&device->records, before);
+}
+
 static void test_revoke(void **state)
 {
 	alloc_map(VA, 65536, FLAGS_USER);
@@ -700,7 +763,9 @@ static void test_svm(void **state)
 	};
 	struct kfd_ioctl_svm_attribute none = {KFD_IOCTL_SVM_ATTR_NO_ACCESS, GPU_ID};
 	struct kfd_ioctl_svm_attribute bad = {KFD_IOCTL_SVM_ATTR_ACCESS, 1}, q[3];
+	struct kfd_ioctl_svm_attribute hint = {KFD_IOCTL_SVM_ATTR_PREFETCH_LOC, GPU_ID};
 	uint32_t flags = FLAGS_USER | HSV_KFD_ALLOC_SVM;
+	int maps;
 	uint64_t h, h2;
 	unsigned prot;
 
@@ -724,6 +789,11 @@ static void test_svm(void **state)
 	assert_null(fake_translate(VA + 8192, NULL));
 	assert_ptr_equal(fake_translate(VA + 12288, NULL), guest + 12288);
 	assert_int_equal(fake_mapped_bytes(), 61440);
+	/* A hint leaves the page table alone: a kernel may run. */
+	maps = fake.maps;
+	assert_int_equal(svm(0, VA, 65536, &hint, 1), 0);
+	assert_int_equal(fake.maps, maps);
+	assert_int_equal(fake.suspended, 0);
 	q[0] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_ACCESS, GPU_ID};
 	q[1] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_SET_FLAGS, 0};
 	q[2] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_GRANULARITY, 0};
@@ -872,6 +942,8 @@ int main(void)
 		TEST(test_vram_zeroed_and_quota),
 		TEST(test_vram_fragments),
 		TEST(test_invalidate),
+		TEST(test_stale_keeps_its_place),
+		TEST(test_records_are_bounded),
 		TEST(test_revoke),
 		TEST(test_revoke_races_destroy),
 		TEST(test_queue_bad),
