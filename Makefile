@@ -48,6 +48,10 @@ demo: build image ## two VMs and a host process share the GPU: everything, from 
 check: build image ## run every test; SUITE=name runs one suite
 	@tests/run $(SUITE)
 
+.PHONY: check-libraries
+check-libraries: build image ## run Debian's rocRAND and rocBLAS on both software GPUs (fetches 200 MB)
+	@tests/libraries/check
+
 bench-%: build image ## run a benchmark: bench-dispatch
 	@if [ -x bench/$* ]; then bench/$*; else $(BUILD)/bench/$*; fi
 
