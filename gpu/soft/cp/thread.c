@@ -78,12 +78,14 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now, bool *
 	}
 	if (!vm->awake || vm->suspended)
 		return false;
-	vm_attach(ex, vm);
 	for (struct gpu_queue *q = vm->queues; q && !fault; q = q->next) {
 		enum step step;
 
 		if (!queue_runs(q))
 			continue;
+		vm_attach(
+			ex,
+			vm); /* each time a quiescent point: who unmaps waits for one queue only */
 		step = queue_step(q);
 		progress |= step == STEP_PROGRESS;
 		busy |= step == STEP_WAIT;
@@ -231,15 +233,14 @@ static bool cp_run_waves(struct executor *ex, bool *running)
 	if (!sched_has_work(gpu))
 		goto out;
 	take_turn(gpu);
-	while (ran < RUN_NS &&
+	/* The lock was let go of, for the turn or the run: workers may have emptied the ring. */
+	while (ran < RUN_NS && gpu->ring &&
 	       (slot = sched_pick(gpu, ex,
 				  ran > SPREAD_NS || now_ns() - gpu->ring->start_ns > SPREAD_NS))) {
 		pthread_mutex_unlock(&gpu->sched_lock);
 		ran += sched_run(ex, slot) + 1;
 		any = true;
 		pthread_mutex_lock(&gpu->sched_lock);
-		if (!gpu->ring)
-			break;
 	}
 	gpu->turn_users--;
 out:
