@@ -313,9 +313,9 @@ static void format_load(struct exec_ctx *ctx, struct wave *w, const struct isa_i
 			if (!d16)
 				row[lane] = v;
 			else if (d16 == D16_HI || (i & 1))
-				row[lane] = (row[lane] & 0xffff) | (uint32_t)to_d16(v, r.num_format) << 16;
+				row[lane] = (row[lane] & (i & 1 ? UINT32_MAX : vmem_kept(w)) & 0xffff) | (uint32_t)to_d16(v, r.num_format) << 16;
 			else
-				row[lane] = (row[lane] & 0xffff0000) | to_d16(v, r.num_format);
+				row[lane] = (row[lane] & vmem_kept(w) & 0xffff0000) | to_d16(v, r.num_format);
 		}
 	}
 }

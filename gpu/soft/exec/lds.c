@@ -61,6 +61,7 @@ static inline __attribute__((always_inline)) void load_kind(struct wave *w, uint
 							    uint64_t mask)
 {
 	unsigned bytes = vmem_bytes(kind), dwords = (bytes + 3) / 4;
+	uint32_t kept = vmem_kept(w);
 
 	for (unsigned l = 0; l < WAVE_LANES; l += 16) {
 		__m512i at = _mm512_loadu_si512(addr + l);
@@ -88,7 +89,7 @@ static inline __attribute__((always_inline)) void load_kind(struct wave *w, uint
 
 				_mm512_storeu_si512(got, v);
 				for (unsigned k = 0; k < 16; k++)
-					got[k] = vmem_place(kind, out[k], got[k]);
+					got[k] = vmem_place(kind, out[k] & kept, got[k]);
 				v = _mm512_loadu_si512(got);
 			}
 			_mm512_mask_storeu_epi32(out, mask >> l, v);
@@ -112,6 +113,7 @@ static inline __attribute__((always_inline)) void load_kind(struct wave *w, uint
 							    uint64_t mask)
 {
 	unsigned bytes = vmem_bytes(kind);
+	uint32_t kept = vmem_kept(w);
 
 	for (uint64_t m = mask; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m);
@@ -121,7 +123,7 @@ static inline __attribute__((always_inline)) void load_kind(struct wave *w, uint
 			for (unsigned i = 0; i < bytes / 4; i++)
 				row[i * WAVE_LANES + lane] = p ? get32(p + 4 * i) : 0;
 		else
-			row[lane] = vmem_place(kind, row[lane], !p ? 0 : bytes == 1 ? p[0] : (uint32_t)(p[0] | p[1] << 8));
+			row[lane] = vmem_place(kind, row[lane] & kept, !p ? 0 : bytes == 1 ? p[0] : (uint32_t)(p[0] | p[1] << 8));
 	}
 }
 

@@ -82,6 +82,7 @@ static bool slow_write(struct exec_ctx *ctx, const struct vmem_access *a, unsign
 static bool load_short(struct exec_ctx *ctx, uint32_t *row, enum vmem_kind kind, const struct vmem_access *a)
 {
 	unsigned bytes = vmem_bytes(kind);
+	uint32_t kept = vmem_kept(ctx->wave);
 	struct page_cache pc = {.page = ~0ull};
 
 	for (uint64_t m = a->mask; m; m &= m - 1) {
@@ -101,7 +102,7 @@ static bool load_short(struct exec_ctx *ctx, uint32_t *row, enum vmem_kind kind,
 				v = bytes == 1 ? guest_load8(p) : guest_load16(p);
 			}
 		}
-		row[lane] = vmem_place(kind, row[lane], v);
+		row[lane] = vmem_place(kind, row[lane] & kept, v);
 	}
 	return true;
 }

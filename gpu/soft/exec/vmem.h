@@ -45,7 +45,7 @@ enum vmem_kind {
 	VM_I8,
 	VM_U16,
 	VM_I16,
-	VM_U8_LO, /* d16: to the low or high half, the other half kept */
+	VM_U8_LO, /* d16: to the low or high half; the other half: vmem_kept() */
 	VM_U8_HI,
 	VM_I8_LO,
 	VM_I8_HI,
@@ -57,7 +57,16 @@ enum vmem_kind {
 	VM_X4,
 };
 
-/* Dword as a short load of this kind leaves it, given the old register and the memory bytes. */
+/*
+ * Which bits of the old register d16 loads may keep: the other half, but none where registers have error correction (gfx90a: sramecc+), as
+ * the hardware then writes whole dwords, with zeros. Tensile's kernels count on that.
+ */
+static inline uint32_t vmem_kept(const struct wave *w)
+{
+	return w->wg->target == ISA_GFX90A ? 0 : UINT32_MAX;
+}
+
+/* Dword as a short load of this kind leaves it, given the old register (vmem_kept() of it) and the memory bytes. */
 static inline __attribute__((always_inline)) uint32_t vmem_place(enum vmem_kind kind, uint32_t old, uint32_t v)
 {
 	switch (kind) {
