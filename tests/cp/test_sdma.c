@@ -352,6 +352,41 @@ static void big(void **state)
 }
 
 /* Queues that wait for each other: a poll of one is ended by a fence of the other. */
+/* A program that changes a packet under way gets what it was. */
+static void changed_under_way(void **state)
+{
+	enum { SIZE = 4 << 20 };
+	struct client *c = *state;
+	unsigned caught = 0;
+
+	for (unsigned i = 0; i < 50 && !caught; i++) {
+		uint64_t src_va, dst_va;
+		size_t used = c->used;
+		uint8_t *src = client_alloc(c, SIZE, &src_va);
+		volatile uint8_t *dst = client_alloc(c, SIZE + 4096, &dst_va);
+		struct ring r;
+
+		memset(src, 0x5a, SIZE);
+		ring_open(&r, c, GPU_QUEUE_SDMA, 4096);
+		PUT(&r, 1, SIZE - 1, 0, LO(src_va), HI(src_va), LO(dst_va), HI(dst_va));
+		ring_ring(&r);
+		while (!dst[0])
+			;
+		gpu_vm_suspend(c->vm);
+		caught = !atomic_load(r.rptr);
+		((volatile uint32_t *)r.base)[1] = 0; /* one byte, less than is done */
+		gpu_vm_resume(c->vm);
+		assert_true(ring_drain(&r, 10000));
+		assert_int_equal(dst[SIZE - 1], 0x5a);
+		assert_int_equal(dst[SIZE], 0);
+		gpu_queue_destroy(r.queue);
+		memset((void *)dst, 0, SIZE + 4096);
+		c->used = used;
+	}
+	assert_int_equal(caught, 1);
+	assert_int_equal(c->faults, 0);
+}
+
 static void queues_wait_for_each_other(void **state)
 {
 	struct client *c = *state;
@@ -377,7 +412,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
 	const struct CMUnitTest tests[] = {
-		T(garbage),	 T(bad_pointers), cmocka_unit_test(faults),
+		T(changed_under_way), T(garbage),	 T(bad_pointers), cmocka_unit_test(faults),
 		T(every_packet), T(rectangles),	  T(atomics),
 		T(wrap),	 T(big),	  T(queues_wait_for_each_other),
 	};

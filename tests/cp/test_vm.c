@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Page tables: mapping, splitting, rights, errors, speed of big buffers. */
+#include "gpu/soft/cp/cp.h"
 #include "tests/cp/client.h"
 
 #include <errno.h>
@@ -138,6 +139,29 @@ static void big_buffer_is_fast(void **state)
 	munmap(host, size);
 }
 
+/* One page mapped at many places costs nodes: at the bound, mapping fails and nothing else. */
+static void nodes_are_bounded(void **state)
+{
+	struct client *c = *state;
+	unsigned before = atomic_load(&c->gpu->pt_nodes), n = 0;
+	uint64_t va = 0x5000000000;
+
+	atomic_store(&c->gpu->max_pt_nodes, before + 100);
+	while (n < 200 && !gpu_vm_map(c->vm, va + n * GIB, 4096, c->pool, RW))
+		n++;
+	assert_in_range(n, 48, 51);
+	assert_in_range(atomic_load(&c->gpu->pt_nodes), before + 97, before + 100);
+	assert_int_equal(gpu_vm_map(c->vm, va + n * GIB, 4096, c->pool, RW), -ENOMEM);
+	assert_false(mapped(c, va + n * GIB));
+	assert_true(mapped(c, va));
+	/* In a node that exists there is room. */
+	assert_int_equal(gpu_vm_map(c->vm, va + 4096, 4096, c->pool, RW), 0);
+	gpu_vm_unmap(c->vm, va, 200 * GIB);
+	assert_in_range(atomic_load(&c->gpu->pt_nodes), before - 1, before);
+	assert_int_equal(gpu_vm_map(c->vm, va, 4096, c->pool, RW), 0);
+	gpu_vm_unmap(c->vm, va, 4096);
+}
+
 static void properties(void **state)
 {
 	struct gpu_config config = {.target = "gfx906"};
@@ -168,6 +192,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(split_leaves, open_vm, close_vm),
 		cmocka_unit_test_setup_teardown(rights, open_vm, close_vm),
 		cmocka_unit_test_setup_teardown(big_buffer_is_fast, open_vm, close_vm),
+		cmocka_unit_test_setup_teardown(nodes_are_bounded, open_vm, close_vm),
 		cmocka_unit_test(properties),
 	};
 

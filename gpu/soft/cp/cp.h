@@ -52,14 +52,17 @@ enum {
 	PM4_COMPUTE_REGS = 0x60, /* from COMPUTE_DISPATCH_INITIATOR */
 	PM4_IB_DEPTH = 4,	 /* nested indirect buffers */
 	SDMA_PACKETS_PER_STEP = 16,
+	SDMA_MAX_DWORDS = 16, /* of a packet without WRITE's data */
 	SDMA_BYTES_PER_STEP = 256 * 1024,
 };
 #define GPU_MAX_INFLIGHT_BYTES                                                                     \
 	(512ull                                                                                    \
 	 << 20) /* registers and LDS of all work-groups; one per dispatch is always allowed */
-#define GPU_RING_MIN 256
-#define GPU_RING_MAX (1ull << 32)
-#define GPU_VA_BITS  48
+#define GPU_MAX_POOL_BYTES (64ull << 20) /* work-groups kept for the next dispatch */
+#define GPU_MAX_PT_NODES   (1u << 17)	 /* page table nodes of 4 KiB, of all vms */
+#define GPU_RING_MIN	   256
+#define GPU_RING_MAX	   (1ull << 32)
+#define GPU_VA_BITS	   48
 
 /* Queue error codes: KFD's enum kfd_dbg_trap_exception_code (linux/kfd_ioctl.h). */
 enum queue_error {
@@ -165,8 +168,9 @@ struct gpu_queue {
 	uint32_t packet[16];
 	uint64_t start_ts;
 	struct pm4_state pm4;
-	/* SDMA: progress within the current copy or fill */
+	/* SDMA: progress within the current packet, and what it was when it began */
 	uint64_t sdma_done;
+	uint32_t sdma_packet[SDMA_MAX_DWORDS], sdma_dwords;
 };
 
 struct gpu_vm {
@@ -220,13 +224,14 @@ struct gpu {
 	unsigned num_queues;
 	uint64_t next_serial;
 	bool running;
+	atomic_uint pt_nodes, max_pt_nodes; /* no lock */
 
 	pthread_mutex_t sched_lock;
 	pthread_cond_t work_cond, halt_cond;
 	struct dispatch *ring;
 	unsigned idle_workers, turn_users;
 	bool turn_held;
-	uint64_t inflight_bytes;
+	uint64_t inflight_bytes, pool_bytes;
 
 	atomic_bool quit;
 	atomic_uint cp_event; /* futex: grows with each kick */
@@ -349,7 +354,7 @@ void sched_halt(struct gpu *gpu, struct dispatch *d);
 void sched_halt_begin(struct gpu *gpu, struct dispatch *d);
 void sched_halt_wait(struct gpu *gpu, struct dispatch *d);
 void sched_unhalt(struct gpu *gpu, struct dispatch *d);
-void sched_free_pool(struct dispatch *d);
+void sched_free_pool(struct gpu *gpu, struct dispatch *d);
 /* The next work-group to run, NULL if none; caller holds sched_lock. spread: wake another worker if
  * there is more. */
 struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, bool spread);

@@ -74,7 +74,7 @@ int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s)
 	if (d->wg_bytes != (uint64_t)bytes || d->setup.rsrc1 != s->rsrc1 ||
 	    d->setup.rsrc3 != s->rsrc3 || d->setup.group_segment_size != s->group_segment_size ||
 	    memcmp(d->setup.wg_size, s->wg_size, sizeof(s->wg_size)))
-		sched_free_pool(d);
+		sched_free_pool(q->vm->gpu, d);
 	d->wg_bytes = (uint64_t)bytes;
 	d->setup = *s;
 	code_cache_revalidate(q->vm->code);

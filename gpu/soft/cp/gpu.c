@@ -115,6 +115,7 @@ int gpu_open(const struct gpu_config *config, struct gpu **out)
 	gpu->spin_ns = env_time("HSAVISOR_SPIN_US", SPIN_NS_DEFAULT);
 	gpu->park_ns = env_time("HSAVISOR_PARK_US", PARK_NS_DEFAULT);
 	gpu->next_serial = 1;
+	atomic_init(&gpu->max_pt_nodes, GPU_MAX_PT_NODES);
 	gpu->executors = calloc(gpu->num_threads, sizeof(*gpu->executors));
 	if (!gpu->executors) {
 		free(gpu);

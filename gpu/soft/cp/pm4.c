@@ -225,6 +225,7 @@ static enum result op_dma_data(struct gpu_queue *q, struct pm4_packet *p)
 		if (!len)
 			return STOP;
 	}
+	p->budget -= len;
 	q->pm4.dma_done += len;
 	if (q->pm4.dma_done < size)
 		return MORE;
@@ -253,16 +254,15 @@ enum {
 
 static enum result op_set_sh_reg(struct gpu_queue *q, struct pm4_packet *p)
 {
-	unsigned first = p->body[0] & 0xffff;
+	unsigned first = p->body[0] & 0xffff, i = first < SH_COMPUTE ? SH_COMPUTE - first : 0;
 
-	for (unsigned i = 0; i + 1 < p->dwords; i++) {
+	for (; i + 1 < p->dwords && first + i < SH_COMPUTE + PM4_COMPUTE_REGS; i++) {
 		unsigned reg = first + i - SH_COMPUTE;
 		uint32_t value;
 
 		if (!fetch(q, p->va ? p->va + 4ull * (2 + i) : 0, p->pos + 2 + i, &value, 1))
 			return STOP;
-		if (reg < PM4_COMPUTE_REGS)
-			q->pm4.reg[reg] = value;
+		q->pm4.reg[reg] = value;
 	}
 	return DONE;
 }
@@ -341,13 +341,21 @@ static const struct pm4_op {
 	{0x93, 8, "WAIT_REG_MEM64", op_wait_reg_mem64},
 };
 
+/* What a packet takes of a step's budget: a long one, or one that moves much, as much as many. */
+static void pay(const struct pm4_packet *p, unsigned *budget)
+{
+	unsigned cost = 1 + p->dwords / 256 + (unsigned)((SDMA_BYTES_PER_STEP - p->budget) / 4096);
+
+	*budget -= *budget < cost ? *budget : cost;
+}
+
 /*
  * Runs the packet at the frame's position, or without a frame the ring's, of which at most avail
  * dwords are there. A frame's position is moved (back again if the packet is not done). *dwords:
- * the packet's length.
+ * the packet's length. *budget: packets left in this step; there is one at least.
  */
 static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t avail,
-			      unsigned *dwords)
+			      unsigned *dwords, unsigned *budget)
 {
 	struct pm4_packet p = {
 		.va = f ? f->va + 4ull * f->pos : 0, .pos = q->rptr, .budget = SDMA_BYTES_PER_STEP};
@@ -364,6 +372,7 @@ static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t
 	     p.dwords == 0x4000) /* NOP of one dword */) {
 		if (f)
 			f->pos++;
+		--*budget;
 		return DONE;
 	}
 	if (header >> 30 != 3)
@@ -385,6 +394,7 @@ static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t
 	if (f)
 		f->pos += *dwords;
 	result = op->run(q, &p);
+	pay(&p, budget);
 	if (f && (result == WAIT || result == MORE))
 		f->pos -= *dwords;
 	return result;
@@ -414,8 +424,7 @@ enum step pm4_run(struct gpu_queue *q, unsigned base, unsigned *budget)
 		}
 		if (!*budget)
 			return STEP_PROGRESS;
-		--*budget;
-		switch (run_packet(q, f, f->size - f->pos, &dwords)) {
+		switch (run_packet(q, f, f->size - f->pos, &dwords, budget)) {
 		case DONE:
 			progress = true;
 			break;
@@ -468,8 +477,7 @@ enum step pm4_queue_step(struct gpu_queue *q)
 			garbage(q, "PM4 doorbell beyond the ring");
 			return STEP_PROGRESS;
 		}
-		budget--;
-		switch (run_packet(q, NULL, avail, &dwords)) {
+		switch (run_packet(q, NULL, avail, &dwords, &budget)) {
 		case DONE:
 			q->rptr += dwords;
 			progress = true;

@@ -102,6 +102,7 @@ static struct wg_slot *start_workgroup(struct gpu *gpu, struct dispatch *d)
 	if (slot) {
 		d->pool = slot->next;
 		d->pool_count--;
+		gpu->pool_bytes -= d->wg_bytes;
 	} else {
 		slot = calloc(1, sizeof(*slot));
 		if (!slot)
@@ -164,7 +165,9 @@ static void retire(struct gpu *gpu, struct dispatch *d, struct wg_slot *slot, bo
 	d->free_index[d->num_free++] = slot->index;
 	d->inflight--;
 	gpu->inflight_bytes -= d->wg_bytes;
-	if (keep && d->pool_count < gpu->num_threads) {
+	if (keep && d->pool_count < gpu->num_threads &&
+	    gpu->pool_bytes + d->wg_bytes <= GPU_MAX_POOL_BYTES) {
+		gpu->pool_bytes += d->wg_bytes;
 		slot->next = d->pool;
 		d->pool = slot;
 		d->pool_count++;
@@ -357,14 +360,19 @@ void sched_unhalt(struct gpu *gpu, struct dispatch *d)
 	cp_kick(gpu);
 }
 
-void sched_free_pool(struct dispatch *d)
+/* The work-groups kept are of d->wg_bytes each, so this comes before that changes. */
+void sched_free_pool(struct gpu *gpu, struct dispatch *d)
 {
-	while (d->pool) {
-		struct wg_slot *slot = d->pool;
+	struct wg_slot *next;
 
-		d->pool = slot->next;
+	pthread_mutex_lock(&gpu->sched_lock);
+	gpu->pool_bytes -= d->pool_count * d->wg_bytes;
+	pthread_mutex_unlock(&gpu->sched_lock);
+	for (struct wg_slot *slot = d->pool; slot; slot = next) {
+		next = slot->next;
 		slot_free(slot);
 	}
+	d->pool = NULL;
 	d->pool_count = 0;
 }
 
@@ -376,5 +384,5 @@ void sched_kill(struct gpu *gpu, struct dispatch *d)
 	d->active = false;
 	d->halt--;
 	pthread_mutex_unlock(&gpu->sched_lock);
-	sched_free_pool(d);
+	sched_free_pool(gpu, d);
 }

@@ -4,7 +4,8 @@
  *
  * Packet layouts are those of SDMA 4 (Linux: vega10_sdma_pkt_open.h; ROCr: sdma_registers.h).
  * Doorbell, write and read pointer count bytes since the queue's creation; a packet may wrap around
- * the ring's end. A packet is done in bounded pieces: q->sdma_done says how far it is.
+ * the ring's end. A packet is done in bounded pieces: q->sdma_done says how far it is. It is read
+ * once, when it begins: what its program makes of it later counts no more.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -13,7 +14,7 @@
 
 #include "base/log.h"
 
-enum { SDMA_MAX_DWORDS = 16, SDMA_ROWS_PER_STEP = 4096 };
+enum { SDMA_ROWS_PER_STEP = 4096 };
 
 /* DONE: next packet. MORE: goes on in the next step. WAIT: a condition does not hold yet. STOP:
  * fault or error, raised. */
@@ -271,20 +272,28 @@ static enum result one_packet(struct gpu_queue *q, uint64_t avail, uint64_t *bud
 	enum result result;
 	unsigned head;
 
-	if (!ring_read(q, q->rptr, p.dw, 4))
-		return STOP;
-	op = find_op(p.dw[0]);
-	if (!op) {
-		log_warn("SDMA packet header %#x", p.dw[0]);
-		return garbage(q, "unknown SDMA packet");
+	if (q->sdma_done) {
+		memcpy(p.dw, q->sdma_packet, sizeof(p.dw));
+		p.dwords = q->sdma_dwords;
+		op = find_op(p.dw[0]);
+	} else {
+		if (!ring_read(q, q->rptr, p.dw, 4))
+			return STOP;
+		op = find_op(p.dw[0]);
+		if (!op) {
+			log_warn("SDMA packet header %#x", p.dw[0]);
+			return garbage(q, "unknown SDMA packet");
+		}
+		p.dwords = op_size(q, op, p.dw[0], avail);
+		if (!p.dwords || 4ull * p.dwords > avail)
+			return garbage(q, "SDMA packet longer than what was submitted");
+		head = p.dwords < SDMA_MAX_DWORDS ? p.dwords : SDMA_MAX_DWORDS;
+		/* The header decides the layout, so it is not read again. */
+		if (head > 1 && !ring_read(q, q->rptr + 4, p.dw + 1, 4ull * (head - 1)))
+			return STOP;
+		memcpy(q->sdma_packet, p.dw, sizeof(p.dw));
+		q->sdma_dwords = p.dwords;
 	}
-	p.dwords = op_size(q, op, p.dw[0], avail);
-	if (!p.dwords || 4ull * p.dwords > avail)
-		return garbage(q, "SDMA packet longer than what was submitted");
-	head = p.dwords < SDMA_MAX_DWORDS ? p.dwords : SDMA_MAX_DWORDS;
-	/* Read once; the header decides the layout, so it is not read again. */
-	if (head > 1 && !ring_read(q, q->rptr + 4, p.dw + 1, 4ull * (head - 1)))
-		return STOP;
 	result = op->run(q, &p);
 	*budget = p.budget;
 	if (result != DONE)

@@ -55,9 +55,27 @@ static struct pt_node *pt_child(uint64_t entry)
 	return (struct pt_node *)(uintptr_t)entry;
 }
 
+/* A tenant can map one page of its memory anywhere, often, so it is the nodes that are bounded. */
+static struct pt_node *node_new(struct gpu *gpu, unsigned max)
+{
+	struct pt_node *node = NULL;
+
+	if (atomic_fetch_add(&gpu->pt_nodes, 1) < max)
+		node = calloc(1, sizeof(*node));
+	if (!node)
+		atomic_fetch_sub(&gpu->pt_nodes, 1);
+	return node;
+}
+
+static void node_free(struct gpu *gpu, struct pt_node *node)
+{
+	atomic_fetch_sub(&gpu->pt_nodes, 1);
+	free(node);
+}
+
 int vm_table_init(struct gpu_vm *vm)
 {
-	vm->root = calloc(1, sizeof(*vm->root));
+	vm->root = node_new(vm->gpu, atomic_load(&vm->gpu->max_pt_nodes));
 	if (!vm->root)
 		return -ENOMEM;
 	atomic_init(&vm->gen, 1);
@@ -65,22 +83,22 @@ int vm_table_init(struct gpu_vm *vm)
 	return 0;
 }
 
-static void pt_free(struct pt_node *node, unsigned level)
+static void pt_free(struct gpu *gpu, struct pt_node *node, unsigned level)
 {
 	if (level > 0) {
 		for (unsigned i = 0; i < PT_ENTRIES; i++) {
 			uint64_t e = atomic_load_explicit(&node->entry[i], memory_order_relaxed);
 
 			if (e && !(e & PT_LEAF))
-				pt_free(pt_child(e), level - 1);
+				pt_free(gpu, pt_child(e), level - 1);
 		}
 	}
-	free(node);
+	node_free(gpu, node);
 }
 
 void vm_table_free(struct gpu_vm *vm)
 {
-	pt_free(vm->root, PT_TOP);
+	pt_free(vm->gpu, vm->root, PT_TOP);
 	pthread_rwlock_destroy(&vm->map_lock);
 }
 
@@ -225,8 +243,8 @@ static bool pt_any(struct pt_node *node, unsigned level, uint64_t va, uint64_t e
 	return false;
 }
 
-static int pt_map(struct pt_node *node, unsigned level, uint64_t va, uint64_t end, uint8_t *host,
-		  unsigned prot)
+static int pt_map(struct gpu *gpu, struct pt_node *node, unsigned level, uint64_t va, uint64_t end,
+		  uint8_t *host, unsigned prot)
 {
 	while (va < end) {
 		_Atomic uint64_t *slot = &node->entry[pt_index(va, level)];
@@ -244,7 +262,8 @@ static int pt_map(struct pt_node *node, unsigned level, uint64_t va, uint64_t en
 			int ret;
 
 			if (!e) {
-				struct pt_node *child = calloc(1, sizeof(*child));
+				struct pt_node *child =
+					node_new(gpu, atomic_load(&gpu->max_pt_nodes));
 
 				if (!child)
 					return -ENOMEM;
@@ -252,7 +271,7 @@ static int pt_map(struct pt_node *node, unsigned level, uint64_t va, uint64_t en
 				atomic_store_explicit(slot, e, memory_order_release);
 				node->used++;
 			}
-			ret = pt_map(pt_child(e), level - 1, va, next, host, prot);
+			ret = pt_map(gpu, pt_child(e), level - 1, va, next, host, prot);
 			if (ret)
 				return ret;
 		}
@@ -262,11 +281,12 @@ static int pt_map(struct pt_node *node, unsigned level, uint64_t va, uint64_t en
 	return 0;
 }
 
-/* Replaces a big leaf by a node of smaller ones. */
-static struct pt_node *pt_split(_Atomic uint64_t *slot, unsigned level)
+/* Replaces a big leaf by a node of smaller ones. Unmapping must not fail, so the bound does not
+ * hold here: what it adds is less than what mapping the leaf's pages one by one would have. */
+static struct pt_node *pt_split(struct gpu *gpu, _Atomic uint64_t *slot, unsigned level)
 {
 	uint64_t e = atomic_load_explicit(slot, memory_order_relaxed);
-	struct pt_node *child = calloc(1, sizeof(*child));
+	struct pt_node *child = node_new(gpu, 2 * GPU_MAX_PT_NODES);
 
 	if (!child)
 		return NULL;
@@ -277,8 +297,8 @@ static struct pt_node *pt_split(_Atomic uint64_t *slot, unsigned level)
 	return child;
 }
 
-static void pt_unmap(struct pt_node *node, unsigned level, uint64_t va, uint64_t end,
-		     struct pt_node **dead)
+static void pt_unmap(struct gpu *gpu, struct pt_node *node, unsigned level, uint64_t va,
+		     uint64_t end, struct pt_node **dead)
 {
 	while (va < end) {
 		_Atomic uint64_t *slot = &node->entry[pt_index(va, level)];
@@ -291,7 +311,7 @@ static void pt_unmap(struct pt_node *node, unsigned level, uint64_t va, uint64_t
 			next = end;
 		if (e & PT_LEAF) {
 			if (next - va != span)
-				child = pt_split(slot, level);
+				child = pt_split(gpu, slot, level);
 			if (!child) {
 				/* Whole leaf, or no memory to split it: then rather too much
 				 * unmapped than too little. */
@@ -306,7 +326,7 @@ static void pt_unmap(struct pt_node *node, unsigned level, uint64_t va, uint64_t
 			child = pt_child(e);
 		}
 		if (child) {
-			pt_unmap(child, level - 1, va, next, dead);
+			pt_unmap(gpu, child, level - 1, va, next, dead);
 			if (!child->used) {
 				atomic_store_explicit(slot, 0, memory_order_release);
 				node->used--;
@@ -433,7 +453,7 @@ static void unmap_range(struct gpu_vm *vm, uint64_t va, uint64_t end)
 	struct pt_node *dead = NULL;
 	uint64_t gen;
 
-	pt_unmap(vm->root, PT_TOP, va, end, &dead);
+	pt_unmap(vm->gpu, vm->root, PT_TOP, va, end, &dead);
 	gen = atomic_fetch_add(&vm->gen, 1) + 1;
 	pthread_rwlock_unlock(&vm->map_lock);
 
@@ -441,7 +461,7 @@ static void unmap_range(struct gpu_vm *vm, uint64_t va, uint64_t end)
 	while (dead) {
 		struct pt_node *next = dead->next_free;
 
-		free(dead);
+		node_free(vm->gpu, dead);
 		dead = next;
 	}
 }
@@ -457,7 +477,7 @@ int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsign
 	if (pt_any(vm->root, PT_TOP, va, va + size))
 		ret = -EEXIST;
 	else
-		ret = pt_map(vm->root, PT_TOP, va, va + size, host, prot);
+		ret = pt_map(vm->gpu, vm->root, PT_TOP, va, va + size, host, prot);
 	if (ret == -ENOMEM) {
 		unmap_range(vm, va, va + size);
 		return ret;

@@ -3,13 +3,14 @@
  * run.c - runs the waves of a work-group.
  *
  * Theory of operation
- * Each operation is a function in one of the rows tables; they are merged once into one table by operation. Decoded records carry
- * the function. run_wave goes through a run of records (code.h) with one indirect call an instruction, and looks around only where the
- * program may branch or a run ends: there it checks the time slice and the stop flag when it went backwards, and passes a quiescent
- * point every QUIESCE_INTERVAL instructions.
+ * Each operation is a function in one of the rows tables; they are merged once into one table by
+ * operation. Decoded records carry the function. run_wave goes through a run of records (code.h)
+ * with one indirect call an instruction, and looks around only where the program may branch or a
+ * run ends: there it checks the time slice and the stop flag when it went backwards, and passes a
+ * quiescent point every QUIESCE_INTERVAL instructions, where it checks them, too.
  *
- * exec_run turns the waves round-robin, SLICE instructions each, so that waves which spin on each other progress. A wave at a
- * barrier waits until every wave that has not ended is there.
+ * exec_run turns the waves round-robin, SLICE instructions each, so that waves which spin on each
+ * other progress. A wave at a barrier waits until every wave that has not ended is there.
  */
 #define LOG_PART "exec"
 #include <pthread.h>
@@ -66,12 +67,17 @@ void exec_illegal(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *i
 /* The wave uses registers it does not have. */
 static void bad_registers(struct exec_ctx *ctx, struct wave *w, const struct code_inst *ci)
 {
-	log_error("register out of range (wave has %u VGPRs, %u AGPRs)", w->num_vgprs, w->num_agprs);
+	log_error("register out of range (wave has %u VGPRs, %u AGPRs)", w->num_vgprs,
+		  w->num_agprs);
 	exec_illegal(ctx, w, &ci->inst);
 }
 
-/* Runs one wave until it leaves (barrier, sleep, end), an error, or budget instructions at a branch. Returns how many it ran. */
-static uint64_t run_wave(struct exec_ctx *ctx, struct wave *w, uint64_t budget, const atomic_uint *stop)
+/*
+ * Runs one wave until it leaves (barrier, sleep, end), an error, or budget instructions at a branch
+ * backwards or a quiescent point. Returns how many it ran.
+ */
+static uint64_t run_wave(struct exec_ctx *ctx, struct wave *w, uint64_t budget,
+			 const atomic_uint *stop)
 {
 	struct code_cache *cache = w->wg->code;
 	struct code_page *page = NULL;
@@ -86,7 +92,8 @@ static uint64_t run_wave(struct exec_ctx *ctx, struct wave *w, uint64_t budget, 
 		ctx->pc = pc;
 		if ((pc & ~MEM_PAGE_MASK) != page_va) {
 			if (pc & 3) {
-				log_error("program counter 0x%llx is not aligned", (unsigned long long)pc);
+				log_error("program counter 0x%llx is not aligned",
+					  (unsigned long long)pc);
 				w->wg->fault = (struct exec_fault){.pc = pc};
 				ctx->error = EXEC_ILLEGAL;
 				break;
@@ -104,7 +111,8 @@ static uint64_t run_wave(struct exec_ctx *ctx, struct wave *w, uint64_t budget, 
 			pc += ci->size;
 			w->pc = pc;
 			count++;
-			if (__builtin_expect(ci->vgprs > w->num_vgprs || ci->agprs > w->num_agprs, 0))
+			if (__builtin_expect(ci->vgprs > w->num_vgprs || ci->agprs > w->num_agprs,
+					     0))
 				bad_registers(ctx, w, ci);
 			else
 				ci->fn(ctx, w, &ci->inst);
@@ -123,8 +131,12 @@ static uint64_t run_wave(struct exec_ctx *ctx, struct wave *w, uint64_t budget, 
 			if (ctx->view->quiesce)
 				ctx->view->quiesce(ctx->view);
 			page_va = 1; /* permission may have gone */
+			/* Code without loops has no other end than its own. */
+			if (count >= budget || atomic_load_explicit(stop, memory_order_relaxed))
+				break;
 		}
-		if (w->pc <= before && (count >= budget || atomic_load_explicit(stop, memory_order_relaxed)))
+		if (w->pc <= before &&
+		    (count >= budget || atomic_load_explicit(stop, memory_order_relaxed)))
 			break;
 	}
 out:
@@ -132,11 +144,13 @@ out:
 	return count;
 }
 
-enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget, const atomic_uint *stop)
+enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget,
+			  const atomic_uint *stop)
 {
 	struct exec_ctx ctx = {.view = view, .error = EXEC_DONE};
 	uint64_t slice = budget < SLICE ? budget : SLICE;
-	uint64_t left = budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX, ran;
+	uint64_t left = budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX,
+		 ran;
 	enum exec_result result = EXEC_YIELD;
 	unsigned side;
 
