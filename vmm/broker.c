@@ -4,18 +4,21 @@
  *
  * It registers the VM as a tenant with hsavisord, opens the GPU it was granted, and serves the
  * device on a UNIX socket that a QEMU connects to. It outlives QEMU: when one goes away its state
- * is dropped and the next may connect. SIGTERM and SIGINT end it.
+ * is dropped and the next may connect. SIGTERM and SIGINT end it; so does a VM whose memory
+ * vanishes under it.
  *
  * How QEMU (10.1 or newer) gets the device:
  *   -object memory-backend-memfd,id=mem,size=4G,share=on -machine q35,memory-backend=mem
  *   -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"SOCKET"}}'
- * Guest memory must be a shared memfd, or the GPU can't reach it. Nothing else is needed: the device
- * is ordinary virtio-pci for the guest, on pcie.0 or below a pcie-root-port. SeaBIOS puts the VRAM
- * BAR, 64-bit and prefetchable, below the top of the CPU's physical address space: 8 GiB fit with any
- * CPU model of 40 address bits (qemu64) or more; use -cpu host or max for the most room.
+ * Guest memory must be a shared memfd, or the GPU can't reach it. Nothing else is needed: the
+ * device is ordinary virtio-pci for the guest, on pcie.0 or below a pcie-root-port. SeaBIOS puts
+ * the VRAM BAR, 64-bit and prefetchable, below the top of the CPU's physical address space: 8 GiB
+ * fit with any CPU model of 40 address bits (qemu64) or more; use -cpu host or max for the most
+ * room.
  *
- * QEMU 11.1.3 aborts on device_del of any vfio-user-pci device that has MSI-X (its own bug: it removes
- * the PBA's memory region from a BAR that is gone). A guest's own removal and rescan of the device work.
+ * QEMU 11.1.3 aborts on device_del of any vfio-user-pci device that has MSI-X (its own bug: it
+ * removes the PBA's memory region from a BAR that is gone). A guest's own removal and rescan of the
+ * device work.
  */
 #define LOG_PART "broker"
 #include <errno.h>
@@ -111,6 +114,34 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return 0;
 }
 
+static const char *vm_name;
+
+/*
+ * The VM's memory is files of QEMU's. Those are sealed, but a client may bring others and cut them
+ * short; then the first touch behind the end is a bus error, in whichever thread. There is nothing
+ * to go back to, so this broker ends, and says why.
+ */
+static void on_bus_error(int signal)
+{
+	static const char text[] =
+		": bus error: a file of the VM's memory was cut short; its GPU ends\n";
+
+	if (write(STDERR_FILENO, "hsavisor-broker: ", 17) < 0 ||
+	    write(STDERR_FILENO, vm_name, strlen(vm_name)) < 0 ||
+	    write(STDERR_FILENO, text, sizeof(text) - 1) < 0) {
+		/* Nobody to tell. */
+	}
+	_exit(1);
+}
+
+static void catch_bus_errors(const char *name)
+{
+	struct sigaction action = {.sa_handler = on_bus_error};
+
+	vm_name = name;
+	sigaction(SIGBUS, &action, NULL);
+}
+
 /* Until a signal to end. Waits without a timeout while no QEMU is there and nothing can change. */
 static void serve(struct vfio_user_server *server, struct hsv_device *device, int signals)
 {
@@ -167,6 +198,7 @@ int main(int argc, char **argv)
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	catch_bus_errors(options.name);
 	signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (signals < 0) {
 		fprintf(stderr, "hsavisor-broker: signalfd: %s\n", strerror(errno));

@@ -241,6 +241,30 @@ static void killed_and_started_again(void **state)
 	stop(&q);
 }
 
+/* A client that takes its memory away ends its own broker, which says so; the next one serves. */
+static void memory_cut_short(void **state)
+{
+	struct program p = start_ready("vm1", vm_socket, "16M"), q;
+	struct hsv_process_args args = {.comm = "cut"};
+	struct guest g;
+	char text[4096];
+
+	assert_int_equal(guest_connect(&g, vm_socket), 0);
+	assert_int_equal(guest_start(&g, 0), 0);
+	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, 0, 0, &args, sizeof(args), NULL,
+				       0, NULL, NULL),
+			 0);
+	assert_int_equal(ftruncate(g.ram_fd, 0), 0);
+	guest_kick(&g, HSV_QUEUE_CONTROL);
+	assert_int_equal(finish(&p, text, sizeof(text)), 1);
+	assert_non_null(strstr(text, "vm1: bus error"));
+	guest_close(&g);
+	usleep(200000);
+	q = start_ready("vm1", vm_socket, "16M");
+	assert_int_equal(vram_seen(), 16u << 20);
+	stop(&q);
+}
+
 /* utime + stime in ticks of 10 ms */
 static long cpu_ticks(pid_t pid)
 {
@@ -283,7 +307,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(bad_usage),	      cmocka_unit_test(no_daemon),
 		cmocka_unit_test(quota_too_large),    cmocka_unit_test(name_or_socket_in_use),
 		cmocka_unit_test(serves_and_ends),    cmocka_unit_test(killed_and_started_again),
-		cmocka_unit_test(idle_costs_nothing),
+		cmocka_unit_test(idle_costs_nothing), cmocka_unit_test(memory_cut_short),
 	};
 
 	if (argc != 3) {

@@ -9,7 +9,8 @@
  * Polling: without progress the CP thread spins (HSAVISOR_SPIN_US, default 200 us), then sleeps
  * between passes, longer each time; a vm without work for the park delay (HSAVISOR_PARK_US, default
  * 20 ms) is told idle. With no vm awake and nothing running it sleeps until it is kicked. All
- * signals are blocked: these threads may live in a user's process.
+ * signals are blocked, for these threads may live in a user's process, but SIGBUS: memory mapped for
+ * the GPU may be of a file that is cut short, and who owns the process may want to say so.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -366,6 +367,7 @@ int threads_start(struct gpu *gpu)
 	if (gpu->running)
 		return 0;
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (unsigned i = 0; i < gpu->num_threads && !ret; i++)
 		ret = start_one(&gpu->executors[i]);
