@@ -199,8 +199,21 @@ class System:
         return found
 
     def program_pid(self, name):
-        """The pid of the host program itself, not of what started it."""
+        """The pid of the host program of that name itself, not of what started it."""
         return wait_until(lambda: next((pid for pid, line in self.processes().items() if line.split()[:1] and os.path.basename(line.split()[0]) == name), 0))
+
+    def program_pid_of(self, tenant, name):
+        """The same of one tenant: its program has the tenant's name in its environment."""
+        mark = f"HSAVISOR_TENANT={tenant}".encode()
+
+        def find():
+            for pid, line in self.processes().items():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/environ", "rb") as f:
+                    if line.split()[:1] and os.path.basename(line.split()[0]) == name and mark in f.read().split(b"\0"):
+                        return pid
+            return 0
+
+        return wait_until(find)
 
     def close(self):
         for sig in (signal.SIGTERM, signal.SIGKILL):

@@ -3,6 +3,7 @@
  * e2e-gpu - a tenant's program by the HSA runtime, well-behaved or hostile as its first word says:
  *
  *   work SECONDS         dispatches one after another for so long; each result is compared. Prints "dispatches N" and "verified"
+ *   until FILE           the same until FILE exists
  *   pulse ROUNDS MS      a compared dispatch, MS of idleness with the queue open, again; prints the same
  *   hold SECONDS         one compared dispatch, then idle with the queue open, then another one
  *   vram MIB             allocates so much VRAM, has it written at both ends by a kernel, and compares
@@ -270,6 +271,14 @@ static int work(double seconds)
 	return finish();
 }
 
+static int until(const char *file)
+{
+	do
+		one_step();
+	while (access(file, F_OK) < 0);
+	return finish();
+}
+
 static int pulse(unsigned rounds, unsigned ms)
 {
 	for (unsigned i = 0; i < rounds; i++) {
@@ -444,6 +453,8 @@ int main(int argc, char **argv)
 	start();
 	if (!strcmp(what, "work"))
 		return work(atof(arg));
+	if (!strcmp(what, "until"))
+		return until(arg);
 	if (!strcmp(what, "pulse") && argc == 4)
 		return pulse((unsigned)atoi(arg), (unsigned)atoi(argv[3]));
 	if (!strcmp(what, "hold"))
@@ -462,6 +473,6 @@ int main(int argc, char **argv)
 		return doorbells();
 	if (!strcmp(what, "header"))
 		return header();
-	fprintf(stderr, "usage: e2e-gpu work|pulse|hold|vram|spin|store|code|packets|doorbells|header [ARGUMENT...]\n");
+	fprintf(stderr, "usage: e2e-gpu work|until|pulse|hold|vram|spin|store|code|packets|doorbells|header [ARGUMENT...]\n");
 	return 2;
 }

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""
+Sudden death of each part at work: programs, QEMU, brokers, the daemon; guests that restart and drivers that go away. The other tenants' programs, which
+run meanwhile, must verify, and what died must be startable again.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+import system
+from system import wait_until
+
+S = system.System()
+A, B = "victim", "witness"
+START = {}
+
+
+@contextlib.contextmanager
+def witnesses(seconds, *more):
+    """Programs of the other tenants that work while the body runs, and verify."""
+    jobs = [S.guest_job(B, "e2e-gpu", "work", str(seconds)), S.host_job("e2e-gpu", "work", str(seconds), name="host-witness"), *more]
+    S.wait_dispatches(B)
+    yield
+    for job in jobs:
+        job.succeeds()
+
+
+def works(vm):
+    S.guest_job(vm, "e2e-gpu", "work", "1").succeeds()
+
+
+def descriptors():
+    return {"daemon": system.memfds(S.status()["pid"]), B: system.memfds(S.vms()[B]["broker_pid"])}
+
+
+def test_two_vms_boot():
+    S.boot(A, B)
+    for vm in (A, B):
+        works(vm)
+    S.host_job("e2e-gpu", "work", "1").succeeds()
+    wait_until(lambda: set(S.tenants()) == {A, B})
+    START.update(descriptors())
+
+
+def test_guest_programs_killed():
+    """Early, while it sets up, and while a kernel runs."""
+    with witnesses(12):
+        for delay in ("0.2", "0.7", "1.5", "3"):
+            code, out = S.guest(A, "sh", "-c", f"e2e-gpu spin & p=$!; e2e-gpu work 60 & q=$!; sleep {delay}; kill -9 $p $q; wait $p; a=$?; wait $q; echo $a $?")
+            assert code == 0 and "137 137" in out, out
+    works(A)
+    S.vram_is_free(A)
+    S.kernel_is_quiet(A)
+
+
+def test_host_programs_killed():
+    with witnesses(10):
+        for i, delay in enumerate((0, 0.05, 0.2, 0.5, 1, 2)):
+            job = S.host_job("e2e-gpu", "spin" if i % 2 else "work", "60", name=f"killed-{i}")
+            pid = S.program_pid_of(f"killed-{i}", "e2e-gpu")
+            time.sleep(delay)
+            os.kill(pid, signal.SIGKILL)
+            job.fails()
+    wait_until(lambda: set(S.tenants()) == {A, B})
+
+
+def test_the_run_command_killed():
+    with witnesses(8):
+        for i, delay in enumerate((0.1, 1)):
+            job = S.host_job("e2e-gpu", "spin", name=f"run-{i}")
+            pid = S.program_pid_of(f"run-{i}", "e2e-gpu")
+            time.sleep(delay)
+            job.kill()
+            wait_until(lambda pid=pid: not system.alive(pid), 10, "the program outlives its hsavisor run")
+            wait_until(lambda i=i: f"run-{i}" not in S.tenants(), 10)
+
+
+def test_qemu_killed():
+    S.guest_job(A, "e2e-gpu", "work", "100")
+    S.wait_dispatches(A)
+    old = S.vms()[A]
+    with witnesses(8):
+        os.kill(old["qemu_pid"], signal.SIGKILL)
+        time.sleep(3)
+    wait_until(lambda: S.tenants().get(A, {}).get("vram_used_bytes", 0) == 0, 20, "the VRAM of a dead VM's programs is still in use")
+    S.boot(A)
+    works(A)
+    wait_until(lambda: not system.alive(old["broker_pid"]) or S.vms()[A]["broker_pid"] == old["broker_pid"], 10, "a second broker is left")
+
+
+def test_broker_killed():
+    victim = S.guest_job(A, "e2e-gpu", "work", "100")
+    S.wait_dispatches(A)
+    with witnesses(8):
+        os.kill(S.vms()[A]["broker_pid"], signal.SIGKILL)
+        wait_until(lambda: A not in S.tenants(), 10)
+        assert S.vms()[A]["state"].startswith("no GPU")
+        # Its program cannot go on; the guest can.
+        code, out = S.guest(A, "sh", "-c", "sleep 2; kill -9 $(pidof e2e-gpu) 2>/dev/null; sleep 1; ps -eo stat,comm | grep '^D'")
+        assert code == 1, f"stuck: {out}"
+        victim.fails()
+    code, out = S.guest(A, "timeout", "60", "e2e-gpu", "work", "1")
+    assert code not in (0, 124, 137), f"a program works without a GPU: {out}"
+    S.kernel_is_quiet(A)
+    S.call("vm", "stop", A)
+    S.boot(A)
+    works(A)
+
+
+def test_daemon_killed():
+    """VMs have what they need of it; a new one starts beside the old socket, and serves new tenants."""
+    jobs = [S.guest_job(vm, "e2e-gpu", "work", "10") for vm in (A, B)]
+    for vm in (A, B):
+        S.wait_dispatches(vm)
+    os.kill(S.status()["pid"], signal.SIGKILL)
+    S.call("status", code=3)
+    time.sleep(1)
+    S.start_daemon()
+    S.host_job("e2e-gpu", "work", "2").succeeds()
+    for job in jobs:
+        job.succeeds()
+    for vm in (A, B):
+        works(vm)
+        S.kernel_is_quiet(vm)
+
+
+def test_guest_restarts():
+    """The guest's own restart ends its VM (QEMU is told so); its name is free at once."""
+    S.guest_job(A, "e2e-gpu", "work", "100")
+    time.sleep(3)
+    broker = S.vms()[A]["broker_pid"]
+    job = S.guest_job(A, "reboot")
+    wait_until(lambda: not S.vms()[A]["qemu_pid"], 60, "the guest does not restart")
+    job.wait()
+    S.boot(A)
+    works(A)
+    assert not system.alive(broker) or S.vms()[A]["broker_pid"] == broker
+
+
+def test_driver_unbound_while_programs_run():
+    victim = S.guest_job(A, "e2e-gpu", "work", "60")
+    S.wait_dispatches(A)
+    with witnesses(8):
+        script = "cd /sys/bus/virtio/drivers/hsavisor && d=$(ls | grep virtio) && echo $d >unbind && sleep 1 && echo $d >bind"
+        code, out = S.guest(A, "sh", "-c", script)
+        assert code == 0, out
+        S.guest(A, "sh", "-c", "sleep 1; kill -9 $(pidof e2e-gpu)")
+        victim.fails()
+        works(A)
+    S.kernel_is_quiet(A)
+
+
+def test_module_loaded_again():
+    """Refused while a program uses it."""
+    victim = S.guest_job(A, "e2e-gpu", "work", "8")
+    S.wait_dispatches(A)
+    code, _ = S.guest(A, "modprobe", "-r", "hsavisor")
+    assert code != 0, "the module went while a program used it"
+    victim.succeeds()
+    code, out = S.guest(A, "sh", "-c", "for i in 1 2 3 4 5; do modprobe -r hsavisor && break; sleep 0.5; done; ! test -e /dev/kfd && modprobe hsavisor && test -e /dev/kfd")
+    assert code == 0, out
+    works(A)
+    S.kernel_is_quiet(A)
+
+
+def test_nothing_is_left():
+    for vm in (A, B):
+        S.kernel_is_quiet(vm)
+    assert system.memfds(S.vms()[B]["broker_pid"]) <= START[B], "the broker holds more memfds than at the start"
+    for vm in (A, B):
+        S.call("vm", "stop", vm)
+    wait_until(lambda: S.tenants() == {}, 20)
+    assert system.memfds(S.status()["pid"]) <= START["daemon"], "the daemon holds more memfds than at the start"
+    assert S.status()["gpus"][0]["vram_reserved_bytes"] == 0
+    assert os.listdir(f"{S.dir}/vms") == []
+    S.call("stop")
+    wait_until(lambda: not S.processes(), 20, f"left: {S.processes()}")
+
+
+if __name__ == "__main__":
+    system.run(sys.modules[__name__], S)
