@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -35,6 +36,7 @@
 #include "base/log.h"
 
 #define MAX_CONNECTIONS (MAX_EXECUTORS + 64)
+#define DEAF_MS		100
 
 enum source { SRC_LISTEN, SRC_SIGNAL, SRC_TIMER, SRC_CONNECTION, SRC_WAKE };
 
@@ -59,6 +61,7 @@ struct server {
 	struct connection *connections;
 	unsigned num_connections;
 	int epoll, listen, timer, signals, lock;
+	uint64_t deaf_since; /* ns; not 0: out of descriptors, the listening socket isn't watched for a while */
 	char packet[64 * 1024];
 };
 
@@ -114,8 +117,15 @@ static void accept_connection(struct server *s)
 	struct connection *c;
 	int size = ARBITER_MSG_MAX * 2;
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* Whoever waits there would wake us without end. */
+		if ((errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) &&
+		    !epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->listen, NULL)) {
+			log_warn("out of descriptors or memory; new connections wait");
+			s->deaf_since = now_ns();
+		}
 		return;
+	}
 	c = s->num_connections < MAX_CONNECTIONS ? calloc(1, sizeof(*c)) : NULL;
 	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &len) < 0) {
 		log_warn("connection refused: too many, or out of memory");
@@ -244,12 +254,16 @@ static void drain(int fd)
 	}
 }
 
+static enum source listen_source = SRC_LISTEN;
+
 static int loop(struct server *s)
 {
 	while (!s->facts.shutdown) {
 		struct epoll_event ev[64];
-		int n = epoll_wait(s->epoll, ev, 64, -1);
+		int n = epoll_wait(s->epoll, ev, 64, s->deaf_since ? DEAF_MS : -1);
 
+		if (s->deaf_since && now_ns() - s->deaf_since > DEAF_MS * 1000000ull && !watch(s, s->listen, &listen_source))
+			s->deaf_since = 0;
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < n; i++) {
@@ -356,12 +370,18 @@ static int open_socket(struct server *s)
 
 static int open_all(struct server *s)
 {
-	static enum source listen_source = SRC_LISTEN, signal_source = SRC_SIGNAL, timer_source = SRC_TIMER;
+	static enum source signal_source = SRC_SIGNAL, timer_source = SRC_TIMER;
 	sigset_t set;
+	struct rlimit files;
 	int err = open_socket(s);
 
 	if (err)
 		return err;
+	/* An executor takes up to four descriptors. */
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -347,6 +348,44 @@ static void a_holder_that_dies_frees_the_gpu(void **state)
 	arbiter_disconnect(b);
 }
 
+static long daemon_ticks(void)
+{
+	long utime = 0, stime = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)daemon_pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*d %*s %*s %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &utime, &stime), 2);
+	fclose(f);
+	return utime + stime;
+}
+
+/* Out of descriptors the daemon waits for some; it does not burn the CPU, and goes on afterwards. */
+static void without_descriptors_it_waits(void **state)
+{
+	struct rlimit few = {.rlim_cur = 24}, before;
+	int fds[40];
+	long ticks;
+
+	assert_int_equal(prlimit(daemon_pid, RLIMIT_NOFILE, NULL, &before), 0);
+	few.rlim_max = before.rlim_max;
+	assert_int_equal(prlimit(daemon_pid, RLIMIT_NOFILE, &few, NULL), 0);
+	for (int i = 0; i < 40; i++) {
+		fds[i] = msg_connect(sock_path);
+		assert_true(fds[i] >= 0);
+	}
+	usleep(200000);
+	ticks = daemon_ticks();
+	sleep(1);
+	assert_true(daemon_ticks() - ticks < 20);
+	for (int i = 0; i < 40; i++)
+		close(fds[i]);
+	json_object_put(control("{\"op\":\"list\"}"));
+	assert_int_equal(prlimit(daemon_pid, RLIMIT_NOFILE, &before, NULL), 0);
+}
+
 static void shutdown_asks_first(void **state)
 {
 	struct arbiter_client *c;
@@ -429,6 +468,7 @@ int main(void)
 		cmocka_unit_test(turns_are_fair),
 		cmocka_unit_test(a_lone_tenant_keeps_its_turn),
 		cmocka_unit_test(a_holder_that_dies_frees_the_gpu),
+		cmocka_unit_test(without_descriptors_it_waits),
 		cmocka_unit_test(shutdown_asks_first),
 		cmocka_unit_test(second_daemon_is_refused),
 		cmocka_unit_test(killed_daemon_leaves_tenants_running),
