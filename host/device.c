@@ -253,5 +253,6 @@ __attribute__((destructor)) static void front_exit(void)
 		return;
 	kfd_process_destroy(front.process);
 	front.process = NULL;
+	front.ended = true;
 	pthread_mutex_unlock(&front.lock);
 }

@@ -72,6 +72,7 @@ struct front {
 	struct gpu *gpu;
 	struct kfd_device *device;
 	struct kfd_process *process;
+	bool ended; /* the process was ended by front_exit() */
 	struct kfd_events *events;
 
 	uint8_t *vram, *gtt, *doorbells;
