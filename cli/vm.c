@@ -134,6 +134,24 @@ static int wait_for_agent(const struct vm_config *c)
 			vm_path(c->name, "console.log"));
 }
 
+/*
+ * The file "started" says that QEMU was seen running: a broker without one behind it is left by a guest that powered off or restarted, or a QEMU that was
+ * killed. Without the file QEMU may be about to come, ours (a start at the same time) or somebody else's (attach).
+ */
+static void mark_started(const char *name)
+{
+	int fd = open(vm_path(name, "started"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+static void end_leftover(const char *name)
+{
+	if (access(vm_path(name, "started"), F_OK) == 0 && !vm_pid(name))
+		end_process(pidfile_read(vm_path(name, "broker.pid"), "hsavisor-broker"), 3000);
+}
+
 int vm_start(const struct vm_config *c)
 {
 	const char *qemu = getenv("HSAVISOR_QEMU");
@@ -152,12 +170,15 @@ int vm_start(const struct vm_config *c)
 	if (code)
 		return code;
 	json_object_put(status);
+	end_leftover(c->name);
 	code = vm_state_make(c->name);
 	if (code)
 		return code;
 	code = broker_start(c->name, c->vram, &broker);
 	if (!code)
 		code = run_qemu(c, qemu, kvm);
+	if (!code)
+		mark_started(c->name);
 	if (!code && !c->quiet)
 		printf("VM '%s' starts with %s%s\n", c->name, kvm ? "KVM" : "TCG", kvm || !strcmp(c->accel, "tcg") ? "" : " (no usable KVM here: CPU emulation)");
 	fflush(stdout);
