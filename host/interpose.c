@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,12 +42,29 @@
 	})
 #define NEXT(name) NEXT_AS(name, __typeof__(&name))
 
+/*
+ * In the kernel, where these calls of a program would go, no thread is cancelled; here what they
+ * call can be (waits, reads and writes), with our locks held. So not before the call is over.
+ */
+static int hold_cancel(void)
+{
+	int old;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	return old;
+}
+
+static void release_cancel(int old)
+{
+	pthread_setcancelstate(old, NULL);
+}
+
 /* ------------------------------------------------------------------ opening */
 
 /* Opens what is ours. True if path was; *fd is then the answer, errno set. */
 static bool open_ours(const char *path, int flags, int *fd, char *real)
 {
-	int kind = path_find(path, real), err;
+	int kind = path_find(path, real), err, cancel;
 
 	switch (kind) {
 	case PATH_OTHER:
@@ -54,7 +72,9 @@ static bool open_ours(const char *path, int flags, int *fd, char *real)
 		return false;
 	case PATH_KFD:
 	case PATH_RENDER:
+		cancel = hold_cancel();
 		err = front_open();
+		release_cancel(cancel);
 		*fd = err ? err : files_open(kind == PATH_KFD ? FILE_KFD : FILE_RENDER, flags);
 		break;
 	case PATH_CARD:
@@ -487,7 +507,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	bool stale;
 	va_list ap;
 	void *arg;
-	int err;
+	int err, cancel;
 
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
@@ -495,6 +515,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	file = files_get(fd, &stale);
 	if (!file)
 		return NEXT(ioctl)(fd, request, arg);
+	cancel = hold_cancel();
 	if (stale)
 		err = -EBADF;
 	else if (file->kind == FILE_KFD)
@@ -502,6 +523,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	else
 		err = render_ioctl(file, request, arg);
 	files_put(file);
+	release_cancel(cancel);
 	if (err < 0) {
 		errno = -err;
 		return -1;
@@ -516,6 +538,7 @@ static void *mmap_ours(int fd, void *addr, size_t length, int prot, int flags, o
 {
 	struct file *file;
 	bool stale;
+	int cancel;
 	void *p;
 
 	*done = false;
@@ -529,7 +552,9 @@ static void *mmap_ours(int fd, void *addr, size_t length, int prot, int flags, o
 		errno = EBADF;
 		p = MAP_FAILED;
 	} else {
+		cancel = hold_cancel();
 		p = memory_mmap(file, addr, length, prot, flags, offset);
+		release_cancel(cancel);
 	}
 	files_put(file);
 	return p;
@@ -553,6 +578,9 @@ EXPORT void *mmap64(void *addr, size_t length, int prot, int flags, int fd, off6
 
 EXPORT int munmap(void *addr, size_t length)
 {
+	int cancel = hold_cancel();
+
 	memory_unmapped(addr, length);
+	release_cancel(cancel);
 	return NEXT(munmap)(addr, length);
 }

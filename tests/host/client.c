@@ -483,6 +483,42 @@ static void case_events(void)
 	FAILS(ioctl(kfd, AMDKFD_IOC_SET_EVENT, &s), EINVAL);
 }
 
+static void *wait_for_ever(void *arg)
+{
+	struct kfd_event_data data = {.event_id = *(uint32_t *)arg};
+	struct kfd_ioctl_wait_events_args w = {
+		.events_ptr = (uintptr_t)&data,
+		.num_events = 1,
+		.timeout = UINT32_MAX,
+	};
+
+	CHECK(!ioctl(kfd, AMDKFD_IOC_WAIT_EVENTS, &w) &&
+	      w.wait_result == KFD_IOC_WAIT_RESULT_COMPLETE);
+	pthread_testcancel();
+	return arg;
+}
+
+/* An ioctl is no place where a thread is cancelled. */
+static void case_cancel(void)
+{
+	struct kfd_ioctl_create_event_args c = {.event_type = KFD_IOC_EVENT_SIGNAL};
+	struct kfd_ioctl_set_event_args s;
+	pthread_t t;
+	void *result;
+
+	start();
+	CHECK(!ioctl(kfd, AMDKFD_IOC_CREATE_EVENT, &c));
+	CHECK(!pthread_create(&t, NULL, wait_for_ever, &c.event_id));
+	usleep(50000);
+	pthread_cancel(t);
+	usleep(50000);
+	s.event_id = c.event_id;
+	alarm(10);
+	CHECK(!ioctl(kfd, AMDKFD_IOC_SET_EVENT, &s));
+	CHECK(!pthread_join(t, &result) && result == PTHREAD_CANCELED);
+	CHECK(!ioctl(kfd, AMDKFD_IOC_SET_EVENT, &s));
+}
+
 static int version_of(int fd)
 {
 	struct kfd_ioctl_get_version_args v = {0};
@@ -859,6 +895,7 @@ int main(int argc, char **argv)
 		CASE(signal_event), CASE(unmapped_memory_is_a_gpu_fault),
 		CASE(svm),	    CASE(exit_with_work),
 		CASE(threads),	    CASE(quota_shared),
+		CASE(cancel),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, NULL, NULL);
