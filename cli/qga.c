@@ -23,6 +23,12 @@
 /* A guest that boots on an emulated CPU needs a while to answer. */
 #define ASK_AGAIN_S 3
 
+/* So long a command waits for its turn at the agent. */
+#define OPEN_LIMIT_S 30
+
+/* While the pauses between two looks at a program are this short the connection is kept. */
+#define SHORT_PAUSE_US 100000
+
 static double now(void)
 {
 	struct timespec ts;
@@ -221,14 +227,19 @@ static void write_base64(const char *s, int out)
 	free(buf);
 }
 
-int qga_exec(int fd, char *const *argv, int out, int err_fd, unsigned limit_s)
+int qga_exec(const char *path, char *const *argv, int out, int err_fd, unsigned limit_s)
 {
 	struct json_object *args = json_object_new_object(), *list = json_object_new_array(), *result = NULL, *v;
 	double deadline = now() + limit_s;
 	uint64_t pid;
 	unsigned pause_us = 20000;
-	int err, code;
+	int err, code, fd = qga_open(path, OPEN_LIMIT_S);
 
+	if (fd < 0) {
+		json_object_put(args);
+		json_object_put(list);
+		return fd == -ETIMEDOUT ? -EHOSTDOWN : fd;
+	}
 	json_object_object_add(args, "path", json_object_new_string(argv[0]));
 	for (char *const *a = argv + 1; *a; a++)
 		json_object_array_add(list, json_object_new_string(*a));
@@ -236,21 +247,32 @@ int qga_exec(int fd, char *const *argv, int out, int err_fd, unsigned limit_s)
 	json_object_object_add(args, "capture-output", json_object_new_boolean(true));
 	err = qga_command(fd, "guest-exec", args, 60, &result);
 	if (err)
-		return err;
+		goto out;
 	pid = json_u64(result, "pid");
 	json_object_put(result);
 	for (;;) {
+		if (fd < 0)
+			fd = qga_open(path, OPEN_LIMIT_S);
+		if (fd < 0)
+			return fd == -ETIMEDOUT ? -EHOSTDOWN : fd;
 		args = json_object_new_object();
 		json_object_object_add(args, "pid", json_object_new_uint64(pid));
 		result = NULL;
 		err = qga_command(fd, "guest-exec-status", args, 120, &result);
 		if (err)
-			return err;
+			goto out;
 		if (json_object_object_get_ex(result, "exited", &v) && json_object_get_boolean(v))
 			break;
 		json_object_put(result);
-		if (limit_s && now() > deadline)
-			return -ETIMEDOUT;
+		if (limit_s && now() > deadline) {
+			err = -ETIMEDOUT;
+			goto out;
+		}
+		/* The port serves one connection at a time: while a program runs long, others have their turn. */
+		if (pause_us > SHORT_PAUSE_US) {
+			close(fd);
+			fd = -1;
+		}
 		usleep(pause_us); /* each look costs the guest work: look less often at what runs long */
 		if (pause_us < 500000)
 			pause_us += pause_us / 2;
@@ -264,5 +286,9 @@ int qga_exec(int fd, char *const *argv, int out, int err_fd, unsigned limit_s)
 	if (json_object_object_get_ex(result, "out-truncated", &v) && json_object_get_boolean(v))
 		cli_fail(0, "output beyond 16 MiB was cut");
 	json_object_put(result);
+	close(fd);
 	return code;
+out:
+	close(fd);
+	return err;
 }

@@ -9,7 +9,10 @@
 int qga_open(const char *path, unsigned limit_s);
 /* One command; arguments (may be NULL) are consumed. *result ("return" of the answer) is the caller's. 0 or negative errno; -EREMOTEIO: the agent's own error (printed). */
 int qga_command(int fd, const char *name, struct json_object *arguments, unsigned limit_s, struct json_object **result);
-/* Runs argv, waits, writes its output to the descriptors out and err (-1: none). Exit code (128 + signal), or negative errno. limit_s: 0 none. */
-int qga_exec(int fd, char *const *argv, int out, int err, unsigned limit_s);
+/*
+ * Runs argv by the agent at path, waits, writes its output to the descriptors out and err (-1: none). Exit code (128 + signal), or negative errno: -ETIMEDOUT when it
+ * runs longer than limit_s (0: no limit), -EHOSTDOWN when the agent does not answer. Others may use the agent meanwhile.
+ */
+int qga_exec(const char *path, char *const *argv, int out, int err, unsigned limit_s);
 
 #endif

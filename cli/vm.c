@@ -222,16 +222,12 @@ int vm_stop(const char *name, bool force)
 
 int vm_exec(const char *name, char *const *argv, int out, int err, unsigned limit_s)
 {
-	int fd, code;
+	int code;
 
 	if (!vm_pid(name))
 		return cli_fail(-ESRCH, "there is no running VM '%s'", name);
-	fd = qga_open(vm_path(name, "qga.sock"), 30);
-	if (fd < 0)
-		return cli_fail(fd, "VM '%s': its guest agent does not answer (%s)", name, strerror(-fd));
-	code = qga_exec(fd, argv, out, err, limit_s);
-	close(fd);
+	code = qga_exec(vm_path(name, "qga.sock"), argv, out, err, limit_s);
 	if (code < 0 && code != -EREMOTEIO)
-		cli_fail(code, "VM '%s': %s", name, strerror(-code));
+		cli_fail(code, "VM '%s': %s", name, code == -EHOSTDOWN ? "its guest agent does not answer" : strerror(-code));
 	return code;
 }

@@ -118,6 +118,17 @@ def test_exec_at_the_same_time():
         assert job.succeeds(f"answer {n}") == f"answer {n}\n"
 
 
+def test_exec_beside_a_long_one():
+    """A program that runs for long keeps nobody else from the agent."""
+    long = S.guest_job(A, "sleep", "50")
+    time.sleep(3)
+    start = time.monotonic()
+    S.guest_job(A, "echo", "on").succeeds("on")
+    assert time.monotonic() - start < 25
+    S.guest(A, "pkill", "-x", "sleep")
+    long.fails()
+
+
 def test_start_of_what_runs():
     S.call("vm", "start", A, code=5, says=A)
     S.call("attach", A, code=5, says=A)
