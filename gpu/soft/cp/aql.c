@@ -419,14 +419,17 @@ static enum step (*const phases[])(struct gpu_queue *q) = {
 enum step aql_step(struct gpu_queue *q)
 {
 	enum step step = STEP_PROGRESS;
-	bool progress = false;
+	bool progress = false, ib;
 
 	for (unsigned i = 0; i < AQL_PACKETS_PER_STEP && step == STEP_PROGRESS && !q->stopped;
 	     i++) {
 		if (atomic_load_explicit(&q->vm->fault_state, memory_order_relaxed))
 			break;
+		ib = q->phase == AQL_IB;
 		step = phases[q->phase](q);
 		progress |= step == STEP_PROGRESS;
+		if (ib) /* it had the whole budget of a step */
+			break;
 	}
 	return progress ? STEP_PROGRESS : step;
 }

@@ -225,6 +225,8 @@ struct gpu {
 	uint64_t next_serial;
 	bool running;
 	atomic_uint pt_nodes, max_pt_nodes; /* no lock */
+	atomic_uint quiesced;  /* futex: grows at quiescent points while there are unmappers */
+	atomic_uint unmappers; /* threads that sleep until executors have passed one */
 
 	pthread_mutex_t sched_lock;
 	pthread_cond_t work_cond, halt_cond;
@@ -269,6 +271,8 @@ void vm_table_free(struct gpu_vm *vm);
 void vm_view_init(struct mem_view *view);
 void vm_attach(struct executor *ex, struct gpu_vm *vm);
 void vm_detach(struct executor *ex);
+/* Until no executor is attached to vm with a generation below gen. No lock that one may want. */
+void vm_wait_quiescent(struct gpu_vm *vm, uint64_t gen);
 /*
  * Host address of va if it is mapped with all rights of prot, else NULL. *len (may be NULL): bytes
  * from va that are contiguous in host memory with the same rights, at least up to the end of its

@@ -237,10 +237,7 @@ void gpu_vm_destroy(struct gpu_vm *vm)
 	 * No queue is left, so nobody attaches again: an executor that still has the vm is on its
 	 * way out of it.
 	 */
-	for (unsigned i = 0; i < gpu->num_threads; i++) {
-		while (atomic_load(&gpu->executors[i].vm) == vm)
-			sched_yield();
-	}
+	vm_wait_quiescent(vm, UINT64_MAX);
 	code_cache_free(vm->code);
 	vm_table_free(vm);
 	pthread_mutex_destroy(&vm->event_lock);

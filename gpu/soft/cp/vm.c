@@ -12,9 +12,12 @@
 #include "gpu/soft/cp/cp.h"
 
 #include <errno.h>
-#include <sched.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -368,6 +371,16 @@ static const struct mem_tlb_entry *view_fill(struct mem_view *view, uint64_t pag
 	return entry;
 }
 
+/* An executor passed a quiescent point or left its vm, and stored that. Each side stores before it
+ * looks at what the other stored, so nobody sleeps over the news. */
+static void tell_unmappers(struct gpu *gpu)
+{
+	if (!atomic_load(&gpu->unmappers))
+		return;
+	atomic_fetch_add(&gpu->quiesced, 1);
+	syscall(SYS_futex, &gpu->quiesced, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
 /* Brings the view up to the vm's page table, which has changed if the generation did. */
 static void view_update(struct mem_view *view)
 {
@@ -379,6 +392,7 @@ static void view_update(struct mem_view *view)
 	view_flush(ex);
 	ex->view_gen = gen;
 	atomic_store(&ex->seen, gen);
+	tell_unmappers(ex->gpu);
 }
 
 static void view_quiesce(struct mem_view *view)
@@ -423,27 +437,41 @@ void vm_attach(struct executor *ex, struct gpu_vm *vm)
 	}
 	ex->view.vm = vm;
 	atomic_store(&ex->seen, gen);
+	tell_unmappers(ex->gpu);
 }
 
 void vm_detach(struct executor *ex)
 {
 	atomic_store(&ex->vm, NULL);
+	tell_unmappers(ex->gpu);
 }
 
-static void wait_quiescent(struct gpu_vm *vm, uint64_t gen)
+static bool not_yet(struct executor *ex, struct gpu_vm *vm, uint64_t gen)
+{
+	return atomic_load(&ex->vm) == vm && atomic_load(&ex->seen) < gen;
+}
+
+/* Sleeps soon: on a busy machine the thread waited for may need the CPU that this one has. */
+void vm_wait_quiescent(struct gpu_vm *vm, uint64_t gen)
 {
 	struct gpu *gpu = vm->gpu;
 
 	for (unsigned i = 0; i < gpu->num_threads; i++) {
 		struct executor *ex = &gpu->executors[i];
-		unsigned spins = 0;
 
-		while (atomic_load(&ex->vm) == vm && atomic_load(&ex->seen) < gen) {
-			if (++spins < 100)
-				cpu_relax();
-			else
-				sched_yield();
+		for (unsigned spins = 0; spins < 200 && not_yet(ex, vm, gen); spins++)
+			cpu_relax();
+		if (!not_yet(ex, vm, gen))
+			continue;
+		atomic_fetch_add(&gpu->unmappers, 1);
+		for (;;) {
+			unsigned news = atomic_load(&gpu->quiesced);
+
+			if (!not_yet(ex, vm, gen))
+				break;
+			syscall(SYS_futex, &gpu->quiesced, FUTEX_WAIT_PRIVATE, news, NULL, NULL, 0);
 		}
+		atomic_fetch_sub(&gpu->unmappers, 1);
 	}
 }
 
@@ -457,7 +485,7 @@ static void unmap_range(struct gpu_vm *vm, uint64_t va, uint64_t end)
 	gen = atomic_fetch_add(&vm->gen, 1) + 1;
 	pthread_rwlock_unlock(&vm->map_lock);
 
-	wait_quiescent(vm, gen);
+	vm_wait_quiescent(vm, gen);
 	while (dead) {
 		struct pt_node *next = dead->next_free;
 
