@@ -352,38 +352,38 @@ static void big(void **state)
 }
 
 /* Queues that wait for each other: a poll of one is ended by a fence of the other. */
-/* A program that changes a packet under way gets what it was. */
+/* A program that changes a packet under way gets what it was. The copy is long, of the same memory
+ * again and again, so that there is time to. */
 static void changed_under_way(void **state)
 {
-	enum { SIZE = 4 << 20 };
+	const uint64_t src_va = 0x6000000000, dst_va = 0x7000000000, piece = 4 << 20, pieces = 255;
 	struct client *c = *state;
-	unsigned caught = 0;
+	uint8_t *src = client_alloc(c, piece + 4096, NULL);
+	volatile uint8_t *dst = client_alloc(c, piece + 4096, NULL);
+	struct ring r;
 
-	for (unsigned i = 0; i < 50 && !caught; i++) {
-		uint64_t src_va, dst_va;
-		size_t used = c->used;
-		uint8_t *src = client_alloc(c, SIZE, &src_va);
-		volatile uint8_t *dst = client_alloc(c, SIZE + 4096, &dst_va);
-		struct ring r;
-
-		memset(src, 0x5a, SIZE);
-		ring_open(&r, c, GPU_QUEUE_SDMA, 4096);
-		PUT(&r, 1, SIZE - 1, 0, LO(src_va), HI(src_va), LO(dst_va), HI(dst_va));
-		ring_ring(&r);
-		while (!dst[0])
-			;
-		gpu_vm_suspend(c->vm);
-		caught = !atomic_load(r.rptr);
-		((volatile uint32_t *)r.base)[1] = 0; /* one byte, less than is done */
-		gpu_vm_resume(c->vm);
-		assert_true(ring_drain(&r, 10000));
-		assert_int_equal(dst[SIZE - 1], 0x5a);
-		assert_int_equal(dst[SIZE], 0);
-		gpu_queue_destroy(r.queue);
-		memset((void *)dst, 0, SIZE + 4096);
-		c->used = used;
+	src = (uint8_t *)(((uintptr_t)src + 4095) & ~4095ul);
+	dst = (uint8_t *)(((uintptr_t)dst + 4095) & ~4095ul);
+	memset(src, 0x5a, piece);
+	for (uint64_t i = 0; i < pieces; i++) {
+		assert_int_equal(gpu_vm_map(c->vm, src_va + i * piece, piece, src, GPU_PROT_READ),
+				 0);
+		assert_int_equal(gpu_vm_map(c->vm, dst_va + i * piece, piece, (void *)dst,
+					    GPU_PROT_WRITE),
+				 0);
 	}
-	assert_int_equal(caught, 1);
+	ring_open(&r, c, GPU_QUEUE_SDMA, 4096);
+	PUT(&r, 1, (uint32_t)(pieces * piece - 1), 0, LO(src_va), HI(src_va), LO(dst_va),
+	    HI(dst_va));
+	ring_ring(&r);
+	while (!dst[0])
+		;
+	gpu_vm_suspend(c->vm);
+	assert_int_equal(atomic_load(r.rptr), 0);
+	((volatile uint32_t *)r.base)[1] = 0; /* one byte, less than is done */
+	gpu_vm_resume(c->vm);
+	assert_true(ring_drain(&r, 30000));
+	assert_int_equal(dst[piece - 1], 0x5a);
 	assert_int_equal(c->faults, 0);
 }
 
