@@ -111,7 +111,7 @@ def test_broker_killed():
 
 
 def test_daemon_killed():
-    """VMs have what they need of it; a new one starts beside the old socket, and serves new tenants."""
+    """Its VMs go on alone; a new one takes the dead one's place and serves new tenants, and the VMs when they are started again."""
     jobs = [S.guest_job(vm, "e2e-gpu", "work", "10") for vm in (A, B)]
     for vm in (A, B):
         S.wait_dispatches(vm)
@@ -125,6 +125,12 @@ def test_daemon_killed():
     for vm in (A, B):
         works(vm)
         S.kernel_is_quiet(vm)
+        S.call("vm", "stop", vm)
+    S.boot(A, B)
+    assert set(S.tenants()) == {A, B}
+    for vm in (A, B):
+        works(vm)
+    START.update(descriptors())
 
 
 def test_guest_restarts():
