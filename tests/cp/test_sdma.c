@@ -358,8 +358,10 @@ static void changed_under_way(void **state)
 {
 	const uint64_t src_va = 0x6000000000, dst_va = 0x7000000000, piece = 4 << 20, pieces = 255;
 	struct client *c = *state;
+	uint64_t begun_va;
+	_Atomic uint32_t *begun = client_alloc(c, 8, &begun_va);
 	uint8_t *src = client_alloc(c, piece + 4096, NULL);
-	volatile uint8_t *dst = client_alloc(c, piece + 4096, NULL);
+	uint8_t *dst = client_alloc(c, piece + 4096, NULL);
 	struct ring r;
 
 	src = (uint8_t *)(((uintptr_t)src + 4095) & ~4095ul);
@@ -368,19 +370,20 @@ static void changed_under_way(void **state)
 	for (uint64_t i = 0; i < pieces; i++) {
 		assert_int_equal(gpu_vm_map(c->vm, src_va + i * piece, piece, src, GPU_PROT_READ),
 				 0);
-		assert_int_equal(gpu_vm_map(c->vm, dst_va + i * piece, piece, (void *)dst,
+		assert_int_equal(gpu_vm_map(c->vm, dst_va + i * piece, piece, dst,
 					    GPU_PROT_WRITE),
 				 0);
 	}
 	ring_open(&r, c, GPU_QUEUE_SDMA, 4096);
+	PUT(&r, 5, LO(begun_va), HI(begun_va), 1); /* a fence; the copy begins in the same step */
 	PUT(&r, 1, (uint32_t)(pieces * piece - 1), 0, LO(src_va), HI(src_va), LO(dst_va),
 	    HI(dst_va));
 	ring_ring(&r);
-	while (!dst[0])
+	while (!atomic_load(begun))
 		;
 	gpu_vm_suspend(c->vm);
-	assert_int_equal(atomic_load(r.rptr), 0);
-	((volatile uint32_t *)r.base)[1] = 0; /* one byte, less than is done */
+	assert_int_equal(atomic_load(r.rptr), 16);
+	((uint32_t *)r.base)[5] = 0; /* one byte, less than is done */
 	gpu_vm_resume(c->vm);
 	assert_true(ring_drain(&r, 30000));
 	assert_int_equal(dst[piece - 1], 0x5a);
