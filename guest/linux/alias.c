@@ -13,8 +13,6 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
-#include <drm/drm_print.h>
-
 #include "hsv.h"
 
 static bool amdgpu_alias = true;

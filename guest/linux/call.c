@@ -68,7 +68,7 @@ struct hsv_call *hsv_call_new(struct hsv_device *hdev, struct hsv_process *proce
 	if (in_capacity > HSV_MAX_ARRAY || out_capacity > HSV_MAX_ARRAY ||
 	    pages_of(in_capacity) + pages_of(out_capacity) + 2 > HSV_QUEUE_SIZE)
 		return NULL;
-	call = kzalloc(sizeof(*call), GFP_KERNEL);
+	call = kzalloc(sizeof(*call), GFP_KERNEL_ACCOUNT);
 	if (!call)
 		return NULL;
 	kref_init(&call->ref);
@@ -80,14 +80,14 @@ struct hsv_call *hsv_call_new(struct hsv_device *hdev, struct hsv_process *proce
 	call->in_capacity = in_capacity;
 	call->out_capacity = out_capacity;
 	call->sg_max = pages_of(in_capacity) + pages_of(out_capacity) + 2;
-	call->args = kzalloc(HSV_MAX_ARGS, GFP_KERNEL);
-	call->head = kzalloc(sizeof(*call->head), GFP_KERNEL);
-	call->tail = kzalloc(sizeof(*call->tail), GFP_KERNEL);
-	call->sg = kvmalloc_array(call->sg_max, sizeof(*call->sg), GFP_KERNEL);
+	call->args = kzalloc(HSV_MAX_ARGS, GFP_KERNEL_ACCOUNT);
+	call->head = kzalloc(sizeof(*call->head), GFP_KERNEL_ACCOUNT);
+	call->tail = kzalloc(sizeof(*call->tail), GFP_KERNEL_ACCOUNT);
+	call->sg = kvmalloc_array(call->sg_max, sizeof(*call->sg), GFP_KERNEL_ACCOUNT);
 	if (in_capacity)
-		call->in = kvzalloc(in_capacity, GFP_KERNEL);
+		call->in = kvzalloc(in_capacity, GFP_KERNEL_ACCOUNT);
 	if (out_capacity)
-		call->out = kvzalloc(out_capacity, GFP_KERNEL);
+		call->out = kvzalloc(out_capacity, GFP_KERNEL_ACCOUNT);
 	if (!call->args || !call->head || !call->tail || !call->sg || (in_capacity && !call->in) ||
 	    (out_capacity && !call->out)) {
 		call_free(call);

@@ -20,4 +20,12 @@
 #define HSV_DRM_DATE
 #endif
 
+/*
+ * Where the core resets virtio devices at shutdown (from 6.15 on, and in newer stable releases), a
+ * driver can do that itself.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define HSV_VIRTIO_SHUTDOWN
+#endif
+
 #endif

@@ -19,8 +19,6 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include <drm/drm_print.h>
-
 #include "hsv.h"
 
 #define EVENT_PAGE_ORDER  get_order(HSV_EVENT_PAGE_SIZE)
@@ -31,8 +29,8 @@
 #define TIMEOUT_INFINITE  0xffffffff
 /* Events of a process that aren't signals; amdkfd's bound is the id space. */
 #define MAX_OTHER 4096
-/* Entries of one wait. */
-#define MAX_WAIT 65536
+/* Entries of all waits of a process at a time: setting an event looks at all its waiters. */
+#define MAX_WAITERS 65536
 
 struct kfd_event {
 	u32 id, type;
@@ -67,24 +65,26 @@ void hsv_events_fini(struct hsv_events *events)
 	struct kfd_event *event;
 	int id;
 
-	idr_for_each_entry(&events->idr, event, id)
-		kfree(event);
+	idr_for_each_entry(&events->idr, event, id) kfree(event);
 	idr_destroy(&events->idr);
-	if (events->page)
-		hsv_memory_put(events->page);
 	if (events->own_page)
 		__free_pages(events->own_page, EVENT_PAGE_ORDER);
 }
 
-bool hsv_events_is_page(struct hsv_process *process, u64 handle)
+/*
+ * At the end of a process, before its buffers go: signals that are still under way find no slots
+ * any more.
+ */
+void hsv_events_detach(struct hsv_events *events)
 {
-	struct hsv_events *events = &process->events;
-	bool is;
+	struct hsv_memory *page;
 
 	spin_lock(&events->wake);
-	is = events->page && events->page->handle == handle;
+	page = events->page;
+	events->page = NULL;
 	spin_unlock(&events->wake);
-	return is;
+	if (page)
+		hsv_memory_put(page);
 }
 
 /* The slot of an event in the page, NULL if there is no page. With wake held. */
@@ -92,7 +92,7 @@ static u64 *event_slot(struct hsv_events *events, u32 id)
 {
 	u64 offset = (u64)id * 8;
 
-	if (events->page && events->page->pages)
+	if (events->page)
 		return page_address(events->page->pages[offset >> PAGE_SHIFT]) +
 		       offset_in_page(offset);
 	if (events->own_page)
@@ -108,7 +108,8 @@ static void event_set(struct kfd_event *event)
 	struct waiter *waiter;
 	bool woke = false;
 
-	list_for_each_entry(waiter, &event->waiters, link) {
+	list_for_each_entry(waiter, &event->waiters, link)
+	{
 		if (!waiter->activated) {
 			WRITE_ONCE(waiter->activated, true);
 			wake_up_process(waiter->task);
@@ -160,7 +161,8 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 			     data.failure.ReadOnly ? "read-only" : "",
 			     data.failure.NoExecute ? "no execute" : "");
 	spin_lock(&events->wake);
-	idr_for_each_entry(&events->idr, event, id) {
+	idr_for_each_entry(&events->idr, event, id)
+	{
 		if (event->type == KFD_IOC_EVENT_MEMORY) {
 			event->memory = data;
 			event_set(event);
@@ -182,7 +184,8 @@ void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event
 	int id;
 
 	spin_lock(&events->wake);
-	idr_for_each_entry(&events->idr, event, id) {
+	idr_for_each_entry(&events->idr, event, id)
+	{
 		if (event->type == KFD_IOC_EVENT_HW_EXCEPTION) {
 			event->exception = data;
 			event_set(event);
@@ -200,9 +203,9 @@ void hsv_events_wake_all(struct hsv_process *process)
 	int id;
 
 	spin_lock(&events->wake);
-	idr_for_each_entry(&events->idr, event, id) {
-		list_for_each_entry(waiter, &event->waiters, link)
-			wake_up_process(waiter->task);
+	idr_for_each_entry(&events->idr, event, id)
+	{
+		list_for_each_entry(waiter, &event->waiters, link) wake_up_process(waiter->task);
 	}
 	spin_unlock(&events->wake);
 }
@@ -221,7 +224,8 @@ static bool page_is_set(struct hsv_events *events)
 
 /*
  * The GTT buffer of that handle becomes the events page. -EINVAL: there's none, it is too small, or
- * there is a page already.
+ * there is a page already; -ESRCH: the process is ending. All under memory_lock: a buffer that is
+ * being freed has no pages, and the events page isn't freed before the process ends.
  */
 static int page_set(struct hsv_process *process, u64 handle)
 {
@@ -230,24 +234,27 @@ static int page_set(struct hsv_process *process, u64 handle)
 	int err = -EINVAL;
 	u64 i;
 
-	if (page_is_set(events))
-		return -EINVAL;
-	memory = hsv_memory_find(process, handle);
-	if (!memory)
-		return -EINVAL;
-	if (memory->kind != HSV_MEMORY_GTT || memory->size < HSV_EVENT_PAGE_SIZE)
-		goto put;
+	mutex_lock(&process->memory_lock);
+	if (process->dying) {
+		err = -ESRCH;
+		goto unlock;
+	}
+	memory = hsv_memory_lookup(process, handle);
+	if (page_is_set(events) || !memory || memory->kind != HSV_MEMORY_GTT ||
+	    memory->size < HSV_EVENT_PAGE_SIZE)
+		goto unlock;
 	for (i = 0; i < HSV_EVENT_PAGE_SIZE >> PAGE_SHIFT; i++)
 		memset(page_address(memory->pages[i]), 0xff, PAGE_SIZE);
 	spin_lock(&events->wake);
 	if (!events->page && !events->own_page) {
+		kref_get(&memory->ref);
+		memory->is_events_page = true;
 		events->page = memory;
 		err = 0;
 	}
 	spin_unlock(&events->wake);
-put:
-	if (err)
-		hsv_memory_put(memory);
+unlock:
+	mutex_unlock(&process->memory_lock);
 	return err;
 }
 
@@ -346,7 +353,8 @@ long hsv_ioctl_destroy_event(struct hsv_process *process, void *data)
 	spin_lock(&events->wake);
 	event = idr_remove(&events->idr, args->event_id);
 	if (event) {
-		list_for_each_entry_safe(waiter, next, &event->waiters, link) {
+		list_for_each_entry_safe(waiter, next, &event->waiters, link)
+		{
 			list_del_init(&waiter->link);
 			WRITE_ONCE(waiter->event, NULL);
 			wake_up_process(waiter->task);
@@ -390,6 +398,27 @@ long hsv_ioctl_reset_event(struct hsv_process *process, void *data)
 }
 
 /* ---- waiting ---- */
+
+/* 0 or -ENOMEM: the process waits for too much already. */
+static int waiters_charge(struct hsv_events *events, u32 n)
+{
+	int err = -ENOMEM;
+
+	spin_lock(&events->wake);
+	if (n <= MAX_WAITERS - events->waiters) {
+		events->waiters += n;
+		err = 0;
+	}
+	spin_unlock(&events->wake);
+	return err;
+}
+
+static void waiters_uncharge(struct hsv_events *events, u32 n)
+{
+	spin_lock(&events->wake);
+	events->waiters -= n;
+	spin_unlock(&events->wake);
+}
 
 static int waiter_init(struct hsv_events *events, struct waiter *waiter,
 		       const struct kfd_event_data *data)
@@ -543,16 +572,15 @@ long hsv_ioctl_wait_events(struct hsv_process *process, void *data)
 	struct kfd_event_data one;
 	struct waiter *waiters = NULL;
 	u32 i = 0;
-	int err = 0;
+	int err;
 
-	if (args->num_events > MAX_WAIT) {
-		err = -ENOMEM;
+	err = waiters_charge(events, args->num_events);
+	if (err)
 		goto out;
-	}
 	waiters = kvcalloc(args->num_events, sizeof(*waiters), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!waiters && args->num_events) {
 		err = -ENOMEM;
-		goto out;
+		goto uncharge;
 	}
 	for (; i < args->num_events; i++) {
 		err = copy_from_user(&one, &user[i], sizeof(one))
@@ -568,8 +596,10 @@ long hsv_ioctl_wait_events(struct hsv_process *process, void *data)
 		err = waiters_copy(events, waiters, args->num_events, user);
 fini:
 	waiters_fini(events, waiters, i, err == -ERESTARTSYS);
-out:
 	kvfree(waiters);
+uncharge:
+	waiters_uncharge(events, args->num_events);
+out:
 	if (err)
 		args->wait_result = KFD_IOC_WAIT_RESULT_FAIL;
 	else if (args->wait_result == KFD_IOC_WAIT_RESULT_FAIL)

@@ -25,6 +25,7 @@
 #include <drm/drm_device.h>
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
+#include <drm/drm_print.h>
 #include <drm/drm_vma_manager.h>
 
 #include <uapi/linux/kfd_ioctl.h>
@@ -38,6 +39,11 @@
  * HSV_QUEUE_SIZE descriptors.
  */
 #define HSV_EXTENTS_PER_CALL 8192
+/*
+ * Pages of what GPUs may have of the system's memory that a buffer takes besides its own, for what
+ * the kernel has to remember of it.
+ */
+#define HSV_MEMORY_OVERHEAD 1
 /* Event buffers the device always has. */
 #define HSV_EVENT_BUFFERS 64
 
@@ -73,7 +79,7 @@ struct hsv_device {
 
 	spinlock_t event_lock; /* the event queue */
 	struct hsv_event *event_buffers;
-	struct work_struct event_work;
+	struct work_struct event_work; /* in hsv_event_wq */
 
 	struct mutex process_lock; /* processes: creation and end */
 	struct idr
@@ -93,8 +99,12 @@ static inline struct hsv_device *to_hsv(struct drm_device *drm)
 	return container_of(drm, struct hsv_device, drm);
 }
 
-extern struct workqueue_struct
-	*hsv_wq; /* ends of processes, page restores, parking, freeing of calls */
+/* Ends of processes, parking, freeing of calls: nothing there waits for a program. */
+extern struct workqueue_struct *hsv_wq;
+/* Page restores, which may fault in pages and so take as long as a file system likes. */
+extern struct workqueue_struct *hsv_restore_wq;
+/* What the host tells; ends of processes wait for it. */
+extern struct workqueue_struct *hsv_event_wq;
 
 /* main.c */
 struct hsv_device *hsv_device_get(void); /* the device with a reference, NULL if there is none */
@@ -156,6 +166,7 @@ int hsv_events_start(struct hsv_device *hdev);
 void hsv_events_ready(struct hsv_device *hdev);
 void hsv_event_done(struct virtqueue *vq);
 void hsv_event_work(struct work_struct *work);
+void hsv_events_drain(struct hsv_device *hdev);
 
 /* events.c: KFD events of a process. */
 struct kfd_event;
@@ -163,6 +174,7 @@ struct kfd_event;
 struct hsv_events {
 	spinlock_t wake; /* all of it */
 	struct idr idr;
+	u32 waiters;		 /* entries of all waits */
 	struct hsv_memory *page; /* the events page given by the program, or NULL */
 	struct page *own_page;	 /* or the one made here (order HSV_EVENT_PAGE_ORDER) */
 };
@@ -172,7 +184,7 @@ struct hsv_events {
 void hsv_events_init(struct hsv_events *events);
 void hsv_events_fini(struct hsv_events *events);
 void hsv_events_wake_all(struct hsv_process *process);
-bool hsv_events_is_page(struct hsv_process *process, u64 handle);
+void hsv_events_detach(struct hsv_events *events);
 struct page *hsv_events_own_page(struct hsv_process *process);
 long hsv_ioctl_create_event(struct hsv_process *process, void *args);
 long hsv_ioctl_destroy_event(struct hsv_process *process, void *args);
@@ -202,6 +214,7 @@ struct hsv_process {
 	struct mutex memory_lock;    /* memory, drm_file; acquired before any object's wire lock */
 	struct xarray memory;	     /* low 32 bits of the handle -> struct hsv_memory */
 	struct list_head memory_all; /* every object, also those without a handle */
+	bool ended;		     /* all buffers are gone, the host knows none any more */
 	struct drm_file *drm_file;   /* only compared; set by ACQUIRE_VM */
 	struct file *drm_filp;	     /* referenced while drm_file is set */
 
@@ -226,7 +239,12 @@ void hsv_processes_wake(struct hsv_device *hdev);
 void hsv_processes_end(struct hsv_device *hdev);
 
 /* memory.c: buffers. */
-enum hsv_memory_kind { HSV_MEMORY_VRAM, HSV_MEMORY_GTT, HSV_MEMORY_USERPTR };
+enum hsv_memory_kind {
+	HSV_MEMORY_VRAM,
+	HSV_MEMORY_GTT,
+	HSV_MEMORY_USERPTR,
+	HSV_MEMORY_HOST, /* doorbells, MMIO: nothing of it is here */
+};
 
 struct hsv_memory {
 	struct kref ref;
@@ -236,6 +254,7 @@ struct hsv_memory {
 		*drm_file;     /* the only one through which it can be mapped; compared, not used */
 	struct list_head link; /* process->memory_all; who takes it off may free it */
 	enum hsv_memory_kind kind;
+	bool is_events_page;		 /* can't be freed; under memory_lock */
 	u64 handle;			 /* KFD's; valid once allocated */
 	u64 size;			 /* bytes, page multiple */
 	struct drm_vma_offset_node node; /* VRAM, GTT */
@@ -267,7 +286,7 @@ long hsv_ioctl_alloc(struct hsv_process *process, void *args);
 long hsv_ioctl_free(struct hsv_process *process, void *args);
 long hsv_ioctl_acquire_vm(struct hsv_process *process, void *args);
 long hsv_ioctl_svm(struct hsv_process *process, void *args, void __user *tail);
-struct hsv_memory *hsv_memory_find(struct hsv_process *process, u64 handle);
+struct hsv_memory *hsv_memory_lookup(struct hsv_process *process, u64 handle);
 struct hsv_memory *hsv_memory_new(struct hsv_process *process, enum hsv_memory_kind kind, u64 size);
 void hsv_memory_put(struct hsv_memory *memory);
 void hsv_memory_remove_all(struct hsv_process *process);

@@ -60,11 +60,22 @@
  */
 #define WATCH_INTERVAL (5 * HZ)
 
-struct workqueue_struct *hsv_wq;
+/*
+ * System memory that programs may have for the GPU, all together. What is in use can be neither
+ * swapped nor moved, and GTT buffers aren't counted by the OOM killer: the rest is for everything
+ * else.
+ */
+static unsigned int system_percent = 75;
+module_param(system_percent, uint, 0444);
+MODULE_PARM_DESC(system_percent,
+		 "System memory that GPU buffers may take, in percent (1-95, default: 75)");
+
+struct workqueue_struct *hsv_wq, *hsv_restore_wq, *hsv_event_wq;
 
 /* The one GPU: /dev/kfd and the topology speak of it. */
 static DEFINE_MUTEX(the_lock);
-static struct hsv_device *the_device;
+static struct hsv_device *the_device; /* for programs */
+static bool taken;		      /* a device is bound, or about to be */
 
 struct hsv_device *hsv_device_get(void)
 {
@@ -175,8 +186,7 @@ static int device_init(struct hsv_device *hdev)
 	INIT_LIST_HEAD(&hdev->topology);
 	drm_vma_offset_manager_init(&hdev->offsets, DRM_FILE_PAGE_OFFSET_START,
 				    DRM_FILE_PAGE_OFFSET_SIZE);
-	/* As amdkfd: system memory that GPUs may use is all but a sixteenth. */
-	hdev->system_limit = totalram_pages() - totalram_pages() / 16;
+	hdev->system_limit = (u64)totalram_pages() * clamp(system_percent, 1U, 95U) / 100;
 	return drmm_add_action_or_reset(&hdev->drm, device_free, hdev);
 }
 
@@ -187,6 +197,20 @@ static void device_shut(struct hsv_device *hdev)
 {
 	hsv_calls_abort(hdev);
 	hsv_processes_wake(hdev);
+}
+
+/*
+ * Stops the host side for good; afterwards it neither touches the queues nor interrupts. One whose
+ * reads are all ones is dead, and virtio's reset would wait for ever for it to say 0. (Virtio's
+ * core then complains, once, that the driver was unbound from a device that still has a status:
+ * there is no way to give a dead one another.)
+ */
+static void host_stop(struct virtio_device *vdev)
+{
+	virtio_break_device(vdev);
+	if (vdev->config->get_status(vdev) != 0xff)
+		virtio_reset_device(vdev);
+	virtio_synchronize_cbs(vdev);
 }
 
 /*
@@ -206,14 +230,40 @@ void hsv_device_fail(struct hsv_device *hdev, const char *why)
 	if (!first)
 		return;
 	dev_err(&hdev->vdev->dev, "%s: the GPU is lost\n", why);
-	virtio_break_device(hdev->vdev);
-	/*
-	 * A device that still answers is stopped before its buffers are taken back; one that reads
-	 * as ones can't be.
-	 */
-	if (hdev->vdev->config->get_status(hdev->vdev) != 0xff)
-		virtio_reset_device(hdev->vdev);
+	host_stop(hdev->vdev);
 	device_shut(hdev);
+}
+
+/*
+ * What the host is told of memory are guest-physical addresses: behind an IOMMU, or where memory is
+ * encrypted, they would mean something else.
+ */
+static int hsv_validate(struct virtio_device *vdev)
+{
+	if (vdev->config->get_status(vdev) == 0xff ||
+	    !virtio_has_feature(vdev, VIRTIO_F_ACCESS_PLATFORM))
+		return 0;
+	dev_err(&vdev->dev, "a device behind an IOMMU can't be used\n");
+	return -EOPNOTSUPP;
+}
+
+/* One device at a time: false if there is one. */
+static bool device_take(void)
+{
+	bool free;
+
+	mutex_lock(&the_lock);
+	free = !taken;
+	taken = true;
+	mutex_unlock(&the_lock);
+	return free;
+}
+
+static void device_untake(void)
+{
+	mutex_lock(&the_lock);
+	taken = false;
+	mutex_unlock(&the_lock);
 }
 
 static int hsv_probe(struct virtio_device *vdev)
@@ -244,13 +294,9 @@ static int hsv_probe(struct virtio_device *vdev)
 	err = device_init(hdev);
 	if (err)
 		return err;
-	mutex_lock(&the_lock);
-	if (the_device)
-		err = -EBUSY;
-	mutex_unlock(&the_lock);
-	if (err) {
+	if (!device_take()) {
 		dev_err(&vdev->dev, "one GPU is all that a guest can have\n");
-		return err;
+		return -EBUSY;
 	}
 	err = config_read(hdev);
 	if (!err)
@@ -294,8 +340,7 @@ chardev:
 drm:
 	drm_dev_unplug(&hdev->drm);
 reset:
-	virtio_break_device(vdev);
-	virtio_reset_device(vdev);
+	host_stop(vdev);
 	hsv_calls_abort(hdev);
 	cancel_work_sync(&hdev->event_work);
 queues:
@@ -303,6 +348,7 @@ queues:
 unmap:
 	region_unmap(&hdev->vram);
 	region_unmap(&hdev->doorbells);
+	device_untake();
 	return err;
 }
 
@@ -326,12 +372,12 @@ static void hsv_remove(struct virtio_device *vdev)
 	failed = hdev->gone;
 	hdev->gone = true;
 	spin_unlock_irqrestore(&hdev->control_lock, flags);
+	/* A device that failed is stopped and shut by who found that, before unplug lets us go on.
+	 */
 	if (!failed) {
-		virtio_break_device(vdev);
-		if (vdev->config->get_status(vdev) != 0xff)
-			virtio_reset_device(vdev);
+		host_stop(vdev);
+		device_shut(hdev);
 	}
-	device_shut(hdev);
 	cancel_delayed_work_sync(&hdev->watch_work);
 	/* Zaps all mappings, and waits for faults and for hsv_device_fail() elsewhere to finish. */
 	drm_dev_unplug(&hdev->drm);
@@ -341,7 +387,16 @@ static void hsv_remove(struct virtio_device *vdev)
 	vdev->config->del_vqs(vdev);
 	region_unmap(&hdev->vram);
 	region_unmap(&hdev->doorbells);
+	device_untake();
 }
+
+#ifdef HSV_VIRTIO_SHUTDOWN
+/* The core's own would wait for a dead host's reset, and the guest never power off. */
+static void hsv_shutdown(struct virtio_device *vdev)
+{
+	host_stop(vdev);
+}
+#endif
 
 #ifdef CONFIG_PM_SLEEP
 /*
@@ -368,23 +423,49 @@ static struct virtio_driver hsv_virtio_driver = {
 	.id_table = hsv_ids,
 	.feature_table = hsv_features,
 	.feature_table_size = ARRAY_SIZE(hsv_features),
+	.validate = hsv_validate,
 	.probe = hsv_probe,
 	.remove = hsv_remove,
+#ifdef HSV_VIRTIO_SHUTDOWN
+	.shutdown = hsv_shutdown,
+#endif
 #ifdef CONFIG_PM_SLEEP
 	.freeze = hsv_freeze,
 #endif
 };
 
+/* In this order: ends of processes wait for the other two. */
+static void wqs_exit(void)
+{
+	if (hsv_wq)
+		destroy_workqueue(hsv_wq);
+	if (hsv_restore_wq)
+		destroy_workqueue(hsv_restore_wq);
+	if (hsv_event_wq)
+		destroy_workqueue(hsv_event_wq);
+}
+
+static int __init wqs_init(void)
+{
+	hsv_wq = alloc_workqueue("hsavisor", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	hsv_restore_wq = alloc_workqueue("hsavisor-restore", WQ_UNBOUND, 0);
+	hsv_event_wq = alloc_workqueue("hsavisor-event", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	if (hsv_wq && hsv_restore_wq && hsv_event_wq)
+		return 0;
+	wqs_exit();
+	return -ENOMEM;
+}
+
 static int __init hsv_init(void)
 {
 	int err;
 
-	hsv_wq = alloc_workqueue("hsavisor", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!hsv_wq)
-		return -ENOMEM;
+	err = wqs_init();
+	if (err)
+		return err;
 	err = hsv_chardev_init();
 	if (err)
-		goto wq;
+		goto wqs;
 	err = register_virtio_driver(&hsv_virtio_driver);
 	if (err)
 		goto chardev;
@@ -392,8 +473,8 @@ static int __init hsv_init(void)
 
 chardev:
 	hsv_chardev_exit();
-wq:
-	destroy_workqueue(hsv_wq);
+wqs:
+	wqs_exit();
 	return err;
 }
 
@@ -401,7 +482,7 @@ static void __exit hsv_exit(void)
 {
 	unregister_virtio_driver(&hsv_virtio_driver);
 	hsv_chardev_exit();
-	destroy_workqueue(hsv_wq);
+	wqs_exit();
 	mmu_notifier_synchronize();
 }
 
@@ -411,4 +492,4 @@ module_exit(hsv_exit);
 MODULE_DESCRIPTION("HSA on a GPU shared by hsavisor");
 MODULE_AUTHOR("The hsavisor authors");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION("1.0.0");

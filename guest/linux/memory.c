@@ -4,14 +4,16 @@
  *
  * What memory a buffer has depends on its kind: VRAM is extents of the device's VRAM region, chosen
  * by the host; GTT is pages allocated here (pages.c); USERPTR is pages of the program, pinned
- * (userptr.c). Doorbell and MMIO buffers have none and are known to the host only. The host checks
- * addresses, flags and quota; an SVM range is a USERPTR buffer whose handle the program never sees.
+ * (userptr.c). Doorbell and MMIO buffers have none here. The host checks addresses, flags and
+ * quota; an SVM range is a USERPTR buffer whose handle the program never sees.
  *
  * Lifetime: a buffer is on its process's list until somebody takes it off (under memory_lock), who
  * alone then ends it: its mappings are zapped (faults are SIGBUS from then on), the host frees its
- * side, then the pages go. A buffer about which the host may still know something, because a caller
- * was killed before the answer came, stays on the list without a handle until the process ends. The
- * struct itself lives while VMAs refer to it.
+ * side, then the pages go. Nothing but that tells the host to free: a handle that isn't on the list
+ * never gets there, or two threads that free the same buffer could have the host give its VRAM to
+ * somebody else before it was unmapped here. A buffer about which the host may still know
+ * something, because a caller was killed before the answer came, stays on the list without a handle
+ * until the process ends. The struct itself lives while VMAs refer to it.
  */
 #include <linux/file.h>
 #include <linux/slab.h>
@@ -38,10 +40,15 @@
 
 struct hsv_memory *hsv_memory_new(struct hsv_process *process, enum hsv_memory_kind kind, u64 size)
 {
-	struct hsv_memory *memory = kzalloc(sizeof(*memory), GFP_KERNEL_ACCOUNT);
+	struct hsv_memory *memory;
 
-	if (!memory)
+	if (hsv_system_charge(process->hdev, HSV_MEMORY_OVERHEAD))
 		return NULL;
+	memory = kzalloc(sizeof(*memory), GFP_KERNEL_ACCOUNT);
+	if (!memory) {
+		hsv_system_uncharge(process->hdev, HSV_MEMORY_OVERHEAD);
+		return NULL;
+	}
 	kref_init(&memory->ref);
 	memory->hdev = process->hdev;
 	memory->process = process;
@@ -58,7 +65,10 @@ struct hsv_memory *hsv_memory_new(struct hsv_process *process, enum hsv_memory_k
 
 static void memory_release(struct kref *ref)
 {
-	kfree(container_of(ref, struct hsv_memory, ref));
+	struct hsv_memory *memory = container_of(ref, struct hsv_memory, ref);
+
+	hsv_system_uncharge(memory->hdev, HSV_MEMORY_OVERHEAD);
+	kfree(memory);
 }
 
 void hsv_memory_put(struct hsv_memory *memory)
@@ -110,14 +120,35 @@ static int memory_publish(struct hsv_memory *memory)
 	return err;
 }
 
-/* Keeps what the host may still use until the process ends. */
+/*
+ * Keeps what the host may still use until the process ends; if it has ended meanwhile (the device
+ * was removed), it goes now.
+ */
 static void memory_orphan(struct hsv_memory *memory)
 {
 	struct hsv_process *process = memory->process;
+	bool ended;
 
 	mutex_lock(&process->memory_lock);
-	list_add_tail(&memory->link, &process->memory_all);
+	ended = process->ended;
+	if (!ended)
+		list_add_tail(&memory->link, &process->memory_all);
 	mutex_unlock(&process->memory_lock);
+	if (ended)
+		memory_destroy(memory);
+}
+
+/* With memory_lock held. */
+static bool memory_take(struct hsv_memory *memory)
+{
+	struct hsv_process *process = memory->process;
+
+	if (list_empty(&memory->link))
+		return false;
+	list_del_init(&memory->link);
+	if (xa_load(&process->memory, lower_32_bits(memory->handle)) == memory)
+		xa_erase(&process->memory, lower_32_bits(memory->handle));
+	return true;
 }
 
 /* Takes it off its process's list. True: the caller ends it, false: somebody else does. */
@@ -127,32 +158,22 @@ bool hsv_memory_take(struct hsv_memory *memory)
 	bool ours;
 
 	mutex_lock(&process->memory_lock);
-	ours = !list_empty(&memory->link);
-	if (ours) {
-		list_del_init(&memory->link);
-		if (xa_load(&process->memory, lower_32_bits(memory->handle)) == memory)
-			xa_erase(&process->memory, lower_32_bits(memory->handle));
-	}
+	ours = memory_take(memory);
 	mutex_unlock(&process->memory_lock);
 	return ours;
 }
 
-/* The buffer with that handle, with a reference, NULL if there is none. */
-struct hsv_memory *hsv_memory_find(struct hsv_process *process, u64 handle)
+/*
+ * The buffer with that handle, NULL if there is none. With memory_lock held, under which it stays.
+ */
+struct hsv_memory *hsv_memory_lookup(struct hsv_process *process, u64 handle)
 {
-	struct hsv_memory *memory;
+	struct hsv_memory *memory = xa_load(&process->memory, lower_32_bits(handle));
 
-	mutex_lock(&process->memory_lock);
-	memory = xa_load(&process->memory, lower_32_bits(handle));
-	if (memory && (memory->handle != handle || memory->svm))
-		memory = NULL;
-	if (memory)
-		kref_get(&memory->ref);
-	mutex_unlock(&process->memory_lock);
-	return memory;
+	return memory && memory->handle == handle ? memory : NULL;
 }
 
-/* At the end of a process, when the host has ended its side. */
+/* At the end of a process, when the host has ended its side. No buffer can come any more. */
 void hsv_memory_remove_all(struct hsv_process *process)
 {
 	struct hsv_memory *memory;
@@ -164,6 +185,7 @@ void hsv_memory_remove_all(struct hsv_process *process)
 			list_del_init(&memory->link);
 			xa_erase(&process->memory, lower_32_bits(memory->handle));
 		}
+		process->ended = !memory;
 		mutex_unlock(&process->memory_lock);
 		if (!memory)
 			return;
@@ -267,12 +289,14 @@ int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call,
 }
 
 /*
- * Ends a buffer that the caller took off its list: the host first. Errors leave it alive, back on
- * the list (-EINTR: without a way to reach it).
+ * Ends a buffer that the caller took off its list: the host first. -EBUSY (still mapped on the GPU)
+ * and -ENOMEM leave it alive, back on the list; after other errors nobody knows whose its memory
+ * is, and it stays out of reach until the process ends.
  */
 int hsv_memory_end(struct hsv_memory *memory)
 {
 	struct hsv_process *process = memory->process;
+	bool ended;
 	int err;
 
 	memory_zap(memory);
@@ -281,19 +305,23 @@ int hsv_memory_end(struct hsv_memory *memory)
 		memory_destroy(memory);
 		return err;
 	}
-	if (err == -EINTR) {
+	if (err != -EBUSY && err != -ENOMEM) {
 		memory_orphan(memory);
 		return err;
 	}
-	/* Still mapped on the GPU, say. */
 	down_write(&memory->map_lock);
 	memory->dead = false;
 	up_write(&memory->map_lock);
 	mutex_lock(&process->memory_lock);
-	xa_store(&process->memory, lower_32_bits(memory->handle), memory,
-		 GFP_KERNEL | __GFP_NOFAIL);
-	list_add_tail(&memory->link, &process->memory_all);
+	ended = process->ended;
+	if (!ended) {
+		xa_store(&process->memory, lower_32_bits(memory->handle), memory,
+			 GFP_KERNEL | __GFP_NOFAIL);
+		list_add_tail(&memory->link, &process->memory_all);
+	}
 	mutex_unlock(&process->memory_lock);
+	if (ended)
+		memory_destroy(memory);
 	return err;
 }
 
@@ -360,6 +388,16 @@ static int gtt_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of
 	return err;
 }
 
+static int host_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args)
+{
+	struct hsv_call *call = hsv_memory_call(memory, 0, 0);
+	struct hsv_extents none = {};
+	int err = call ? hsv_memory_alloc_send(memory, call, args, &none) : -ENOMEM;
+
+	hsv_call_put(call);
+	return err;
+}
+
 /* Allocates and publishes. args are changed as the host answers. */
 static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind,
 			struct kfd_ioctl_alloc_memory_of_gpu_args *args)
@@ -376,6 +414,9 @@ static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind,
 	case HSV_MEMORY_GTT:
 		err = gtt_alloc(memory, args);
 		break;
+	case HSV_MEMORY_HOST:
+		err = host_alloc(memory, args);
+		break;
 	default:
 		memory->user_addr = args->mmap_offset;
 		memory->svm = args->flags & HSV_KFD_ALLOC_SVM;
@@ -388,7 +429,7 @@ static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind,
 	}
 	if (err)
 		goto destroy;
-	if (kind != HSV_MEMORY_USERPTR) {
+	if (kind == HSV_MEMORY_VRAM || kind == HSV_MEMORY_GTT) {
 		err = drm_vma_offset_add(&process->hdev->offsets, &memory->node,
 					 memory->size >> PAGE_SHIFT);
 		if (err)
@@ -425,7 +466,7 @@ long hsv_ioctl_alloc(struct hsv_process *process, void *data)
 	if (!READ_ONCE(process->drm_file))
 		return -ENODEV;
 	if (kind & (KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL | KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP))
-		return hsv_kfd_forward(process, NR_ALLOC, args);
+		return memory_alloc(process, HSV_MEMORY_HOST, args);
 
 	args->size = PAGE_ALIGN(size);
 	if (kind & KFD_IOC_ALLOC_MEM_FLAGS_VRAM) {
@@ -455,22 +496,20 @@ long hsv_ioctl_free(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_free_memory_of_gpu_args *args = data;
 	struct hsv_memory *memory;
-	bool ours, svm;
+	long err = 0;
 
-	if (hsv_events_is_page(process, args->handle))
-		return -EPERM;
 	mutex_lock(&process->memory_lock);
-	memory = xa_load(&process->memory, lower_32_bits(args->handle));
-	svm = memory && memory->svm;
+	memory = hsv_memory_lookup(process, args->handle);
+	if (memory && memory->svm)
+		err = -EINVAL;
+	else if (memory && memory->is_events_page)
+		err = -EPERM;
+	else if (memory)
+		memory_take(memory);
 	mutex_unlock(&process->memory_lock);
-	if (svm)
-		return -EINVAL;
-	memory = hsv_memory_find(process, args->handle);
-	if (!memory)
-		return hsv_kfd_forward(process, NR_FREE, args);
-	ours = hsv_memory_take(memory);
-	hsv_memory_put(memory);
-	return ours ? hsv_memory_end(memory) : -EINVAL;
+	if (err)
+		return err;
+	return memory ? hsv_memory_end(memory) : -EINVAL;
 }
 
 /*
@@ -522,7 +561,8 @@ static bool svm_known(struct hsv_process *process, u64 start, u64 size)
 	bool known = false;
 
 	mutex_lock(&process->memory_lock);
-	list_for_each_entry(memory, &process->memory_all, link) {
+	list_for_each_entry(memory, &process->memory_all, link)
+	{
 		if (memory->svm && memory->handle && memory->user_addr <= start &&
 		    memory->user_addr + memory->size >= start + size)
 			known = true;

@@ -46,7 +46,7 @@ void hsv_event_done(struct virtqueue *vq)
 {
 	struct hsv_device *hdev = vq->vdev->priv;
 
-	queue_work(system_highpri_wq, &hdev->event_work);
+	queue_work(hsv_event_wq, &hdev->event_work);
 }
 
 static void event_dispatch(struct hsv_device *hdev, const struct hsv_event *event)
@@ -105,4 +105,19 @@ void hsv_event_work(struct work_struct *work)
 		more = !virtqueue_enable_cb(hdev->event);
 		spin_unlock_irqrestore(&hdev->event_lock, flags);
 	} while (more);
+}
+
+/*
+ * When this returns, all that the host had told by the time of the call was acted on, or the device
+ * is gone. Sleeps.
+ */
+void hsv_events_drain(struct hsv_device *hdev)
+{
+	int idx;
+
+	if (!drm_dev_enter(&hdev->drm, &idx))
+		return;
+	queue_work(hsv_event_wq, &hdev->event_work);
+	flush_work(&hdev->event_work);
+	drm_dev_exit(idx);
 }

@@ -22,7 +22,7 @@ int hsv_extents_add(struct hsv_extents *extents, u64 addr, u64 size)
 	}
 	if (extents->n == extents->capacity) {
 		u32 capacity = extents->capacity ? extents->capacity * 2 : 16;
-		struct hsv_extent *v = kvmalloc_array(capacity, sizeof(*v), GFP_KERNEL);
+		struct hsv_extent *v = kvmalloc_array(capacity, sizeof(*v), GFP_KERNEL_ACCOUNT);
 
 		if (!v)
 			return -ENOMEM;
@@ -76,7 +76,7 @@ int hsv_pages_alloc(struct hsv_memory *memory, struct hsv_extents *extents)
 	err = hsv_system_charge(memory->hdev, n);
 	if (err)
 		return err;
-	memory->pages = kvcalloc(n, sizeof(*memory->pages), GFP_KERNEL | __GFP_NOWARN);
+	memory->pages = kvcalloc(n, sizeof(*memory->pages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!memory->pages) {
 		hsv_system_uncharge(memory->hdev, n);
 		return -ENOMEM;

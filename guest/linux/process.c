@@ -95,8 +95,16 @@ static void process_end_work(struct work_struct *work)
 		hsv_process_put(process);
 	process_drain(process);
 	err = hsv_call_send(process->end_call, HSV_REQ_PROCESS_DESTROY, 0, 0, 0, false);
-	if (err && err != -ENODEV)
+	/* ESRCH: it was never made there. */
+	if (err && err != -ENODEV && err != -ESRCH)
 		drm_warn(&hdev->drm, "process %u: the host can't end it (%d)\n", process->id, err);
+	/*
+	 * Whoever made the events page before dying was set is done with the lock; nobody can
+	 * after.
+	 */
+	mutex_lock(&process->memory_lock);
+	hsv_events_detach(&process->events);
+	mutex_unlock(&process->memory_lock);
 	hsv_memory_remove_all(process);
 	process_drain(process);
 
@@ -111,6 +119,8 @@ static void process_end_work(struct work_struct *work)
 		fput(filp);
 	mmu_notifier_unregister(&process->notifier, process->mm);
 
+	/* What was told of this process must not be taken for news of the next one with its id. */
+	hsv_events_drain(hdev);
 	mutex_lock(&hdev->process_lock);
 	spin_lock(&hdev->id_lock);
 	idr_remove(&hdev->processes, process->id);
@@ -132,7 +142,7 @@ static const struct mmu_notifier_ops process_notifier_ops = {
 /* With process_lock held. The new process is known by its id, but not to the host. */
 static struct hsv_process *process_new(struct hsv_device *hdev)
 {
-	struct hsv_process *process = kzalloc(sizeof(*process), GFP_KERNEL);
+	struct hsv_process *process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
 	int id, err = -ENOMEM;
 
 	if (!process)
@@ -208,7 +218,8 @@ static struct hsv_process *process_find(struct hsv_device *hdev)
 	struct hsv_process *process;
 	int id;
 
-	idr_for_each_entry(&hdev->processes, process, id) {
+	idr_for_each_entry(&hdev->processes, process, id)
+	{
 		if (process->mm == current->mm && !READ_ONCE(process->dying))
 			return process;
 	}
@@ -270,8 +281,7 @@ void hsv_processes_wake(struct hsv_device *hdev)
 	int id;
 
 	spin_lock(&hdev->id_lock);
-	idr_for_each_entry(&hdev->processes, process, id)
-		hsv_events_wake_all(process);
+	idr_for_each_entry(&hdev->processes, process, id) hsv_events_wake_all(process);
 	spin_unlock(&hdev->id_lock);
 }
 
@@ -282,7 +292,6 @@ void hsv_processes_end(struct hsv_device *hdev)
 	int id;
 
 	mutex_lock(&hdev->process_lock);
-	idr_for_each_entry(&hdev->processes, process, id)
-		process_kill(process);
+	idr_for_each_entry(&hdev->processes, process, id) process_kill(process);
 	mutex_unlock(&hdev->process_lock);
 }

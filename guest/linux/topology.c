@@ -12,8 +12,6 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
-#include <drm/drm_print.h>
-
 #include "hsv.h"
 
 /* What is asked for first, and what is the most. */
@@ -48,7 +46,8 @@ static struct topology_dir *dir_find(struct hsv_device *hdev, const char *path, 
 {
 	struct topology_dir *dir;
 
-	list_for_each_entry(dir, &hdev->topology, link) {
+	list_for_each_entry(dir, &hdev->topology, link)
+	{
 		if (strlen(dir->path) == size && !memcmp(dir->path, path, size))
 			return dir;
 	}
@@ -232,10 +231,12 @@ void hsv_topology_remove(struct hsv_device *hdev)
 	 * Children before parents: what kobject_del() finds below a directory it would remove
 	 * itself.
 	 */
-	list_for_each_entry_safe_reverse(dir, next, &hdev->topology, link) {
+	list_for_each_entry_safe_reverse(dir, next, &hdev->topology, link)
+	{
 		kobject_del(dir->kobj);
 		kobject_put(dir->kobj);
-		list_for_each_entry_safe(file, next_file, &dir->files, link) {
+		list_for_each_entry_safe(file, next_file, &dir->files, link)
+		{
 			kfree(file->content);
 			kfree(file);
 		}

@@ -58,13 +58,16 @@ static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct h
 	pages = (struct page **)__get_free_page(GFP_KERNEL);
 	if (!pages)
 		return -ENOMEM;
+	/* All at once: a buffer that is too large takes no memory at all. */
+	err = hsv_system_charge(memory->hdev, left);
+	if (err) {
+		free_page((unsigned long)pages);
+		return err;
+	}
 	while (left) {
 		n = min_t(u64, left, PAGES_PER_PIN);
 		err = -EINTR;
 		if (current->mm == mm && fatal_signal_pending(current))
-			break;
-		err = hsv_system_charge(memory->hdev, n);
-		if (err)
 			break;
 		if (current->mm == mm) {
 			i = pin_user_pages_fast(addr, n, flags, pages);
@@ -73,12 +76,9 @@ static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct h
 			i = pin_user_pages_remote(mm, addr, n, flags, pages, NULL);
 			mmap_read_unlock(mm);
 		}
-		if (i <= 0) {
-			hsv_system_uncharge(memory->hdev, n);
-			err = i ? i : -EFAULT;
+		err = i ? i : -EFAULT;
+		if (i <= 0)
 			break;
-		}
-		hsv_system_uncharge(memory->hdev, n - i);
 		n = i;
 		atomic64_add(n, &mm->pinned_vm);
 		for (i = 0; i < n; i++) {
@@ -89,7 +89,7 @@ static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct h
 		if (err) {
 			unpin_user_pages(pages + i, n - i);
 			atomic64_sub(n - i, &mm->pinned_vm);
-			hsv_system_uncharge(memory->hdev, n - i);
+			left -= i;
 			break;
 		}
 		addr += (u64)n << PAGE_SHIFT;
@@ -97,8 +97,10 @@ static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct h
 		cond_resched();
 	}
 	free_page((unsigned long)pages);
-	if (err)
+	if (err) {
 		userptr_unpin(memory, extents);
+		hsv_system_uncharge(memory->hdev, left);
+	}
 	/* A signal that interrupted the faults: as a kill, the program sees no other. */
 	return err == -ERESTARTSYS || err == -EAGAIN ? -EINTR : err;
 }
@@ -139,12 +141,19 @@ static bool userptr_invalidate(struct mmu_interval_notifier *interval,
 		args = (struct hsv_memory_args){.handle = cpu_to_le64(memory->handle)};
 		memcpy(call->args, &args, sizeof(args));
 		err = hsv_call_send(call, HSV_REQ_MEMORY_INVALIDATE, 0, sizeof(args), 0, false);
-		if (err)
-			drm_dbg(&memory->hdev->drm,
-				"process %u: buffer %llx can't be invalidated (%d)\n",
-				memory->process->id, memory->handle, err);
-		memory->state = HSV_PAGES_INVALID;
-		queue_work(hsv_wq, &memory->restore_work);
+		/*
+		 * Where the host knows no such buffer, or is gone, its GPU doesn't use the pages.
+		 * If it just can't, they stay what the buffer has, and pinned: the GPU goes on with
+		 * memory that is no longer at these addresses, but nobody else's either.
+		 */
+		if (!err || err == -EINVAL || err == -ESRCH || err == -ENODEV) {
+			memory->state = HSV_PAGES_INVALID;
+			queue_work(hsv_restore_wq, &memory->restore_work);
+		} else {
+			drm_err_ratelimited(&memory->hdev->drm,
+					    "process %u: buffer %llx keeps its old pages (%d)\n",
+					    memory->process->id, memory->handle, err);
+		}
 	}
 	mutex_unlock(&memory->wire);
 	return true;
@@ -235,10 +244,14 @@ static void userptr_restore_work(struct work_struct *work)
 
 	if (READ_ONCE(process->dying) || !mmget_not_zero(mm))
 		return;
-	while (!userptr_restore(memory, mm, &gone) && !READ_ONCE(process->dying))
-		cond_resched();
+	/*
+	 * A program may change its pages for ever, so one attempt a time: others have their turn,
+	 * and it ends soon for who waits for it.
+	 */
+	if (!userptr_restore(memory, mm, &gone))
+		queue_work(hsv_restore_wq, &memory->restore_work);
 	/* An SVM range is nobody's to free: it goes with its addresses. */
-	if (gone && memory->svm && !READ_ONCE(process->dying) && hsv_memory_take(memory))
+	else if (gone && memory->svm && !READ_ONCE(process->dying) && hsv_memory_take(memory))
 		hsv_memory_end(memory);
 	mmput_async(mm);
 }
