@@ -114,7 +114,14 @@ void *dma_resolve(const struct dma_map *map, uint64_t address, uint64_t size)
  * That's its own affair: the copy that comes out is private and checked afterwards. Thread
  * sanitizers, which see two of our threads race, are told by a loop they don't look into.
  */
-#if defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DMA_TSAN
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define DMA_TSAN
+#endif
+#ifdef DMA_TSAN
 __attribute__((no_sanitize_thread)) static void
 copy_bytes(volatile uint8_t *to, const volatile uint8_t *from, size_t size)
 {
