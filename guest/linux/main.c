@@ -492,4 +492,4 @@ module_exit(hsv_exit);
 MODULE_DESCRIPTION("HSA on a GPU shared by hsavisor");
 MODULE_AUTHOR("The hsavisor authors");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("1.0.0");
+MODULE_VERSION("0.1.0");
