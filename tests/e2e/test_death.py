@@ -115,7 +115,9 @@ def test_daemon_killed():
     jobs = [S.guest_job(vm, "e2e-gpu", "work", "10") for vm in (A, B)]
     for vm in (A, B):
         S.wait_dispatches(vm)
-    os.kill(S.status()["pid"], signal.SIGKILL)
+    daemon = S.status()["pid"]
+    os.kill(daemon, signal.SIGKILL)
+    wait_until(lambda: not system.alive(daemon))
     S.call("status", code=3)
     time.sleep(1)
     S.start_daemon()
