@@ -70,6 +70,7 @@ int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s)
 
 	if (bytes < 0)
 		return QERR_REGISTERS;
+	bytes += (long)sizeof(struct wg_slot);
 	/* Work-groups kept from the dispatch before serve this one if it is of the same shape. */
 	if (d->wg_bytes != (uint64_t)bytes || d->setup.rsrc1 != s->rsrc1 ||
 	    d->setup.rsrc3 != s->rsrc3 || d->setup.group_segment_size != s->group_segment_size ||

@@ -7,7 +7,8 @@
  * one mutex.
  *
  * A guest chooses what is executed, so decoded code is bounded: above CODE_MAX_BYTES everything decoded is dropped at the next
- * revalidation, and above CODE_HARD_BYTES nothing more is decoded.
+ * revalidation, and above CODE_HARD_BYTES nothing more is decoded. All caches of this process together (the GPU processes of a tenant) have
+ * a bound, too: above CODE_ALL_BYTES the limits of each are CODE_SHARE_BYTES and twice that, which nobody can take from it.
  */
 #define LOG_PART "exec"
 #include "gpu/soft/exec/code.h"
@@ -22,6 +23,10 @@
 #define CODE_CHUNK	64 /* records allocated at once */
 #define CODE_MAX_BYTES	(256ull << 20)
 #define CODE_HARD_BYTES (1024ull << 20)
+#define CODE_ALL_BYTES	(2048ull << 20)
+#define CODE_SHARE_BYTES (8ull << 20)
+
+static _Atomic uint64_t all_bytes; /* of all caches */
 
 struct code_chunk {
 	struct code_chunk *next;
@@ -73,6 +78,18 @@ struct code_cache *code_cache_new(enum isa_target target)
 	return cache;
 }
 
+/* Under the lock; bytes may be negative. */
+static void count_bytes(struct code_cache *cache, int64_t bytes)
+{
+	cache->bytes += (uint64_t)bytes;
+	atomic_fetch_add_explicit(&all_bytes, (uint64_t)bytes, memory_order_relaxed);
+}
+
+static bool is_crowded(void)
+{
+	return atomic_load_explicit(&all_bytes, memory_order_relaxed) > CODE_ALL_BYTES;
+}
+
 static void page_free(struct code_cache *cache, struct code_page *page)
 {
 	struct code_chunk *next;
@@ -80,9 +97,9 @@ static void page_free(struct code_cache *cache, struct code_page *page)
 	for (struct code_chunk *c = page->chunks; c; c = next) {
 		next = c->next;
 		free(c);
-		cache->bytes -= sizeof(*c);
+		count_bytes(cache, -(int64_t)sizeof(*c));
 	}
-	cache->bytes -= sizeof(*page);
+	count_bytes(cache, -(int64_t)sizeof(*page));
 	free(page);
 }
 
@@ -161,7 +178,7 @@ void code_cache_revalidate(struct code_cache *cache)
 {
 	atomic_fetch_add(&cache->epoch, 1);
 	pthread_mutex_lock(&cache->lock);
-	if (cache->bytes > CODE_MAX_BYTES) {
+	if (cache->bytes > (is_crowded() ? CODE_SHARE_BYTES : CODE_MAX_BYTES)) {
 		for (int i = 0; i < CODE_BUCKETS; i++)
 			for (struct code_slot *s = atomic_load(&cache->bucket[i]); s; s = s->next) {
 				struct code_page *page = atomic_exchange(&s->page, NULL);
@@ -198,7 +215,7 @@ static struct code_page *page_new(struct exec_ctx *ctx, struct code_cache *cache
 {
 	struct code_page *page = NULL;
 
-	if (cache->bytes <= CODE_HARD_BYTES)
+	if (cache->bytes <= (is_crowded() ? 2 * CODE_SHARE_BYTES : CODE_HARD_BYTES))
 		page = calloc(1, sizeof(*page));
 	if (!page) {
 		log_error("no memory to decode code at 0x%llx", (unsigned long long)(number << MEM_PAGE_SHIFT));
@@ -212,7 +229,7 @@ static struct code_page *page_new(struct exec_ctx *ctx, struct code_cache *cache
 	page->number = number;
 	atomic_init(&page->raw_dwords, CODE_PAGE_DWORDS);
 	atomic_init(&page->epoch, atomic_load(&cache->epoch));
-	cache->bytes += sizeof(*page);
+	count_bytes(cache, sizeof(*page));
 	return page;
 }
 
@@ -402,7 +419,7 @@ static const struct code_inst *decode_run(struct exec_ctx *ctx, struct code_cach
 	}
 	chunk->next = page->chunks;
 	page->chunks = chunk;
-	cache->bytes += sizeof(*chunk);
+	count_bytes(cache, sizeof(*chunk));
 	for (uint32_t k = 0; k < n; k++)
 		atomic_store_explicit(&page->inst[at[k]], &chunk->inst[k], memory_order_release);
 	return &chunk->inst[0];
