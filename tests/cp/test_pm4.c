@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Plain PM4 queues. */
+#include "gpu/soft/cp/cp.h"
 #include "tests/cp/client.h"
 
 #include <string.h>
@@ -138,10 +139,48 @@ static void wrap(void **state)
 	}
 }
 
+/* One step moves so much, however many packets it is asked in: others wait for it. The lock keeps
+ * the CP thread out; this thread steps. */
+static void a_step_is_bounded(void **state)
+{
+	enum { PACKETS = 30, SIZE = 256 << 10, LONG = 4000 };
+	struct client *c = *state;
+	uint64_t src_va, dst_va, copies, writes;
+	uint8_t *dst;
+	struct ring r;
+
+	client_alloc(c, SIZE, &src_va);
+	dst = client_alloc(c, SIZE + 4 * LONG, &dst_va);
+	ring_open(&r, c, GPU_QUEUE_PM4, 1 << 20);
+	for (unsigned i = 0; i < PACKETS; i++)
+		PUT(&r, PM4(0x50, 6), 0, LO(src_va), HI(src_va), LO(dst_va), HI(dst_va), SIZE);
+	for (unsigned i = 0; i < PACKETS; i++) {
+		PUT(&r, PM4(0x37, 3 + LONG), 5 << 8, LO(dst_va), HI(dst_va));
+		for (unsigned k = 0; k < LONG; k++)
+			PUT(&r, i);
+	}
+	pthread_mutex_lock(&c->gpu->lock);
+	ring_ring(&r);
+	pthread_rwlock_rdlock(&c->vm->map_lock);
+	queue_step(r.queue);
+	copies = r.queue->rptr / 7;
+	for (unsigned i = 0; i < PACKETS && r.queue->rptr < 7 * PACKETS; i++)
+		queue_step(r.queue);
+	queue_step(r.queue);
+	writes = (r.queue->rptr - 7 * PACKETS) / (4 + LONG);
+	pthread_rwlock_unlock(&c->vm->map_lock);
+	pthread_mutex_unlock(&c->gpu->lock);
+	assert_int_equal(copies, 1);
+	assert_in_range(writes, 1, 5);
+	assert_true(ring_drain(&r, 20000));
+	assert_int_equal(dst[4 * (LONG - 1)], PACKETS - 1);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
-	const struct CMUnitTest tests[] = {T(garbage), T(every_packet), T(wrap)};
+	const struct CMUnitTest tests[] = {T(garbage), T(every_packet), T(wrap),
+					   T(a_step_is_bounded)};
 
 	return cmocka_run_group_tests_name("cp/pm4", tests, NULL, NULL);
 }
