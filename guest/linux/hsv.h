@@ -209,7 +209,8 @@ struct hsv_process {
 	struct hsv_call *end_call; /* made beforehand: ending can't fail */
 
 	atomic_t pending;	/* calls sent and not answered */
-	wait_queue_head_t idle; /* pending became 0 */
+	atomic_t svm_restoring; /* SVM ranges whose pages changed and aren't dealt with yet */
+	wait_queue_head_t idle; /* pending or svm_restoring became 0 */
 
 	struct mutex memory_lock;    /* memory, drm_file; acquired before any object's wire lock */
 	struct xarray memory;	     /* low 32 bits of the handle -> struct hsv_memory */

@@ -594,6 +594,12 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 	if (!args->start_addr || !args->size || !PAGE_ALIGNED(args->start_addr | args->size) ||
 	    args->size > MAX_SIZE || args->start_addr > TASK_SIZE_MAX - args->size)
 		return -EINVAL;
+	/*
+	 * Ranges whose addresses were unmapped go before: one that is about to go must not be taken
+	 * for known.
+	 */
+	if (wait_event_killable(process->idle, !atomic_read(&process->svm_restoring)))
+		return -EINTR;
 	call = hsv_call_new(process->hdev, process, bytes, bytes);
 	if (!call)
 		return -ENOMEM;

@@ -122,6 +122,23 @@ static bool event_matters(const struct mmu_notifier_range *range)
 	}
 }
 
+/* The process stays, and SVM requests wait, until restore_work has run. */
+static void restore_done(struct hsv_process *process, bool svm)
+{
+	if (svm && atomic_dec_and_test(&process->svm_restoring))
+		wake_up_all(&process->idle);
+	hsv_process_put(process);
+}
+
+static void restore_queue(struct hsv_memory *memory)
+{
+	kref_get(&memory->process->ref);
+	if (memory->svm)
+		atomic_inc(&memory->process->svm_restoring);
+	if (!queue_work(hsv_restore_wq, &memory->restore_work))
+		restore_done(memory->process, memory->svm);
+}
+
 static bool userptr_invalidate(struct mmu_interval_notifier *interval,
 			       const struct mmu_notifier_range *range, unsigned long seq)
 {
@@ -148,7 +165,7 @@ static bool userptr_invalidate(struct mmu_interval_notifier *interval,
 		 */
 		if (!err || err == -EINVAL || err == -ESRCH || err == -ENODEV) {
 			memory->state = HSV_PAGES_INVALID;
-			queue_work(hsv_restore_wq, &memory->restore_work);
+			restore_queue(memory);
 		} else {
 			drm_err_ratelimited(&memory->hdev->drm,
 					    "process %u: buffer %llx keeps its old pages (%d)\n",
@@ -239,21 +256,22 @@ static void userptr_restore_work(struct work_struct *work)
 {
 	struct hsv_memory *memory = container_of(work, struct hsv_memory, restore_work);
 	struct hsv_process *process = memory->process;
+	bool svm = memory->svm, gone = false;
 	struct mm_struct *mm = process->mm;
-	bool gone = false;
 
-	if (READ_ONCE(process->dying) || !mmget_not_zero(mm))
-		return;
-	/*
-	 * A program may change its pages for ever, so one attempt a time: others have their turn,
-	 * and it ends soon for who waits for it.
-	 */
-	if (!userptr_restore(memory, mm, &gone))
-		queue_work(hsv_restore_wq, &memory->restore_work);
-	/* An SVM range is nobody's to free: it goes with its addresses. */
-	else if (gone && memory->svm && !READ_ONCE(process->dying) && hsv_memory_take(memory))
-		hsv_memory_end(memory);
-	mmput_async(mm);
+	if (!READ_ONCE(process->dying) && mmget_not_zero(mm)) {
+		/*
+		 * A program may change its pages for ever, so one attempt a time: others have their
+		 * turn, and it ends soon for who waits for it. An SVM range is nobody's to free: it
+		 * goes with its addresses.
+		 */
+		if (!userptr_restore(memory, mm, &gone))
+			restore_queue(memory);
+		else if (gone && svm && !READ_ONCE(process->dying) && hsv_memory_take(memory))
+			hsv_memory_end(memory);
+		mmput_async(mm);
+	}
+	restore_done(process, svm);
 }
 
 /*
@@ -322,10 +340,10 @@ void hsv_userptr_close(struct hsv_memory *memory)
 	}
 	if (memory->invalidate) {
 		/* In the work itself it may have been queued once more, but not from now on. */
-		if (current_work() == &memory->restore_work)
-			cancel_work(&memory->restore_work);
-		else
-			cancel_work_sync(&memory->restore_work);
+		if (current_work() == &memory->restore_work
+			    ? cancel_work(&memory->restore_work)
+			    : cancel_work_sync(&memory->restore_work))
+			restore_done(memory->process, memory->svm);
 		hsv_call_put(memory->invalidate);
 		memory->invalidate = NULL;
 	}

@@ -576,9 +576,54 @@ static void svm_part(void)
 	EXPECT(kfd_call(kfd, cmd, &svm), -EFAULT);
 }
 
+static long pinned_now(void)
+{
+	FILE *f = fopen("/proc/sys/vm/stat_refresh", "w");
+
+	if (f) {
+		fputs("1\n", f);
+		fclose(f);
+	}
+	return vmstat("nr_foll_pin_acquired") - vmstat("nr_foll_pin_released");
+}
+
+/* An address range that is unmapped, mapped and named again at once is a range again. */
+static void svm_again_part(void)
+{
+	uint64_t size = 16 * PAGE;
+	uint8_t *p = (uint8_t *)reserve(size), *q;
+	struct {
+		struct kfd_ioctl_svm_args args;
+		struct kfd_ioctl_svm_attribute attr;
+	} svm;
+	unsigned long cmd = RESIZED(AMDKFD_IOC_SVM, sizeof(svm));
+
+	kfd_start();
+	for (int i = 0; i < 60 && !test_failures; i++) {
+		q = mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			 -1, 0);
+		CHECK(q == p);
+		svm.args = (struct kfd_ioctl_svm_args){.start_addr = (uintptr_t)p,
+						       .size = size,
+						       .op = KFD_IOCTL_SVM_OP_SET_ATTR,
+						       .nattr = 1};
+		svm.attr = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE,
+							    gpu_id};
+		EXPECT(kfd_call(kfd, cmd, &svm), 0);
+		if (i % 4 == 3) {
+			msleep(20);
+			EXPECT(pinned_now(), 16);
+		}
+		munmap(p, size);
+		for (volatile int k = 0; k < i * 500; k++)
+			;
+	}
+}
+
 static void svm(void)
 {
 	in_child(svm_part);
+	in_child(svm_again_part);
 	CHECK(pinned_pages() == 0);
 }
 
