@@ -171,14 +171,9 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 	spin_unlock(&events->wake);
 }
 
-void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event *from)
+static void exception_set(struct hsv_process *process,
+			  const struct kfd_hsa_hw_exception_data *data)
 {
-	struct kfd_hsa_hw_exception_data data = {
-		.reset_type = le32_to_cpu(from->exception.reset_type),
-		.reset_cause = le32_to_cpu(from->exception.reset_cause),
-		.memory_lost = le32_to_cpu(from->exception.memory_lost),
-		.gpu_id = process->hdev->gpu_id,
-	};
 	struct hsv_events *events = &process->events;
 	struct kfd_event *event;
 	int id;
@@ -187,11 +182,37 @@ void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event
 	idr_for_each_entry(&events->idr, event, id)
 	{
 		if (event->type == KFD_IOC_EVENT_HW_EXCEPTION) {
-			event->exception = data;
+			event->exception = *data;
 			event_set(event);
 		}
 	}
 	spin_unlock(&events->wake);
+}
+
+void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event *from)
+{
+	struct kfd_hsa_hw_exception_data data = {
+		.reset_type = le32_to_cpu(from->exception.reset_type),
+		.reset_cause = le32_to_cpu(from->exception.reset_cause),
+		.memory_lost = le32_to_cpu(from->exception.memory_lost),
+		.gpu_id = process->hdev->gpu_id,
+	};
+
+	exception_set(process, &data);
+}
+
+/* The device stopped working: as after a GPU hang that a reset of the whole GPU could not mend. */
+void hsv_events_device_lost(struct hsv_process *process)
+{
+	struct kfd_hsa_hw_exception_data data = {
+		.reset_type = KFD_HW_EXCEPTION_WHOLE_GPU_RESET,
+		.reset_cause = KFD_HW_EXCEPTION_GPU_HANG,
+		.memory_lost = 1,
+		.gpu_id = process->hdev->gpu_id,
+	};
+
+	exception_set(process, &data);
+	hsv_events_wake_all(process);
 }
 
 /* The process or the device is ending: whoever waits looks at that. */

@@ -194,6 +194,7 @@ long hsv_ioctl_wait_events(struct hsv_process *process, void *args);
 void hsv_events_signal(struct hsv_process *process, u32 id);
 void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event *event);
 void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event *event);
+void hsv_events_device_lost(struct hsv_process *process);
 
 /* process.c */
 struct hsv_process {

@@ -275,14 +275,17 @@ unlock:
 	return err;
 }
 
-/* Wakes all who wait for events: the device is gone. */
+/*
+ * The device is gone: tells the programs by KFD's event for a lost GPU, which runtimes end a program
+ * by that spins on a signal in memory; wakes all who wait for others.
+ */
 void hsv_processes_wake(struct hsv_device *hdev)
 {
 	struct hsv_process *process;
 	int id;
 
 	spin_lock(&hdev->id_lock);
-	idr_for_each_entry(&hdev->processes, process, id) hsv_events_wake_all(process);
+	idr_for_each_entry(&hdev->processes, process, id) hsv_events_device_lost(process);
 	spin_unlock(&hdev->id_lock);
 }
 
