@@ -2,13 +2,15 @@
 /*
  * hsavisor.h - the contract of guest and host.
  *
- * The device is a virtio-pci 1.x device with two virtqueues and two shared memory regions. The guest driver sends KFD
- * requests over the control queue as the KFD UAPI structs they are (linux/kfd_ioctl.h), followed by the arrays
- * those structs point at; pointers in them are ignored by the device. Everything on the data path (rings, signals, kernel
- * arguments, doorbells) is shared memory and needs no message.
+ * The device is a virtio-pci 1.x device with two virtqueues and two shared memory regions. The
+ * guest driver sends KFD requests over the control queue as the KFD UAPI structs they are
+ * (linux/kfd_ioctl.h), followed by the arrays those structs point at; pointers in them are ignored
+ * by the device. Everything on the data path (rings, signals, kernel arguments, doorbells) is
+ * shared memory and needs no message.
  *
- * All integers are little-endian. A reserved field is zero when sent and ignored when received. This header is
- * usable from kernel and user space. Anything in it that changes meaning changes HSV_ABI_VERSION or gets a feature bit.
+ * All integers are little-endian. A reserved field is zero when sent and ignored when received.
+ * This header is usable from kernel and user space. Anything in it that changes meaning changes
+ * HSV_ABI_VERSION or gets a feature bit.
  */
 #ifndef HSAVISOR_ABI_H
 #define HSAVISOR_ABI_H
@@ -17,8 +19,9 @@
 
 #define HSV_ABI_VERSION 1
 
-/* Virtio device id, from the range the virtio specification leaves unassigned; the PCI device id is 0x1040 + this. */
-#define HSV_VIRTIO_ID 62
+/* Virtio device id, from the range the virtio specification leaves unassigned; the PCI device id is
+ * 0x1040 + this. */
+#define HSV_VIRTIO_ID	  62
 #define HSV_PCI_VENDOR_ID 0x1af4
 #define HSV_PCI_DEVICE_ID (0x1040 + HSV_VIRTIO_ID)
 
@@ -35,13 +38,13 @@
 #define HSV_SHM_DOORBELLS 0 /* max_processes slots of HSV_DOORBELL_SLOT bytes */
 #define HSV_SHM_VRAM	  1 /* the VM's VRAM quota */
 
-#define HSV_DOORBELL_SLOT 8192 /* bytes of doorbells a GPU process has: 1024 of 8 bytes, as gfx9 */
+#define HSV_DOORBELL_SLOT 8192 /* bytes of doorbells of a GPU process: 1024 of 8, as gfx9 */
 #define HSV_MAX_PROCESSES 256
 #define HSV_PAGE_SIZE	  4096
 
 /* Limits of one control message. */
-#define HSV_MAX_ARGS	128		/* largest KFD argument struct, bytes */
-#define HSV_MAX_ARRAY	(1u << 20)	/* bytes of arrays that follow, each direction */
+#define HSV_MAX_ARGS	128	   /* largest KFD argument struct, bytes */
+#define HSV_MAX_ARRAY	(1u << 20) /* bytes of arrays that follow, each direction */
 #define HSV_MAX_EXTENTS (HSV_MAX_ARRAY / 2 / sizeof(struct hsv_extent)) /* in one message */
 
 /* Device configuration space. */
@@ -55,57 +58,70 @@ struct hsv_config {
 	__le32 reserved;
 };
 
-/* A run of memory: guest-physical in requests (GTT, USERPTR), an offset into SHM_VRAM in answers to VRAM allocations. */
+/* A run of memory: guest-physical in requests (GTT, USERPTR), an offset into SHM_VRAM in answers to
+ * VRAM allocations. */
 struct hsv_extent {
 	__le64 addr; /* page-aligned */
 	__le64 size; /* bytes, page multiple, non-zero */
 };
 
-/* Flag of ALLOC_MEMORY_OF_GPU by front ends for the pages of an SVM range, see abi/kfd_ioctls.h; free among KFD_IOC_ALLOC_MEM_FLAGS_*. */
+/* Flag of ALLOC_MEMORY_OF_GPU by front ends for the pages of an SVM range, see abi/kfd_ioctls.h;
+ * free among KFD_IOC_ALLOC_MEM_FLAGS_*. */
 #define HSV_KFD_ALLOC_SVM (1u << 16)
 
 enum hsv_request_type {
 	/*
-	 * A process opened /dev/kfd: makes a GPU process. The driver chooses process (0 .. max_processes - 1, free). Its doorbell
-	 * slot is process * HSV_DOORBELL_SLOT in SHM_DOORBELLS. args: struct hsv_process_args.
+	 * A process opened /dev/kfd: makes a GPU process. The driver chooses process (0 ..
+	 * max_processes - 1, free). Its doorbell slot is process * HSV_DOORBELL_SLOT in
+	 * SHM_DOORBELLS. args: struct hsv_process_args.
 	 */
 	HSV_REQ_PROCESS_CREATE = 1,
-	/* Ends queues, unmaps and frees everything of the process. When answered, the GPU touches none of it any more. */
+	/* Ends queues, unmaps and frees everything of the process. When answered, the GPU touches
+	   none of it any more. */
 	HSV_REQ_PROCESS_DESTROY = 2,
 	/*
-	 * A KFD ioctl: code is its _IOC_NR, args its argument struct, then arrays as abi/kfd_ioctls.h says. For
-	 * ALLOC_MEMORY_OF_GPU of GTT or USERPTR the arrays are hsv_extents (guest-physical, sum of sizes = size) covering the
-	 * buffer; for VRAM the answer's arrays are hsv_extents in SHM_VRAM.
+	 * A KFD ioctl: code is its _IOC_NR, args its argument struct, then arrays as
+	 * abi/kfd_ioctls.h says. For ALLOC_MEMORY_OF_GPU of GTT or USERPTR the arrays are
+	 * hsv_extents (guest-physical, sum of sizes = size) covering the buffer; for VRAM the
+	 * answer's arrays are hsv_extents in SHM_VRAM.
 	 */
 	HSV_REQ_KFD_IOCTL = 3,
-	/* DRM_AMDGPU_INFO: args: struct drm_amdgpu_info; the answer's array is what goes to return_pointer. */
+	/* DRM_AMDGPU_INFO: args: struct drm_amdgpu_info; the answer's array is what goes to
+	   return_pointer. */
 	HSV_REQ_DRM_INFO = 4,
-	/* The topology below /sys/class/kfd/kfd/topology; args: struct hsv_topology_args; answer array: hsv_topology_file records. */
+	/* The topology below /sys/class/kfd/kfd/topology; args: struct hsv_topology_args; answer
+	   array: hsv_topology_file records. */
 	HSV_REQ_TOPOLOGY = 5,
 	/*
-	 * More extents of a GTT/USERPTR buffer whose ALLOC carried the first ones only (args: struct hsv_memory_args, arrays:
-	 * extents). Such a buffer can be mapped only when all extents are there.
+	 * More extents of a GTT/USERPTR buffer whose ALLOC carried the first ones only (args:
+	 * struct hsv_memory_args, arrays: extents). Such a buffer can be mapped only when all
+	 * extents are there.
 	 */
 	HSV_REQ_MEMORY_EXTEND = 6,
 	/*
-	 * User pages of a USERPTR buffer changed (MMU notifier). Synchronous: when answered, the GPU does not use the buffer's pages.
-	 * The process's queues are suspended until every invalidated buffer is restored or freed. args: struct hsv_memory_args.
+	 * User pages of a USERPTR buffer changed (MMU notifier). Synchronous: when answered, the
+	 * GPU does not use the buffer's pages. The process's queues are suspended until every
+	 * invalidated buffer is restored or freed. args: struct hsv_memory_args.
 	 */
 	HSV_REQ_MEMORY_INVALIDATE = 7,
 	/*
-	 * The buffer's pages again (extents as in ALLOC; none: the pages are gone, GPU access is a memory fault). args: struct
-	 * hsv_memory_args. May be followed by MEMORY_EXTEND. Queues resume when nothing invalidated is left.
+	 * The buffer's pages again (extents as in ALLOC; none: the pages are gone, GPU access is a
+	 * memory fault). args: struct hsv_memory_args. May be followed by MEMORY_EXTEND. Queues
+	 * resume when nothing invalidated is left.
 	 */
 	HSV_REQ_MEMORY_RESTORE = 8,
-	/* The user mapping of the process's doorbells is gone (answer to HSV_EVENT_PARK). No args. */
+	/* The user mapping of the process's doorbells is gone (answer to HSV_EVENT_PARK). No args.
+	 */
 	HSV_REQ_PARKED = 9,
-	/* A store to a parked doorbell page faulted: when answered, the device polls the doorbells again and they may be mapped. No args. */
+	/* A store to a parked doorbell page faulted: when answered, the device polls the doorbells
+	   again and they may be mapped. No args. */
 	HSV_REQ_UNPARK = 10,
 };
 
 /*
- * A request chain: device-readable hsv_request, args (args_size), in-arrays (in_size); device-writable hsv_response, args
- * (args_size, the struct as the ioctl leaves it), out-arrays (at most out_size).
+ * A request chain: device-readable hsv_request, args (args_size), in-arrays (in_size);
+ * device-writable hsv_response, args (args_size, the struct as the ioctl leaves it), out-arrays (at
+ * most out_size).
  */
 struct hsv_request {
 	__le32 type;
@@ -141,7 +157,8 @@ struct hsv_topology_args {
 	__le64 memory;	     /* bytes of the guest's memory */
 };
 
-/* Followed by path (relative to topology/, no leading slash, not terminated) and content; records are padded to 4 bytes. */
+/* Followed by path (relative to topology/, no leading slash, not terminated) and content; records
+ * are padded to 4 bytes. */
 struct hsv_topology_file {
 	__le16 path_size;
 	__le16 reserved;
@@ -149,7 +166,7 @@ struct hsv_topology_file {
 };
 
 enum hsv_event_type {
-	HSV_EVENT_SIGNAL = 1, /* event_id was set by the GPU */
+	HSV_EVENT_SIGNAL = 1,	    /* event_id was set by the GPU */
 	HSV_EVENT_MEMORY_FAULT = 2, /* memory */
 	HSV_EVENT_HW_EXCEPTION = 3, /* GPU process lost: exception */
 	HSV_EVENT_PARK = 4, /* please unmap the process's doorbells and answer HSV_REQ_PARKED */

@@ -2,12 +2,14 @@
 /*
  * client.c - an executor's side of the arbiter; see client.h and protocol.h.
  *
- * Theory of operation: after HELLO the client holds a socket (its registration), the shared page and an eventfd that wakes the arbiter.
- * turn_acquire() is two atomic accesses while the tenant has the GPU. When it hasn't, the calling GPU thread wakes the arbiter and waits on the futex word
- * `granted`; the wait has a time limit, at which it looks whether the arbiter still lives. Once it doesn't, `alone` is set and
- * every later acquire returns at once.
+ * Theory of operation: after HELLO the client holds a socket (its registration), the shared page
+ * and an eventfd that wakes the arbiter. turn_acquire() is two atomic accesses while the tenant has
+ * the GPU. When it hasn't, the calling GPU thread wakes the arbiter and waits on the futex word
+ * `granted`; the wait has a time limit, at which it looks whether the arbiter still lives. Once it
+ * doesn't, `alone` is set and every later acquire returns at once.
  *
- * close() and mmap() go through syscall(): this file lives in the preload library too, which interposes them.
+ * close() and mmap() go through syscall(): this file lives in the preload library too, which
+ * interposes them.
  */
 #define LOG_PART "tenant"
 #include "arbiter/client.h"
@@ -55,7 +57,8 @@ const char *arbiter_socket_path(void)
 	else {
 		const char *dir = getenv("XDG_RUNTIME_DIR");
 
-		snprintf(path, sizeof(path), "%s/hsavisor/hsavisord.sock", dir && *dir ? dir : "/tmp");
+		snprintf(path, sizeof(path), "%s/hsavisor/hsavisord.sock",
+			 dir && *dir ? dir : "/tmp");
 	}
 	return path;
 }
@@ -78,8 +81,10 @@ static void client_free(struct arbiter_client *c)
 	free(c);
 }
 
-/* Sends one message and receives its answer. The socket carries nothing else, so request and answer pair up. */
-static int transact(int sock, const struct arbiter_msg *msg, struct arbiter_reply *reply, int *fds, unsigned *num_fds)
+/* Sends one message and receives its answer. The socket carries nothing else, so request and answer
+ * pair up. */
+static int transact(int sock, const struct arbiter_msg *msg, struct arbiter_reply *reply, int *fds,
+		    unsigned *num_fds)
 {
 	ssize_t n;
 	int err = msg_send(sock, msg, sizeof(*msg), NULL, 0);
@@ -108,9 +113,14 @@ static int say(char *error, int err, const char *text)
 	return err;
 }
 
-int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram, struct arbiter_client **client, struct arbiter_grant *grant, char *error)
+int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
+		    struct arbiter_client **client, struct arbiter_grant *grant, char *error)
 {
-	struct arbiter_msg msg = {.magic = ARBITER_MAGIC, .version = ARBITER_VERSION, .type = ARBITER_MSG_HELLO, .kind = kind, .vram = vram};
+	struct arbiter_msg msg = {.magic = ARBITER_MAGIC,
+				  .version = ARBITER_VERSION,
+				  .type = ARBITER_MSG_HELLO,
+				  .kind = kind,
+				  .vram = vram};
 	unsigned want_fds = kind == ARBITER_HOST ? 2 : 3;
 	struct arbiter_reply reply;
 	int fds[MSG_MAX_FDS];
@@ -131,13 +141,15 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram, str
 	c->sock = msg_connect(arbiter_socket_path());
 	if (c->sock < 0) {
 		err = c->sock;
-		snprintf(text, sizeof(text), "cannot reach hsavisord at %s (%s); is it running?", arbiter_socket_path(), strerror(-err));
+		snprintf(text, sizeof(text), "cannot reach hsavisord at %s (%s); is it running?",
+			 arbiter_socket_path(), strerror(-err));
 		client_free(c);
 		return say(error, err, text);
 	}
 	err = transact(c->sock, &msg, &reply, fds, &num_fds);
 	if (err) {
-		snprintf(text, sizeof(text), "hsavisord did not answer as expected (%s)", strerror(-err));
+		snprintf(text, sizeof(text), "hsavisord did not answer as expected (%s)",
+			 strerror(-err));
 		client_free(c);
 		return say(error, err, text);
 	}
@@ -151,9 +163,11 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram, str
 		if (num_fds > 0)
 			syscall(SYS_close, fds[0]);
 		client_free(c);
-		return say(error, reply.error ? reply.error : -EPROTO, reply.error ? reply.message : "hsavisord sent too few descriptors");
+		return say(error, reply.error ? reply.error : -EPROTO,
+			   reply.error ? reply.message : "hsavisord sent too few descriptors");
 	}
-	page = (void *)syscall(SYS_mmap, NULL, (size_t)PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0L);
+	page = (void *)syscall(SYS_mmap, NULL, (size_t)PAGE_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_SHARED, fds[0], 0L);
 	err = errno;
 	syscall(SYS_close, fds[0]);
 	for (unsigned i = 3; i < num_fds; i++)
@@ -164,7 +178,10 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram, str
 	}
 	c->page = page;
 	c->quota = reply.vram;
-	*grant = (struct arbiter_grant){.tenant = reply.tenant, .threads = reply.threads, .vram_size = reply.vram, .vram_fd = c->vram_fd};
+	*grant = (struct arbiter_grant){.tenant = reply.tenant,
+					.threads = reply.threads,
+					.vram_size = reply.vram,
+					.vram_fd = c->vram_fd};
 	memcpy(grant->target, reply.target, sizeof(grant->target));
 	*client = c;
 	return 0;
@@ -178,7 +195,8 @@ void arbiter_disconnect(struct arbiter_client *client)
 
 void arbiter_forget(struct arbiter_client *client)
 {
-	/* The parent's socket stays open in the parent, so closing our copies tells the arbiter nothing. */
+	/* The parent's socket stays open in the parent, so closing our copies tells the arbiter
+	 * nothing. */
 	if (client)
 		client_free(client);
 }
@@ -196,7 +214,8 @@ bool arbiter_alive(const struct arbiter_client *client)
 static void gone(struct arbiter_client *c)
 {
 	if (!atomic_exchange(&c->alone, 1))
-		log_warn("hsavisord is gone; this tenant goes on without sharing turns or accounting");
+		log_warn("hsavisord is gone; this tenant goes on without sharing turns or "
+			 "accounting");
 }
 
 static void check_alive(struct arbiter_client *c)
@@ -230,7 +249,8 @@ static void turn_acquire(void *ctx)
 			return;
 		atomic_store(&page->want, 1); /* another thread may have released meanwhile */
 		wake_arbiter(c);
-		if (syscall(SYS_futex, &page->granted, FUTEX_WAIT, 0, &limit, NULL, 0) < 0 && errno == ETIMEDOUT)
+		if (syscall(SYS_futex, &page->granted, FUTEX_WAIT, 0, &limit, NULL, 0) < 0 &&
+		    errno == ETIMEDOUT)
 			check_alive(c);
 	}
 }
@@ -270,7 +290,10 @@ const struct gpu_turn_ops arbiter_turn_ops = {
 int arbiter_charge_vram(void *client, int64_t bytes)
 {
 	struct arbiter_client *c = client;
-	struct arbiter_msg msg = {.magic = ARBITER_MAGIC, .version = ARBITER_VERSION, .type = ARBITER_MSG_CHARGE, .bytes = bytes};
+	struct arbiter_msg msg = {.magic = ARBITER_MAGIC,
+				  .version = ARBITER_VERSION,
+				  .type = ARBITER_MSG_CHARGE,
+				  .bytes = bytes};
 	struct arbiter_reply reply;
 	unsigned num_fds = 0;
 	int fds[MSG_MAX_FDS];

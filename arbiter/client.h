@@ -2,11 +2,12 @@
 /*
  * client.h - an executor's side of the arbiter: being a tenant of hsavisord.
  *
- * A broker registers its VM as a tenant; `hsavisor run` makes a host tenant and the processes below it join it. The connection is the registration: closing
- * it (or dying) ends it. Data-path sharing (turns, counters) goes through a page of memory shared with the arbiter, without messages.
+ * A broker registers its VM as a tenant; `hsavisor run` makes a host tenant and the processes below
+ * it join it. The connection is the registration: closing it (or dying) ends it. Data-path sharing
+ * (turns, counters) goes through a page of memory shared with the arbiter, without messages.
  *
- * If the arbiter dies, tenants go on alone: turns are then always granted, VRAM is bounded by the quota as known, and nobody accounts
- * (arbiter_alive() tells). One line is logged.
+ * If the arbiter dies, tenants go on alone: turns are then always granted, VRAM is bounded by the
+ * quota as known, and nobody accounts (arbiter_alive() tells). One line is logged.
  */
 #ifndef ARBITER_CLIENT_H
 #define ARBITER_CLIENT_H
@@ -17,21 +18,28 @@
 
 #include "gpu/gpu.h"
 
-/* Default control socket: $HSAVISOR_SOCKET, else /run/hsavisor/hsavisord.sock (root), else $XDG_RUNTIME_DIR/hsavisor/hsavisord.sock. Static buffer. */
+/* Default control socket: $HSAVISOR_SOCKET, else /run/hsavisor/hsavisord.sock (root), else
+ * $XDG_RUNTIME_DIR/hsavisor/hsavisord.sock. Static buffer. */
 const char *arbiter_socket_path(void);
 
-enum arbiter_kind { ARBITER_VM, ARBITER_HOST, ARBITER_PROCESS /* joins the host tenant of that name */ };
+enum arbiter_kind {
+	ARBITER_VM,
+	ARBITER_HOST,
+	ARBITER_PROCESS /* joins the host tenant of that name */
+};
 
 /* What the arbiter gave. Valid until arbiter_disconnect. */
 struct arbiter_grant {
-	uint32_t tenant;	/* id */
-	char target[16];	/* GPU to present: "gfx90a" */
-	uint32_t threads;	/* worker threads this executor may use */
-	uint64_t vram_size;	/* quota, bytes */
-	int vram_fd;		/* memfd of vram_size bytes (sparse), one a connection, owned by the client: do not close; -1 for ARBITER_HOST */
+	uint32_t tenant;    /* id */
+	char target[16];    /* GPU to present: "gfx90a" */
+	uint32_t threads;   /* worker threads this executor may use */
+	uint64_t vram_size; /* quota, bytes */
+	int vram_fd; /* memfd of vram_size bytes (sparse), one a connection, owned by the client: do
+			not close; -1 for ARBITER_HOST */
 };
 
-/* Counters a client publishes in its page (relaxed stores by the client, read by the arbiter; untrusted there). */
+/* Counters a client publishes in its page (relaxed stores by the client, read by the arbiter;
+ * untrusted there). */
 struct arbiter_counters {
 	_Atomic uint64_t vram_used, vram_peak, dispatches, gpu_ns, vm_exits, faults, queue_errors;
 	_Atomic uint32_t processes, queues;
@@ -41,11 +49,13 @@ struct arbiter_counters {
 struct arbiter_client;
 
 /*
- * Connects and registers. name: 1..63 of [A-Za-z0-9._-]. vram: wanted quota in bytes, 0 the arbiter's default. Errors: -ECONNREFUSED/-ENOENT
- * no daemon, -EEXIST name in use, -ENOMEM quota does not fit the GPU's VRAM, -ENOENT no such tenant to join, -EPROTO.
- * error (may be NULL, 256 bytes) gets a sentence for the user.
+ * Connects and registers. name: 1..63 of [A-Za-z0-9._-]. vram: wanted quota in bytes, 0 the
+ * arbiter's default. Errors: -ECONNREFUSED/-ENOENT no daemon, -EEXIST name in use, -ENOMEM quota
+ * does not fit the GPU's VRAM, -ENOENT no such tenant to join, -EPROTO. error (may be NULL, 256
+ * bytes) gets a sentence for the user.
  */
-int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram, struct arbiter_client **client, struct arbiter_grant *grant, char *error);
+int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
+		    struct arbiter_client **client, struct arbiter_grant *grant, char *error);
 void arbiter_disconnect(struct arbiter_client *client);
 /* After fork in the child: frees memory and descriptors without telling the arbiter anything. */
 void arbiter_forget(struct arbiter_client *client);
@@ -58,7 +68,8 @@ struct arbiter_counters *arbiter_counters(struct arbiter_client *client);
 /* False once the daemon is gone. No system call. */
 bool arbiter_alive(const struct arbiter_client *client);
 
-/* VRAM of a tenant with several processes is charged at the arbiter: 0 or -ENOMEM. For kfd_front_ops.charge_vram (ctx: the client). */
+/* VRAM of a tenant with several processes is charged at the arbiter: 0 or -ENOMEM. For
+ * kfd_front_ops.charge_vram (ctx: the client). */
 int arbiter_charge_vram(void *client, int64_t bytes);
 
 #endif

@@ -26,7 +26,8 @@ static void fail(struct json_object *answer, int err, const char *sentence)
 	put_str(answer, "error", sentence);
 }
 
-static void op_status(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req, struct json_object *a)
+static void op_status(struct tenants *t, struct control_facts *f, uid_t peer,
+		      struct json_object *req, struct json_object *a)
 {
 	struct json_object *gpus = json_object_new_array(), *g = json_object_new_object();
 
@@ -44,7 +45,8 @@ static void op_status(struct tenants *t, struct control_facts *f, uid_t peer, st
 	json_object_object_add(a, "gpus", gpus);
 }
 
-static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req, struct json_object *a)
+static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+		    struct json_object *a)
 {
 	struct json_object *list = json_object_new_array();
 
@@ -73,7 +75,8 @@ static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, stru
 	json_object_object_add(a, "tenants", list);
 }
 
-static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req, struct json_object *a)
+static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer,
+			struct json_object *req, struct json_object *a)
 {
 	struct json_object *force = NULL;
 
@@ -91,14 +94,16 @@ static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer, 
 
 static const struct {
 	const char *name;
-	void (*fn)(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req, struct json_object *answer);
+	void (*fn)(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+		   struct json_object *answer);
 } ops[] = {
 	{"status", op_status},
 	{"list", op_list},
 	{"shutdown", op_shutdown},
 };
 
-char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, const char *text, size_t size)
+char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, const char *text,
+		     size_t size)
 {
 	struct json_tokener *tok = json_tokener_new_ex(8);
 	struct json_object *answer = json_object_new_object(), *req = NULL, *op = NULL;
@@ -108,7 +113,8 @@ char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, con
 	if (!tok || !answer)
 		goto out;
 	req = json_tokener_parse_ex(tok, text, (int)size);
-	if (!req || !json_object_is_type(req, json_type_object) || !json_object_object_get_ex(req, "op", &op) ||
+	if (!req || !json_object_is_type(req, json_type_object) ||
+	    !json_object_object_get_ex(req, "op", &op) ||
 	    !json_object_is_type(op, json_type_string)) {
 		fail(answer, EINVAL, "a control request is a JSON object with an \"op\"");
 	} else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * control.h - the JSON requests of tools: {"op": NAME, ...} -> one object with "ok": true, or "ok": false, "errno" and "error" (a sentence).
+ * control.h - the JSON requests of tools: {"op": NAME, ...} -> one object with "ok": true, or "ok":
+ * false, "errno" and "error" (a sentence).
  *
  *   status   version, pid, uptime, GPUs with their VRAM
  *   list     tenants with their figures
@@ -22,7 +23,9 @@ struct control_facts { /* of the daemon */
 	bool shutdown; /* set by the request */
 };
 
-/* Answers the request text[size]; the answer is malloc'ed text. Never NULL but when memory is out. */
-char *control_answer(struct tenants *tenants, struct control_facts *facts, uid_t peer, const char *text, size_t size);
+/* Answers the request text[size]; the answer is malloc'ed text. Never NULL but when memory is out.
+ */
+char *control_answer(struct tenants *tenants, struct control_facts *facts, uid_t peer,
+		     const char *text, size_t size);
 
 #endif

@@ -19,11 +19,14 @@ static const char usage[] =
 	"Shares one GPU between virtual machines and host programs.\n"
 	"\n"
 	"  --gpu TARGET         software GPU to present: gfx90a (default) or gfx900\n"
-	"  --vram SIZE          VRAM of the GPU, all tenants together (default: half of the memory, at most 16G)\n"
+	"  --vram SIZE          VRAM of the GPU, all tenants together (default: half of the "
+	"memory, at most 16G)\n"
 	"  --default-quota SIZE VRAM of a tenant that asks for none (default 1G)\n"
 	"  --threads N          worker threads a tenant's executor uses (default: one per CPU)\n"
-	"  --socket PATH        control socket (default $HSAVISOR_SOCKET or /run/hsavisor/hsavisord.sock)\n"
-	"  --group GROUP        let this group's users be tenants, too (default: the daemon's user only)\n"
+	"  --socket PATH        control socket (default $HSAVISOR_SOCKET or "
+	"/run/hsavisor/hsavisord.sock)\n"
+	"  --group GROUP        let this group's users be tenants, too (default: the daemon's user "
+	"only)\n"
 	"  --daemonize          return when the daemon is ready, leave it running\n"
 	"  --help, --version\n"
 	"\n"
@@ -51,7 +54,8 @@ static int bad(const char *what, const char *value)
 	return 2;
 }
 
-/* The parent waits for the child's ready byte and exits; the child goes on detached. Returns the descriptor to write to. */
+/* The parent waits for the child's ready byte and exits; the child goes on detached. Returns the
+ * descriptor to write to. */
 static int daemonize(void)
 {
 	int pipe_fds[2];
@@ -77,15 +81,25 @@ int main(int argc, char **argv)
 {
 	enum { OPT_GPU = 256, OPT_VRAM, OPT_QUOTA, OPT_THREADS, OPT_SOCKET, OPT_GROUP, OPT_DAEMON };
 	static const struct option options[] = {
-		{"gpu", required_argument, NULL, OPT_GPU},	 {"vram", required_argument, NULL, OPT_VRAM},
-		{"default-quota", required_argument, NULL, OPT_QUOTA}, {"threads", required_argument, NULL, OPT_THREADS},
-		{"socket", required_argument, NULL, OPT_SOCKET}, {"group", required_argument, NULL, OPT_GROUP},
-		{"daemonize", no_argument, NULL, OPT_DAEMON},	 {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},		 {0},
+		{"gpu", required_argument, NULL, OPT_GPU},
+		{"vram", required_argument, NULL, OPT_VRAM},
+		{"default-quota", required_argument, NULL, OPT_QUOTA},
+		{"threads", required_argument, NULL, OPT_THREADS},
+		{"socket", required_argument, NULL, OPT_SOCKET},
+		{"group", required_argument, NULL, OPT_GROUP},
+		{"daemonize", no_argument, NULL, OPT_DAEMON},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{0},
 	};
 	struct server_config config = {
-		.socket_path = arbiter_socket_path(), .target = "gfx90a", .threads = default_threads(), .pool = default_pool(),
-		.default_quota = 1ull << 30, .group = (gid_t)-1, .ready_fd = -1,
+		.socket_path = arbiter_socket_path(),
+		.target = "gfx90a",
+		.threads = default_threads(),
+		.pool = default_pool(),
+		.default_quota = 1ull << 30,
+		.group = (gid_t)-1,
+		.ready_fd = -1,
 	};
 	bool background = false;
 	struct group *group;
@@ -104,7 +118,8 @@ int main(int argc, char **argv)
 				return bad("VRAM size", optarg);
 			break;
 		case OPT_QUOTA:
-			if (size_parse(optarg, &config.default_quota) || config.default_quota % 4096)
+			if (size_parse(optarg, &config.default_quota) ||
+			    config.default_quota % 4096)
 				return bad("quota", optarg);
 			break;
 		case OPT_THREADS:

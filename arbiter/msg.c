@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* msg.c - see msg.h. close() is made by syscall(): this file is also part of the preload library, which interposes it. */
+/* msg.c - see msg.h. close() is made by syscall(): this file is also part of the preload library,
+ * which interposes it. */
 #include "arbiter/msg.h"
 
 #include <errno.h>
@@ -49,7 +50,10 @@ ssize_t msg_receive(int sock, void *data, size_t size, int *fds, unsigned *num_f
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {data, size};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf)};
 	unsigned limit = *num_fds < MSG_MAX_FDS ? *num_fds : MSG_MAX_FDS;
 	unsigned got = 0;
 	ssize_t n;

@@ -8,12 +8,14 @@
 
 #define MSG_MAX_FDS 4
 
-/* Sends one packet with num_fds descriptors (kept by the caller). 0 or negative errno; never raises SIGPIPE. */
+/* Sends one packet with num_fds descriptors (kept by the caller). 0 or negative errno; never raises
+ * SIGPIPE. */
 int msg_send(int sock, const void *data, size_t size, const int *fds, unsigned num_fds);
 
 /*
- * Receives one packet into data; descriptors (close-on-exec) into fds, *num_fds of at most MSG_MAX_FDS, any beyond are closed. Returns its
- * size, 0 at end of file, negative errno (-EMSGSIZE: longer than size; the packet is lost and its descriptors closed).
+ * Receives one packet into data; descriptors (close-on-exec) into fds, *num_fds of at most
+ * MSG_MAX_FDS, any beyond are closed. Returns its size, 0 at end of file, negative errno
+ * (-EMSGSIZE: longer than size; the packet is lost and its descriptors closed).
  */
 ssize_t msg_receive(int sock, void *data, size_t size, int *fds, unsigned *num_fds);
 

@@ -2,12 +2,13 @@
 /*
  * protocol.h - what passes between hsavisord and its clients.
  *
- * One UNIX SOCK_SEQPACKET socket, a message a packet. Executors (brokers, host processes, `hsavisor run`) speak the fixed structs below, so that
- * the client needs no JSON library inside other people's processes. Tools speak JSON: a packet that starts with '{' is a control
- * request, {"op": "status"} and the like (control.c), answered by one JSON object.
+ * One UNIX SOCK_SEQPACKET socket, a message a packet. Executors (brokers, host processes, `hsavisor
+ * run`) speak the fixed structs below, so that the client needs no JSON library inside other
+ * people's processes. Tools speak JSON: a packet that starts with '{' is a control request, {"op":
+ * "status"} and the like (control.c), answered by one JSON object.
  *
- * Every executor connection shares one page with the arbiter: turns (futex words) and counters. The arbiter trusts nothing in it:
- * a client that lies spoils its own turns and its own figures only.
+ * Every executor connection shares one page with the arbiter: turns (futex words) and counters. The
+ * arbiter trusts nothing in it: a client that lies spoils its own turns and its own figures only.
  */
 #ifndef ARBITER_PROTOCOL_H
 #define ARBITER_PROTOCOL_H
@@ -32,7 +33,8 @@ struct arbiter_msg { /* executor -> arbiter */
 	char name[ARBITER_NAME_MAX];
 };
 
-struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM (not for ARBITER_HOST) */
+struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM (not for
+			  ARBITER_HOST) */
 	uint32_t magic;
 	int32_t error; /* 0 or negative errno */
 	uint32_t tenant, threads;
@@ -42,9 +44,10 @@ struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM 
 };
 
 /*
- * The shared page. Client: sets want when it has work, clears it when idle. Arbiter: granted (futex word) and contended. A client that wants
- * and isn't granted writes the wake eventfd and waits on granted; one that becomes idle while contended writes it too. So a lone tenant keeps
- * its grant and never makes a system call. Ordering: all of these are sequentially consistent.
+ * The shared page. Client: sets want when it has work, clears it when idle. Arbiter: granted (futex
+ * word) and contended. A client that wants and isn't granted writes the wake eventfd and waits on
+ * granted; one that becomes idle while contended writes it too. So a lone tenant keeps its grant
+ * and never makes a system call. Ordering: all of these are sequentially consistent.
  */
 struct arbiter_page {
 	_Atomic uint32_t want;

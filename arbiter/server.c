@@ -2,12 +2,14 @@
 /*
  * server.c - the daemon's loop; see server.h.
  *
- * Theory of operation: one thread, one epoll. It holds the listening socket, one socket a connection, one eventfd an executor ("look at turns"), a
- * timerfd armed only while several executors want the GPU, and a signalfd. Whatever happened, turns_step() is called at the end of each round. Without
- * contention the loop sleeps for good: no timer ticks.
+ * Theory of operation: one thread, one epoll. It holds the listening socket, one socket a
+ * connection, one eventfd an executor ("look at turns"), a timerfd armed only while several
+ * executors want the GPU, and a signalfd. Whatever happened, turns_step() is called at the end of
+ * each round. Without contention the loop sleeps for good: no timer ticks.
  *
- * Clients are not trusted: packets are parsed from a private copy, answers are sent without blocking (a client that doesn't read its answer is
- * disconnected), and descriptors sent to us are closed.
+ * Clients are not trusted: packets are parsed from a private copy, answers are sent without
+ * blocking (a client that doesn't read its answer is disconnected), and descriptors sent to us are
+ * closed.
  */
 #define LOG_PART "arbiter"
 #include "arbiter/server.h"
@@ -61,7 +63,8 @@ struct server {
 	struct connection *connections;
 	unsigned num_connections;
 	int epoll, listen, timer, signals, lock;
-	uint64_t deaf_since; /* ns; not 0: out of descriptors, the listening socket isn't watched for a while */
+	uint64_t deaf_since; /* ns; not 0: out of descriptors, the listening socket isn't watched
+				for a while */
 	char packet[64 * 1024];
 };
 
@@ -80,7 +83,8 @@ static int watch(struct server *s, int fd, enum source *source)
 	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
-/* Marks it; it is freed at the end of the round, when no event of the round can name it any more. */
+/* Marks it; it is freed at the end of the round, when no event of the round can name it any more.
+ */
 static void hang_up(struct server *s, struct connection *c)
 {
 	if (c->dead)
@@ -147,7 +151,8 @@ static void accept_connection(struct server *s)
 	s->num_connections++;
 }
 
-static int hello(struct server *s, struct connection *c, const struct arbiter_msg *msg, struct arbiter_reply *reply)
+static int hello(struct server *s, struct connection *c, const struct arbiter_msg *msg,
+		 struct arbiter_reply *reply)
 {
 	struct executor *e;
 	int err;
@@ -156,7 +161,8 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 		snprintf(reply->message, sizeof(reply->message), "said hello already");
 		return -EALREADY;
 	}
-	err = tenants_hello(&s->tenants, msg, c->sock, c->peer.pid, c->peer.uid, &e, reply->message);
+	err = tenants_hello(&s->tenants, msg, c->sock, c->peer.pid, c->peer.uid, &e,
+			    reply->message);
 	if (err)
 		return err;
 	c->executor = e;
@@ -240,7 +246,8 @@ static void connection_readable(struct server *s, struct connection *c)
 
 static void arm_timer(struct server *s, uint64_t after_ns)
 {
-	struct itimerspec t = {.it_value = {(time_t)(after_ns / 1000000000u), (long)(after_ns % 1000000000u)}};
+	struct itimerspec t = {
+		.it_value = {(time_t)(after_ns / 1000000000u), (long)(after_ns % 1000000000u)}};
 
 	timerfd_settime(s->timer, 0, &t, NULL);
 }
@@ -262,7 +269,8 @@ static int loop(struct server *s)
 		struct epoll_event ev[64];
 		int n = epoll_wait(s->epoll, ev, 64, s->deaf_since ? DEAF_MS : -1);
 
-		if (s->deaf_since && now_ns() - s->deaf_since > DEAF_MS * 1000000ull && !watch(s, s->listen, &listen_source))
+		if (s->deaf_since && now_ns() - s->deaf_since > DEAF_MS * 1000000ull &&
+		    !watch(s, s->listen, &listen_source))
 			s->deaf_since = 0;
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -309,7 +317,8 @@ static int make_directory_of(const char *path)
 	return mkdir(dir, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* The lock file beside the socket says whether a daemon lives; a socket file alone may be left from a killed one. */
+/* The lock file beside the socket says whether a daemon lives; a socket file alone may be left from
+ * a killed one. */
 static int take_lock(struct server *s, const char *path)
 {
 	char lock[116], pid[16];
@@ -326,7 +335,8 @@ static int take_lock(struct server *s, const char *path)
 	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
 		n = read(s->lock, pid, sizeof(pid) - 1);
 		pid[n > 0 ? n : 0] = 0;
-		fprintf(stderr, "hsavisord: already running at %s (pid %ld)\n", path, strtol(pid, NULL, 10));
+		fprintf(stderr, "hsavisord: already running at %s (pid %ld)\n", path,
+			strtol(pid, NULL, 10));
 		return -EADDRINUSE;
 	}
 	if (ftruncate(s->lock, 0) < 0 || dprintf(s->lock, "%d\n", (int)getpid()) < 0)
@@ -342,13 +352,15 @@ static int open_socket(struct server *s)
 	int err;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
-		fprintf(stderr, "hsavisord: the socket's path is longer than %zu characters\n", sizeof(addr.sun_path) - 1);
+		fprintf(stderr, "hsavisord: the socket's path is longer than %zu characters\n",
+			sizeof(addr.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
 	strcpy(addr.sun_path, path);
 	err = make_directory_of(path);
 	if (err) {
-		fprintf(stderr, "hsavisord: cannot make the directory of %s: %s\n", path, strerror(-err));
+		fprintf(stderr, "hsavisord: cannot make the directory of %s: %s\n", path,
+			strerror(-err));
 		return err;
 	}
 	err = take_lock(s, path);
@@ -357,7 +369,8 @@ static int open_socket(struct server *s)
 	unlink(path);
 	s->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mask = umask(s->config->group == (gid_t)-1 ? 0177 : 0117);
-	err = s->listen < 0 || bind(s->listen, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	err = s->listen < 0 || bind(s->listen, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno
+											   : 0;
 	umask(mask);
 	if (!err && s->config->group != (gid_t)-1 && chown(path, (uid_t)-1, s->config->group) < 0)
 		err = -errno;
@@ -422,7 +435,8 @@ static void close_all(struct server *s)
 			close(*fd);
 }
 
-/* So that a pipe that our starter reads from ends when it does. Logs go to HSAVISOR_LOG_FILE, if that is set. */
+/* So that a pipe that our starter reads from ends when it does. Logs go to HSAVISOR_LOG_FILE, if
+ * that is set. */
 static void give_up_terminal(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -444,11 +458,15 @@ int server_run(const struct server_config *config)
 	s->epoll = s->listen = s->timer = s->signals = s->lock = -1;
 	s->tenants.pool = config->pool;
 	s->tenants.default_quota = config->default_quota;
-	s->facts = (struct control_facts){.target = config->target, .threads = config->threads, .started_ns = now_ns()};
+	s->facts = (struct control_facts){
+		.target = config->target, .threads = config->threads, .started_ns = now_ns()};
 	err = open_all(s);
 	if (!err) {
-		fprintf(stderr, "hsavisord: ready at %s: software GPU %s, %llu MiB of VRAM, %u threads a tenant\n", config->socket_path,
-			config->target, (unsigned long long)config->pool >> 20, config->threads);
+		fprintf(stderr,
+			"hsavisord: ready at %s: software GPU %s, %llu MiB of VRAM, %u threads a "
+			"tenant\n",
+			config->socket_path, config->target, (unsigned long long)config->pool >> 20,
+			config->threads);
 		if (config->ready_fd >= 0) {
 			if (write(config->ready_fd, "", 1) < 0)
 				log_warn("nobody waits for readiness: %s", strerror(errno));

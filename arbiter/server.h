@@ -9,17 +9,18 @@
 
 struct server_config {
 	const char *socket_path;
-	const char *target;    /* "gfx90a" */
-	uint32_t threads;      /* worker threads an executor gets */
-	uint64_t pool;	       /* VRAM bytes of the GPU */
+	const char *target; /* "gfx90a" */
+	uint32_t threads;   /* worker threads an executor gets */
+	uint64_t pool;	    /* VRAM bytes of the GPU */
 	uint64_t default_quota;
-	gid_t group;	       /* may connect too; (gid_t)-1: the daemon's user only */
-	int ready_fd;	       /* gets one byte when the socket listens, then is closed; -1: none */
-	bool detach;	       /* then give up the terminal: standard streams become /dev/null */
+	gid_t group;  /* may connect too; (gid_t)-1: the daemon's user only */
+	int ready_fd; /* gets one byte when the socket listens, then is closed; -1: none */
+	bool detach;  /* then give up the terminal: standard streams become /dev/null */
 };
 
 /*
- * Runs until SIGTERM, SIGINT or a shutdown request. 0, or negative errno after it said why on standard error. -EADDRINUSE: another hsavisord has this socket.
+ * Runs until SIGTERM, SIGINT or a shutdown request. 0, or negative errno after it said why on
+ * standard error. -EADDRINUSE: another hsavisord has this socket.
  */
 int server_run(const struct server_config *config);
 

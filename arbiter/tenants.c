@@ -33,14 +33,16 @@ static struct tenant *find(struct tenants *t, const char *name)
 	return NULL;
 }
 
-/* A memfd that nobody can resize: a client cannot make the arbiter's (or QEMU's) mapping of it fault. */
+/* A memfd that nobody can resize: a client cannot make the arbiter's (or QEMU's) mapping of it
+ * fault. */
 static int sealed_memfd(const char *name, uint64_t size)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)size) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+	if (ftruncate(fd, (off_t)size) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		int err = -errno;
 
 		close(fd);
@@ -93,7 +95,8 @@ static int refuse(char *message, int err, const char *text)
 	return err;
 }
 
-static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct tenant **out, char *message)
+static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct tenant **out,
+		       char *message)
 {
 	uint64_t vram = msg->vram ? msg->vram : t->default_quota;
 	struct tenant *x, **tail;
@@ -105,10 +108,14 @@ static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct 
 	if (t->count >= MAX_TENANTS)
 		return refuse(message, -ENOSPC, "there are 256 tenants already");
 	if (vram % PAGE_BYTES || vram < (16u << 20))
-		return refuse(message, -EINVAL, "the VRAM quota must be at least 16M and a multiple of 4K");
+		return refuse(message, -EINVAL,
+			      "the VRAM quota must be at least 16M and a multiple of 4K");
 	if (vram > t->pool - t->reserved) {
-		snprintf(message, 128, "VRAM quota of %llu MiB does not fit: %llu of %llu MiB are free",
-			 (unsigned long long)vram >> 20, (unsigned long long)(t->pool - t->reserved) >> 20, (unsigned long long)t->pool >> 20);
+		snprintf(message, 128,
+			 "VRAM quota of %llu MiB does not fit: %llu of %llu MiB are free",
+			 (unsigned long long)vram >> 20,
+			 (unsigned long long)(t->pool - t->reserved) >> 20,
+			 (unsigned long long)t->pool >> 20);
 		return -ENOMEM;
 	}
 	x = calloc(1, sizeof(*x));
@@ -140,7 +147,8 @@ static void drop_tenant(struct tenants *t, struct tenant *x)
 	free(x);
 }
 
-int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pid_t peer, uid_t peer_uid, struct executor **executor, char *message)
+int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pid_t peer,
+		  uid_t peer_uid, struct executor **executor, char *message)
 {
 	struct arbiter_msg msg = *raw;
 	struct tenant *x = NULL;
@@ -148,11 +156,13 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 	int err;
 
 	if (msg.version != ARBITER_VERSION)
-		return refuse(message, -EPROTO, "this hsavisord speaks another version of the tenant protocol");
+		return refuse(message, -EPROTO,
+			      "this hsavisord speaks another version of the tenant protocol");
 	if (msg.kind > ARBITER_PROCESS)
 		return refuse(message, -EPROTO, "unknown kind of tenant");
 	if (!name_ok(msg.name))
-		return refuse(message, -EINVAL, "a tenant's name is 1 to 63 of letters, digits, '.', '_' and '-'");
+		return refuse(message, -EINVAL,
+			      "a tenant's name is 1 to 63 of letters, digits, '.', '_' and '-'");
 	if (t->executors >= MAX_EXECUTORS)
 		return refuse(message, -ENOSPC, "there are 1024 executors already");
 	if (msg.kind == ARBITER_PROCESS) {
@@ -187,7 +197,8 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 	return 0;
 }
 
-/* Keeps the name of the executor's newest program: a client's text, so printable characters only. */
+/* Keeps the name of the executor's newest program: a client's text, so printable characters only.
+ */
 static void note_program(struct tenant *x, const struct executor *e)
 {
 	const char *program = e->page->counters.program;

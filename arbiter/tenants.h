@@ -2,8 +2,9 @@
 /*
  * tenants.h - who shares the GPU: tenants, their executors (connections), VRAM quotas.
  *
- * A VM is a tenant with one executor, its broker. A host tenant is made by `hsavisor run` (ARBITER_HOST, itself no executor) and has one executor a process
- * that opened the GPU. The arbiter's loop is one thread: nothing here locks.
+ * A VM is a tenant with one executor, its broker. A host tenant is made by `hsavisor run`
+ * (ARBITER_HOST, itself no executor) and has one executor a process that opened the GPU. The
+ * arbiter's loop is one thread: nothing here locks.
  */
 #ifndef ARBITER_TENANTS_H
 #define ARBITER_TENANTS_H
@@ -39,10 +40,12 @@ struct tenant {
 	pid_t pid;
 	uid_t uid;
 	uint64_t quota;
-	int64_t charged;      /* sum of its host processes' charges */
+	int64_t charged; /* sum of its host processes' charges */
 	uint64_t charged_peak;
 	struct executor *executors, *turn; /* turn: whom of them the next turn is for */
-	struct arbiter_totals { uint64_t dispatches, gpu_ns, vm_exits, faults, queue_errors; } ended; /* of executors that left */
+	struct arbiter_totals {
+		uint64_t dispatches, gpu_ns, vm_exits, faults, queue_errors;
+	} ended; /* of executors that left */
 };
 
 struct tenants {
@@ -53,11 +56,14 @@ struct tenants {
 };
 
 /*
- * A connection says HELLO. Makes the tenant (VM, HOST) or joins it (PROCESS) and gives it an executor with page, eventfd and VRAM. peer_uid: who asks; joining is for the
- * tenant's own user and root. On error returns a negative errno and writes a sentence to message (128 bytes).
+ * A connection says HELLO. Makes the tenant (VM, HOST) or joins it (PROCESS) and gives it an
+ * executor with page, eventfd and VRAM. peer_uid: who asks; joining is for the tenant's own user
+ * and root. On error returns a negative errno and writes a sentence to message (128 bytes).
  */
-int tenants_hello(struct tenants *t, const struct arbiter_msg *msg, int sock, pid_t peer, uid_t peer_uid, struct executor **executor, char *message);
-/* The connection ended. A tenant goes with the last of its executors: a process that outlives `hsavisor run` keeps it. */
+int tenants_hello(struct tenants *t, const struct arbiter_msg *msg, int sock, pid_t peer,
+		  uid_t peer_uid, struct executor **executor, char *message);
+/* The connection ended. A tenant goes with the last of its executors: a process that outlives
+ * `hsavisor run` keeps it. */
 void tenants_goodbye(struct tenants *t, struct executor *executor);
 /* 0 or -ENOMEM, -EINVAL. */
 int tenants_charge(struct executor *executor, int64_t bytes);

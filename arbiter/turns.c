@@ -20,7 +20,8 @@ static void grant(struct turns *t, struct executor *e, uint64_t now)
 	if (!e)
 		return;
 	t->last_tenant = e->tenant->id;
-	e->tenant->turn = e->next; /* the one after it is next inside the tenant; NULL: the first again */
+	e->tenant->turn =
+		e->next; /* the one after it is next inside the tenant; NULL: the first again */
 	atomic_store(&e->page->granted, 1);
 	syscall(SYS_futex, &e->page->granted, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
@@ -44,7 +45,8 @@ static struct executor *pick_executor(const struct tenant *x)
 	return NULL;
 }
 
-/* Over tenants: ids grow along the list, so the ring goes on behind last_tenant's place even if that tenant is gone. */
+/* Over tenants: ids grow along the list, so the ring goes on behind last_tenant's place even if
+ * that tenant is gone. */
 static struct executor *pick(const struct turns *t, const struct tenants *tenants)
 {
 	struct executor *e;

@@ -2,8 +2,9 @@
 /*
  * turns.h - whose turn it is on the GPU.
  *
- * The one place where that is decided. Today: tenants that want the GPU take turns of QUANTUM_NS in a ring; inside a tenant its executors do. A tenant that is alone keeps
- * its turn without anybody looking.
+ * The one place where that is decided. Today: tenants that want the GPU take turns of QUANTUM_NS in
+ * a ring; inside a tenant its executors do. A tenant that is alone keeps its turn without anybody
+ * looking.
  */
 #ifndef ARBITER_TURNS_H
 #define ARBITER_TURNS_H
@@ -21,8 +22,8 @@ struct turns {
 };
 
 /*
- * Looks who wants the GPU and gives it on if need be. now: CLOCK_MONOTONIC in ns. Returns the ns after which it wants to be called again, 0: only when an executor wakes
- * the arbiter.
+ * Looks who wants the GPU and gives it on if need be. now: CLOCK_MONOTONIC in ns. Returns the ns
+ * after which it wants to be called again, 0: only when an executor wakes the arbiter.
  */
 uint64_t turns_step(struct turns *turns, struct tenants *tenants, uint64_t now);
 /* This executor is going. */

@@ -5,9 +5,9 @@
  * Each source file defines LOG_PART ("vmm", "core", "cp", ...) before it includes this header.
  * HSAVISOR_LOG selects what is printed: a comma-separated list of PART[=LEVEL] where LEVEL is
  * error, warn, info or debug and PART "all" stands for every part, e.g.
- * HSAVISOR_LOG=all=warn,vmm=debug. The default is all=warn. HSAVISOR_LOG_FILE names a file to append to;
- * without it lines go to standard error. A line is "hsavisor[PID] PART LEVEL: text". Of errors and
- * warnings, at most 50 a second are printed.
+ * HSAVISOR_LOG=all=warn,vmm=debug. The default is all=warn. HSAVISOR_LOG_FILE names a file to
+ * append to; without it lines go to standard error. A line is "hsavisor[PID] PART LEVEL: text". Of
+ * errors and warnings, at most 50 a second are printed.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Parses "N", or N with K, M, G or T (powers of 1024; "iB" or "B" may follow). 0, or -EINVAL for anything else, zero, or beyond 2^60. */
+/* Parses "N", or N with K, M, G or T (powers of 1024; "iB" or "B" may follow). 0, or -EINVAL for
+ * anything else, zero, or beyond 2^60. */
 int size_parse(const char *text, uint64_t *bytes);
 
 /* "512 MiB", "1.5 GiB", "4 KiB", "17 B" into buf; returns buf. */

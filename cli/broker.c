@@ -34,15 +34,23 @@ int broker_start(const char *name, uint64_t vram, pid_t *pid)
 {
 	char path[4096], vram_text[32], ready_text[16];
 	const char *socket_path = vm_path(name, "broker.sock"), *arbiter = arbiter_socket_path();
-	char *argv[16] = {path, "--name", (char *)(uintptr_t)name, "--socket", (char *)(uintptr_t)socket_path, "--arbiter-socket",
-			  (char *)(uintptr_t)arbiter, "--ready-fd", ready_text};
+	char *argv[16] = {path,
+			  "--name",
+			  (char *)(uintptr_t)name,
+			  "--socket",
+			  (char *)(uintptr_t)socket_path,
+			  "--arbiter-socket",
+			  (char *)(uintptr_t)arbiter,
+			  "--ready-fd",
+			  ready_text};
 	int n = 9, ready[2], status, code = EXIT_FAIL;
 	struct pollfd p;
 	char byte;
 	FILE *f;
 
 	if (cli_companion("hsavisor-broker", path, sizeof(path)))
-		return cli_fail(EXIT_FAIL, "cannot find the program hsavisor-broker beside this one");
+		return cli_fail(EXIT_FAIL,
+				"cannot find the program hsavisor-broker beside this one");
 	if (pipe(ready) < 0)
 		return cli_fail(EXIT_FAIL, "no descriptors left");
 	fcntl(ready[0], F_SETFD, FD_CLOEXEC);
@@ -79,7 +87,8 @@ int broker_start(const char *name, uint64_t vram, pid_t *pid)
 		kill(*pid, SIGTERM);
 		waitpid(*pid, &status, 0);
 		tell_why(name);
-		if (WIFEXITED(status) && WEXITSTATUS(status) > EXIT_USAGE && WEXITSTATUS(status) <= EXIT_IN_USE)
+		if (WIFEXITED(status) && WEXITSTATUS(status) > EXIT_USAGE &&
+		    WEXITSTATUS(status) <= EXIT_IN_USE)
 			code = WEXITSTATUS(status);
 	}
 	return code;
@@ -88,10 +97,15 @@ int broker_start(const char *name, uint64_t vram, pid_t *pid)
 size_t broker_qemu_args(const char *name, uint64_t memory, const char **words, size_t max)
 {
 	static char object[128], device[512];
-	const char *all[] = {"-machine", "memory-backend=hsv-ram", "-object", object, "-device", device};
+	const char *all[] = {"-machine", "memory-backend=hsv-ram", "-object", object, "-device",
+			     device};
 
-	snprintf(object, sizeof(object), "memory-backend-memfd,id=hsv-ram,size=%llu,share=on", (unsigned long long)memory);
-	snprintf(device, sizeof(device), "{\"driver\":\"vfio-user-pci\",\"id\":\"hsv-gpu\",\"socket\":{\"type\":\"unix\",\"path\":\"%s\"}}", vm_path(name, "broker.sock"));
+	snprintf(object, sizeof(object), "memory-backend-memfd,id=hsv-ram,size=%llu,share=on",
+		 (unsigned long long)memory);
+	snprintf(device, sizeof(device),
+		 "{\"driver\":\"vfio-user-pci\",\"id\":\"hsv-gpu\",\"socket\":{\"type\":\"unix\","
+		 "\"path\":\"%s\"}}",
+		 vm_path(name, "broker.sock"));
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && i < max; i++)
 		words[i] = all[i];
 	return sizeof(all) / sizeof(all[0]);

@@ -24,7 +24,8 @@ int cli_fail(int code, const char *fmt, ...)
 
 int cli_dispatch(const struct command *table, const char *usage, int argc, char **argv)
 {
-	bool help = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"));
+	bool help = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+				 !strcmp(argv[1], "help"));
 	FILE *f = help ? stdout : stderr;
 
 	if (argc > 1 && !help) {
@@ -44,12 +45,20 @@ bool cli_name_ok(const char *name)
 	size_t n = strlen(name);
 
 	return n >= 1 && n <= 63 && name[0] != '.' && name[0] != '-' &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+		       n;
 }
 
 int cli_companion(const char *name, char *path, size_t size)
 {
-	static const char *const places[] = {"", "arbiter/", "vmm/", "host/", "../libexec/hsavisor/", "../lib/hsavisor/", "../lib/x86_64-linux-gnu/hsavisor/", "../sbin/"};
+	static const char *const places[] = {"",
+					     "arbiter/",
+					     "vmm/",
+					     "host/",
+					     "../libexec/hsavisor/",
+					     "../lib/hsavisor/",
+					     "../lib/x86_64-linux-gnu/hsavisor/",
+					     "../sbin/"};
 	char self[4096], real[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
@@ -78,7 +87,8 @@ static size_t conf_size;
 
 static void load_conf(void)
 {
-	const char *cache = getenv("HSAVISOR_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	const char *cache = getenv("HSAVISOR_CACHE"), *xdg = getenv("XDG_CACHE_HOME"),
+		   *home = getenv("HOME");
 	char path[4096];
 	FILE *f;
 
@@ -87,7 +97,8 @@ static void load_conf(void)
 	else if (xdg && *xdg)
 		snprintf(path, sizeof(path), "%s/hsavisor/image.conf", xdg);
 	else
-		snprintf(path, sizeof(path), "%s/.cache/hsavisor/image.conf", home && *home ? home : "/root");
+		snprintf(path, sizeof(path), "%s/.cache/hsavisor/image.conf",
+			 home && *home ? home : "/root");
 	f = fopen(path, "re");
 	if (!f)
 		return;

@@ -2,8 +2,8 @@
 /*
  * cli.h - the hsavisor command: what its sub-commands share. A sub-command is a file, cmd_NAME.c.
  *
- * Exit codes: 0 fine, 1 failure, 2 bad usage, 3 hsavisord is not running, 4 no such tenant or VM, 5 the name is in use.
- * `run` and `vm exec` exit with the program's own code (128 + signal).
+ * Exit codes: 0 fine, 1 failure, 2 bad usage, 3 hsavisord is not running, 4 no such tenant or VM, 5
+ * the name is in use. `run` and `vm exec` exit with the program's own code (128 + signal).
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -30,7 +30,8 @@ int cmd_list(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 
-/* Finds and runs table's command argv[1], or prints usage (and the table) for none, --help, or an unknown one. */
+/* Finds and runs table's command argv[1], or prints usage (and the table) for none, --help, or an
+ * unknown one. */
 int cli_dispatch(const struct command *table, const char *usage, int argc, char **argv);
 
 /* Prints "hsavisor: TEXT" on standard error and returns code. */
@@ -39,36 +40,42 @@ __attribute__((format(printf, 2, 3))) int cli_fail(int code, const char *fmt, ..
 /* True for 1..63 of [A-Za-z0-9._-], not beginning with '.' or '-'. */
 bool cli_name_ok(const char *name);
 
-/* Absolute path of a program or library of ours (hsavisord, hsavisor-broker, libhsavisor-host.so), beside us in the build tree or where it's installed. -ENOENT. */
+/* Absolute path of a program or library of ours (hsavisord, hsavisor-broker, libhsavisor-host.so),
+ * beside us in the build tree or where it's installed. -ENOENT. */
 int cli_companion(const char *name, char *path, size_t size);
 
 /* ------------------------------------------------------------------ the daemon (daemon.c) */
 
-/* Sends {"op": op} (or request, consumed, when op is NULL); *answer is the caller's. 0, or an exit code after saying why. */
+/* Sends {"op": op} (or request, consumed, when op is NULL); *answer is the caller's. 0, or an exit
+ * code after saying why. */
 int daemon_request(const char *op, struct json_object *request, struct json_object **answer);
-/* Starts hsavisord in the background with this socket (arbiter_socket_path()) and extra arguments (NULL-terminated, may be NULL). 0 or exit code. */
+/* Starts hsavisord in the background with this socket (arbiter_socket_path()) and extra arguments
+ * (NULL-terminated, may be NULL). 0 or exit code. */
 int daemon_start(char *const *extra);
 /* The row of a tenant in "list", the caller's; NULL when there is none. */
 struct json_object *daemon_tenant(const char *name);
-uint64_t json_u64(struct json_object *o, const char *key); /* 0 when missing */
+uint64_t json_u64(struct json_object *o, const char *key);    /* 0 when missing */
 const char *json_str(struct json_object *o, const char *key); /* "" when missing */
-void json_print(struct json_object *o); /* pretty, to standard output */
+void json_print(struct json_object *o);			      /* pretty, to standard output */
 
-/* ------------------------------------------------------------------ host programs (host_program.c) */
+/* ------------------------------------------------------------------ host programs (host_program.c)
+ */
 
 /*
- * Sets the environment of a host program: preload front end, tenant, socket. root: run it in this root tree (Debian 13's), NULL for the host's own. Replaces the
- * process; returns only on failure (exit code, said why).
+ * Sets the environment of a host program: preload front end, tenant, socket. root: run it in this
+ * root tree (Debian 13's), NULL for the host's own. Replaces the process; returns only on failure
+ * (exit code, said why).
  */
 int host_program_exec(const char *tenant, const char *root, char **argv);
 
-/* ------------------------------------------------------------------ virtual machines (vm.c, broker.c) */
+/* ------------------------------------------------------------------ virtual machines (vm.c,
+ * broker.c) */
 
 struct vm_config {
 	const char *name, *image; /* image NULL: ours, read-only, changes thrown away at the stop */
 	uint64_t memory, vram;	  /* bytes; vram 0: the daemon's default */
 	unsigned cpus;
-	const char *accel; /* "auto", "kvm", "tcg" */
+	const char *accel;     /* "auto", "kvm", "tcg" */
 	unsigned boot_timeout; /* seconds until the guest agent must answer; 0: don't wait */
 	bool quiet;
 };
@@ -78,21 +85,25 @@ const char *vm_path(const char *name, const char *file);
 /* Takes the name: makes the state directory. 0, or an exit code after it said why (EXIT_IN_USE). */
 int vm_state_make(const char *name);
 void vm_state_remove(const char *name);
-/* Boots it with a broker of its own. 0 or an exit code after it said why; then nothing of it is left. */
+/* Boots it with a broker of its own. 0 or an exit code after it said why; then nothing of it is
+ * left. */
 int vm_start(const struct vm_config *config);
 /* Powers it off, hard after a grace period; ends its broker, removes its state. */
 int vm_stop(const char *name, bool force);
 /* pid of its QEMU or 0. */
 pid_t vm_pid(const char *name);
-/* Runs argv in the guest. Output goes to out and err (descriptors), -1: thrown away. Returns the exit code, or -errno after it said why. limit_s: 0 none. */
+/* Runs argv in the guest. Output goes to out and err (descriptors), -1: thrown away. Returns the
+ * exit code, or -errno after it said why. limit_s: 0 none. */
 int vm_exec(const char *name, char *const *argv, int out, int err, unsigned limit_s);
 
-/* Starts a broker for tenant name listening at its vm_path(name, "broker.sock"); *pid is its process. 0 or an exit code after it said why. */
+/* Starts a broker for tenant name listening at its vm_path(name, "broker.sock"); *pid is its
+ * process. 0 or an exit code after it said why. */
 int broker_start(const char *name, uint64_t vram, pid_t *pid);
 /* What QEMU needs for it, as words; count at most 16; strings live in a static buffer. */
 size_t broker_qemu_args(const char *name, uint64_t memory, const char **words, size_t max);
 
-/* The pid in a state file if that process still lives and runs the executable it was written for (its name contains part); else 0. */
+/* The pid in a state file if that process still lives and runs the executable it was written for
+ * (its name contains part); else 0. */
 pid_t pidfile_read(const char *path, const char *part);
 
 /* A value of image.conf ("KERNEL"), static; NULL if there is none. */

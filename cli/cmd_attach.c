@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* cmd_attach.c - `hsavisor attach`: the broker and its socket, for people with their own QEMU or libvirt. */
+/* cmd_attach.c - `hsavisor attach`: the broker and its socket, for people with their own QEMU or
+ * libvirt. */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@
 
 static const char usage[] =
 	"Usage: hsavisor attach NAME [--vram SIZE] [--memory SIZE] [--json]\n"
-	"Starts the broker of a VM that you run yourself, and prints what QEMU needs (QEMU 10.1 or newer, with vfio-user-pci).\n"
+	"Starts the broker of a VM that you run yourself, and prints what QEMU needs (QEMU 10.1 or "
+	"newer, with vfio-user-pci).\n"
 	"`hsavisor vm stop NAME` ends the broker.\n"
 	"\n"
 	"  --vram SIZE    VRAM quota (default: the daemon's)\n"
@@ -20,8 +22,11 @@ static const char usage[] =
 
 int cmd_attach(int argc, char **argv)
 {
-	static const struct option known[] = {{"vram", required_argument, NULL, 'v'}, {"memory", required_argument, NULL, 'm'}, {"json", no_argument, NULL, 'j'},
-					      {"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option known[] = {{"vram", required_argument, NULL, 'v'},
+					      {"memory", required_argument, NULL, 'm'},
+					      {"json", no_argument, NULL, 'j'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	uint64_t vram = 0, memory = 2ull << 30;
 	struct json_object *status, *o, *list;
 	const char *words[16], *name;
@@ -37,7 +42,9 @@ int cmd_attach(int argc, char **argv)
 		case 'v':
 		case 'm':
 			if (size_parse(optarg, c == 'v' ? &vram : &memory))
-				return cli_fail(EXIT_USAGE, "bad size '%s': write 512M, 2G and the like", optarg);
+				return cli_fail(EXIT_USAGE,
+						"bad size '%s': write 512M, 2G and the like",
+						optarg);
 			break;
 		case 'j':
 			json = true;
@@ -56,7 +63,9 @@ int cmd_attach(int argc, char **argv)
 	}
 	name = argv[optind];
 	if (!cli_name_ok(name))
-		return cli_fail(EXIT_USAGE, "bad name '%s': 1 to 63 of letters, digits, '.', '_' and '-'", name);
+		return cli_fail(EXIT_USAGE,
+				"bad name '%s': 1 to 63 of letters, digits, '.', '_' and '-'",
+				name);
 	c = daemon_request("status", NULL, &status);
 	if (c)
 		return c;
@@ -83,7 +92,8 @@ int cmd_attach(int argc, char **argv)
 		json_print(o);
 		json_object_put(o);
 	} else {
-		printf("# broker pid %d; add to QEMU's arguments (q35, -m %lluM):\n", (int)pid, (unsigned long long)memory >> 20);
+		printf("# broker pid %d; add to QEMU's arguments (q35, -m %lluM):\n", (int)pid,
+		       (unsigned long long)memory >> 20);
 		for (size_t i = 0; i < n; i += 2)
 			printf("%s '%s'%s\n", words[i], words[i + 1], i + 2 < n ? " \\" : "");
 	}

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * cmd_demo.c - `hsavisor demo`: two VMs and a host process share the GPU, all at once, with unmodified programs.
+ * cmd_demo.c - `hsavisor demo`: two VMs and a host process share the GPU, all at once, with
+ * unmodified programs.
  *
- * Theory of operation: everything lives below a private directory (socket, VM states), so a demo disturbs no daemon of the user's. A worker process a tenant
- * runs the programs one after another and writes a JSON line for each to a pipe; this process gathers the lines, prints the table, and ends all in reverse order,
- * also after Ctrl-C (workers get it from the terminal; VMs and the daemon are in sessions of their own and are stopped here).
+ * Theory of operation: everything lives below a private directory (socket, VM states), so a demo
+ * disturbs no daemon of the user's. A worker process a tenant runs the programs one after another
+ * and writes a JSON line for each to a pipe; this process gathers the lines, prints the table, and
+ * ends all in reverse order, also after Ctrl-C (workers get it from the terminal; VMs and the
+ * daemon are in sessions of their own and are stopped here).
  *
- * A result counts as verified when the program says so: our programs compare with a CPU reference and exit 0 with a line "verified"; rocminfo and clinfo are
- * verified when they exit 0 and name the GPU's target.
+ * A result counts as verified when the program says so: our programs compare with a CPU reference
+ * and exit 0 with a line "verified"; rocminfo and clinfo are verified when they exit 0 and name the
+ * GPU's target.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,15 +32,18 @@
 #include "base/size.h"
 #include "cli/cli.h"
 
-static const char usage[] = "Usage: hsavisor demo [--json] [--target gfx90a|gfx900] [--keep]\n"
-			    "Boots two VMs and runs, in both and on the host at the same time, unmodified programs on one shared GPU; checks their results.\n"
-			    "Needs what `make demo` prepares.\n"
-			    "\n"
-			    "  --json    the table as JSON\n"
-			    "  --keep    leave the daemon and the VMs running at the end, and tell how to reach them\n";
+static const char usage[] =
+	"Usage: hsavisor demo [--json] [--target gfx90a|gfx900] [--keep]\n"
+	"Boots two VMs and runs, in both and on the host at the same time, unmodified programs on "
+	"one shared GPU; checks their results.\n"
+	"Needs what `make demo` prepares.\n"
+	"\n"
+	"  --json    the table as JSON\n"
+	"  --keep    leave the daemon and the VMs running at the end, and tell how to reach them\n";
 
 struct program {
-	const char *name; /* in /usr/local/bin or /usr/bin of the guest image; on the host in build/guest-programs or the Debian 13 tree */
+	const char *name; /* in /usr/local/bin or /usr/bin of the guest image; on the host in
+			     build/guest-programs or the Debian 13 tree */
 	const char *says; /* what its output must have */
 	const char *what;
 	bool ours;
@@ -90,7 +97,8 @@ static void on_signal(int sig)
 	interrupted = 1;
 }
 
-/* ------------------------------------------------------------------ one program in one tenant (worker process) */
+/* ------------------------------------------------------------------ one program in one tenant
+ * (worker process) */
 
 static int run_on_host(const char *tenant, const struct program *p, int out)
 {
@@ -157,7 +165,8 @@ static void run_program(const struct demo_tenant *t, const struct program *p, in
 	bool verified;
 	char *output;
 
-	code = t->vm ? vm_exec(t->name, argv, out, out, PROGRAM_LIMIT_S) : run_on_host(t->name, p, out);
+	code = t->vm ? vm_exec(t->name, argv, out, out, PROGRAM_LIMIT_S)
+		     : run_on_host(t->name, p, out);
 	output = slurp(out);
 	close(out);
 	verified = code == 0 && output && strstr(output, says);
@@ -171,11 +180,19 @@ static void run_program(const struct demo_tenant *t, const struct program *p, in
 	json_object_object_add(o, "what", json_object_new_string(p->what));
 	json_object_object_add(o, "seconds", json_object_new_double(now() - t0));
 	json_object_object_add(o, "exit_code", json_object_new_int(code));
-	json_object_object_add(o, "dispatches", json_object_new_uint64(json_u64(after, "dispatches") - json_u64(before, "dispatches")));
-	json_object_object_add(o, "gpu_ns", json_object_new_uint64(json_u64(after, "gpu_ns") - json_u64(before, "gpu_ns")));
-	json_object_object_add(o, "vm_exits", json_object_new_uint64(json_u64(after, "vm_exits") - json_u64(before, "vm_exits")));
-	json_object_object_add(o, "vram_peak_bytes", json_object_new_uint64(json_u64(after, "vram_peak_bytes")));
-	json_object_object_add(o, "vram_quota_bytes", json_object_new_uint64(json_u64(after, "vram_quota_bytes")));
+	json_object_object_add(o, "dispatches",
+			       json_object_new_uint64(json_u64(after, "dispatches") -
+						      json_u64(before, "dispatches")));
+	json_object_object_add(
+		o, "gpu_ns",
+		json_object_new_uint64(json_u64(after, "gpu_ns") - json_u64(before, "gpu_ns")));
+	json_object_object_add(
+		o, "vm_exits",
+		json_object_new_uint64(json_u64(after, "vm_exits") - json_u64(before, "vm_exits")));
+	json_object_object_add(o, "vram_peak_bytes",
+			       json_object_new_uint64(json_u64(after, "vram_peak_bytes")));
+	json_object_object_add(o, "vram_quota_bytes",
+			       json_object_new_uint64(json_u64(after, "vram_quota_bytes")));
 	json_object_object_add(o, "verified", json_object_new_boolean(verified));
 	dprintf(report, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 	json_object_put(o);
@@ -209,7 +226,13 @@ static int start_vms(void)
 	int failed = 0, status;
 
 	for (size_t i = 0; i < NUM_TENANTS; i++) {
-		struct vm_config c = {.name = tenants[i].name, .memory = GUEST_MEMORY, .vram = QUOTA, .cpus = 2, .accel = "auto", .boot_timeout = 240, .quiet = true};
+		struct vm_config c = {.name = tenants[i].name,
+				      .memory = GUEST_MEMORY,
+				      .vram = QUOTA,
+				      .cpus = 2,
+				      .accel = "auto",
+				      .boot_timeout = 240,
+				      .quiet = true};
 
 		if (!tenants[i].vm)
 			continue;
@@ -257,7 +280,9 @@ static int run_all(struct json_object *list)
 			continue;
 		json_object_object_get_ex(o, "verified", &v);
 		json_object_object_get_ex(o, "seconds", &v);
-		progress("%s: %s %s (%.1f s)", json_str(o, "tenant"), json_str(o, "program"), strcmp(json_str(o, "verified"), "true") ? "FAILED" : "verified", json_object_get_double(v));
+		progress("%s: %s %s (%.1f s)", json_str(o, "tenant"), json_str(o, "program"),
+			 strcmp(json_str(o, "verified"), "true") ? "FAILED" : "verified",
+			 json_object_get_double(v));
 		json_object_array_add(list, o);
 	}
 	if (f)
@@ -272,7 +297,8 @@ static int run_all(struct json_object *list)
 
 static void print_table(struct json_object *list)
 {
-	printf("%-8s %-14s %10s %11s %23s %12s  %s\n", "TENANT", "PROGRAM", "DISPATCHES", "GPU TIME", "VRAM PEAK OF QUOTA", "EXITS/DISP.", "RESULT");
+	printf("%-8s %-14s %10s %11s %23s %12s  %s\n", "TENANT", "PROGRAM", "DISPATCHES",
+	       "GPU TIME", "VRAM PEAK OF QUOTA", "EXITS/DISP.", "RESULT");
 	for (size_t t = 0; t < NUM_TENANTS; t++) {
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
 			struct json_object *o = json_object_array_get_idx(list, i);
@@ -281,14 +307,21 @@ static void print_table(struct json_object *list)
 
 			if (strcmp(json_str(o, "tenant"), tenants[t].name))
 				continue;
-			snprintf(vram, sizeof(vram), "%s of %s", size_format(used, sizeof(used), json_u64(o, "vram_peak_bytes")), size_format(quota, sizeof(quota), json_u64(o, "vram_quota_bytes")));
+			snprintf(
+				vram, sizeof(vram), "%s of %s",
+				size_format(used, sizeof(used), json_u64(o, "vram_peak_bytes")),
+				size_format(quota, sizeof(quota), json_u64(o, "vram_quota_bytes")));
 			if (tenants[t].vm && dispatches)
-				snprintf(exits, sizeof(exits), "%.2f", (double)json_u64(o, "vm_exits") / (double)dispatches);
-			printf("%-8s %-14s %10llu %9.3f s %23s %12s  %s\n", json_str(o, "tenant"), json_str(o, "program"), (unsigned long long)dispatches, (double)json_u64(o, "gpu_ns") / 1e9, vram, exits,
+				snprintf(exits, sizeof(exits), "%.2f",
+					 (double)json_u64(o, "vm_exits") / (double)dispatches);
+			printf("%-8s %-14s %10llu %9.3f s %23s %12s  %s\n", json_str(o, "tenant"),
+			       json_str(o, "program"), (unsigned long long)dispatches,
+			       (double)json_u64(o, "gpu_ns") / 1e9, vram, exits,
 			       strcmp(json_str(o, "verified"), "true") ? "WRONG" : "verified");
 		}
 	}
-	printf("Exits are all of a program's (set-up included); for the steady state, where they are none, see `make bench-dispatch`.\n");
+	printf("Exits are all of a program's (set-up included); for the steady state, where they "
+	       "are none, see `make bench-dispatch`.\n");
 }
 
 static void stop_all(const char *dir)
@@ -312,7 +345,11 @@ static void stop_all(const char *dir)
 
 int cmd_demo(int argc, char **argv)
 {
-	static const struct option known[] = {{"json", no_argument, NULL, 'j'}, {"target", required_argument, NULL, 't'}, {"keep", no_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option known[] = {{"json", no_argument, NULL, 'j'},
+					      {"target", required_argument, NULL, 't'},
+					      {"keep", no_argument, NULL, 'k'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	struct json_object *list = json_object_new_array(), *all;
 	struct sigaction sa = {.sa_handler = on_signal}; /* no SA_RESTART: waits end */
 	char dir[] = "/tmp/hsavisor-demo-XXXXXX", sock[64];
@@ -332,7 +369,9 @@ int cmd_demo(int argc, char **argv)
 			break;
 		case 't':
 			if (strcmp(optarg, "gfx90a") && strcmp(optarg, "gfx900"))
-				return cli_fail(EXIT_USAGE, "the GPU can be gfx90a or gfx900, not '%s'", optarg);
+				return cli_fail(EXIT_USAGE,
+						"the GPU can be gfx90a or gfx900, not '%s'",
+						optarg);
 			target = optarg;
 			break;
 		default:
@@ -345,7 +384,8 @@ int cmd_demo(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (!image_conf("IMAGE"))
-		return cli_fail(EXIT_FAIL, "there is no guest image yet; make it with: make image (or run: make demo)");
+		return cli_fail(EXIT_FAIL, "there is no guest image yet; make it with: make image "
+					   "(or run: make demo)");
 	started = now();
 	if (!mkdtemp(dir))
 		return cli_fail(EXIT_FAIL, "cannot make a directory in /tmp: %s", strerror(errno));
@@ -362,7 +402,8 @@ int cmd_demo(int argc, char **argv)
 		code = start_vms();
 	}
 	if (!code) {
-		progress("running %zu programs in each of %zu tenants at the same time", NUM_PROGRAMS, NUM_TENANTS);
+		progress("running %zu programs in each of %zu tenants at the same time",
+			 NUM_PROGRAMS, NUM_TENANTS);
 		code = run_all(list);
 	}
 	if (keep && !code)
@@ -371,7 +412,8 @@ int cmd_demo(int argc, char **argv)
 		stop_all(dir);
 	rows = json_object_array_length(list);
 	for (size_t i = 0; i < rows; i++)
-		verified += !strcmp(json_str(json_object_array_get_idx(list, i), "verified"), "true");
+		verified +=
+			!strcmp(json_str(json_object_array_get_idx(list, i), "verified"), "true");
 	if (interrupted) {
 		json_object_put(list);
 		return cli_fail(130, "interrupted; everything was stopped");
@@ -389,7 +431,8 @@ int cmd_demo(int argc, char **argv)
 		json_object_put(all);
 	} else {
 		print_table(list);
-		printf("demo: %zu tenants, %zu programs, %zu results verified\n", NUM_TENANTS, rows, verified);
+		printf("demo: %zu tenants, %zu programs, %zu results verified\n", NUM_TENANTS, rows,
+		       verified);
 		json_object_put(list);
 	}
 	return code;

@@ -2,7 +2,8 @@
 /*
  * cmd_run.c - `hsavisor run`: an unmodified ROCm program of the host as a tenant.
  *
- * This process is the tenant: its connection to the daemon lives as long as it does. The program and all its children join it.
+ * This process is the tenant: its connection to the daemon lives as long as it does. The program
+ * and all its children join it.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -19,7 +20,8 @@
 #include "cli/cli.h"
 
 static const char usage[] =
-	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--root DIR | --debian13] [--stats] -- PROGRAM [ARGUMENTS]\n"
+	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--root DIR | --debian13] [--stats] -- "
+	"PROGRAM [ARGUMENTS]\n"
 	"Runs an unmodified ROCm program on the host with the shared GPU.\n"
 	"\n"
 	"  --name NAME   name of the tenant (default: the program's name and pid)\n"
@@ -28,7 +30,8 @@ static const char usage[] =
 	"  --debian13    the same, with the Debian 13 tree that `make image` made\n"
 	"  --stats       at the end print what it used, as JSON on standard error\n"
 	"\n"
-	"Exit status: the program's, 128 + N if signal N ended it; 127 not found; 3 hsavisord not running; 5 name in use.\n";
+	"Exit status: the program's, 128 + N if signal N ended it; 127 not found; 3 hsavisord not "
+	"running; 5 name in use.\n";
 
 static volatile sig_atomic_t child;
 
@@ -50,8 +53,13 @@ static int wait_for(pid_t pid)
 
 int cmd_run(int argc, char **argv)
 {
-	static const struct option known[] = {{"name", required_argument, NULL, 'n'}, {"vram", required_argument, NULL, 'v'}, {"root", required_argument, NULL, 'r'},
-					      {"debian13", no_argument, NULL, 'd'}, {"stats", no_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option known[] = {{"name", required_argument, NULL, 'n'},
+					      {"vram", required_argument, NULL, 'v'},
+					      {"root", required_argument, NULL, 'r'},
+					      {"debian13", no_argument, NULL, 'd'},
+					      {"stats", no_argument, NULL, 's'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	const char *root = NULL, *base;
 	struct arbiter_client *client;
 	struct arbiter_grant grant;
@@ -67,12 +75,17 @@ int cmd_run(int argc, char **argv)
 		switch (c) {
 		case 'n':
 			if (!cli_name_ok(optarg))
-				return cli_fail(EXIT_USAGE, "bad name '%s': 1 to 63 of letters, digits, '.', '_' and '-'", optarg);
+				return cli_fail(EXIT_USAGE,
+						"bad name '%s': 1 to 63 of letters, digits, '.', "
+						"'_' and '-'",
+						optarg);
 			snprintf(name, sizeof(name), "%s", optarg);
 			break;
 		case 'v':
 			if (size_parse(optarg, &vram))
-				return cli_fail(EXIT_USAGE, "bad size '%s': write 512M, 2G and the like", optarg);
+				return cli_fail(EXIT_USAGE,
+						"bad size '%s': write 512M, 2G and the like",
+						optarg);
 			break;
 		case 'r':
 			root = optarg;
@@ -80,7 +93,9 @@ int cmd_run(int argc, char **argv)
 		case 'd':
 			root = image_conf("GUEST_TREE");
 			if (!root)
-				return cli_fail(EXIT_FAIL, "there is no Debian 13 tree; make it with: make image");
+				return cli_fail(
+					EXIT_FAIL,
+					"there is no Debian 13 tree; make it with: make image");
 			break;
 		case 's':
 			stats = true;
@@ -99,14 +114,20 @@ int cmd_run(int argc, char **argv)
 	}
 	if (!name[0]) {
 		base = strrchr(argv[optind], '/');
-		snprintf(name, sizeof(name), "%.40s-%d", base ? base + 1 : argv[optind], (int)getpid());
+		snprintf(name, sizeof(name), "%.40s-%d", base ? base + 1 : argv[optind],
+			 (int)getpid());
 		for (char *p = name; *p; p++)
-			if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *p))
+			if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "._-",
+				    *p))
 				*p = '_';
 	}
 	err = arbiter_connect(ARBITER_HOST, name, vram, &client, &grant, error);
 	if (err)
-		return cli_fail(err == -EEXIST ? EXIT_IN_USE : err == -ENOENT || err == -ECONNREFUSED ? EXIT_NO_DAEMON : EXIT_FAIL, "%s", error);
+		return cli_fail(err == -EEXIST				 ? EXIT_IN_USE
+				: err == -ENOENT || err == -ECONNREFUSED ? EXIT_NO_DAEMON
+									 : EXIT_FAIL,
+				"%s", error);
 	pid = fork();
 	if (pid < 0)
 		return cli_fail(EXIT_FAIL, "cannot start a process: %s", strerror(errno));
@@ -124,7 +145,8 @@ int cmd_run(int argc, char **argv)
 	if (stats) {
 		struct json_object *row = daemon_tenant(name);
 
-		fprintf(stderr, "%s\n", row ? json_object_to_json_string_ext(row, JSON_C_TO_STRING_PLAIN) : "{}");
+		fprintf(stderr, "%s\n",
+			row ? json_object_to_json_string_ext(row, JSON_C_TO_STRING_PLAIN) : "{}");
 		json_object_put(row);
 	}
 	arbiter_disconnect(client);

@@ -10,7 +10,10 @@
 /* Reads --json, --force and --help. Returns -1 to go on, else the exit code. */
 static int options(int argc, char **argv, const char *usage, bool *json, bool *force)
 {
-	static const struct option known[] = {{"json", no_argument, NULL, 'j'}, {"force", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option known[] = {{"json", no_argument, NULL, 'j'},
+					      {"force", no_argument, NULL, 'f'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	int c;
 
 	optind = 0;
@@ -33,7 +36,8 @@ static int options(int argc, char **argv, const char *usage, bool *json, bool *f
 
 int cmd_status(int argc, char **argv)
 {
-	static const char usage[] = "Usage: hsavisor status [--json]\nShows the daemon and its GPUs.\n";
+	static const char usage[] =
+		"Usage: hsavisor status [--json]\nShows the daemon and its GPUs.\n";
 	struct json_object *a, *gpus = NULL;
 	bool json = false;
 	int code = options(argc, argv, usage, &json, NULL);
@@ -48,17 +52,23 @@ int cmd_status(int argc, char **argv)
 		json_print(a);
 	} else {
 		s = json_u64(a, "uptime_ns") / 1000000000u;
-		printf("hsavisord %s, pid %llu, up %lluh %02llum %02llus, %llu tenants\n", json_str(a, "version"), (unsigned long long)json_u64(a, "pid"),
-		       (unsigned long long)s / 3600, (unsigned long long)s / 60 % 60, (unsigned long long)s % 60,
-		       (unsigned long long)json_u64(a, "tenants"));
+		printf("hsavisord %s, pid %llu, up %lluh %02llum %02llus, %llu tenants\n",
+		       json_str(a, "version"), (unsigned long long)json_u64(a, "pid"),
+		       (unsigned long long)s / 3600, (unsigned long long)s / 60 % 60,
+		       (unsigned long long)s % 60, (unsigned long long)json_u64(a, "tenants"));
 		json_object_object_get_ex(a, "gpus", &gpus);
 		for (size_t i = 0; gpus && i < json_object_array_length(gpus); i++) {
 			struct json_object *g = json_object_array_get_idx(gpus, i);
 			char total[32], reserved[32];
 
-			printf("GPU %llu: %s (%s), VRAM %s, %s given to tenants, %llu threads a tenant\n", (unsigned long long)json_u64(g, "id"), json_str(g, "target"),
-			       json_str(g, "backend"), size_format(total, sizeof(total), json_u64(g, "vram_bytes")),
-			       size_format(reserved, sizeof(reserved), json_u64(g, "vram_reserved_bytes")), (unsigned long long)json_u64(g, "threads"));
+			printf("GPU %llu: %s (%s), VRAM %s, %s given to tenants, %llu threads a "
+			       "tenant\n",
+			       (unsigned long long)json_u64(g, "id"), json_str(g, "target"),
+			       json_str(g, "backend"),
+			       size_format(total, sizeof(total), json_u64(g, "vram_bytes")),
+			       size_format(reserved, sizeof(reserved),
+					   json_u64(g, "vram_reserved_bytes")),
+			       (unsigned long long)json_u64(g, "threads"));
 		}
 	}
 	json_object_put(a);
@@ -67,7 +77,8 @@ int cmd_status(int argc, char **argv)
 
 int cmd_list(int argc, char **argv)
 {
-	static const char usage[] = "Usage: hsavisor list [--json]\nShows the tenants that share the GPU.\n";
+	static const char usage[] =
+		"Usage: hsavisor list [--json]\nShows the tenants that share the GPU.\n";
 	struct json_object *a, *list = NULL;
 	bool json = false;
 	int code = options(argc, argv, usage, &json, NULL);
@@ -81,15 +92,21 @@ int cmd_list(int argc, char **argv)
 	if (json) {
 		json_print(list);
 	} else {
-		printf("%-20s %-5s %8s %-18s %10s %12s %21s %9s\n", "TENANT", "KIND", "PID", "PROGRAM", "DISPATCHES", "GPU TIME", "VRAM USED OF QUOTA", "VM EXITS");
+		printf("%-20s %-5s %8s %-18s %10s %12s %21s %9s\n", "TENANT", "KIND", "PID",
+		       "PROGRAM", "DISPATCHES", "GPU TIME", "VRAM USED OF QUOTA", "VM EXITS");
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
 			struct json_object *o = json_object_array_get_idx(list, i);
 			char used[32], quota[32], vram[70];
 
-			snprintf(vram, sizeof(vram), "%s of %s", size_format(used, sizeof(used), json_u64(o, "vram_used_bytes")),
-				 size_format(quota, sizeof(quota), json_u64(o, "vram_quota_bytes")));
-			printf("%-20s %-5s %8llu %-18s %10llu %10.3f s %21s %9llu\n", json_str(o, "name"), json_str(o, "kind"), (unsigned long long)json_u64(o, "pid"),
-			       json_str(o, "program"), (unsigned long long)json_u64(o, "dispatches"), (double)json_u64(o, "gpu_ns") / 1e9, vram,
+			snprintf(
+				vram, sizeof(vram), "%s of %s",
+				size_format(used, sizeof(used), json_u64(o, "vram_used_bytes")),
+				size_format(quota, sizeof(quota), json_u64(o, "vram_quota_bytes")));
+			printf("%-20s %-5s %8llu %-18s %10llu %10.3f s %21s %9llu\n",
+			       json_str(o, "name"), json_str(o, "kind"),
+			       (unsigned long long)json_u64(o, "pid"), json_str(o, "program"),
+			       (unsigned long long)json_u64(o, "dispatches"),
+			       (double)json_u64(o, "gpu_ns") / 1e9, vram,
 			       (unsigned long long)json_u64(o, "vm_exits"));
 		}
 	}
@@ -100,7 +117,8 @@ int cmd_list(int argc, char **argv)
 int cmd_stop(int argc, char **argv)
 {
 	static const char usage[] = "Usage: hsavisor stop [--force]\n"
-				    "Ends the daemon; refused while there are tenants, unless --force is given: then they go on alone.\n";
+				    "Ends the daemon; refused while there are tenants, unless "
+				    "--force is given: then they go on alone.\n";
 	struct json_object *a, *request;
 	bool force = false;
 	int code = options(argc, argv, usage, NULL, &force);

@@ -23,7 +23,11 @@ static int usage_error(const char *usage)
 
 static int check_name(const char *name)
 {
-	return cli_name_ok(name) ? 0 : cli_fail(EXIT_USAGE, "bad name '%s': 1 to 63 of letters, digits, '.', '_' and '-'", name);
+	return cli_name_ok(name)
+		       ? 0
+		       : cli_fail(EXIT_USAGE,
+				  "bad name '%s': 1 to 63 of letters, digits, '.', '_' and '-'",
+				  name);
 }
 
 static int vm_start_cmd(int argc, char **argv)
@@ -32,17 +36,23 @@ static int vm_start_cmd(int argc, char **argv)
 		"Usage: hsavisor vm start NAME [OPTIONS]\n"
 		"Boots a VM that has the GPU, and waits until its guest agent answers.\n"
 		"\n"
-		"  --image FILE   disk image to boot (default: the image of `make image`, changes are thrown away at the stop).\n"
-		"                 Its guest needs the hsavisor driver and qemu-guest-agent; QEMU finds out the format.\n"
+		"  --image FILE   disk image to boot (default: the image of `make image`, changes "
+		"are thrown away at the stop).\n"
+		"                 Its guest needs the hsavisor driver and qemu-guest-agent; QEMU "
+		"finds out the format.\n"
 		"  --memory SIZE  (default 2G)\n"
 		"  --cpus N       (default 2)\n"
 		"  --vram SIZE    VRAM quota (default: the daemon's)\n"
 		"  --accel A      auto (default), kvm or tcg\n"
-		"  --timeout S    seconds to wait for the guest agent (default 180; 0: don't wait)\n";
-	static const struct option known[] = {{"image", required_argument, NULL, 'i'}, {"memory", required_argument, NULL, 'm'}, {"cpus", required_argument, NULL, 'c'},
-					      {"vram", required_argument, NULL, 'v'}, {"accel", required_argument, NULL, 'a'}, {"timeout", required_argument, NULL, 't'},
-					      {"help", no_argument, NULL, 'h'}, {0}};
-	struct vm_config config = {.memory = 2ull << 30, .cpus = 2, .accel = "auto", .boot_timeout = 180};
+		"  --timeout S    seconds to wait for the guest agent (default 180; 0: don't "
+		"wait)\n";
+	static const struct option known[] = {
+		{"image", required_argument, NULL, 'i'}, {"memory", required_argument, NULL, 'm'},
+		{"cpus", required_argument, NULL, 'c'},	 {"vram", required_argument, NULL, 'v'},
+		{"accel", required_argument, NULL, 'a'}, {"timeout", required_argument, NULL, 't'},
+		{"help", no_argument, NULL, 'h'},	 {0}};
+	struct vm_config config = {
+		.memory = 2ull << 30, .cpus = 2, .accel = "auto", .boot_timeout = 180};
 	char *end;
 	int c;
 
@@ -53,12 +63,18 @@ static int vm_start_cmd(int argc, char **argv)
 			config.image = optarg;
 			break;
 		case 'm':
-			if (size_parse(optarg, &config.memory) || config.memory < (256ull << 20) || config.memory % (1 << 20))
-				return cli_fail(EXIT_USAGE, "bad memory size '%s': at least 256M, whole megabytes", optarg);
+			if (size_parse(optarg, &config.memory) || config.memory < (256ull << 20) ||
+			    config.memory % (1 << 20))
+				return cli_fail(
+					EXIT_USAGE,
+					"bad memory size '%s': at least 256M, whole megabytes",
+					optarg);
 			break;
 		case 'v':
 			if (size_parse(optarg, &config.vram))
-				return cli_fail(EXIT_USAGE, "bad size '%s': write 512M, 2G and the like", optarg);
+				return cli_fail(EXIT_USAGE,
+						"bad size '%s': write 512M, 2G and the like",
+						optarg);
 			break;
 		case 'c':
 			config.cpus = (unsigned)strtoul(optarg, &end, 10);
@@ -71,8 +87,10 @@ static int vm_start_cmd(int argc, char **argv)
 				return cli_fail(EXIT_USAGE, "bad time '%s'", optarg);
 			break;
 		case 'a':
-			if (strcmp(optarg, "auto") && strcmp(optarg, "kvm") && strcmp(optarg, "tcg"))
-				return cli_fail(EXIT_USAGE, "--accel takes auto, kvm or tcg, not '%s'", optarg);
+			if (strcmp(optarg, "auto") && strcmp(optarg, "kvm") &&
+			    strcmp(optarg, "tcg"))
+				return cli_fail(EXIT_USAGE,
+						"--accel takes auto, kvm or tcg, not '%s'", optarg);
 			config.accel = optarg;
 			break;
 		case 'h':
@@ -97,9 +115,11 @@ static int vm_exec_cmd(int argc, char **argv)
 {
 	static const char usage[] =
 		"Usage: hsavisor vm exec NAME [--timeout S] -- COMMAND [ARGUMENTS]\n"
-		"Runs a command in the guest, by its guest agent; prints its output when it ends (at most 16 MiB).\n"
+		"Runs a command in the guest, by its guest agent; prints its output when it ends "
+		"(at most 16 MiB).\n"
 		"Exit status: the command's, 128 + N if signal N ended it; 4 no such VM.\n";
-	static const struct option known[] = {{"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option known[] = {
+		{"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
 	const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
 	unsigned limit = 0;
 	char *end;
@@ -131,7 +151,8 @@ static int vm_exec_cmd(int argc, char **argv)
 
 static int vm_console_cmd(int argc, char **argv)
 {
-	static const char usage[] = "Usage: hsavisor vm console NAME\nConnects the terminal to the VM's serial console; Ctrl-] leaves it.\n";
+	static const char usage[] = "Usage: hsavisor vm console NAME\nConnects the terminal to the "
+				    "VM's serial console; Ctrl-] leaves it.\n";
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
 	struct termios saved, raw;
@@ -194,8 +215,10 @@ static int vm_console_cmd(int argc, char **argv)
 
 static int vm_stop_cmd(int argc, char **argv)
 {
-	static const char usage[] = "Usage: hsavisor vm stop NAME [--force]\nPowers the VM off; --force: at once, without asking its guest.\n";
-	static const struct option known[] = {{"force", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
+	static const char usage[] = "Usage: hsavisor vm stop NAME [--force]\nPowers the VM off; "
+				    "--force: at once, without asking its guest.\n";
+	static const struct option known[] = {
+		{"force", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
 	bool force = false;
 	int c;
 
@@ -215,7 +238,8 @@ static int vm_stop_cmd(int argc, char **argv)
 
 static int vm_list_cmd(int argc, char **argv)
 {
-	static const char usage[] = "Usage: hsavisor vm list [--json]\nLists the VMs: running, attached (QEMU is somebody else's), or dead.\n";
+	static const char usage[] = "Usage: hsavisor vm list [--json]\nLists the VMs: running, "
+				    "attached (QEMU is somebody else's), or dead.\n";
 	bool json = argc == 2 && !strcmp(argv[1], "--json");
 	struct json_object *all = json_object_new_array();
 	char path[256];
@@ -240,10 +264,15 @@ static int vm_list_cmd(int argc, char **argv)
 		broker = pidfile_read(vm_path(e->d_name, "broker.pid"), "hsavisor-broker");
 		o = json_object_new_object();
 		json_object_object_add(o, "name", json_object_new_string(e->d_name));
-		json_object_object_add(o, "state", json_object_new_string(qemu && broker ? "running" : broker ? "attached" : qemu ? "no GPU (broker died)" : "dead"));
+		json_object_object_add(o, "state",
+				       json_object_new_string(qemu && broker ? "running"
+							      : broker	     ? "attached"
+							      : qemu ? "no GPU (broker died)"
+								     : "dead"));
 		json_object_object_add(o, "qemu_pid", json_object_new_int(qemu));
 		json_object_object_add(o, "broker_pid", json_object_new_int(broker));
-		json_object_object_add(o, "console_log", json_object_new_string(vm_path(e->d_name, "console.log")));
+		json_object_object_add(o, "console_log",
+				       json_object_new_string(vm_path(e->d_name, "console.log")));
 		json_object_array_add(all, o);
 	}
 	if (d)
@@ -255,7 +284,8 @@ static int vm_list_cmd(int argc, char **argv)
 		for (size_t i = 0; i < json_object_array_length(all); i++) {
 			struct json_object *o = json_object_array_get_idx(all, i);
 
-			printf("%-20s %-22s %8llu %8llu\n", json_str(o, "name"), json_str(o, "state"), (unsigned long long)json_u64(o, "qemu_pid"),
+			printf("%-20s %-22s %8llu %8llu\n", json_str(o, "name"),
+			       json_str(o, "state"), (unsigned long long)json_u64(o, "qemu_pid"),
 			       (unsigned long long)json_u64(o, "broker_pid"));
 		}
 	}
@@ -274,5 +304,8 @@ int cmd_vm(int argc, char **argv)
 		{0},
 	};
 
-	return cli_dispatch(commands, "Usage: hsavisor vm COMMAND [ARGUMENTS]\nVirtual machines that share the GPU.\n", argc, argv);
+	return cli_dispatch(
+		commands,
+		"Usage: hsavisor vm COMMAND [ARGUMENTS]\nVirtual machines that share the GPU.\n",
+		argc, argv);
 }

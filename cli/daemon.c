@@ -78,9 +78,13 @@ int daemon_request(const char *op, struct json_object *request, struct json_obje
 	err = transact(json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN), answer);
 	json_object_put(request);
 	if (err == -ENOENT || err == -ECONNREFUSED)
-		return cli_fail(EXIT_NO_DAEMON, "hsavisord is not running (no answer at %s); start it with: hsavisord --daemonize", arbiter_socket_path());
+		return cli_fail(EXIT_NO_DAEMON,
+				"hsavisord is not running (no answer at %s); start it with: "
+				"hsavisord --daemonize",
+				arbiter_socket_path());
 	if (err)
-		return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(), strerror(-err));
+		return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(),
+				strerror(-err));
 	if (!json_object_object_get_ex(*answer, "ok", &ok) || !json_object_get_boolean(ok)) {
 		cli_fail(EXIT_FAIL, "hsavisord: %s", json_str(*answer, "error"));
 		json_object_put(*answer);

@@ -2,8 +2,10 @@
 /*
  * host_program.c - starts an unmodified program with the preload front end.
  *
- * In the host's own system that is LD_PRELOAD. In another root tree (Debian 13's ROCm on a Debian 12 host) bubblewrap gives the program that tree's /usr and /etc, with the
- * host's /dev, /proc, /sys, /tmp, the working directory, and our library and socket bound in. The tree itself is not written to.
+ * In the host's own system that is LD_PRELOAD. In another root tree (Debian 13's ROCm on a Debian
+ * 12 host) bubblewrap gives the program that tree's /usr and /etc, with the host's /dev, /proc,
+ * /sys, /tmp, the working directory, and our library and socket bound in. The tree itself is not
+ * written to.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,7 +30,8 @@ static size_t bind(const char **all, size_t n, const char *option, const char *f
 	return n;
 }
 
-/* True for a directory that the program sees without being bound: the tree's /usr and /etc, the host's /tmp (writable), and the root. */
+/* True for a directory that the program sees without being bound: the tree's /usr and /etc, the
+ * host's /tmp (writable), and the root. */
 static bool in_tree(const char *path)
 {
 	static const char *const there[] = {"/usr", "/etc", "/tmp"};
@@ -67,7 +70,8 @@ int host_program_exec(const char *tenant, const char *root, char **argv)
 		preload(library);
 		execvp(argv[0], argv);
 		err = errno;
-		return cli_fail(err == ENOENT ? 127 : 126, "cannot run '%s': %s", argv[0], strerror(err));
+		return cli_fail(err == ENOENT ? 127 : 126, "cannot run '%s': %s", argv[0],
+				strerror(err));
 	}
 	if (!getcwd(cwd, sizeof(cwd)))
 		strcpy(cwd, "/");
@@ -76,8 +80,12 @@ int host_program_exec(const char *tenant, const char *root, char **argv)
 	all = calloc(argc + MAX_BWRAP_ARGS, sizeof(*all));
 	if (!all)
 		return cli_fail(EXIT_FAIL, "out of memory");
-	static const char *const fixed[] = {"--symlink", "usr/bin", "/bin", "--symlink", "usr/sbin", "/sbin", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-					    "--dev-bind", "/dev", "/dev", "--proc", "/proc", "--ro-bind", "/sys", "/sys", "--bind", "/tmp", "/tmp", "--tmpfs", "/run", "--tmpfs", "/var/tmp"};
+	static const char *const fixed[] = {
+		"--symlink",  "usr/bin", "/bin",    "--symlink", "usr/sbin",  "/sbin",
+		"--symlink",  "usr/lib", "/lib",    "--symlink", "usr/lib64", "/lib64",
+		"--dev-bind", "/dev",	 "/dev",    "--proc",	 "/proc",     "--ro-bind",
+		"/sys",	      "/sys",	 "--bind",  "/tmp",	 "/tmp",      "--tmpfs",
+		"/run",	      "--tmpfs", "/var/tmp"};
 	snprintf(usr, sizeof(usr), "%s/usr", root);
 	snprintf(etc, sizeof(etc), "%s/etc", root);
 	if (access(usr, X_OK) < 0)
@@ -109,5 +117,6 @@ int host_program_exec(const char *tenant, const char *root, char **argv)
 	execvp("bwrap", (char **)(uintptr_t)all);
 	err = errno;
 	free(all);
-	return cli_fail(EXIT_FAIL, "cannot start bwrap (Debian package bubblewrap): %s", strerror(err));
+	return cli_fail(EXIT_FAIL, "cannot start bwrap (Debian package bubblewrap): %s",
+			strerror(err));
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * qga.c - the QEMU guest agent protocol (QEMU's docs/interop/qemu-ga-ref): JSON lines. guest-sync-delimited answers behind a 0xff byte, which is how a
- * new client finds the start of its own answers among leftovers of an earlier one.
+ * qga.c - the QEMU guest agent protocol (QEMU's docs/interop/qemu-ga-ref): JSON lines.
+ * guest-sync-delimited answers behind a 0xff byte, which is how a new client finds the start of its
+ * own answers among leftovers of an earlier one.
  */
 #include "cli/qga.h"
 
@@ -88,7 +89,8 @@ static int read_line(int fd, bool delimited, double deadline, char **line)
 				if (seen && n) {
 					buf[n] = 0;
 					*line = buf;
-					return recv(fd, chunk, (size_t)i + 1, 0) == i + 1 ? 0 : -EIO;
+					return recv(fd, chunk, (size_t)i + 1, 0) == i + 1 ? 0
+											  : -EIO;
 				}
 				n = 0;
 			} else if (n < LINE_MAX_BYTES) {
@@ -131,12 +133,15 @@ int qga_open(const char *path, unsigned limit_s)
 		close(fd);
 		return err;
 	}
-	/* What is sent before the agent listens may be lost: ask again. Answers to earlier questions, ours too, are passed over. */
+	/* What is sent before the agent listens may be lost: ask again. Answers to earlier
+	 * questions, ours too, are passed over. */
 	for (unsigned id = (unsigned)getpid() & 0xffff;; id += 0x10000) {
 		double again = now() + ASK_AGAIN_S;
 		char text[128], *line;
 
-		snprintf(text, sizeof(text), "\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%u}}\n", id);
+		snprintf(text, sizeof(text),
+			 "\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%u}}\n",
+			 id);
 		err = send_all(fd, text, strlen(text));
 		while (!err) {
 			struct json_object *o;
@@ -159,7 +164,8 @@ int qga_open(const char *path, unsigned limit_s)
 	return err;
 }
 
-int qga_command(int fd, const char *name, struct json_object *arguments, unsigned limit_s, struct json_object **result)
+int qga_command(int fd, const char *name, struct json_object *arguments, unsigned limit_s,
+		struct json_object **result)
 {
 	struct json_object *o = json_object_new_object(), *answer, *v;
 	char *line = NULL;
@@ -196,7 +202,8 @@ int qga_command(int fd, const char *name, struct json_object *arguments, unsigne
 /* Decodes base64 in place into out (a descriptor). */
 static void write_base64(const char *s, int out)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	size_t n = strlen(s), k = 0;
 	unsigned bits = 0, have = 0;
 	char *buf = malloc(n + 1);
@@ -229,7 +236,8 @@ static void write_base64(const char *s, int out)
 
 int qga_exec(const char *path, char *const *argv, int out, int err_fd, unsigned limit_s)
 {
-	struct json_object *args = json_object_new_object(), *list = json_object_new_array(), *result = NULL, *v;
+	struct json_object *args = json_object_new_object(), *list = json_object_new_array(),
+			   *result = NULL, *v;
 	double deadline = now() + limit_s;
 	uint64_t pid;
 	unsigned pause_us = 20000;
@@ -268,12 +276,14 @@ int qga_exec(const char *path, char *const *argv, int out, int err_fd, unsigned 
 			err = -ETIMEDOUT;
 			goto out;
 		}
-		/* The port serves one connection at a time: while a program runs long, others have their turn. */
+		/* The port serves one connection at a time: while a program runs long, others have
+		 * their turn. */
 		if (pause_us > SHORT_PAUSE_US) {
 			close(fd);
 			fd = -1;
 		}
-		usleep(pause_us); /* each look costs the guest work: look less often at what runs long */
+		usleep(pause_us); /* each look costs the guest work: look less often at what runs
+				     long */
 		if (pause_us < 500000)
 			pause_us += pause_us / 2;
 	}

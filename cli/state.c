@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * state.c - what is kept about a VM: the directory vms/NAME beside the daemon's socket. It holds the sockets (broker, QMP, guest agent, console), the pid files and
- * logs. The directory exists from start to stop; mkdir() is what makes a name taken.
+ * state.c - what is kept about a VM: the directory vms/NAME beside the daemon's socket. It holds
+ * the sockets (broker, QMP, guest agent, console), the pid files and logs. The directory exists
+ * from start to stop; mkdir() is what makes a name taken.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +23,8 @@ const char *vm_path(const char *name, const char *file)
 	const char *sock = arbiter_socket_path();
 	const char *slash = strrchr(sock, '/');
 
-	snprintf(buf, sizeof(ring[0]), "%.*s/vms/%s/%s", slash ? (int)(slash - sock) : 1, slash ? sock : ".", name, file);
+	snprintf(buf, sizeof(ring[0]), "%.*s/vms/%s/%s", slash ? (int)(slash - sock) : 1,
+		 slash ? sock : ".", name, file);
 	return buf;
 }
 
@@ -45,7 +47,8 @@ pid_t pidfile_read(const char *path, const char *part)
 	fclose(f);
 	if (pid <= 1 || kill((pid_t)pid, 0) < 0)
 		return 0;
-	/* The number may belong to another process by now. QEMU from a tree is started through its own ld.so: look at the command line too. */
+	/* The number may belong to another process by now. QEMU from a tree is started through its
+	 * own ld.so: look at the command line too. */
 	snprintf(exe, sizeof(exe), "/proc/%ld/cmdline", pid);
 	f = fopen(exe, "re");
 	if (!f)
@@ -94,9 +97,13 @@ int vm_state_make(const char *name)
 	if (errno != EEXIST)
 		return cli_fail(EXIT_FAIL, "cannot make %s: %s", path, strerror(errno));
 	if (vm_pid(name))
-		return cli_fail(EXIT_IN_USE, "VM '%s' runs already (pid %d)", name, (int)vm_pid(name));
+		return cli_fail(EXIT_IN_USE, "VM '%s' runs already (pid %d)", name,
+				(int)vm_pid(name));
 	if (pidfile_read(vm_path(name, "broker.pid"), "hsavisor-broker"))
-		return cli_fail(EXIT_IN_USE, "'%s' is attached already (see: hsavisor attach --help)", name);
+		return cli_fail(EXIT_IN_USE,
+				"'%s' is attached already (see: hsavisor attach --help)", name);
 	vm_state_remove(name); /* left by a VM that was killed */
-	return mkdir(path, 0700) == 0 ? 0 : cli_fail(EXIT_FAIL, "cannot make %s: %s", path, strerror(errno));
+	return mkdir(path, 0700) == 0
+		       ? 0
+		       : cli_fail(EXIT_FAIL, "cannot make %s: %s", path, strerror(errno));
 }

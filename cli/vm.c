@@ -2,8 +2,9 @@
 /*
  * vm.c - a virtual machine of ours: state directory, broker, QEMU.
  *
- * Theory of operation: start takes the name (state.c), then starts the broker (which becomes a tenant), then QEMU with the broker's socket (daemonized; its pid
- * file appears when it runs), then waits for the guest agent. Whatever fails ends what was started, backwards.
+ * Theory of operation: start takes the name (state.c), then starts the broker (which becomes a
+ * tenant), then QEMU with the broker's socket (daemonized; its pid file appears when it runs), then
+ * waits for the guest agent. Whatever fails ends what was started, backwards.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,8 @@ static bool end_process(pid_t pid, unsigned grace_ms)
 }
 
 /*
- * KVM where it can run a stock guest: /dev/kvm opens and the CPU has vmx or svm (a nested host without them has the device, but a guest kernel hangs on it).
+ * KVM where it can run a stock guest: /dev/kvm opens and the CPU has vmx or svm (a nested host
+ * without them has the device, but a guest kernel hangs on it).
  */
 static bool kvm_usable(void)
 {
@@ -55,7 +57,8 @@ static bool kvm_usable(void)
 		return false;
 	f = fopen("/proc/cpuinfo", "re");
 	while (f && !usable && fgets(line, sizeof(line), f))
-		usable = !strncmp(line, "flags", 5) && (strstr(line, " vmx") || strstr(line, " svm"));
+		usable = !strncmp(line, "flags", 5) &&
+			 (strstr(line, " vmx") || strstr(line, " svm"));
 	if (f)
 		fclose(f);
 	return usable;
@@ -64,7 +67,8 @@ static bool kvm_usable(void)
 static int run_qemu(const struct vm_config *c, const char *qemu, bool kvm)
 {
 	char smp[16], memory[32], drive[4200], qmp[300], agent[300], console[600], pidfile[256];
-	const char *data = image_conf("QEMU_DATA"), *kernel = image_conf("KERNEL"), *initrd = image_conf("INITRD"), *append = image_conf("APPEND");
+	const char *data = image_conf("QEMU_DATA"), *kernel = image_conf("KERNEL"),
+		   *initrd = image_conf("INITRD"), *append = image_conf("APPEND");
 	const char *argv[64];
 	size_t n = 0;
 	int status;
@@ -72,10 +76,15 @@ static int run_qemu(const struct vm_config *c, const char *qemu, bool kvm)
 
 	snprintf(smp, sizeof(smp), "%u", c->cpus);
 	snprintf(memory, sizeof(memory), "%lluM", (unsigned long long)c->memory >> 20);
-	snprintf(drive, sizeof(drive), "file=%s,if=virtio%s", c->image ? c->image : image_conf("IMAGE"), c->image ? "" : ",format=raw,snapshot=on");
+	snprintf(drive, sizeof(drive), "file=%s,if=virtio%s",
+		 c->image ? c->image : image_conf("IMAGE"),
+		 c->image ? "" : ",format=raw,snapshot=on");
 	snprintf(qmp, sizeof(qmp), "unix:%s,server=on,wait=off", vm_path(c->name, "qmp.sock"));
-	snprintf(agent, sizeof(agent), "socket,id=qga,path=%s,server=on,wait=off", vm_path(c->name, "qga.sock"));
-	snprintf(console, sizeof(console), "socket,id=console,path=%s,server=on,wait=off,logfile=%s", vm_path(c->name, "console.sock"), vm_path(c->name, "console.log"));
+	snprintf(agent, sizeof(agent), "socket,id=qga,path=%s,server=on,wait=off",
+		 vm_path(c->name, "qga.sock"));
+	snprintf(console, sizeof(console),
+		 "socket,id=console,path=%s,server=on,wait=off,logfile=%s",
+		 vm_path(c->name, "console.sock"), vm_path(c->name, "console.log"));
 	snprintf(pidfile, sizeof(pidfile), "%s", vm_path(c->name, "qemu.pid"));
 
 	argv[n++] = qemu;
@@ -83,14 +92,47 @@ static int run_qemu(const struct vm_config *c, const char *qemu, bool kvm)
 		argv[n++] = "-L";
 		argv[n++] = data;
 	}
-	const char *fixed[] = {"-name", c->name, "-nodefaults", "-display", "none", "-machine", "q35", "-accel", kvm ? "kvm" : "tcg,thread=multi", "-cpu", kvm ? "host" : "max",
-			       "-m", memory, "-smp", smp, "-drive", drive, "-qmp", qmp, "-chardev", agent, "-device", "virtio-serial-pci",
-			       "-device", "virtserialport,chardev=qga,name=org.qemu.guest_agent.0", "-chardev", console, "-serial", "chardev:console",
-			       "-device", "virtio-rng-pci", "-pidfile", pidfile, "-daemonize", "-no-reboot"};
+	const char *fixed[] = {"-name",
+			       c->name,
+			       "-nodefaults",
+			       "-display",
+			       "none",
+			       "-machine",
+			       "q35",
+			       "-accel",
+			       kvm ? "kvm" : "tcg,thread=multi",
+			       "-cpu",
+			       kvm ? "host" : "max",
+			       "-m",
+			       memory,
+			       "-smp",
+			       smp,
+			       "-drive",
+			       drive,
+			       "-qmp",
+			       qmp,
+			       "-chardev",
+			       agent,
+			       "-device",
+			       "virtio-serial-pci",
+			       "-device",
+			       "virtserialport,chardev=qga,name=org.qemu.guest_agent.0",
+			       "-chardev",
+			       console,
+			       "-serial",
+			       "chardev:console",
+			       "-device",
+			       "virtio-rng-pci",
+			       "-pidfile",
+			       pidfile,
+			       "-daemonize",
+			       "-no-reboot"};
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		argv[n++] = fixed[i];
 	if (!c->image) {
-		const char *boot[] = {"-kernel", kernel, "-initrd", initrd, "-append", append ? append : "console=ttyS0 root=/dev/vda"};
+		const char *boot[] = {"-kernel", kernel,
+				      "-initrd", initrd,
+				      "-append", append ? append : "console=ttyS0 root=/dev/vda"};
 
 		for (size_t i = 0; i < 6; i++)
 			argv[n++] = boot[i];
@@ -99,7 +141,8 @@ static int run_qemu(const struct vm_config *c, const char *qemu, bool kvm)
 	argv[n] = NULL;
 	pid = fork();
 	if (pid == 0) {
-		int log = open(vm_path(c->name, "qemu.log"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		int log = open(vm_path(c->name, "qemu.log"),
+			       O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 		int null = open("/dev/null", O_RDWR);
 
 		dup2(null, STDIN_FILENO);
@@ -130,13 +173,15 @@ static int wait_for_agent(const struct vm_config *c)
 		close(fd);
 		return 0;
 	}
-	return cli_fail(EXIT_FAIL, "VM '%s' did not come up within %u s (%s); see `hsavisor vm console` or %s", c->name, c->boot_timeout, strerror(-fd),
-			vm_path(c->name, "console.log"));
+	return cli_fail(EXIT_FAIL,
+			"VM '%s' did not come up within %u s (%s); see `hsavisor vm console` or %s",
+			c->name, c->boot_timeout, strerror(-fd), vm_path(c->name, "console.log"));
 }
 
 /*
- * The file "started" says that QEMU was seen running: a broker without one behind it is left by a guest that powered off or restarted, or a QEMU that was
- * killed. Without the file QEMU may be about to come, ours (a start at the same time) or somebody else's (attach).
+ * The file "started" says that QEMU was seen running: a broker without one behind it is left by a
+ * guest that powered off or restarted, or a QEMU that was killed. Without the file QEMU may be
+ * about to come, ours (a start at the same time) or somebody else's (attach).
  */
 static void mark_started(const char *name)
 {
@@ -162,10 +207,13 @@ int vm_start(const struct vm_config *c)
 
 	if (!qemu || !*qemu)
 		qemu = image_conf("QEMU");
-	if (!qemu || (!c->image && (!image_conf("IMAGE") || !image_conf("KERNEL") || !image_conf("INITRD"))))
-		return cli_fail(EXIT_FAIL, "there is no guest image or QEMU yet; make them with: make image");
+	if (!qemu ||
+	    (!c->image && (!image_conf("IMAGE") || !image_conf("KERNEL") || !image_conf("INITRD"))))
+		return cli_fail(EXIT_FAIL,
+				"there is no guest image or QEMU yet; make them with: make image");
 	if (access(c->image ? c->image : image_conf("IMAGE"), R_OK) < 0)
-		return cli_fail(EXIT_FAIL, "cannot read the image %s: %s", c->image ? c->image : image_conf("IMAGE"), strerror(errno));
+		return cli_fail(EXIT_FAIL, "cannot read the image %s: %s",
+				c->image ? c->image : image_conf("IMAGE"), strerror(errno));
 	code = daemon_request("status", NULL, &status);
 	if (code)
 		return code;
@@ -180,7 +228,9 @@ int vm_start(const struct vm_config *c)
 	if (!code)
 		mark_started(c->name);
 	if (!code && !c->quiet)
-		printf("VM '%s' starts with %s%s\n", c->name, kvm ? "KVM" : "TCG", kvm || !strcmp(c->accel, "tcg") ? "" : " (no usable KVM here: CPU emulation)");
+		printf("VM '%s' starts with %s%s\n", c->name, kvm ? "KVM" : "TCG",
+		       kvm || !strcmp(c->accel, "tcg") ? ""
+						       : " (no usable KVM here: CPU emulation)");
 	fflush(stdout);
 	if (!code && c->boot_timeout)
 		code = wait_for_agent(c);
@@ -195,7 +245,8 @@ int vm_start(const struct vm_config *c)
 
 int vm_stop(const char *name, bool force)
 {
-	pid_t qemu = vm_pid(name), broker = pidfile_read(vm_path(name, "broker.pid"), "hsavisor-broker");
+	pid_t qemu = vm_pid(name),
+	      broker = pidfile_read(vm_path(name, "broker.pid"), "hsavisor-broker");
 	struct json_object *result = NULL, *args;
 	int fd;
 
@@ -215,7 +266,8 @@ int vm_stop(const char *name, bool force)
 		}
 	}
 	if (!end_process(vm_pid(name), 3000) || !end_process(broker, 3000))
-		return cli_fail(EXIT_FAIL, "VM '%s' does not end (QEMU pid %d, broker pid %d)", name, (int)qemu, (int)broker);
+		return cli_fail(EXIT_FAIL, "VM '%s' does not end (QEMU pid %d, broker pid %d)",
+				name, (int)qemu, (int)broker);
 	vm_state_remove(name);
 	return 0;
 }
@@ -228,6 +280,7 @@ int vm_exec(const char *name, char *const *argv, int out, int err, unsigned limi
 		return cli_fail(-ESRCH, "there is no running VM '%s'", name);
 	code = qga_exec(vm_path(name, "qga.sock"), argv, out, err, limit_s);
 	if (code < 0 && code != -EREMOTEIO)
-		cli_fail(code, "VM '%s': %s", name, code == -EHOSTDOWN ? "its guest agent does not answer" : strerror(-code));
+		cli_fail(code, "VM '%s': %s", name,
+			 code == -EHOSTDOWN ? "its guest agent does not answer" : strerror(-code));
 	return code;
 }

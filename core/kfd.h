@@ -122,7 +122,8 @@ int kfd_topology(struct kfd_device *device, const struct hsv_topology_args *args
 void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size);
 
 struct kfd_stats {
-	uint64_t vram_used, vram_peak, vram_size, system_pinned; /* bytes; peak: the most that was used at once */
+	uint64_t vram_used, vram_peak, vram_size,
+		system_pinned; /* bytes; peak: the most that was used at once */
 	uint64_t dispatches, packets, gpu_ns, faults, queue_errors;
 	uint32_t processes, queues;
 };

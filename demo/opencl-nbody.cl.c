@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * opencl-nbody - gravity between N bodies by OpenCL: kernels compiled from source at run time, local memory, barriers, floating
- * point; compared with the same arithmetic on the CPU. Exits 0 and prints "verified" only when every value agrees.
+ * opencl-nbody - gravity between N bodies by OpenCL: kernels compiled from source at run time,
+ * local memory, barriers, floating point; compared with the same arithmetic on the CPU. Exits 0 and
+ * prints "verified" only when every value agrees.
  */
 #include <CL/cl.h>
 #include <math.h>
@@ -14,7 +15,8 @@
 
 static const char source[] =
 	"__kernel __attribute__((reqd_work_group_size(64, 1, 1)))\n"
-	"void step(__global const float4 *in, __global float4 *out, __global float4 *velocity, float dt, int n)\n"
+	"void step(__global const float4 *in, __global float4 *out, __global float4 *velocity, "
+	"float dt, int n)\n"
 	"{\n"
 	"	__local float4 tile[64];\n"
 	"	int i = get_global_id(0), l = get_local_id(0);\n"
@@ -96,7 +98,8 @@ int main(void)
 	check(e, "clCreateProgramWithSource");
 	e = clBuildProgram(program, 1, &device, "", NULL, NULL);
 	if (e) {
-		clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, sizeof(log), log, NULL);
+		clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, sizeof(log), log,
+				      NULL);
 		fprintf(stderr, "%s\n", log);
 	}
 	check(e, "clBuildProgram");
@@ -116,25 +119,33 @@ int main(void)
 	}
 	velocity = clCreateBuffer(context, CL_MEM_READ_WRITE, sizeof(host), NULL, &e);
 	check(e, "clCreateBuffer");
-	check(clEnqueueWriteBuffer(queue, buffer[0], CL_TRUE, 0, sizeof(host), host, 0, NULL, NULL), "clEnqueueWriteBuffer");
-	check(clEnqueueFillBuffer(queue, velocity, &zero, sizeof(zero), 0, sizeof(host), 0, NULL, NULL), "clEnqueueFillBuffer");
+	check(clEnqueueWriteBuffer(queue, buffer[0], CL_TRUE, 0, sizeof(host), host, 0, NULL, NULL),
+	      "clEnqueueWriteBuffer");
+	check(clEnqueueFillBuffer(queue, velocity, &zero, sizeof(zero), 0, sizeof(host), 0, NULL,
+				  NULL),
+	      "clEnqueueFillBuffer");
 	for (int s = 0; s < STEPS; s++) {
 		clSetKernelArg(kernel, 0, sizeof(cl_mem), &buffer[s & 1]);
 		clSetKernelArg(kernel, 1, sizeof(cl_mem), &buffer[~s & 1]);
 		clSetKernelArg(kernel, 2, sizeof(cl_mem), &velocity);
 		clSetKernelArg(kernel, 3, sizeof(dt), &dt);
 		clSetKernelArg(kernel, 4, sizeof(n), &n);
-		check(clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &global, &local, 0, NULL, NULL), "clEnqueueNDRangeKernel");
+		check(clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &global, &local, 0, NULL,
+					     NULL),
+		      "clEnqueueNDRangeKernel");
 		reference(ref[s & 1], ref[~s & 1], ref_velocity, dt);
 	}
-	check(clEnqueueReadBuffer(queue, buffer[STEPS & 1], CL_TRUE, 0, sizeof(result), result, 0, NULL, NULL), "clEnqueueReadBuffer");
+	check(clEnqueueReadBuffer(queue, buffer[STEPS & 1], CL_TRUE, 0, sizeof(result), result, 0,
+				  NULL, NULL),
+	      "clEnqueueReadBuffer");
 	for (int i = 0; i < 4 * N; i++) {
 		double d = fabs(result[i] - ref[STEPS & 1][i]);
 
 		if (!(d <= worst)) /* NaN too */
 			worst = d;
 	}
-	printf("opencl-nbody on %s: %d bodies, %d steps, largest difference %.3g\n", name, N, STEPS, worst);
+	printf("opencl-nbody on %s: %d bodies, %d steps, largest difference %.3g\n", name, N, STEPS,
+	       worst);
 	if (!(worst < 1e-5)) {
 		printf("opencl-nbody: WRONG\n");
 		return 1;

@@ -2,13 +2,15 @@
 /*
  * gpu.h - what any GPU must offer.
  *
- * core/ turns KFD requests into calls of this interface; gpu/soft implements it by executing AMDGPU machine code on the CPU.
- * A gpu has GPU address spaces (gpu_vm, one per GPU process), and queues in them. Whatever the GPU reads or writes
- * for a queue (ring, packets, signals, code, kernel arguments, buffers) goes through its gpu_vm's page table: an address that is not
- * mapped there is a memory fault of that process, never an access.
+ * core/ turns KFD requests into calls of this interface; gpu/soft implements it by executing AMDGPU
+ * machine code on the CPU. A gpu has GPU address spaces (gpu_vm, one per GPU process), and queues
+ * in them. Whatever the GPU reads or writes for a queue (ring, packets, signals, code, kernel
+ * arguments, buffers) goes through its gpu_vm's page table: an address that is not mapped there is
+ * a memory fault of that process, never an access.
  *
- * Threads: every function may be called from any thread unless it says otherwise. Callbacks run on GPU threads, must not
- * block for long and must not call gpu_vm_destroy, gpu_vm_unmap, gpu_queue_destroy or gpu_close.
+ * Threads: every function may be called from any thread unless it says otherwise. Callbacks run on
+ * GPU threads, must not block for long and must not call gpu_vm_destroy, gpu_vm_unmap,
+ * gpu_queue_destroy or gpu_close.
  */
 #ifndef GPU_GPU_H
 #define GPU_GPU_H
@@ -23,34 +25,38 @@ struct gpu_queue;
 
 /* What the device is; static for its life. Feeds the KFD topology and DRM answers. */
 struct gpu_properties {
-	const char *target;	 /* "gfx90a", "gfx900" */
-	const char *name;	 /* marketing-free device name for topology "name", e.g. "aldebaran", "vega10" */
+	const char *target; /* "gfx90a", "gfx900" */
+	const char *name;   /* marketing-free device name for topology "name", e.g. "aldebaran",
+			       "vega10" */
 	uint32_t gfx_target_version; /* major * 10000 + minor * 100 + stepping: 90010, 90000 */
-	uint32_t pci_device_id;	 /* 0x740f, 0x6860 */
+	uint32_t pci_device_id;	     /* 0x740f, 0x6860 */
 	uint32_t num_cu, simd_per_cu, max_waves_per_simd, wave_size, lds_kb;
 	uint32_t num_sdma_engines, sdma_queues_per_engine, num_compute_queues;
 	uint32_t num_xcc;
-	uint64_t clock_hz;	 /* of gpu_clock() and of signal timestamps: 100 MHz */
+	uint64_t clock_hz; /* of gpu_clock() and of signal timestamps: 100 MHz */
 };
 
 /*
- * Turn-taking between tenants, provided by whoever owns the GPU's time (arbiter/client.h). A GPU thread that wants to run waves
- * of any process holds a turn. NULL in gpu_config: the GPU is always ours.
+ * Turn-taking between tenants, provided by whoever owns the GPU's time (arbiter/client.h). A GPU
+ * thread that wants to run waves of any process holds a turn. NULL in gpu_config: the GPU is always
+ * ours.
  */
 struct gpu_turn_ops {
-	/* Blocks until this tenant has the GPU. Returns at once, without a system call, when it has it already. */
+	/* Blocks until this tenant has the GPU. Returns at once, without a system call, when it has
+	 * it already. */
 	void (*acquire)(void *ctx);
 	/* The executor has no work left: others may go. */
 	void (*release)(void *ctx);
-	/* True if acquire would block now: the executor stops running waves within a time slice and calls acquire. One relaxed load. */
+	/* True if acquire would block now: the executor stops running waves within a time slice and
+	 * calls acquire. One relaxed load. */
 	bool (*lost)(void *ctx);
 	/* Accounting, called when a dispatch ends or a slice of it ran. */
 	void (*account)(void *ctx, uint64_t gpu_ns, uint32_t dispatches);
 };
 
 struct gpu_config {
-	const char *target;  /* "gfx90a" or "gfx900" */
-	unsigned threads;    /* worker threads; 0: one per available CPU */
+	const char *target; /* "gfx90a" or "gfx900" */
+	unsigned threads;   /* worker threads; 0: one per available CPU */
 	const struct gpu_turn_ops *turn;
 	void *turn_ctx;
 };
@@ -65,15 +71,18 @@ struct gpu_memory_fault {
 struct gpu_vm_ops {
 	/* The GPU set this event (a signal's event_id, an SDMA trap's context). */
 	void (*signal_event)(void *ctx, uint32_t event_id);
-	/* A queue touched memory it may not. All queues of the vm are stopped for good. Called once per vm. */
+	/* A queue touched memory it may not. All queues of the vm are stopped for good. Called once
+	 * per vm. */
 	void (*memory_fault)(void *ctx, const struct gpu_memory_fault *fault);
-	/* All queues of the vm have become idle (no unread packets, nothing running) for the park delay; doorbells may be parked. */
+	/* All queues of the vm have become idle (no unread packets, nothing running) for the park
+	 * delay; doorbells may be parked. */
 	void (*idle)(void *ctx);
 };
 
 enum gpu_prot { GPU_PROT_READ = 1, GPU_PROT_WRITE = 2, GPU_PROT_EXEC = 4 };
 
-/* Opens the software GPU. 0, -EINVAL (unknown target, threads > 256), -ENOMEM, -EAGAIN. No thread runs until the first queue exists. */
+/* Opens the software GPU. 0, -EINVAL (unknown target, threads > 256), -ENOMEM, -EAGAIN. No thread
+ * runs until the first queue exists. */
 int gpu_open(const struct gpu_config *config, struct gpu **gpu);
 
 /* Stops all threads and frees the GPU. All vms must be destroyed before. */
@@ -87,34 +96,40 @@ uint64_t gpu_clock(const struct gpu *gpu);
 /* A GPU address space with nothing mapped. */
 int gpu_vm_create(struct gpu *gpu, const struct gpu_vm_ops *ops, void *ctx, struct gpu_vm **vm);
 
-/* Destroys its queues, waits until no thread uses it, frees it. No callback comes after this returns. */
+/* Destroys its queues, waits until no thread uses it, frees it. No callback comes after this
+ * returns. */
 void gpu_vm_destroy(struct gpu_vm *vm);
 
 /*
- * Maps [va, va + size) to the host memory at host (all page-aligned, va below 2^48). The memory must stay valid until unmapped. A range may not
- * overlap a mapped one (-EEXIST; nothing is changed then). -EINVAL bad alignment or range, -ENOMEM.
+ * Maps [va, va + size) to the host memory at host (all page-aligned, va below 2^48). The memory
+ * must stay valid until unmapped. A range may not overlap a mapped one (-EEXIST; nothing is changed
+ * then). -EINVAL bad alignment or range, -ENOMEM.
  */
 int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsigned prot);
 
 /*
- * Unmaps whatever is mapped in [va, va + size). Synchronous: when it returns no GPU thread accesses that memory through this vm or will.
- * Bounded by the longest stretch between two quiescent points of an executor (well under a millisecond).
+ * Unmaps whatever is mapped in [va, va + size). Synchronous: when it returns no GPU thread accesses
+ * that memory through this vm or will. Bounded by the longest stretch between two quiescent points
+ * of an executor (well under a millisecond).
  */
 void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size);
 
-/* The apertures of shared (LDS) and private (scratch) memory: 2^32 bytes each, base has its low 32 bits zero. Default 1 << 48, 2 << 48. */
+/* The apertures of shared (LDS) and private (scratch) memory: 2^32 bytes each, base has its low 32
+ * bits zero. Default 1 << 48, 2 << 48. */
 void gpu_vm_set_apertures(struct gpu_vm *vm, uint64_t shared_base, uint64_t private_base);
 
-/* Trap handler addresses (TBA, TMA) of KFD's SET_TRAP_HANDLER. The software GPU keeps them and turns s_trap into a queue error itself. */
+/* Trap handler addresses (TBA, TMA) of KFD's SET_TRAP_HANDLER. The software GPU keeps them and
+ * turns s_trap into a queue error itself. */
 void gpu_vm_set_trap_handler(struct gpu_vm *vm, uint64_t tba, uint64_t tma);
 
-/* Suspended: no wave or packet of the vm runs or will until resumed. Counts; suspend is synchronous. */
+/* Suspended: no wave or packet of the vm runs or will until resumed. Counts; suspend is
+ * synchronous. */
 void gpu_vm_suspend(struct gpu_vm *vm);
 void gpu_vm_resume(struct gpu_vm *vm);
 
 /*
- * Copies between host memory and the GPU address space by its page table. 0, or -EFAULT when any byte isn't mapped with that right (then part may
- * have been copied).
+ * Copies between host memory and the GPU address space by its page table. 0, or -EFAULT when any
+ * byte isn't mapped with that right (then part may have been copied).
  */
 int gpu_vm_read(struct gpu_vm *vm, uint64_t va, void *buf, size_t size);
 int gpu_vm_write(struct gpu_vm *vm, uint64_t va, const void *buf, size_t size);
@@ -123,35 +138,44 @@ enum gpu_queue_type { GPU_QUEUE_AQL, GPU_QUEUE_PM4, GPU_QUEUE_SDMA };
 
 struct gpu_queue_desc {
 	enum gpu_queue_type type;
-	uint64_t ring_va;	/* 256-byte aligned */
-	uint64_t ring_size;	/* bytes, power of two; AQL: packets of 64 bytes */
-	uint64_t write_ptr_va;	/* AQL: amd_queue_t.write_dispatch_id; SDMA: byte count; PM4: dwords */
-	uint64_t read_ptr_va;	/* AQL: amd_queue_t.read_dispatch_id (amd_queue_t = this - 0x80) */
-	volatile uint64_t *doorbell; /* host address; page may be write-protected by others, never unmapped before gpu_queue_destroy */
-	uint64_t cwsr_va;	/* context save area, whose header has err_payload_addr and err_event_id; 0: none */
-	uint32_t percent;	/* 0: queue is not run; 1..100 */
-	uint32_t priority;	/* KFD: 0..15 */
-	bool error_events;	/* the process did RUNTIME_ENABLE: report queue errors through the CWSR header, else in the inactive signal */
+	uint64_t ring_va;      /* 256-byte aligned */
+	uint64_t ring_size;    /* bytes, power of two; AQL: packets of 64 bytes */
+	uint64_t write_ptr_va; /* AQL: amd_queue_t.write_dispatch_id; SDMA: byte count; PM4: dwords
+				*/
+	uint64_t read_ptr_va;  /* AQL: amd_queue_t.read_dispatch_id (amd_queue_t = this - 0x80) */
+	volatile uint64_t *doorbell; /* host address; page may be write-protected by others, never
+					unmapped before gpu_queue_destroy */
+	uint64_t cwsr_va;  /* context save area, whose header has err_payload_addr and err_event_id;
+			      0: none */
+	uint32_t percent;  /* 0: queue is not run; 1..100 */
+	uint32_t priority; /* KFD: 0..15 */
+	bool error_events; /* the process did RUNTIME_ENABLE: report queue errors through the CWSR
+			      header, else in the inactive signal */
 };
 
-/* 0, -EINVAL, -ENOMEM, -ENOSPC. The ring and pointers must be mapped in vm when the queue runs (a fault otherwise). */
-int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struct gpu_queue **queue);
+/* 0, -EINVAL, -ENOMEM, -ENOSPC. The ring and pointers must be mapped in vm when the queue runs (a
+ * fault otherwise). */
+int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc,
+		     struct gpu_queue **queue);
 /* Stops what runs and frees. Synchronous. */
 void gpu_queue_destroy(struct gpu_queue *queue);
-/* Takes ring_va, ring_size, percent and priority of desc. percent 0 stops the queue synchronously (waves stay where they are). */
+/* Takes ring_va, ring_size, percent and priority of desc. percent 0 stops the queue synchronously
+ * (waves stay where they are). */
 int gpu_queue_update(struct gpu_queue *queue, const struct gpu_queue_desc *desc);
 /* mask: bit i enables CU i; bits beyond num_cu are ignored. NULL or none set: all. */
 void gpu_queue_set_cu_mask(struct gpu_queue *queue, const uint32_t *mask, unsigned bits);
 
 /*
- * Doorbells of the vm are being stored to again: poll them. While awake the executor polls the doorbells of the vm's queues; after
- * the park delay without work it calls ops->idle and goes on polling rarely (sleeping) until gpu_vm_park.
+ * Doorbells of the vm are being stored to again: poll them. While awake the executor polls the
+ * doorbells of the vm's queues; after the park delay without work it calls ops->idle and goes on
+ * polling rarely (sleeping) until gpu_vm_park.
  */
 void gpu_vm_wake(struct gpu_vm *vm);
 
 /*
- * The doorbell page is write-protected or unmapped for programs: any later store will be followed by gpu_vm_wake. The executor looks at the doorbells once
- * more and, if there's no work, stops polling this vm. Returns true if it stopped (false: work was there, vm stays awake).
+ * The doorbell page is write-protected or unmapped for programs: any later store will be followed
+ * by gpu_vm_wake. The executor looks at the doorbells once more and, if there's no work, stops
+ * polling this vm. Returns true if it stopped (false: work was there, vm stays awake).
  */
 bool gpu_vm_park(struct gpu_vm *vm);
 

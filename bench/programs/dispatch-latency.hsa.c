@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * dispatch-latency [N] - round trips of an empty kernel through an AQL queue by the HSA runtime: store the packet, ring the doorbell, wait (spinning on the signal) until it
- * completed, N times (default 10,000) after a warm-up. Prints "dispatches N", "median_us X", "p99_us X", "verified": the queue's read index must have come as far as
- * packets were written, and each completion signal must have reached zero.
+ * dispatch-latency [N] - round trips of an empty kernel through an AQL queue by the HSA runtime:
+ * store the packet, ring the doorbell, wait (spinning on the signal) until it completed, N times
+ * (default 10,000) after a warm-up. Prints "dispatches N", "median_us X", "p99_us X", "verified":
+ * the queue's read index must have come as far as packets were written, and each completion signal
+ * must have reached zero.
  */
 #include <fcntl.h>
 #include <hsa/hsa.h>
@@ -93,15 +95,24 @@ int main(int argc, char **argv)
 		fprintf(stderr, "dispatch-latency: no GPU\n");
 		return 1;
 	}
-	check(hsa_code_object_reader_create_from_file(open_code(gpu), &reader), "hsa_code_object_reader_create_from_file");
-	check(hsa_executable_create_alt(HSA_PROFILE_FULL, HSA_DEFAULT_FLOAT_ROUNDING_MODE_DEFAULT, NULL, &executable), "hsa_executable_create_alt");
-	check(hsa_executable_load_agent_code_object(executable, gpu, reader, NULL, NULL), "hsa_executable_load_agent_code_object");
+	check(hsa_code_object_reader_create_from_file(open_code(gpu), &reader),
+	      "hsa_code_object_reader_create_from_file");
+	check(hsa_executable_create_alt(HSA_PROFILE_FULL, HSA_DEFAULT_FLOAT_ROUNDING_MODE_DEFAULT,
+					NULL, &executable),
+	      "hsa_executable_create_alt");
+	check(hsa_executable_load_agent_code_object(executable, gpu, reader, NULL, NULL),
+	      "hsa_executable_load_agent_code_object");
 	check(hsa_executable_freeze(executable, NULL), "hsa_executable_freeze");
-	check(hsa_executable_get_symbol_by_name(executable, "empty.kd", &gpu, &symbol), "hsa_executable_get_symbol_by_name");
+	check(hsa_executable_get_symbol_by_name(executable, "empty.kd", &gpu, &symbol),
+	      "hsa_executable_get_symbol_by_name");
 	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_OBJECT, &object);
-	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_PRIVATE_SEGMENT_SIZE, &private_size);
-	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_GROUP_SEGMENT_SIZE, &group_size);
-	check(hsa_queue_create(gpu, 1024, HSA_QUEUE_TYPE_SINGLE, NULL, NULL, UINT32_MAX, UINT32_MAX, &queue), "hsa_queue_create");
+	hsa_executable_symbol_get_info(
+		symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_PRIVATE_SEGMENT_SIZE, &private_size);
+	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_GROUP_SEGMENT_SIZE,
+				       &group_size);
+	check(hsa_queue_create(gpu, 1024, HSA_QUEUE_TYPE_SINGLE, NULL, NULL, UINT32_MAX, UINT32_MAX,
+			       &queue),
+	      "hsa_queue_create");
 	check(hsa_signal_create(1, 0, NULL, &signal), "hsa_signal_create");
 	for (long i = -warm; i < count; i++) {
 		hsa_kernel_dispatch_packet_t *p;
@@ -119,28 +130,32 @@ int main(int argc, char **argv)
 		p->group_segment_size = group_size;
 		p->kernel_object = object;
 		p->completion_signal = signal;
-		__atomic_store_n((uint32_t *)p,
-				 HSA_PACKET_TYPE_KERNEL_DISPATCH << HSA_PACKET_HEADER_TYPE |
-					 HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCACQUIRE_FENCE_SCOPE |
-					 HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCRELEASE_FENCE_SCOPE |
-					 1u << HSA_KERNEL_DISPATCH_PACKET_SETUP_DIMENSIONS << 16,
-				 __ATOMIC_RELEASE);
+		__atomic_store_n(
+			(uint32_t *)p,
+			HSA_PACKET_TYPE_KERNEL_DISPATCH << HSA_PACKET_HEADER_TYPE |
+				HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCACQUIRE_FENCE_SCOPE |
+				HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCRELEASE_FENCE_SCOPE |
+				1u << HSA_KERNEL_DISPATCH_PACKET_SETUP_DIMENSIONS << 16,
+			__ATOMIC_RELEASE);
 		hsa_signal_store_screlease(queue->doorbell_signal, (hsa_signal_value_t)index);
-		if (hsa_signal_wait_scacquire(signal, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX, HSA_WAIT_STATE_ACTIVE) != 0) {
+		if (hsa_signal_wait_scacquire(signal, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX,
+					      HSA_WAIT_STATE_ACTIVE) != 0) {
 			fprintf(stderr, "dispatch-latency: WRONG signal value\n");
 			return 1;
 		}
 		if (i >= 0)
 			t[i] = now_us() - start;
 	}
-	for (int tries = 0; hsa_queue_load_read_index_relaxed(queue) != index + 1 && tries < 1000; tries++)
+	for (int tries = 0; hsa_queue_load_read_index_relaxed(queue) != index + 1 && tries < 1000;
+	     tries++)
 		usleep(1000);
 	if (hsa_queue_load_read_index_relaxed(queue) != index + 1) {
 		fprintf(stderr, "dispatch-latency: WRONG read index\n");
 		return 1;
 	}
 	qsort(t, (size_t)count, sizeof(*t), compare);
-	printf("dispatches %ld\nmedian_us %.2f\np99_us %.2f\nverified\n", count, t[count / 2], t[count - 1 - count / 100]);
+	printf("dispatches %ld\nmedian_us %.2f\np99_us %.2f\nverified\n", count, t[count / 2],
+	       t[count - 1 - count / 100]);
 	hsa_signal_destroy(signal);
 	hsa_queue_destroy(queue);
 	hsa_shut_down();

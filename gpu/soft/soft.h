@@ -3,10 +3,12 @@
  * soft.h - the inside of the software GPU: what its rooms share.
  *
  *   isa/   machine code -> struct isa_inst
- *   exec/  waves and work-groups: runs instructions (knows registers, LDS, memory through mem.h; no packets, no threads)
- *   cp/    command processor: queues, packets, dispatch, worker threads, page tables; implements gpu/gpu.h
+ *   exec/  waves and work-groups: runs instructions (knows registers, LDS, memory through mem.h; no
+ * packets, no threads) cp/    command processor: queues, packets, dispatch, worker threads, page
+ * tables; implements gpu/gpu.h
  *
- * cp calls exec, exec calls isa; memory access of exec goes through struct mem_view (below), which cp fills.
+ * cp calls exec, exec calls isa; memory access of exec goes through struct mem_view (below), which
+ * cp fills.
  */
 #ifndef GPU_SOFT_SOFT_H
 #define GPU_SOFT_SOFT_H
@@ -18,13 +20,15 @@
 #include "gpu/gpu.h"
 #include "gpu/soft/isa/isa.h"
 
-#define WAVE_LANES   64
-#define WAVE_SGPRS   128 /* by scalar source code: 0..101 general, 102 flat_scratch, 104 xnack_mask, 106 vcc, 108 ttmp, 124 m0, 126 exec */
+#define WAVE_LANES 64
+#define WAVE_SGPRS                                                                                 \
+	128 /* by scalar source code: 0..101 general, 102 flat_scratch, 104 xnack_mask, 106 vcc,   \
+	       108 ttmp, 124 m0, 126 exec */
 #define SGPR_FLAT_SCRATCH 102
-#define SGPR_VCC     106
-#define SGPR_M0	     124
-#define SGPR_EXEC    126
-#define WG_MAX_WAVES 16
+#define SGPR_VCC	  106
+#define SGPR_M0		  124
+#define SGPR_EXEC	  126
+#define WG_MAX_WAVES	  16
 
 /* ------------------------------------------------------------------ memory */
 
@@ -32,16 +36,17 @@
 #define MEM_TLB_BITS   8 /* entries of a view's translation cache: 256, direct-mapped */
 
 struct mem_tlb_entry {
-	uint64_t page;	/* va >> 12, or ~0 */
-	uint8_t *host;	/* host address of the page's first byte */
-	uint32_t prot;	/* enum gpu_prot bits */
+	uint64_t page; /* va >> 12, or ~0 */
+	uint8_t *host; /* host address of the page's first byte */
+	uint32_t prot; /* enum gpu_prot bits */
 };
 
 /*
- * One executor thread's view of one GPU address space: a software TLB over the vm's page table. Used by one thread at a time.
- * mem_translate (inline, mem.h) returns the host address or NULL. A view is valid until the thread's next quiescent point
- * (exec calls view->quiesce at time-slice ends, loop back-edges every few hundred instructions, barriers and s_sleep), where cp may
- * flush it because the page table changed.
+ * One executor thread's view of one GPU address space: a software TLB over the vm's page table.
+ * Used by one thread at a time. mem_translate (inline, mem.h) returns the host address or NULL. A
+ * view is valid until the thread's next quiescent point (exec calls view->quiesce at time-slice
+ * ends, loop back-edges every few hundred instructions, barriers and s_sleep), where cp may flush
+ * it because the page table changed.
  */
 struct mem_view {
 	struct mem_tlb_entry tlb[1 << MEM_TLB_BITS];
@@ -56,32 +61,37 @@ struct mem_view {
 
 enum wave_state { WAVE_READY, WAVE_BARRIER, WAVE_ENDED };
 
-/* Why exec_run returned, or what went wrong in a work-group. Error kinds map to KFD's queue error codes in cp. */
+/* Why exec_run returned, or what went wrong in a work-group. Error kinds map to KFD's queue error
+ * codes in cp. */
 enum exec_result {
-	EXEC_DONE,	/* all waves ended */
-	EXEC_YIELD,	/* slice over, stop flag set, or every wave sleeps: call again later */
-	EXEC_MEMORY_FAULT,  /* fault holds the address and kind */
-	EXEC_ILLEGAL,	/* instruction not decodable or not covered; it was logged */
-	EXEC_APERTURE,	/* LDS/scratch aperture violation */
-	EXEC_TRAP,	/* s_trap 2 and the like: queue error "abort"/trap; trap_id */
+	EXEC_DONE,	   /* all waves ended */
+	EXEC_YIELD,	   /* slice over, stop flag set, or every wave sleeps: call again later */
+	EXEC_MEMORY_FAULT, /* fault holds the address and kind */
+	EXEC_ILLEGAL,	   /* instruction not decodable or not covered; it was logged */
+	EXEC_APERTURE,	   /* LDS/scratch aperture violation */
+	EXEC_TRAP,	   /* s_trap 2 and the like: queue error "abort"/trap; trap_id */
 };
 
 struct workgroup;
 
 struct wave {
 	uint32_t sgpr[WAVE_SGPRS];
-	uint32_t (*vgpr)[WAVE_LANES]; /* [num_vgprs], 64-byte aligned; row r of lane l: vgpr[r][l] */
-	uint32_t (*agpr)[WAVE_LANES]; /* gfx90a accumulation registers, NULL if none. gfx90a's file is unified: agpr = vgpr + accum offset */
+	uint32_t (
+		*vgpr)[WAVE_LANES]; /* [num_vgprs], 64-byte aligned; row r of lane l: vgpr[r][l] */
+	uint32_t (*agpr)[WAVE_LANES]; /* gfx90a accumulation registers, NULL if none. gfx90a's file
+					 is unified: agpr = vgpr + accum offset */
 	uint32_t num_vgprs, num_agprs;
 	uint64_t pc;
 	bool scc;
-	uint32_t mode;	 /* hwreg MODE: [3:0] round (f32 [1:0], f16/f64 [3:2]), [7:4] denorm (f32 [5:4], f16/f64 [7:6]), 8 DX10_CLAMP, 9 IEEE, 23.. */
+	uint32_t mode; /* hwreg MODE: [3:0] round (f32 [1:0], f16/f64 [3:2]), [7:4] denorm (f32
+			  [5:4], f16/f64 [7:6]), 8 DX10_CLAMP, 9 IEEE, 23.. */
 	uint32_t status, trapsts;
 	enum wave_state state;
-	uint32_t id;	 /* wave number within its work-group */
-	uint32_t sleep;	 /* s_sleep: yields to other waves while > 0 */
+	uint32_t id;	/* wave number within its work-group */
+	uint32_t sleep; /* s_sleep: yields to other waves while > 0 */
 	struct workgroup *wg;
-	uint8_t *scratch; /* unused when the kernel addresses scratch through memory (gfx900/gfx90a): NULL */
+	uint8_t *scratch;      /* unused when the kernel addresses scratch through memory
+				  (gfx900/gfx90a): NULL */
 	uint64_t instructions; /* executed, for profiles */
 };
 
@@ -95,7 +105,8 @@ struct exec_fault {
 	uint64_t pc;
 };
 
-/* One work-group in flight: waves, registers, LDS. Self-contained, so a suspended one is just memory. */
+/* One work-group in flight: waves, registers, LDS. Self-contained, so a suspended one is just
+ * memory. */
 struct workgroup {
 	struct wave waves[WG_MAX_WAVES];
 	uint32_t num_waves;
@@ -105,31 +116,33 @@ struct workgroup {
 	enum isa_target target;
 	struct code_cache *code; /* decoded code of the vm (exec/code.h) */
 	uint32_t id[3];
-	uint32_t cu;		 /* the virtual compute unit it runs on: hwreg HW_ID, scratch slot */
-	uint32_t scratch_slot;	 /* waves' scratch slots are scratch_slot .. + num_waves - 1 */
+	uint32_t cu;	       /* the virtual compute unit it runs on: hwreg HW_ID, scratch slot */
+	uint32_t scratch_slot; /* waves' scratch slots are scratch_slot .. + num_waves - 1 */
 	struct exec_fault fault;
 	/* s_sendmsg interrupt: m0 bits go to the vm's signal_event. Provided by cp. */
 	void (*message)(struct workgroup *wg, uint32_t msg, uint32_t m0);
-	void *owner;	/* cp's dispatch */
-	void *mem;	/* the allocation behind registers and LDS */
+	void *owner; /* cp's dispatch */
+	void *mem;   /* the allocation behind registers and LDS */
 };
 
-/* What a dispatch gives to every work-group; made from an AQL packet and its kernel descriptor by cp, read by exec_wg_init. */
+/* What a dispatch gives to every work-group; made from an AQL packet and its kernel descriptor by
+ * cp, read by exec_wg_init. */
 struct dispatch_setup {
 	enum isa_target target;
 	uint64_t entry_pc;
-	uint32_t rsrc1, rsrc2, rsrc3;	/* COMPUTE_PGM_RSRC1/2/3 of the kernel descriptor */
-	uint16_t properties;		/* KERNEL_CODE_PROPERTIES: enable_sgpr_* bits, wave32, dynamic stack */
-	uint16_t kernarg_preload;	/* descriptor's KERNARG_PRELOAD (gfx90a+/940): length, offset */
+	uint32_t rsrc1, rsrc2, rsrc3; /* COMPUTE_PGM_RSRC1/2/3 of the kernel descriptor */
+	uint16_t properties; /* KERNEL_CODE_PROPERTIES: enable_sgpr_* bits, wave32, dynamic stack */
+	uint16_t kernarg_preload; /* descriptor's KERNARG_PRELOAD (gfx90a+/940): length, offset */
 	uint16_t wg_size[3];
-	uint32_t grid[3];		/* work-items */
+	uint32_t grid[3]; /* work-items */
 	uint32_t num_wg[3];
-	uint32_t group_segment_size;	/* LDS bytes of the dispatch */
-	uint32_t private_segment_size;	/* scratch bytes per work-item */
+	uint32_t group_segment_size;   /* LDS bytes of the dispatch */
+	uint32_t private_segment_size; /* scratch bytes per work-item */
 	uint64_t kernarg_va, dispatch_packet_va, queue_va, dispatch_id;
-	uint32_t scratch_rsrc[4];	/* V# for SGPRs: amd_queue_t.scratch_resource_descriptor */
-	uint64_t scratch_base;		/* amd_queue_t.scratch_backing_memory_location */
-	uint32_t scratch_wave_bytes;	/* scratch bytes a wave (64 lanes) has: wave_limit_base from COMPUTE_TMPRING_SIZE.WAVESIZE */
+	uint32_t scratch_rsrc[4];    /* V# for SGPRs: amd_queue_t.scratch_resource_descriptor */
+	uint64_t scratch_base;	     /* amd_queue_t.scratch_backing_memory_location */
+	uint32_t scratch_wave_bytes; /* scratch bytes a wave (64 lanes) has: wave_limit_base from
+					COMPUTE_TMPRING_SIZE.WAVESIZE */
 	uint64_t shared_base, private_base;
 	/* PM4 dispatches name the user SGPRs themselves; properties is 0 then. */
 	bool user_sgprs_given;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* test_arbiter.c - hsavisord from outside: a scripted client, bad input first, then tenants, quotas, turns, and deaths. */
+/* test_arbiter.c - hsavisord from outside: a scripted client, bad input first, then tenants,
+ * quotas, turns, and deaths. */
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -41,8 +42,13 @@ static int start_daemon(void **state)
 	assert_int_equal(pipe(ready), 0);
 	daemon_pid = fork();
 	if (daemon_pid == 0) {
-		struct server_config c = {.socket_path = sock_path, .target = "gfx90a", .threads = 2, .pool = 1024 * MIB,
-					  .default_quota = 256 * MIB, .group = (gid_t)-1, .ready_fd = ready[1]};
+		struct server_config c = {.socket_path = sock_path,
+					  .target = "gfx90a",
+					  .threads = 2,
+					  .pool = 1024 * MIB,
+					  .default_quota = 256 * MIB,
+					  .group = (gid_t)-1,
+					  .ready_fd = ready[1]};
 		int null = open("/dev/null", O_WRONLY);
 
 		close(ready[0]);
@@ -134,7 +140,12 @@ static bool ok(struct json_object *a)
 
 static void bad_control_requests(void **state)
 {
-	static const char *const texts[] = {"{", "{}", "{\"op\":7}", "{\"op\":\"nonsense\"}", "{\"op\":[[[[[[[[[[[[[]]]]]]]]]]]]]}", "{\"op\":\"status\""};
+	static const char *const texts[] = {"{",
+					    "{}",
+					    "{\"op\":7}",
+					    "{\"op\":\"nonsense\"}",
+					    "{\"op\":[[[[[[[[[[[[[]]]]]]]]]]]]]}",
+					    "{\"op\":\"status\""};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct json_object *a = control(texts[i]);
@@ -153,7 +164,11 @@ static void bad_packets_end_the_connection(void **state)
 	const struct {
 		const void *data;
 		size_t size;
-	} bad[] = {{"x", 1}, {junk, sizeof(msg)}, {junk, sizeof(junk)}, {&msg, sizeof(msg)}, {&msg, sizeof(msg) - 1}};
+	} bad[] = {{"x", 1},
+		   {junk, sizeof(msg)},
+		   {junk, sizeof(junk)},
+		   {&msg, sizeof(msg)},
+		   {&msg, sizeof(msg) - 1}};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		int fd = msg_connect(sock_path);
@@ -175,7 +190,11 @@ static void bad_hellos_are_refused(void **state)
 
 	assert_int_equal(arbiter_connect(ARBITER_VM, "", 0, &c, &g, text), -EINVAL);
 	assert_int_equal(arbiter_connect(ARBITER_VM, "a/b", 0, &c, &g, text), -EINVAL);
-	assert_int_equal(arbiter_connect(ARBITER_VM, "sixty-four-characters-are-one-too-many-for-a-tenant-of-hsavisord", 0, &c, &g, text), -EINVAL);
+	assert_int_equal(
+		arbiter_connect(ARBITER_VM,
+				"sixty-four-characters-are-one-too-many-for-a-tenant-of-hsavisord",
+				0, &c, &g, text),
+		-EINVAL);
 	assert_int_equal(arbiter_connect(ARBITER_VM, "a", 17 * MIB + 1, &c, &g, text), -EINVAL);
 	assert_int_equal(arbiter_connect(ARBITER_VM, "a", 1 * MIB, &c, &g, text), -EINVAL);
 	assert_int_equal(arbiter_connect(ARBITER_VM, "a", 2048 * MIB, &c, &g, text), -ENOMEM);
@@ -245,7 +264,8 @@ static void host_processes_share_a_quota(void **state)
 	assert_int_equal(field(row, "vram_peak_bytes"), 64 * MIB);
 	assert_int_equal(field(row, "dispatches"), 2); /* of the process that left */
 	json_object_put(row);
-	arbiter_disconnect(run); /* a process that outlives `hsavisor run` keeps the tenant, its quota and its turns */
+	arbiter_disconnect(run); /* a process that outlives `hsavisor run` keeps the tenant, its
+				    quota and its turns */
 	usleep(100000);
 	assert_int_equal(arbiter_charge_vram(p2, 4096), -ENOMEM);
 	assert_int_equal(arbiter_charge_vram(p2, -4096), 0);
@@ -313,7 +333,8 @@ static void turns_are_fair(void **state)
 		sum += r[i].had_ns;
 		arbiter_disconnect(r[i].client);
 	}
-	/* Everyone had a third, within two fifths of it: the machine may be busy with other things. */
+	/* Everyone had a third, within two fifths of it: the machine may be busy with other things.
+	 */
 	for (int i = 0; i < 3; i++)
 		assert_in_range(r[i].had_ns * 5, sum, sum * 7 / 3);
 	assert_in_range(sum, 700000000u, 2200000000u); /* one at a time, hardly ever nobody */
@@ -357,12 +378,15 @@ static long daemon_ticks(void)
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)daemon_pid);
 	f = fopen(path, "r");
 	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%*d %*s %*s %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &utime, &stime), 2);
+	assert_int_equal(fscanf(f, "%*d %*s %*s %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld",
+				&utime, &stime),
+			 2);
 	fclose(f);
 	return utime + stime;
 }
 
-/* Out of descriptors the daemon waits for some; it does not burn the CPU, and goes on afterwards. */
+/* Out of descriptors the daemon waits for some; it does not burn the CPU, and goes on afterwards.
+ */
 static void without_descriptors_it_waits(void **state)
 {
 	struct rlimit few = {.rlim_cur = 24}, before;
@@ -404,7 +428,12 @@ static void shutdown_asks_first(void **state)
 
 static void second_daemon_is_refused(void **state)
 {
-	struct server_config c = {.socket_path = sock_path, .target = "gfx90a", .threads = 1, .pool = MIB, .group = (gid_t)-1, .ready_fd = -1};
+	struct server_config c = {.socket_path = sock_path,
+				  .target = "gfx90a",
+				  .threads = 1,
+				  .pool = MIB,
+				  .group = (gid_t)-1,
+				  .ready_fd = -1};
 	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
 
 	dup2(null, STDERR_FILENO);
@@ -437,11 +466,19 @@ static void killed_daemon_leaves_tenants_running(void **state)
 
 static void sizes(void **state)
 {
-	static const char *const bad[] = {"", "0", "-1", "x", "1X", "1GG", "1.5G", " 1", "99999999999999999999", "2048000T", "1GiBB"};
+	static const char *const bad[] = {
+		"",	    "0",    "-1", "x", "1X", "1GG", "1.5G", " 1", "99999999999999999999",
+		"2048000T", "1GiBB"};
 	static const struct {
 		const char *text;
 		uint64_t bytes;
-	} good[] = {{"1", 1}, {"4096", 4096}, {"4k", 4096}, {"512M", 512 * MIB}, {"2GiB", 2048 * MIB}, {"1TB", 1ull << 40}, {"1MB", MIB}};
+	} good[] = {{"1", 1},
+		    {"4096", 4096},
+		    {"4k", 4096},
+		    {"512M", 512 * MIB},
+		    {"2GiB", 2048 * MIB},
+		    {"1TB", 1ull << 40},
+		    {"1MB", MIB}};
 	char buf[32];
 	uint64_t v;
 

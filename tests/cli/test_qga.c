@@ -66,11 +66,13 @@ static void answer_sync(int fd, const char *line)
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "\xff{\"return\": %ld}\n", strtol(strstr(line, "\"id\":") + 5, NULL, 10));
+	snprintf(text, sizeof(text), "\xff{\"return\": %ld}\n",
+		 strtol(strstr(line, "\"id\":") + 5, NULL, 10));
 	say(fd, text);
 }
 
-/* Comes up after the client asked twice and then answers both: the first answer must not make the client ask again and again. */
+/* Comes up after the client asked twice and then answers both: the first answer must not make the
+ * client ask again and again. */
 static void *late_agent(void *arg)
 {
 	int fd = accept(listener, NULL, NULL), questions = 0;
@@ -135,7 +137,9 @@ static int serve(char *line, size_t size)
 
 static void *rude_agent(void *arg)
 {
-	static const char *const answers[] = {"{\"error\": {\"class\": \"GenericError\", \"desc\": \"no such program\"}}\n", "this is no JSON\n", ""};
+	static const char *const answers[] = {
+		"{\"error\": {\"class\": \"GenericError\", \"desc\": \"no such program\"}}\n",
+		"this is no JSON\n", ""};
 	char line[4096];
 
 	for (int i = 0; i < 3; i++) {
@@ -165,11 +169,13 @@ static void *working_agent(void *arg)
 	int fd = serve(line, sizeof(line));
 
 	next_line(fd, line, sizeof(line));
-	say(fd, strstr(line, "\"arg\":[\"a b\",\"c\"]") ? "{\"return\": {\"pid\": 5}}\n" : "{\"return\": {\"pid\": 6}}\n");
+	say(fd, strstr(line, "\"arg\":[\"a b\",\"c\"]") ? "{\"return\": {\"pid\": 5}}\n"
+							: "{\"return\": {\"pid\": 6}}\n");
 	next_line(fd, line, sizeof(line));
 	say(fd, strstr(line, "\"pid\":5") ? "{\"return\": {\"exited\": false}}\n" : "{}\n");
 	next_line(fd, line, sizeof(line));
-	say(fd, "{\"return\": {\"exited\": true, \"exitcode\": 3, \"out-data\": \"aGVsbG8K\", \"err-data\": \"AP9h\"}}\n");
+	say(fd, "{\"return\": {\"exited\": true, \"exitcode\": 3, \"out-data\": \"aGVsbG8K\", "
+		"\"err-data\": \"AP9h\"}}\n");
 	close(fd);
 	fd = serve(line, sizeof(line));
 	next_line(fd, line, sizeof(line));
@@ -191,8 +197,9 @@ static void programs_run(void **state)
 	assert_int_equal(read(out[0], text, sizeof(text)), 6);
 	assert_memory_equal(text, "hello\n", 6);
 	assert_int_equal(read(err[0], text, sizeof(text)), 3);
-	assert_memory_equal(text, "\0\xff"
-				  "a",
+	assert_memory_equal(text,
+			    "\0\xff"
+			    "a",
 			    3);
 	assert_int_equal(qga_exec(path, argv, -1, -1, 5), 128 + 11);
 	end_agent();

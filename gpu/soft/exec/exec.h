@@ -2,8 +2,9 @@
 /*
  * exec.h - runs work-groups of AMDGPU machine code.
  *
- * The semantics of each operation is written once (the valu_*.inc tables, salu.c, lds.c, vmem.c and so on; one function or table row an operation). A work-group is run by one thread at a
- * time: its waves take turns, each until a barrier, its end, an s_sleep, or the end of the slice.
+ * The semantics of each operation is written once (the valu_*.inc tables, salu.c, lds.c, vmem.c and
+ * so on; one function or table row an operation). A work-group is run by one thread at a time: its
+ * waves take turns, each until a barrier, its end, an s_sleep, or the end of the slice.
  */
 #ifndef GPU_SOFT_EXEC_EXEC_H
 #define GPU_SOFT_EXEC_EXEC_H
@@ -16,29 +17,33 @@ struct code_cache;
 struct code_cache *code_cache_new(enum isa_target target);
 void code_cache_free(struct code_cache *cache);
 /*
- * Call before each dispatch runs its first wave (and after an instruction-cache invalidation): decoded pages whose bytes have changed since are decoded
- * anew when next executed. Waves already running keep what they have.
+ * Call before each dispatch runs its first wave (and after an instruction-cache invalidation):
+ * decoded pages whose bytes have changed since are decoded anew when next executed. Waves already
+ * running keep what they have.
  */
 void code_cache_revalidate(struct code_cache *cache);
 
 /* ---- work-groups ---- */
 
-/* Bytes of memory a work-group of this dispatch needs (registers + LDS), for bounds; -EINVAL if the set-up is impossible (wg size, VGPRs, LDS > 64 KiB). */
+/* Bytes of memory a work-group of this dispatch needs (registers + LDS), for bounds; -EINVAL if the
+ * set-up is impossible (wg size, VGPRs, LDS > 64 KiB). */
 long exec_wg_bytes(const struct dispatch_setup *setup);
 
 /*
- * Makes work-group id of the dispatch ready to run: registers and LDS (zeroed), initial SGPRs and VGPRs by the descriptor
- * (LLVM AMDGPUUsage "Initial Kernel Execution State"), EXEC of partial waves. wg is reusable: memory from an earlier call with the same set-up is kept.
- * Caller fills shared fields code, cu, scratch_slot, message, owner before. 0, -ENOMEM, -EINVAL.
+ * Makes work-group id of the dispatch ready to run: registers and LDS (zeroed), initial SGPRs and
+ * VGPRs by the descriptor (LLVM AMDGPUUsage "Initial Kernel Execution State"), EXEC of partial
+ * waves. wg is reusable: memory from an earlier call with the same set-up is kept. Caller fills
+ * shared fields code, cu, scratch_slot, message, owner before. 0, -ENOMEM, -EINVAL.
  */
 int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3]);
 void exec_wg_free(struct workgroup *wg);
 
 /*
- * Runs until all waves ended, an error, or about budget instructions per wave ran, or *stop became non-zero (checked at loop back-edges, at most
- * a few thousand instructions apart).
+ * Runs until all waves ended, an error, or about budget instructions per wave ran, or *stop became
+ * non-zero (checked at loop back-edges, at most a few thousand instructions apart).
  */
-enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget, const atomic_uint *stop);
+enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget,
+			  const atomic_uint *stop);
 
 /* True if the interpreter has semantics for this op on this target (for coverage tools). */
 bool exec_covers(enum isa_target target, unsigned op);
@@ -51,15 +56,17 @@ struct exec_ctx { /* of one exec_run */
 	struct mem_view *view;
 	struct wave *wave;
 	enum exec_result error; /* EXEC_DONE: none so far */
-	uint64_t pc;		/* of the instruction being executed; wave->pc is already the next one's and is what branches write */
-	bool leave;		/* set by barriers, s_sleep and s_endpgm: other waves' turn */
-	bool recheck_code;	/* s_icache_inv: look at the code's bytes again */
-	bool stored;		/* stored to global memory since the last full fence (s_waitcnt) */
+	uint64_t pc; /* of the instruction being executed; wave->pc is already the next one's and is
+			what branches write */
+	bool leave;  /* set by barriers, s_sleep and s_endpgm: other waves' turn */
+	bool recheck_code; /* s_icache_inv: look at the code's bytes again */
+	bool stored;	   /* stored to global memory since the last full fence (s_waitcnt) */
 };
 
 /*
- * Executes one decoded instruction whose operation is not control flow. Set ctx->error (and wave->wg->fault) when it can't. Registered in one table indexed by
- * isa_op: exec_table[op]. VALU rows live in valu_*.c, the rest in salu.c, smem.c, lds.c, vmem.c, flow.c.
+ * Executes one decoded instruction whose operation is not control flow. Set ctx->error (and
+ * wave->wg->fault) when it can't. Registered in one table indexed by isa_op: exec_table[op]. VALU
+ * rows live in valu_*.c, the rest in salu.c, smem.c, lds.c, vmem.c, flow.c.
  */
 typedef void exec_fn(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst);
 
@@ -68,9 +75,9 @@ struct exec_row {
 	exec_fn *fn;
 };
 /*
- * Each file exports its rows: an array ended by op ISA_OP_INVALID. The arrays of the vector ALU (v_*), LDS and vector memory, NULL-terminated, are
- * built for this processor (valu.c); exec_valu_rows_of: for x86-64 level 1, 3 or 4, NULL if
- * this processor has not got it.
+ * Each file exports its rows: an array ended by op ISA_OP_INVALID. The arrays of the vector ALU
+ * (v_*), LDS and vector memory, NULL-terminated, are built for this processor (valu.c);
+ * exec_valu_rows_of: for x86-64 level 1, 3 or 4, NULL if this processor has not got it.
  */
 const struct exec_row *const *exec_valu_rows(void);
 const struct exec_row *const *exec_valu_rows_of(unsigned level);
