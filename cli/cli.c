@@ -51,14 +51,8 @@ bool cli_name_ok(const char *name)
 
 int cli_companion(const char *name, char *path, size_t size)
 {
-	static const char *const places[] = {"",
-					     "arbiter/",
-					     "vmm/",
-					     "host/",
-					     "../libexec/hsavisor/",
-					     "../lib/hsavisor/",
-					     "../lib/x86_64-linux-gnu/hsavisor/",
-					     "../sbin/"};
+	static const char *const places[] = {
+		"", "arbiter/", "vmm/", "host/", "../lib/", "../lib/x86_64-linux-gnu/", "../sbin/"};
 	char self[4096], real[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;

@@ -160,6 +160,13 @@ def test_run_passes_exit_codes():
     assert json.loads(out.stderr)["vram_quota_bytes"] == 32 << 20
 
 
+def test_run_from_where_it_is_installed():
+    for source, place in ((HSAVISOR, "bin"), (f"{BUILD}/host/libhsavisor-host.so", "lib/x86_64-linux-gnu")):
+        os.makedirs(f"{DIR}/usr/{place}")
+        shutil.copy(source, f"{DIR}/usr/{place}")
+    call("run", "--", "test", "-e", "/dev/kfd", program=f"{DIR}/usr/bin/hsavisor")
+
+
 def test_run_is_a_tenant_while_it_runs():
     with subprocess.Popen([HSAVISOR, "run", "--name", "sleeper", "--", "sleep", "60"], env=ENV) as p:
         wait_until(lambda: "sleeper" in tenants())
