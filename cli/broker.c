@@ -15,6 +15,12 @@
 
 #define READY_LIMIT_MS 20000
 
+/*
+ * How long QEMU waits for an answer of the broker. After its default of 5 s it gives the device up for good, which a broker
+ * (or a machine) that was only paused does not deserve; one that died is noticed at once, as its socket closes.
+ */
+#define REPLY_LIMIT_MS 60000u
+
 /* The last line of the broker's log tells why it ended. */
 static void tell_why(const char *name)
 {
@@ -103,9 +109,9 @@ size_t broker_qemu_args(const char *name, uint64_t memory, const char **words, s
 	snprintf(object, sizeof(object), "memory-backend-memfd,id=hsv-ram,size=%llu,share=on",
 		 (unsigned long long)memory);
 	snprintf(device, sizeof(device),
-		 "{\"driver\":\"vfio-user-pci\",\"id\":\"hsv-gpu\",\"socket\":{\"type\":\"unix\","
-		 "\"path\":\"%s\"}}",
-		 vm_path(name, "broker.sock"));
+		 "{\"driver\":\"vfio-user-pci\",\"id\":\"hsv-gpu\",\"x-msg-timeout\":%u,"
+		 "\"socket\":{\"type\":\"unix\",\"path\":\"%s\"}}",
+		 REPLY_LIMIT_MS, vm_path(name, "broker.sock"));
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && i < max; i++)
 		words[i] = all[i];
 	return sizeof(all) / sizeof(all[0]);

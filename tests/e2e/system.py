@@ -179,7 +179,7 @@ class System:
         wait_until(lambda: self.tenants().get(name, {}).get("dispatches", 0) >= start + more, seconds, f"{name} dispatches nothing")
 
     def kernel_is_quiet(self, vm):
-        code, out = self.guest(vm, "sh", "-c", f"dmesg | grep -E '{COMPLAINTS}'")
+        code, out = self.guest(vm, "sh", "-c", f"dmesg | grep -E -B 25 -A 30 '{COMPLAINTS}'")
         assert code == 1, f"the kernel of {vm} complains: {out}"
 
     def vram_is_free(self, name):

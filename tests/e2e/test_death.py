@@ -91,6 +91,19 @@ def test_qemu_killed():
     wait_until(lambda: not system.alive(old["broker_pid"]) or S.vms()[A]["broker_pid"] == old["broker_pid"], 10, "a second broker is left")
 
 
+def test_broker_paused():
+    """Longer than QEMU waits for an answer (5 s) and the driver between two looks at the device (5 s): as when the machine was paused."""
+    broker = S.vms()[A]["broker_pid"]
+    job = S.guest_job(A, "e2e-gpu", "work", "20")
+    S.wait_dispatches(A)
+    os.kill(broker, signal.SIGSTOP)
+    time.sleep(14)
+    os.kill(broker, signal.SIGCONT)
+    job.succeeds()
+    works(A)
+    S.kernel_is_quiet(A)
+
+
 def test_broker_killed():
     victim = S.guest_job(A, "e2e-gpu", "work", "100")
     S.wait_dispatches(A)
