@@ -30,15 +30,15 @@
 #include "arbiter/protocol.h"
 #include "base/log.h"
 
-#define PAGE_BYTES 4096
-_Static_assert(sizeof(struct arbiter_page) <= PAGE_BYTES, "the shared page is one page");
+#define SHARED_BYTES sizeof(struct arbiter_shared)
 
 /* How long a thread waits for its turn before it looks whether the arbiter is still there. */
 #define LIVENESS_MS 100
 
 struct arbiter_client {
 	int sock, wake_fd, vram_fd;
-	struct arbiter_page *page;
+	struct arbiter_shared *shared;
+	struct arbiter_page *page; /* the first one of it */
 	_Atomic uint32_t alone; /* the arbiter is gone */
 	pthread_mutex_t lock;	/* one CHARGE at a time on the socket */
 	uint64_t quota;
@@ -72,8 +72,8 @@ static void close_fd(int *fd)
 
 static void client_free(struct arbiter_client *c)
 {
-	if (c->page)
-		syscall(SYS_munmap, c->page, PAGE_BYTES);
+	if (c->shared)
+		syscall(SYS_munmap, c->shared, SHARED_BYTES);
 	close_fd(&c->vram_fd);
 	close_fd(&c->wake_fd);
 	close_fd(&c->sock);
@@ -166,7 +166,7 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 		return say(error, reply.error ? reply.error : -EPROTO,
 			   reply.error ? reply.message : "hsavisord sent too few descriptors");
 	}
-	page = (void *)syscall(SYS_mmap, NULL, (size_t)PAGE_BYTES, PROT_READ | PROT_WRITE,
+	page = (void *)syscall(SYS_mmap, NULL, SHARED_BYTES, PROT_READ | PROT_WRITE,
 			       MAP_SHARED, fds[0], 0L);
 	err = errno;
 	syscall(SYS_close, fds[0]);
@@ -176,7 +176,8 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 		client_free(c);
 		return say(error, -err, "cannot map the page shared with hsavisord");
 	}
-	c->page = page;
+	c->shared = page;
+	c->page = &c->shared->page;
 	c->quota = reply.vram;
 	*grant = (struct arbiter_grant){.tenant = reply.tenant,
 					.threads = reply.threads,
@@ -204,6 +205,16 @@ void arbiter_forget(struct arbiter_client *client)
 struct arbiter_counters *arbiter_counters(struct arbiter_client *client)
 {
 	return &client->page->counters;
+}
+
+const struct gpu_limits *arbiter_limits(struct arbiter_client *client)
+{
+	return &client->page->limits;
+}
+
+uint64_t arbiter_vram_limit(const struct arbiter_client *client)
+{
+	return atomic_load_explicit(&client->page->vram_limit, memory_order_relaxed);
 }
 
 bool arbiter_alive(const struct arbiter_client *client)
@@ -235,6 +246,49 @@ static void wake_arbiter(struct arbiter_client *c)
 	}
 }
 
+static bool turn_lost(void *ctx)
+{
+	struct arbiter_client *c = ctx;
+
+	return !atomic_load_explicit(&c->page->granted, memory_order_relaxed) && arbiter_alive(c);
+}
+
+static void turn_leave(void *ctx);
+
+/* Counts the thread in if the tenant has the GPU. The order is the protocol's: first in, then look. */
+static bool enter(struct arbiter_client *c)
+{
+	struct arbiter_page *page = c->page;
+
+	atomic_fetch_add(&page->users, 1);
+	if (atomic_load(&page->granted) || !arbiter_alive(c))
+		return true;
+	turn_leave(c);
+	return false;
+}
+
+static void turn_leave(void *ctx)
+{
+	struct arbiter_client *c = ctx;
+
+	if (atomic_fetch_sub(&c->page->users, 1) == 1 && !atomic_load(&c->page->granted) &&
+	    arbiter_alive(c))
+		wake_arbiter(c);
+}
+
+static bool turn_try_acquire(void *ctx)
+{
+	struct arbiter_client *c = ctx;
+
+	if (!atomic_load_explicit(&c->page->want, memory_order_relaxed))
+		atomic_store(&c->page->want, 1);
+	if (turn_lost(c)) {
+		wake_arbiter(c);
+		return false;
+	}
+	return enter(c);
+}
+
 static void turn_acquire(void *ctx)
 {
 	struct arbiter_client *c = ctx;
@@ -242,11 +296,9 @@ static void turn_acquire(void *ctx)
 
 	if (!atomic_load_explicit(&page->want, memory_order_relaxed))
 		atomic_store(&page->want, 1);
-	while (!atomic_load(&page->granted)) {
+	while (turn_lost(c) || !enter(c)) {
 		struct timespec limit = {0, LIVENESS_MS * 1000000L};
 
-		if (!arbiter_alive(c))
-			return;
 		atomic_store(&page->want, 1); /* another thread may have released meanwhile */
 		wake_arbiter(c);
 		if (syscall(SYS_futex, &page->granted, FUTEX_WAIT, 0, &limit, NULL, 0) < 0 &&
@@ -264,13 +316,6 @@ static void turn_release(void *ctx)
 		wake_arbiter(c);
 }
 
-static bool turn_lost(void *ctx)
-{
-	struct arbiter_client *c = ctx;
-
-	return !atomic_load_explicit(&c->page->granted, memory_order_relaxed) && arbiter_alive(c);
-}
-
 static void turn_account(void *ctx, uint64_t gpu_ns, uint32_t dispatches)
 {
 	struct arbiter_counters *k = &((struct arbiter_client *)ctx)->page->counters;
@@ -282,6 +327,8 @@ static void turn_account(void *ctx, uint64_t gpu_ns, uint32_t dispatches)
 
 const struct gpu_turn_ops arbiter_turn_ops = {
 	.acquire = turn_acquire,
+	.try_acquire = turn_try_acquire,
+	.leave = turn_leave,
 	.release = turn_release,
 	.lost = turn_lost,
 	.account = turn_account,

@@ -65,6 +65,12 @@ extern const struct gpu_turn_ops arbiter_turn_ops; /* ctx: struct arbiter_client
 
 struct arbiter_counters *arbiter_counters(struct arbiter_client *client);
 
+/* gpu_config.limits, until arbiter_disconnect. */
+const struct gpu_limits *arbiter_limits(struct arbiter_client *client);
+
+/* The tenant's VRAM quota as it is now, bytes. One relaxed load. */
+uint64_t arbiter_vram_limit(const struct arbiter_client *client);
+
 /* False once the daemon is gone. No system call. */
 bool arbiter_alive(const struct arbiter_client *client);
 

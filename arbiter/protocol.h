@@ -18,11 +18,16 @@
 #include "arbiter/client.h"
 
 #define ARBITER_MAGIC	 0x31565348u /* "HSV1" */
-#define ARBITER_VERSION	 1
+#define ARBITER_VERSION	 2
 #define ARBITER_NAME_MAX 64	      /* with its NUL */
 #define ARBITER_MSG_MAX	 (256 * 1024) /* largest packet: a JSON answer */
 
 enum arbiter_msg_type { ARBITER_MSG_HELLO = 1, ARBITER_MSG_CHARGE = 2 };
+
+/* Of the memory shared with an executor: the page, then faults, then the trace ring. */
+#define ARBITER_PAGE_BYTES   4096
+#define ARBITER_FAULTS	     32
+#define ARBITER_TRACE_EVENTS 16384
 
 struct arbiter_msg { /* executor -> arbiter */
 	uint32_t magic, version;
@@ -47,14 +52,58 @@ struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM 
  * The shared page. Client: sets want when it has work, clears it when idle. Arbiter: granted (futex
  * word) and contended. A client that wants and isn't granted writes the wake eventfd and waits on
  * granted; one that becomes idle while contended writes it too. So a lone tenant keeps its grant
- * and never makes a system call. Ordering: all of these are sequentially consistent.
+ * and never makes a system call.
+ *
+ * Taking the GPU away: the arbiter clears granted; each GPU thread of the client sees that at its
+ * next quiescent point and leaves, counting users down; the last one, finding granted clear, writes
+ * the wake eventfd. Then, or when the executor was late beyond a bound, the GPU goes to the next. A
+ * thread counts itself into users before it looks at granted. Ordering: all of these are
+ * sequentially consistent.
  */
 struct arbiter_page {
 	_Atomic uint32_t want;
 	_Atomic uint32_t granted;
 	_Atomic uint32_t contended;
-	uint32_t reserved;
+	_Atomic uint32_t users;	   /* client: GPU threads that run something now */
+	_Atomic uint64_t vram_limit; /* arbiter: the tenant's VRAM quota as it is now, bytes */
+	struct gpu_limits limits;    /* arbiter: see gpu/gpu.h */
+	_Atomic uint32_t trace;	     /* arbiter: fill the trace ring */
+	_Atomic uint32_t faults;     /* client: faults written so far, see struct arbiter_fault */
+	_Atomic uint64_t traced;     /* client: trace events written so far */
 	struct arbiter_counters counters;
 };
+
+/*
+ * A fault, for the log. The client writes entry faults % ARBITER_FAULTS, then counts page->faults up
+ * and writes the wake eventfd. All of it is the client's word: printable text is made by the reader.
+ */
+struct arbiter_fault {
+	uint64_t time_ns; /* CLOCK_REALTIME */
+	uint64_t address; /* of a memory fault, else 0 */
+	uint64_t kernel;  /* address of the kernel's descriptor, 0: unknown */
+	uint32_t process; /* pid, in a VM the guest's */
+	uint32_t queue;
+	uint32_t code; /* 0: memory fault, else KFD's queue error code */
+	uint32_t flags; /* of a memory fault: 1 not present, 2 read only, 4 no execute */
+	char process_name[32];
+	char kernel_name[184]; /* "" when the code object does not tell */
+};
+_Static_assert(sizeof(struct arbiter_fault) == 256, "sixteen to a page");
+
+/*
+ * The trace ring: struct gpu_trace_event number n is entry n % ARBITER_TRACE_EVENTS; page->traced
+ * counts them. The reader copies an entry, then checks that it was not overwritten meanwhile
+ * (traced - n < ARBITER_TRACE_EVENTS). GPU_TRACE_NAME is not the GPU's: kernel is the descriptor's
+ * address and the text lies in the other fields; arbiter/client.c tells how.
+ */
+struct arbiter_shared {
+	union {
+		struct arbiter_page page;
+		char page_bytes[ARBITER_PAGE_BYTES];
+	};
+	struct arbiter_fault faults[ARBITER_FAULTS];
+	struct gpu_trace_event trace[ARBITER_TRACE_EVENTS];
+};
+_Static_assert(sizeof(struct arbiter_page) <= ARBITER_PAGE_BYTES, "the shared page is one page");
 
 #endif

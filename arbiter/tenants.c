@@ -53,8 +53,8 @@ static int sealed_memfd(const char *name, uint64_t size)
 
 static void executor_free(struct executor *e)
 {
-	if (e->page)
-		munmap(e->page, PAGE_BYTES);
+	if (e->shared)
+		munmap(e->shared, sizeof(*e->shared));
 	if (e->page_fd >= 0)
 		close(e->page_fd);
 	if (e->wake_fd >= 0)
@@ -72,17 +72,20 @@ static struct executor *executor_new(enum arbiter_kind kind, uint64_t vram)
 		return NULL;
 	e->kind = kind;
 	e->vram_fd = -1;
-	e->page_fd = sealed_memfd("hsavisor-tenant", PAGE_BYTES);
+	e->page_fd = sealed_memfd("hsavisor-tenant", sizeof(struct arbiter_shared));
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (kind != ARBITER_HOST)
 		e->vram_fd = sealed_memfd("hsavisor-vram", vram);
 	if (e->page_fd < 0 || e->wake_fd < 0 || (kind != ARBITER_HOST && e->vram_fd < 0))
 		goto fail;
-	e->page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, e->page_fd, 0);
-	if (e->page == MAP_FAILED) {
-		e->page = NULL;
+	e->shared = mmap(NULL, sizeof(*e->shared), PROT_READ | PROT_WRITE, MAP_SHARED, e->page_fd,
+			 0);
+	if (e->shared == MAP_FAILED) {
+		e->shared = NULL;
 		goto fail;
 	}
+	e->page = &e->shared->page;
+	atomic_store(&e->page->vram_limit, vram);
 	return e;
 fail:
 	executor_free(e);

@@ -27,7 +27,8 @@ struct executor {
 	pid_t pid;
 	int sock; /* borrowed from the connection */
 	int page_fd, wake_fd, vram_fd;
-	struct arbiter_page *page;
+	struct arbiter_shared *shared;
+	struct arbiter_page *page; /* the first one of it */
 	int64_t charged; /* VRAM of a host process, bytes */
 };
 

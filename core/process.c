@@ -72,6 +72,7 @@ int kfd_process_create(struct kfd_device *device, uint32_t slot, void *process_c
 	err = gpu_vm_create(device->config.gpu, &vm_ops, p, &p->vm);
 	if (err)
 		goto fail;
+	gpu_vm_set_owner(p->vm, pid);
 	gpu_vm_set_apertures(p->vm, KFD_LDS_BASE, KFD_SCRATCH_BASE);
 
 	pthread_mutex_lock(&device->lock);

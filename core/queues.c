@@ -132,6 +132,7 @@ int kfd_ioctl_CREATE_QUEUE(struct kfd_process *p, struct kfd_request *request)
 	q->sdma = types[q->type].sdma;
 	q->desc = (struct gpu_queue_desc){
 		.type = types[q->type].gpu,
+		.id = id,
 		.ring_va = args->ring_base_address,
 		.ring_size = args->ring_size,
 		.write_ptr_va = args->write_pointer_address,

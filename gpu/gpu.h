@@ -15,6 +15,7 @@
 #ifndef GPU_GPU_H
 #define GPU_GPU_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,33 +39,81 @@ struct gpu_properties {
 
 /*
  * Turn-taking between tenants, provided by whoever owns the GPU's time (arbiter/client.h). A GPU
- * thread that wants to run waves of any process holds a turn. NULL in gpu_config: the GPU is always
- * ours.
+ * thread that runs waves or copies for any process is in the turn: between acquire (or a successful
+ * try_acquire) and leave. The next tenant gets the GPU when the last thread has left. NULL in
+ * gpu_config: the GPU is always ours.
  */
 struct gpu_turn_ops {
-	/* Blocks until this tenant has the GPU. Returns at once, without a system call, when it has
-	 * it already. */
+	/* Blocks until this tenant has the GPU, and enters. Returns at once, without a system call,
+	 * when it has it already. */
 	void (*acquire)(void *ctx);
-	/* The executor has no work left: others may go. */
+	/* Enters if this tenant has the GPU now; otherwise asks for it and returns false. */
+	bool (*try_acquire)(void *ctx);
+	/* The thread ran what it wanted, or the turn is lost. The tenant keeps the turn, if it has
+	 * it, for the next acquire. */
+	void (*leave)(void *ctx);
+	/* The executor has no work left: others may go. No thread is in the turn. */
 	void (*release)(void *ctx);
 	/* True if acquire would block now: the executor stops running waves within a time slice and
-	 * calls acquire. One relaxed load. */
+	 * leaves. One relaxed load. */
 	bool (*lost)(void *ctx);
 	/* Accounting, called when a dispatch ends or a slice of it ran. */
 	void (*account)(void *ctx, uint64_t gpu_ns, uint32_t dispatches);
+};
+
+/*
+ * What the owner of the GPU's time wants of running kernels. Words in memory that others write at any
+ * time; the GPU looks at them while something runs.
+ */
+struct gpu_limits {
+	_Atomic uint64_t kernel_ns;	/* GPU time after which a kernel is stopped; 0: none */
+	_Atomic uint32_t reset_process; /* whose kernels reset_seq is about: owner's pid, 0: all */
+	_Atomic uint32_t reset_seq;	/* grew: stop the kernels that run now */
+};
+
+/* A stretch of GPU work, for timelines. Times are of CLOCK_MONOTONIC, in ns. */
+enum gpu_trace_kind {
+	GPU_TRACE_DISPATCH = 1, /* a kernel from its first wave to its end */
+	GPU_TRACE_COPY,		/* SDMA or PM4 copies and fills without a pause between */
+	GPU_TRACE_TURN,		/* the tenant had the GPU; value: 1 if it was taken away */
+	GPU_TRACE_FAULT,	/* value: address */
+	GPU_TRACE_ERROR,	/* value: KFD's queue error code */
+	GPU_TRACE_NAME, /* text of a kernel's name, see arbiter/protocol.h; not made by the GPU */
+};
+
+struct gpu_trace_event {
+	uint64_t begin_ns, end_ns;
+	uint64_t kernel; /* DISPATCH, FAULT, ERROR: address of the kernel descriptor, 0: unknown */
+	uint64_t value;	 /* DISPATCH: ns that waves ran, of all threads; COPY: bytes */
+	uint32_t kind;
+	uint32_t process;  /* gpu_vm_set_owner's */
+	uint32_t queue;	   /* gpu_queue_desc's id */
+	uint32_t preempted; /* DISPATCH: how often it was suspended for another tenant */
+	uint64_t workgroups; /* DISPATCH */
+	uint64_t reserved;
+};
+
+/* Called by GPU threads: must not block. on: a relaxed load; events are made only while it is true. */
+struct gpu_trace_ops {
+	bool (*on)(void *ctx);
+	void (*event)(void *ctx, const struct gpu_trace_event *event);
 };
 
 struct gpu_config {
 	const char *target; /* "gfx90a" or "gfx900" */
 	unsigned threads;   /* worker threads; 0: one per available CPU */
 	const struct gpu_turn_ops *turn;
-	void *turn_ctx;
+	void *turn_ctx;			   /* of trace, too */
+	const struct gpu_trace_ops *trace; /* NULL: none */
+	const struct gpu_limits *limits;   /* NULL: none; must outlive the gpu */
 };
 
 /* Fault kinds, as KFD's memory exception data has them. */
 struct gpu_memory_fault {
 	uint64_t va; /* page-aligned down */
 	bool not_present, read_only, no_execute;
+	uint32_t queue;	 /* id of the queue that did it, 0: unknown */
+	uint64_t kernel; /* address of the kernel's descriptor, 0: not a kernel's access */
 };
 
 /* Callbacks of a GPU process. ctx is gpu_vm_create's. */
@@ -74,6 +123,9 @@ struct gpu_vm_ops {
 	/* A queue touched memory it may not. All queues of the vm are stopped for good. Called once
 	 * per vm. */
 	void (*memory_fault)(void *ctx, const struct gpu_memory_fault *fault);
+	/* A queue was stopped by an error; code is KFD's (enum kfd_dbg_trap_exception_code). NULL:
+	 * not wanted. For logs: the program is told through the queue itself. */
+	void (*queue_error)(void *ctx, uint32_t queue, unsigned code, uint64_t kernel);
 	/* All queues of the vm have become idle (no unread packets, nothing running) for the park
 	 * delay; doorbells may be parked. */
 	void (*idle)(void *ctx);
@@ -95,6 +147,9 @@ uint64_t gpu_clock(const struct gpu *gpu);
 
 /* A GPU address space with nothing mapped. */
 int gpu_vm_create(struct gpu *gpu, const struct gpu_vm_ops *ops, void *ctx, struct gpu_vm **vm);
+
+/* Whose it is, for traces and gpu_limits. pid: as the tenant counts; 0 before. */
+void gpu_vm_set_owner(struct gpu_vm *vm, uint32_t pid);
 
 /* Destroys its queues, waits until no thread uses it, frees it. No callback comes after this
  * returns. */
@@ -138,6 +193,7 @@ enum gpu_queue_type { GPU_QUEUE_AQL, GPU_QUEUE_PM4, GPU_QUEUE_SDMA };
 
 struct gpu_queue_desc {
 	enum gpu_queue_type type;
+	uint32_t id;	       /* the owner's, for logs and traces */
 	uint64_t ring_va;      /* 256-byte aligned */
 	uint64_t ring_size;    /* bytes, power of two; AQL: packets of 64 bytes */
 	uint64_t write_ptr_va; /* AQL: amd_queue_t.write_dispatch_id; SDMA: byte count; PM4: dwords

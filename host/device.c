@@ -153,6 +153,7 @@ static int make(void)
 	gpu.target = grant.target;
 	gpu.threads = grant.threads;
 	gpu.turn_ctx = front.client;
+	gpu.limits = arbiter_limits(front.client);
 	err = gpu_open(&gpu, &front.gpu);
 	if (!err)
 		err = kfd_events_new(FRONT_GPU_ID, &front.events);

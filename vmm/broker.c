@@ -215,6 +215,7 @@ int main(int argc, char **argv)
 		.threads = grant.threads,
 		.turn = &arbiter_turn_ops,
 		.turn_ctx = arbiter,
+		.limits = arbiter_limits(arbiter),
 	};
 	ret = gpu_open(&gpu_config, &gpu);
 	if (ret) {

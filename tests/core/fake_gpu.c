@@ -149,6 +149,10 @@ void gpu_vm_set_trap_handler(struct gpu_vm *vm, uint64_t tba, uint64_t tma)
 	fake.tma = tma;
 }
 
+void gpu_vm_set_owner(struct gpu_vm *vm, uint32_t pid)
+{
+}
+
 void gpu_vm_suspend(struct gpu_vm *vm)
 {
 	fake.suspended++;

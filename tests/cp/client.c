@@ -70,7 +70,8 @@ static void on_idle(void *ctx)
 	atomic_fetch_add(&c->idles, 1);
 }
 
-static const struct gpu_vm_ops ops = {on_event, on_fault, on_idle};
+static const struct gpu_vm_ops ops = {
+	.signal_event = on_event, .memory_fault = on_fault, .idle = on_idle};
 
 void client_open(struct client *c, const char *target, unsigned threads,
 		 const struct gpu_turn_ops *turn)

@@ -478,6 +478,18 @@ static void turn_acquire(void *ctx)
 	atomic_store(&turn_held, 1);
 }
 
+static bool turn_try_acquire(void *ctx)
+{
+	if (!atomic_load(&turn_open))
+		return false;
+	atomic_store(&turn_held, 1);
+	return true;
+}
+
+static void turn_leave(void *ctx)
+{
+}
+
 static void turn_release(void *ctx)
 {
 	atomic_store(&turn_held, 0);
@@ -498,8 +510,8 @@ static void turn_account(void *ctx, uint64_t ns, uint32_t dispatches)
 
 static void turns(void **state)
 {
-	static const struct gpu_turn_ops ops = {turn_acquire, turn_release, turn_lost,
-						turn_account};
+	static const struct gpu_turn_ops ops = {turn_acquire, turn_try_acquire, turn_leave,
+						turn_release, turn_lost, turn_account};
 	struct client client, *c = &client;
 	_Atomic uint64_t *word;
 	struct signal *done, *copied;

@@ -182,6 +182,7 @@ struct gpu_vm {
 	struct code_cache *code;
 	_Atomic uint64_t shared_base, private_base;
 	uint64_t tba, tma;
+	_Atomic uint32_t owner; /* gpu_vm_set_owner */
 
 	/* page table */
 	pthread_rwlock_t map_lock;
@@ -211,6 +212,8 @@ struct gpu {
 	enum isa_target target;
 	const struct gpu_turn_ops *turn;
 	void *turn_ctx;
+	const struct gpu_trace_ops *trace;
+	const struct gpu_limits *limits;
 	unsigned num_threads;
 	uint64_t spin_ns; /* how long the CP thread polls without sleeping */
 	uint64_t park_ns; /* park delay: how long a vm has no work before ops->idle */

@@ -112,6 +112,8 @@ int gpu_open(const struct gpu_config *config, struct gpu **out)
 		gpu->num_threads = 2;
 	gpu->turn = config->turn;
 	gpu->turn_ctx = config->turn_ctx;
+	gpu->trace = config->trace;
+	gpu->limits = config->limits;
 	gpu->spin_ns = env_time("HSAVISOR_SPIN_US", SPIN_NS_DEFAULT);
 	gpu->park_ns = env_time("HSAVISOR_PARK_US", PARK_NS_DEFAULT);
 	gpu->next_serial = 1;
@@ -257,6 +259,11 @@ void gpu_vm_set_trap_handler(struct gpu_vm *vm, uint64_t tba, uint64_t tma)
 	vm->tba = tba;
 	vm->tma = tma;
 	gpu_unlock(vm->gpu);
+}
+
+void gpu_vm_set_owner(struct gpu_vm *vm, uint32_t pid)
+{
+	atomic_store(&vm->owner, pid);
 }
 
 void gpu_vm_suspend(struct gpu_vm *vm)

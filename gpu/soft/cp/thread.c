@@ -201,6 +201,14 @@ static void take_turn(struct gpu *gpu)
 	gpu->turn_held = true;
 }
 
+/* sched_lock held. */
+static void leave_turn(struct gpu *gpu)
+{
+	gpu->turn_users--;
+	if (gpu->turn)
+		gpu->turn->leave(gpu->turn_ctx);
+}
+
 static void release_turn(struct gpu *gpu)
 {
 	if (!gpu->turn)
@@ -243,7 +251,7 @@ static bool cp_run_waves(struct executor *ex, bool *running)
 		any = true;
 		pthread_mutex_lock(&gpu->sched_lock);
 	}
-	gpu->turn_users--;
+	leave_turn(gpu);
 out:
 	pthread_mutex_unlock(&gpu->sched_lock);
 	return any;
@@ -284,7 +292,7 @@ static void *worker_main(void *arg)
 			sched_run(ex, slot);
 			pthread_mutex_lock(&gpu->sched_lock);
 		}
-		gpu->turn_users--;
+		leave_turn(gpu);
 	}
 	pthread_mutex_unlock(&gpu->sched_lock);
 	return NULL;
