@@ -52,8 +52,8 @@ check: build image ## run every test; SUITE=name runs one suite
 check-libraries: build image ## run Debian's rocRAND and rocBLAS on both software GPUs (fetches 200 MB)
 	@tests/libraries/check
 
-bench-%: build image ## run a benchmark: bench-dispatch
-	@if [ -x bench/$* ]; then bench/$*; else $(BUILD)/bench/$*; fi
+bench-%: build image ## run a benchmark: bench-dispatch, bench-sharing (ARGS=--json)
+	@bench/$* $(ARGS)
 
 .PHONY: install
 install: build ## install below PREFIX (default /usr/local)
