@@ -28,6 +28,8 @@ int cmd_attach(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 
 /* Finds and runs table's command argv[1], or prints usage (and the table) for none, --help, or an
@@ -49,6 +51,9 @@ int cli_companion(const char *name, char *path, size_t size);
 /* Sends {"op": op} (or request, consumed, when op is NULL); *answer is the caller's. 0, or an exit
  * code after saying why. */
 int daemon_request(const char *op, struct json_object *request, struct json_object **answer);
+/* The same without a word: 0 with the caller's *answer, or negative errno (-ECONNREFUSED: no daemon).
+ * request is consumed. */
+int daemon_try(struct json_object *request, struct json_object **answer);
 /* Starts hsavisord in the background with this socket (arbiter_socket_path()) and extra arguments
  * (NULL-terminated, may be NULL). 0 or exit code. */
 int daemon_start(char *const *extra);

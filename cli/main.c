@@ -17,6 +17,8 @@ static const struct command commands[] = {
 	{"attach", cmd_attach, "give the GPU to a VM of your own QEMU or libvirt"},
 	{"status", cmd_status, "show the daemon and its GPUs"},
 	{"list", cmd_list, "show the tenants: who shares the GPU, and how much"},
+	{"top", cmd_top, "watch what the tenants use, second by second"},
+	{"metrics", cmd_metrics, "print or serve all counters as OpenMetrics"},
 	{"stop", cmd_stop, "end the daemon"},
 	{"demo", cmd_demo, "two VMs and a host process share the GPU, with results checked"},
 	{0},
