@@ -30,6 +30,16 @@
 struct kfd_device;
 struct kfd_process;
 
+/* A fault or error, for logs: the program is told by other means. */
+struct kfd_fault {
+	uint32_t pid, queue;
+	const char *process; /* its name, printable */
+	unsigned code;	     /* 0: memory fault, else KFD's queue error code */
+	struct gpu_memory_fault memory; /* of a memory fault */
+	uint64_t kernel;     /* address of the kernel's descriptor, 0: unknown or none */
+	char kernel_name[184]; /* "" when the code object does not tell */
+};
+
 /* What the core asks of its front end. ctx is kfd_device_config.ctx; process_ctx is
  * kfd_process_create's. Event callbacks come from GPU threads. */
 struct kfd_front_ops {
@@ -45,6 +55,9 @@ struct kfd_front_ops {
 
 	void (*signal_event)(void *process_ctx, uint32_t event_id);
 	void (*memory_fault)(void *process_ctx, const struct gpu_memory_fault *fault);
+	/* For logs: a memory fault, or a queue that was stopped by an error. ctx is
+	 * kfd_device_config.ctx. NULL: not wanted. */
+	void (*report)(void *ctx, const struct kfd_fault *fault);
 	/* The process's GPU state is lost (a queue was reset in a way that no queue error can
 	 * tell). */
 	void (*hw_exception)(void *process_ctx, uint32_t reset_type, uint32_t reset_cause);
@@ -120,6 +133,11 @@ int kfd_topology(struct kfd_device *device, const struct hsv_topology_args *args
 /* All mappings into host memory [host, host + size) of any process go away (the VM unplugged that
  * RAM). Synchronous. */
 void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size);
+
+/* The name of the kernel whose descriptor is at va of the GPU process pid. False: unknown; name is
+ * "" then. Not for GPU threads. */
+bool kfd_device_kernel_name(struct kfd_device *device, uint32_t pid, uint64_t va, char *name,
+			    size_t size);
 
 struct kfd_stats {
 	uint64_t vram_used, vram_peak, vram_size,
