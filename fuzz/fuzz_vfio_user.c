@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "vmm/device.h"
 #include "vmm/vfio_user.h"
 #include "vmm/vfio_user_proto.h"
@@ -75,6 +76,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	MUST(!ftruncate(kinds[0], 1 << 20) && !ftruncate(kinds[1], 100) && !pipe2(pipes, O_CLOEXEC));
 	kinds[4] = pipes[0];
 	kinds[5] = pipes[1];
+	log_enabled("vmm", LOG_WARN); /* opens its file now */
 	atexit(clean_up);
 	return 0;
 }
