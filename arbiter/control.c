@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arbiter/access.h"
 #include "hsavisor-version.h"
 
 static void put_u64(struct json_object *o, const char *key, uint64_t v)
@@ -80,10 +81,6 @@ static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer,
 {
 	struct json_object *force = NULL;
 
-	if (peer != 0 && peer != geteuid()) {
-		fail(a, EPERM, "only root and the daemon's user may stop it");
-		return;
-	}
 	json_object_object_get_ex(req, "force", &force);
 	if (t->count && !json_object_get_boolean(force)) {
 		fail(a, EBUSY, "there are tenants; stop them first, or use --force");
@@ -92,14 +89,16 @@ static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer,
 	f->shutdown = true;
 }
 
+/* Who may: see access.h. An op for members that changes a tenant looks whose it is. */
 static const struct {
 	const char *name;
+	enum access_role role;
 	void (*fn)(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
 		   struct json_object *answer);
 } ops[] = {
-	{"status", op_status},
-	{"list", op_list},
-	{"shutdown", op_shutdown},
+	{"status", ACCESS_MEMBER, op_status},
+	{"list", ACCESS_MEMBER, op_list},
+	{"shutdown", ACCESS_OWNER, op_shutdown},
 };
 
 char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, const char *text,
@@ -122,10 +121,12 @@ char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, con
 		for (; i < sizeof(ops) / sizeof(ops[0]); i++)
 			if (!strcmp(ops[i].name, json_object_get_string(op)))
 				break;
-		if (i < sizeof(ops) / sizeof(ops[0]))
-			ops[i].fn(t, f, peer, req, answer);
-		else
+		if (i == sizeof(ops) / sizeof(ops[0]))
 			fail(answer, EINVAL, "unknown \"op\"");
+		else if (access_of_user(peer) < ops[i].role)
+			fail(answer, EPERM, "only root and the daemon's user may do that");
+		else
+			ops[i].fn(t, f, peer, req, answer);
 	}
 	out = strdup(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN));
 out:

@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arbiter/access.h"
 #include "arbiter/control.h"
 #include "arbiter/msg.h"
 #include "arbiter/tenants.h"
@@ -117,7 +118,6 @@ static void bury(struct server *s)
 static void accept_connection(struct server *s)
 {
 	int fd = accept4(s->listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	socklen_t len = sizeof(struct ucred);
 	struct connection *c;
 	int size = ARBITER_MSG_MAX * 2;
 
@@ -131,8 +131,9 @@ static void accept_connection(struct server *s)
 		return;
 	}
 	c = s->num_connections < MAX_CONNECTIONS ? calloc(1, sizeof(*c)) : NULL;
-	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &len) < 0) {
-		log_warn("connection refused: too many, or out of memory");
+	if (!c || access_of_peer(fd, s->config->group, &c->peer) == ACCESS_NONE) {
+		log_warn("connection refused: %s",
+			 c ? "from a user who may not be here" : "too many, or out of memory");
 		free(c);
 		close(fd);
 		return;
