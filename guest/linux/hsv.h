@@ -273,6 +273,7 @@ struct hsv_memory {
 	/* USERPTR, see userptr.c */
 	u64 user_addr;
 	bool writable, svm, registered;
+	const void *made_by; /* SVM: the call that made it and isn't over yet; memory_lock */
 	struct mmu_interval_notifier interval;
 	struct mutex wire; /* order of what the device is told about the pages */
 	enum {
