@@ -48,6 +48,10 @@ demo: build image ## two VMs and a host process share the GPU: everything, from 
 check: build image ## run every test; SUITE=name runs one suite
 	@tests/run $(SUITE)
 
+.PHONY: fuzz
+fuzz: setup $(BUILD)/build.ninja ## feed made-up input to all that takes it from tenants; FUZZ_SECONDS=60 of each fuzzer
+	@fuzz/run --seconds $(or $(FUZZ_SECONDS),60) $(FUZZER)
+
 .PHONY: check-libraries
 check-libraries: build image ## run Debian's rocRAND and rocBLAS on both software GPUs (fetches 200 MB)
 	@tests/libraries/check
