@@ -41,7 +41,6 @@ struct arbiter_client {
 	struct arbiter_page *page; /* the first one of it */
 	_Atomic uint32_t alone; /* the arbiter is gone */
 	pthread_mutex_t lock;	/* one CHARGE at a time on the socket */
-	uint64_t quota;
 	_Atomic int64_t charged; /* bytes, kept for the time after the arbiter */
 };
 
@@ -116,11 +115,18 @@ static int say(char *error, int err, const char *text)
 int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 		    struct arbiter_client **client, struct arbiter_grant *grant, char *error)
 {
+	return arbiter_connect_max(kind, name, vram, 0, client, grant, error);
+}
+
+int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram, uint64_t vram_max,
+			struct arbiter_client **client, struct arbiter_grant *grant, char *error)
+{
 	struct arbiter_msg msg = {.magic = ARBITER_MAGIC,
 				  .version = ARBITER_VERSION,
 				  .type = ARBITER_MSG_HELLO,
 				  .kind = kind,
-				  .vram = vram};
+				  .vram = vram,
+				  .vram_max = vram_max};
 	unsigned want_fds = kind == ARBITER_HOST ? 2 : 3;
 	struct arbiter_reply reply;
 	int fds[MSG_MAX_FDS];
@@ -178,7 +184,6 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 	}
 	c->shared = page;
 	c->page = &c->shared->page;
-	c->quota = reply.vram;
 	*grant = (struct arbiter_grant){.tenant = reply.tenant,
 					.threads = reply.threads,
 					.vram_size = reply.vram,
@@ -215,6 +220,13 @@ const struct gpu_limits *arbiter_limits(struct arbiter_client *client)
 uint64_t arbiter_vram_limit(const struct arbiter_client *client)
 {
 	return atomic_load_explicit(&client->page->vram_limit, memory_order_relaxed);
+}
+
+uint64_t arbiter_vram_used(const struct arbiter_client *client)
+{
+	return arbiter_alive(client)
+		       ? atomic_load_explicit(&client->page->vram_used, memory_order_relaxed)
+		       : 0;
 }
 
 bool arbiter_alive(const struct arbiter_client *client)
@@ -355,7 +367,8 @@ int arbiter_charge_vram(void *client, int64_t bytes)
 			err = reply.error;
 	}
 	if (!arbiter_alive(c))
-		err = bytes > 0 && (uint64_t)(c->charged + bytes) > c->quota ? -ENOMEM : 0;
+		err = bytes > 0 && (uint64_t)(c->charged + bytes) > arbiter_vram_limit(c) ? -ENOMEM
+											  : 0;
 	if (!err)
 		c->charged += bytes;
 	pthread_mutex_unlock(&c->lock);

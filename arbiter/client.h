@@ -33,7 +33,7 @@ struct arbiter_grant {
 	uint32_t tenant;    /* id */
 	char target[16];    /* GPU to present: "gfx90a" */
 	uint32_t threads;   /* worker threads this executor may use */
-	uint64_t vram_size; /* quota, bytes */
+	uint64_t vram_size; /* the most the quota can become, bytes: the size of vram_fd */
 	int vram_fd; /* memfd of vram_size bytes (sparse), one a connection, owned by the client: do
 			not close; -1 for ARBITER_HOST */
 };
@@ -42,6 +42,7 @@ struct arbiter_grant {
  * untrusted there). */
 struct arbiter_counters {
 	_Atomic uint64_t vram_used, vram_peak, dispatches, gpu_ns, vm_exits, faults, queue_errors;
+	_Atomic uint64_t system_pinned; /* system memory registered for the GPU, bytes */
 	_Atomic uint32_t processes, queues;
 	char program[64]; /* name of the newest program, for listings; may be torn */
 };
@@ -56,6 +57,10 @@ struct arbiter_client;
  */
 int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 		    struct arbiter_client **client, struct arbiter_grant *grant, char *error);
+/* The same for a tenant whose quota may later be changed to at most vram_max bytes (0: the quota).
+ */
+int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram, uint64_t vram_max,
+			struct arbiter_client **client, struct arbiter_grant *grant, char *error);
 void arbiter_disconnect(struct arbiter_client *client);
 /* After fork in the child: frees memory and descriptors without telling the arbiter anything. */
 void arbiter_forget(struct arbiter_client *client);
@@ -70,11 +75,13 @@ const struct gpu_limits *arbiter_limits(struct arbiter_client *client);
 
 /* The tenant's VRAM quota as it is now, bytes. One relaxed load. */
 uint64_t arbiter_vram_limit(const struct arbiter_client *client);
+/* What all executors of the tenant have of it, bytes; 0 once the daemon is gone. */
+uint64_t arbiter_vram_used(const struct arbiter_client *client);
 
 /* False once the daemon is gone. No system call. */
 bool arbiter_alive(const struct arbiter_client *client);
 
-/* VRAM of a tenant with several processes is charged at the arbiter: 0 or -ENOMEM. For
+/* VRAM is charged at the arbiter before it is allocated: 0 or -ENOMEM. For
  * kfd_front_ops.charge_vram (ctx: the client). */
 int arbiter_charge_vram(void *client, int64_t bytes);
 

@@ -62,8 +62,10 @@ static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, stru
 		put_u64(o, "pid", (uint64_t)x->pid);
 		put_str(o, "program", x->program);
 		put_u64(o, "vram_quota_bytes", x->quota);
+		put_u64(o, "vram_max_bytes", x->vram_max);
 		put_u64(o, "vram_used_bytes", k.vram_used);
 		put_u64(o, "vram_peak_bytes", k.vram_peak);
+		put_u64(o, "system_pinned_bytes", k.system_pinned);
 		put_u64(o, "dispatches", k.totals.dispatches);
 		put_u64(o, "gpu_ns", k.totals.gpu_ns);
 		put_u64(o, "vm_exits", k.totals.vm_exits);

@@ -34,6 +34,7 @@ struct arbiter_msg { /* executor -> arbiter */
 	uint32_t type; /* enum arbiter_msg_type */
 	uint32_t kind; /* HELLO: enum arbiter_kind */
 	uint64_t vram; /* HELLO: wanted quota, bytes; 0: default */
+	uint64_t vram_max; /* HELLO: the most it may be changed to; 0: no more than the quota */
 	int64_t bytes; /* CHARGE: VRAM to take (> 0) or give back (< 0) */
 	char name[ARBITER_NAME_MAX];
 };
@@ -66,6 +67,7 @@ struct arbiter_page {
 	_Atomic uint32_t contended;
 	_Atomic uint32_t users;	   /* client: GPU threads that run something now */
 	_Atomic uint64_t vram_limit; /* arbiter: the tenant's VRAM quota as it is now, bytes */
+	_Atomic uint64_t vram_used;  /* arbiter: what all executors of the tenant have of it */
 	struct gpu_limits limits;    /* arbiter: see gpu/gpu.h */
 	_Atomic uint32_t trace;	     /* arbiter: fill the trace ring */
 	_Atomic uint32_t faults;     /* client: faults written so far, see struct arbiter_fault */

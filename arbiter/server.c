@@ -34,6 +34,7 @@
 #include "arbiter/access.h"
 #include "arbiter/control.h"
 #include "arbiter/msg.h"
+#include "arbiter/pool.h"
 #include "arbiter/tenants.h"
 #include "arbiter/turns.h"
 #include "base/log.h"
@@ -175,7 +176,7 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 	}
 	reply->tenant = e->tenant->id;
 	reply->threads = s->config->threads;
-	reply->vram = e->tenant->quota;
+	reply->vram = e->tenant->vram_max;
 	snprintf(reply->target, sizeof(reply->target), "%s", s->config->target);
 	return 0;
 }
@@ -203,7 +204,8 @@ static int executor_message(struct server *s, struct connection *c, const void *
 		}
 		break;
 	case ARBITER_MSG_CHARGE:
-		reply.error = c->executor ? tenants_charge(c->executor, msg.bytes) : -EPROTO;
+		reply.error = c->executor ? pool_charge(&s->tenants, c->executor, msg.bytes)
+					 : -EPROTO;
 		break;
 	default:
 		return -EPROTO;

@@ -12,9 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arbiter/pool.h"
 #include "base/log.h"
-
-#define PAGE_BYTES 4096
 
 static bool name_ok(const char *s)
 {
@@ -64,6 +63,7 @@ static void executor_free(struct executor *e)
 	free(e);
 }
 
+/* vram: the size of its VRAM, bytes. */
 static struct executor *executor_new(enum arbiter_kind kind, uint64_t vram)
 {
 	struct executor *e = calloc(1, sizeof(*e));
@@ -85,7 +85,6 @@ static struct executor *executor_new(enum arbiter_kind kind, uint64_t vram)
 		goto fail;
 	}
 	e->page = &e->shared->page;
-	atomic_store(&e->page->vram_limit, vram);
 	return e;
 fail:
 	executor_free(e);
@@ -103,6 +102,7 @@ static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct 
 {
 	uint64_t vram = msg->vram ? msg->vram : t->default_quota;
 	struct tenant *x, **tail;
+	int err;
 
 	if (find(t, msg->name)) {
 		snprintf(message, 128, "a tenant named '%s' exists already", msg->name);
@@ -110,29 +110,22 @@ static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct 
 	}
 	if (t->count >= MAX_TENANTS)
 		return refuse(message, -ENOSPC, "there are 256 tenants already");
-	if (vram % PAGE_BYTES || vram < (16u << 20))
-		return refuse(message, -EINVAL,
-			      "the VRAM quota must be at least 16M and a multiple of 4K");
-	if (vram > t->pool - t->reserved) {
-		snprintf(message, 128,
-			 "VRAM quota of %llu MiB does not fit: %llu of %llu MiB are free",
-			 (unsigned long long)vram >> 20,
-			 (unsigned long long)(t->pool - t->reserved) >> 20,
-			 (unsigned long long)t->pool >> 20);
-		return -ENOMEM;
-	}
+	err = pool_admit(t, vram, msg->vram_max, message);
+	if (err)
+		return err;
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return refuse(message, -ENOMEM, "hsavisord is out of memory");
 	x->id = ++t->next_id;
 	x->kind = msg->kind;
 	x->quota = vram;
+	x->vram_max = msg->vram_max ? msg->vram_max : vram;
 	strcpy(x->name, msg->name);
 	for (tail = &t->list; *tail; tail = &(*tail)->next)
 		;
 	*tail = x;
 	t->count++;
-	t->reserved += vram;
+	pool_account(t);
 	*out = x;
 	return 0;
 }
@@ -146,7 +139,6 @@ static void drop_tenant(struct tenants *t, struct tenant *x)
 		break;
 	}
 	t->count--;
-	t->reserved -= x->quota;
 	free(x);
 }
 
@@ -183,10 +175,12 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 		x->pid = peer;
 		x->uid = peer_uid;
 	}
-	e = executor_new(msg.kind, x->quota);
+	e = executor_new(msg.kind, x->vram_max);
 	if (!e) {
-		if (msg.kind != ARBITER_PROCESS)
+		if (msg.kind != ARBITER_PROCESS) {
 			drop_tenant(t, x);
+			pool_account(t);
+		}
 		return refuse(message, -ENOMEM, "hsavisord has no memory or descriptors left");
 	}
 	e->tenant = x;
@@ -195,6 +189,7 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 	e->next = x->executors;
 	x->executors = e;
 	t->executors++;
+	pool_account(t);
 	*executor = e;
 	log_info("tenant '%s' (%u): executor pid %d", x->name, x->id, (int)peer);
 	return 0;
@@ -226,7 +221,7 @@ void tenants_goodbye(struct tenants *t, struct executor *e)
 	x->ended.vm_exits += k->vm_exits;
 	x->ended.faults += k->faults;
 	x->ended.queue_errors += k->queue_errors;
-	x->charged -= e->charged;
+	pool_forget(t, e);
 	for (struct executor **p = &x->executors; *p; p = &(*p)->next) {
 		if (*p == e) {
 			*p = e->next;
@@ -239,25 +234,7 @@ void tenants_goodbye(struct tenants *t, struct executor *e)
 		drop_tenant(t, x);
 	t->executors--;
 	executor_free(e);
-}
-
-int tenants_charge(struct executor *e, int64_t bytes)
-{
-	struct tenant *x = e->tenant;
-
-	if (e->kind != ARBITER_PROCESS)
-		return -EINVAL;
-	if (bytes < 0) {
-		if (bytes < -e->charged)
-			return -EINVAL;
-	} else if (bytes > (int64_t)x->quota || x->charged + bytes > (int64_t)x->quota) {
-		return -ENOMEM;
-	}
-	e->charged += bytes;
-	x->charged += bytes;
-	if ((uint64_t)x->charged > x->charged_peak)
-		x->charged_peak = (uint64_t)x->charged;
-	return 0;
+	pool_account(t);
 }
 
 void tenants_figures(struct tenant *x, struct tenant_figures *f)
@@ -273,14 +250,9 @@ void tenants_figures(struct tenant *x, struct tenant_figures *f)
 		f->totals.queue_errors += k->queue_errors;
 		f->processes += k->processes;
 		f->queues += k->queues;
-		if (x->kind == ARBITER_VM) {
-			f->vram_used += k->vram_used;
-			f->vram_peak += k->vram_peak;
-		}
+		f->system_pinned += k->system_pinned;
 		note_program(x, e);
 	}
-	if (x->kind == ARBITER_HOST) {
-		f->vram_used = (uint64_t)x->charged;
-		f->vram_peak = x->charged_peak;
-	}
+	f->vram_used = (uint64_t)x->charged;
+	f->vram_peak = x->charged_peak;
 }

@@ -29,7 +29,7 @@ struct executor {
 	int page_fd, wake_fd, vram_fd;
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
-	int64_t charged; /* VRAM of a host process, bytes */
+	int64_t charged; /* VRAM it has allocated, bytes */
 };
 
 struct tenant {
@@ -40,8 +40,8 @@ struct tenant {
 	char program[64]; /* last name an executor gave */
 	pid_t pid;
 	uid_t uid;
-	uint64_t quota;
-	int64_t charged; /* sum of its host processes' charges */
+	uint64_t quota, vram_max; /* VRAM it may have now, and at most; bytes */
+	int64_t charged;	  /* sum of its executors' charges */
 	uint64_t charged_peak;
 	struct executor *executors, *turn; /* turn: whom of them the next turn is for */
 	struct arbiter_totals {
@@ -52,7 +52,8 @@ struct tenant {
 struct tenants {
 	struct tenant *list; /* in order of their start */
 	uint32_t next_id, count, executors;
-	uint64_t pool, reserved; /* VRAM of the GPU; sum of quotas, bytes */
+	uint64_t pool, reserved; /* VRAM of the GPU; what tenants reserve of it; see pool.h */
+	bool swap;		 /* quotas may exceed the pool */
 	uint64_t default_quota;
 };
 
@@ -66,13 +67,10 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *msg, int sock, pi
 /* The connection ended. A tenant goes with the last of its executors: a process that outlives
  * `hsavisor run` keeps it. */
 void tenants_goodbye(struct tenants *t, struct executor *executor);
-/* 0 or -ENOMEM, -EINVAL. */
-int tenants_charge(struct executor *executor, int64_t bytes);
-
 /* What a tenant's executors published plus what ended ones did. */
 struct tenant_figures {
 	struct arbiter_totals totals;
-	uint64_t vram_used, vram_peak;
+	uint64_t vram_used, vram_peak, system_pinned;
 	uint32_t processes, queues;
 };
 void tenants_figures(struct tenant *tenant, struct tenant_figures *figures);

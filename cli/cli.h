@@ -79,6 +79,7 @@ int host_program_exec(const char *tenant, const char *root, char **argv);
 struct vm_config {
 	const char *name, *image; /* image NULL: ours, read-only, changes thrown away at the stop */
 	uint64_t memory, vram;	  /* bytes; vram 0: the daemon's default */
+	uint64_t vram_max;	  /* what the quota may be raised to, bytes; 0: no more */
 	unsigned cpus;
 	const char *accel;     /* "auto", "kvm", "tcg" */
 	unsigned boot_timeout; /* seconds until the guest agent must answer; 0: don't wait */
@@ -103,7 +104,7 @@ int vm_exec(const char *name, char *const *argv, int out, int err, unsigned limi
 
 /* Starts a broker for tenant name listening at its vm_path(name, "broker.sock"); *pid is its
  * process. 0 or an exit code after it said why. */
-int broker_start(const char *name, uint64_t vram, pid_t *pid);
+int broker_start(const char *name, uint64_t vram, uint64_t vram_max, pid_t *pid);
 /* What QEMU needs for it, as words; count at most 16; strings live in a static buffer. */
 size_t broker_qemu_args(const char *name, uint64_t memory, const char **words, size_t max);
 

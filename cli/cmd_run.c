@@ -20,12 +20,13 @@
 #include "cli/cli.h"
 
 static const char usage[] =
-	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--root DIR | --debian13] [--stats] -- "
+	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--vram-max SIZE] [--root DIR | --debian13] [--stats] -- "
 	"PROGRAM [ARGUMENTS]\n"
 	"Runs an unmodified ROCm program on the host with the shared GPU.\n"
 	"\n"
 	"  --name NAME   name of the tenant (default: the program's name and pid)\n"
 	"  --vram SIZE   its VRAM quota, all its processes together (default: the daemon's)\n"
+	"  --vram-max SIZE  what `hsavisor set` may raise it to (default: the quota)\n"
 	"  --root DIR    run it in another root tree, with that tree's ROCm (needs bubblewrap)\n"
 	"  --debian13    the same, with the Debian 13 tree that `make image` made\n"
 	"  --stats       at the end print what it used, as JSON on standard error\n"
@@ -55,6 +56,7 @@ int cmd_run(int argc, char **argv)
 {
 	static const struct option known[] = {{"name", required_argument, NULL, 'n'},
 					      {"vram", required_argument, NULL, 'v'},
+					      {"vram-max", required_argument, NULL, 'x'},
 					      {"root", required_argument, NULL, 'r'},
 					      {"debian13", no_argument, NULL, 'd'},
 					      {"stats", no_argument, NULL, 's'},
@@ -65,7 +67,7 @@ int cmd_run(int argc, char **argv)
 	struct arbiter_grant grant;
 	char name[64] = "", error[256];
 	bool stats = false;
-	uint64_t vram = 0;
+	uint64_t vram = 0, vram_max = 0;
 	struct sigaction sa = {.sa_handler = forward};
 	pid_t pid;
 	int c, err;
@@ -82,7 +84,8 @@ int cmd_run(int argc, char **argv)
 			snprintf(name, sizeof(name), "%s", optarg);
 			break;
 		case 'v':
-			if (size_parse(optarg, &vram))
+		case 'x':
+			if (size_parse(optarg, c == 'v' ? &vram : &vram_max))
 				return cli_fail(EXIT_USAGE,
 						"bad size '%s': write 512M, 2G and the like",
 						optarg);
@@ -122,7 +125,7 @@ int cmd_run(int argc, char **argv)
 				    *p))
 				*p = '_';
 	}
-	err = arbiter_connect(ARBITER_HOST, name, vram, &client, &grant, error);
+	err = arbiter_connect_max(ARBITER_HOST, name, vram, vram_max, &client, &grant, error);
 	if (err)
 		return cli_fail(err == -EEXIST				 ? EXIT_IN_USE
 				: err == -ENOENT || err == -ECONNREFUSED ? EXIT_NO_DAEMON

@@ -43,12 +43,14 @@ static int vm_start_cmd(int argc, char **argv)
 		"  --memory SIZE  (default 2G)\n"
 		"  --cpus N       (default 2)\n"
 		"  --vram SIZE    VRAM quota (default: the daemon's)\n"
+		"  --vram-max SIZE  what `hsavisor set` may raise it to (default: the quota)\n"
 		"  --accel A      auto (default), kvm or tcg\n"
 		"  --timeout S    seconds to wait for the guest agent (default 180; 0: don't "
 		"wait)\n";
 	static const struct option known[] = {
 		{"image", required_argument, NULL, 'i'}, {"memory", required_argument, NULL, 'm'},
 		{"cpus", required_argument, NULL, 'c'},	 {"vram", required_argument, NULL, 'v'},
+		{"vram-max", required_argument, NULL, 'x'},
 		{"accel", required_argument, NULL, 'a'}, {"timeout", required_argument, NULL, 't'},
 		{"help", no_argument, NULL, 'h'},	 {0}};
 	struct vm_config config = {
@@ -71,7 +73,8 @@ static int vm_start_cmd(int argc, char **argv)
 					optarg);
 			break;
 		case 'v':
-			if (size_parse(optarg, &config.vram))
+		case 'x':
+			if (size_parse(optarg, c == 'v' ? &config.vram : &config.vram_max))
 				return cli_fail(EXIT_USAGE,
 						"bad size '%s': write 512M, 2G and the like",
 						optarg);

@@ -114,6 +114,9 @@ typedef int kfd_handler(struct kfd_process *p, struct kfd_request *request);
 #undef HSV_KFD_FRONT
 #undef HSV_KFD_CORE
 
+/* device.c: the tenant's VRAM quota, and what all of the tenant uses. Device lock held. */
+void device_vram(struct kfd_device *d, uint64_t *limit, uint64_t *used);
+
 /* memory.c */
 struct kfd_memory *memory_by_handle(struct kfd_process *p, uint64_t handle);
 /* True if every byte of [va, va + size) is in a buffer mapped for the GPU or in an SVM range. */

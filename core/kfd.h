@@ -49,9 +49,20 @@ struct kfd_front_ops {
 	 * contiguous in the host.
 	 */
 	void *(*resolve)(void *ctx, uint64_t addr, uint64_t size);
-	/* VRAM about to be allocated (bytes > 0) or freed (< 0): 0 or -ENOMEM. NULL: vram_size is
+	/* VRAM about to be allocated (bytes > 0) or freed (< 0): 0 or -ENOMEM. NULL: the quota is
 	 * the only limit. */
 	int (*charge_vram)(void *ctx, int64_t bytes);
+	/*
+	 * The tenant's VRAM quota as it is now, and what the tenant uses of it in other devices and
+	 * in this one, bytes. NULL: vram_size, and what this device uses.
+	 */
+	void (*vram_quota)(void *ctx, uint64_t *limit, uint64_t *used);
+	/* Makes [offset, offset + size) of the VRAM read as zeroes, wherever its contents are. NULL:
+	 * the core does it through the mapping. */
+	void (*clear_vram)(void *ctx, uint64_t offset, uint64_t size);
+	/* Bytes of system memory that all buffers together may have; NULL: no limit but the
+	 * tenant's memory. */
+	uint64_t (*system_limit)(void *ctx);
 
 	void (*signal_event)(void *process_ctx, uint32_t event_id);
 	void (*memory_fault)(void *process_ctx, const struct gpu_memory_fault *fault);
@@ -72,7 +83,7 @@ struct kfd_device_config {
 	void *ctx;
 	void *vram; /* host mapping of the tenant's VRAM, zeroed when first handed out and again
 		       when freed */
-	uint64_t vram_size; /* bytes, the quota */
+	uint64_t vram_size; /* bytes of it: the most the quota can be */
 	void *doorbells;    /* host mapping of max_processes * HSV_DOORBELL_SLOT bytes */
 	uint32_t max_processes;
 	uint32_t kfd_minor; /* 14 */
@@ -141,7 +152,7 @@ bool kfd_device_kernel_name(struct kfd_device *device, uint32_t pid, uint64_t va
 
 struct kfd_stats {
 	uint64_t vram_used, vram_peak, vram_size,
-		system_pinned; /* bytes; peak: the most that was used at once */
+		system_pinned; /* bytes; peak: the most that was used at once; size: the quota */
 	uint64_t dispatches, packets, gpu_ns, faults, queue_errors;
 	uint32_t processes, queues;
 };

@@ -60,9 +60,16 @@ static int charge(void *ctx, int64_t bytes)
 	return arbiter_charge_vram(front.client, bytes);
 }
 
+static void quota(void *ctx, uint64_t *limit, uint64_t *used)
+{
+	*limit = arbiter_vram_limit(front.client);
+	*used = arbiter_vram_used(front.client);
+}
+
 static const struct kfd_front_ops ops = {
 	.resolve = memory_resolve,
 	.charge_vram = charge,
+	.vram_quota = quota,
 	.signal_event = on_signal,
 	.memory_fault = on_memory_fault,
 	.hw_exception = on_hw_exception,
@@ -77,6 +84,7 @@ void front_publish(void)
 	kfd_device_stats(front.device, &stats);
 	atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
 	atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
+	atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
 	atomic_store_explicit(&c->faults, stats.faults, memory_order_relaxed);
 	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
 	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);

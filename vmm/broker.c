@@ -46,7 +46,7 @@
 
 struct options {
 	const char *name, *socket, *arbiter;
-	uint64_t vram;
+	uint64_t vram, vram_max;
 	int ready_fd;
 	gid_t socket_group; /* -1: the starter's */
 	mode_t socket_mode; /* 0: as the group suggests */
@@ -60,6 +60,7 @@ static const char usage[] =
 	"  --name NAME            name of the tenant: 1 to 63 of A-Z a-z 0-9 . _ -\n"
 	"  --socket PATH          UNIX socket for QEMU to connect to; made here\n"
 	"  --vram SIZE            VRAM quota, e.g. 512M or 2G (default: what hsavisord gives)\n"
+	"  --vram-max SIZE        what `hsavisor set` may raise the quota to (default: the quota)\n"
 	"  --arbiter-socket PATH  hsavisord's control socket\n"
 	"  --ready-fd N           write \"ready\" to this descriptor, and close it, when QEMU may "
 	"connect\n"
@@ -75,11 +76,12 @@ static const char usage[] =
 
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { NAME = 1, SOCKET, VRAM, ARBITER, READY, GROUP, MODE, USER, SANDBOX, SECCOMP, HELP };
+	enum { NAME = 1, SOCKET, VRAM, VRAM_MAX, ARBITER, READY, GROUP, MODE, USER, SANDBOX, SECCOMP, HELP };
 	static const struct option longs[] = {
 		{"name", required_argument, NULL, NAME},
 		{"socket", required_argument, NULL, SOCKET},
 		{"vram", required_argument, NULL, VRAM},
+		{"vram-max", required_argument, NULL, VRAM_MAX},
 		{"arbiter-socket", required_argument, NULL, ARBITER},
 		{"ready-fd", required_argument, NULL, READY},
 		{"socket-group", required_argument, NULL, GROUP},
@@ -105,7 +107,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 			o->socket = optarg;
 			break;
 		case VRAM:
-			if (size_parse(optarg, &o->vram)) {
+		case VRAM_MAX:
+			if (size_parse(optarg, c == VRAM ? &o->vram : &o->vram_max)) {
 				fprintf(stderr, "hsavisor-broker: '%s' is not a size\n", optarg);
 				return -EINVAL;
 			}
@@ -266,7 +269,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 
-	ret = arbiter_connect(ARBITER_VM, options.name, options.vram, &arbiter, &grant, error);
+	ret = arbiter_connect_max(ARBITER_VM, options.name, options.vram, options.vram_max, &arbiter,
+				  &grant, error);
 	if (ret) {
 		fprintf(stderr, "hsavisor-broker: %s\n", error[0] ? error : strerror(-ret));
 		return 1;
@@ -301,6 +305,7 @@ int main(int argc, char **argv)
 		.vram_fd = grant.vram_fd,
 		.vram_size = grant.vram_size,
 		.counters = arbiter_counters(arbiter),
+		.arbiter = arbiter,
 	};
 	ret = hsv_device_open(&device_config, &device);
 	if (ret) {
@@ -310,7 +315,7 @@ int main(int argc, char **argv)
 	vfio_user_server_set_device(server, device);
 	hsv_device_publish(device);
 	printf("hsavisor-broker: %s: %s with %llu MiB of VRAM on %s\n", options.name, grant.target,
-	       (unsigned long long)(grant.vram_size >> 20), options.socket);
+	       (unsigned long long)(arbiter_vram_limit(arbiter) >> 20), options.socket);
 	fflush(stdout);
 	ret = isolation_seal(&options.isolation, options.name);
 	if (ret)

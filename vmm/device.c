@@ -32,6 +32,14 @@
 
 /* ---- The core's front end ---- */
 
+/* Gives the pages back; they are zeroes when touched again, whoever has them mapped. */
+static void clear_vram(struct hsv_device *dev, uint64_t offset, uint64_t size)
+{
+	if (fallocate(dev->vram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+		      (off_t)size))
+		memset(dev->vram + offset, 0, size);
+}
+
 /* Called by the core while it runs a request of ours, so the map does not change. */
 static void *front_resolve(void *ctx, uint64_t addr, uint64_t size)
 {
@@ -40,8 +48,42 @@ static void *front_resolve(void *ctx, uint64_t addr, uint64_t size)
 	return dma_resolve(&dev->dma, addr, size);
 }
 
+static int front_charge(void *ctx, int64_t bytes)
+{
+	struct hsv_device *dev = ctx;
+
+	return dev->arbiter ? arbiter_charge_vram(dev->arbiter, bytes) : 0;
+}
+
+static void front_quota(void *ctx, uint64_t *limit, uint64_t *used)
+{
+	struct hsv_device *dev = ctx;
+
+	if (dev->arbiter) /* the device is all that the tenant has */
+		*limit = arbiter_vram_limit(dev->arbiter);
+}
+
+/* The guest's driver counts buffers as this does and allows them less than all memory. */
+static uint64_t front_system_limit(void *ctx)
+{
+	struct hsv_device *dev = ctx;
+
+	return dma_total(&dev->dma);
+}
+
+static void front_clear(void *ctx, uint64_t offset, uint64_t size)
+{
+	struct hsv_device *dev = ctx;
+
+	clear_vram(dev, offset, size);
+}
+
 static const struct kfd_front_ops front_ops = {
 	.resolve = front_resolve,
+	.charge_vram = front_charge,
+	.vram_quota = front_quota,
+	.clear_vram = front_clear,
+	.system_limit = front_system_limit,
 	.signal_event = events_signal,
 	.memory_fault = events_memory_fault,
 	.hw_exception = events_hw_exception,
@@ -305,6 +347,9 @@ static void disconnected(void *ctx)
 	dma_map_clear(dev);
 	for (unsigned i = 0; i < IRQ_VECTORS; i++)
 		irqs_set(&dev->irqs, i, -1);
+	/* The next client may be another VM: whatever this one wrote, also to what no buffer had.
+	 */
+	clear_vram(dev, 0, dev->vram_size);
 	log_info("exits so far: %llu configuration space, %llu registers, %llu memory, %llu "
 		 "control kicks, %llu event kicks",
 		 (unsigned long long)e->config, (unsigned long long)e->registers,
@@ -338,6 +383,7 @@ void hsv_device_publish(struct hsv_device *dev)
 	kfd_device_stats(dev->kfd, &stats);
 	atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
 	atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
+	atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
 	atomic_store_explicit(&c->faults, stats.faults, memory_order_relaxed);
 	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
 	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
@@ -409,6 +455,7 @@ int hsv_device_open(const struct hsv_device_config *config, struct hsv_device **
 	dev->vram_fd = config->vram_fd;
 	dev->vram_size = config->vram_size;
 	dev->counters = config->counters;
+	dev->arbiter = config->arbiter;
 	for (uint32_t i = 0; i < HSV_MAX_PROCESSES; i++) {
 		dev->processes[i].dev = dev;
 		dev->processes[i].id = i;

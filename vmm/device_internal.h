@@ -94,6 +94,7 @@ struct hsv_device {
 	uint8_t *vram, *doorbells;
 	uint64_t vram_size;
 	struct arbiter_counters *counters;
+	struct arbiter_client *arbiter;
 	struct hsv_device_exits exits;
 };
 
