@@ -35,8 +35,7 @@
 /* Gives the pages back; they are zeroes when touched again, whoever has them mapped. */
 static void clear_vram(struct hsv_device *dev, uint64_t offset, uint64_t size)
 {
-	if (fallocate(dev->vram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-		      (off_t)size))
+	if (madvise(dev->vram + offset, size, MADV_REMOVE))
 		memset(dev->vram + offset, 0, size);
 }
 
