@@ -196,7 +196,8 @@ int kfd_drm_info(struct kfd_device *device, const struct drm_amdgpu_info *info, 
 			*size = info->return_size;
 		if (*size > capacity)
 			*size = capacity;
-		memcpy(out, answer, *size);
+		if (*size)
+			memcpy(out, answer, *size);
 		return 0;
 	}
 	return -EINVAL;
