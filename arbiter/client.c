@@ -6,7 +6,8 @@
  * and an eventfd that wakes the arbiter. turn_acquire() is two atomic accesses while the tenant has
  * the GPU. When it hasn't, the calling GPU thread wakes the arbiter and waits on the futex word
  * `granted`; the wait has a time limit, at which it looks whether the arbiter still lives. Once it
- * doesn't, `alone` is set and every later acquire returns at once.
+ * doesn't, `alone` is set and every later acquire returns at once. An executor that the arbiter
+ * dismissed never has a turn again.
  *
  * close() and mmap() go through syscall(): this file lives in the preload library too, which
  * interposes them.
@@ -35,11 +36,15 @@
 /* How long a thread waits for its turn before it looks whether the arbiter is still there. */
 #define LIVENESS_MS 100
 
+/* An arbiter that was told of a want isn't told again before this. */
+#define ASK_AGAIN_NS 2000000u
+
 struct arbiter_client {
 	int sock, wake_fd, vram_fd;
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
 	_Atomic uint32_t alone; /* the arbiter is gone */
+	_Atomic uint64_t asked; /* when it was last woken for a turn, ns */
 	pthread_mutex_t lock;	/* one CHARGE at a time on the socket */
 	_Atomic int64_t charged; /* bytes, kept for the time after the arbiter */
 };
@@ -234,11 +239,16 @@ bool arbiter_alive(const struct arbiter_client *client)
 	return !atomic_load_explicit(&client->alone, memory_order_relaxed);
 }
 
+static bool dismissed(const struct arbiter_client *c)
+{
+	return atomic_load_explicit(&c->page->dismissed, memory_order_relaxed);
+}
+
 static void gone(struct arbiter_client *c)
 {
-	if (!atomic_exchange(&c->alone, 1))
-		log_warn("hsavisord is gone; this tenant goes on without sharing turns or "
-			 "accounting");
+	if (dismissed(c) || atomic_exchange(&c->alone, 1))
+		return;
+	log_warn("hsavisord is gone; this tenant goes on without sharing turns or accounting");
 }
 
 static void check_alive(struct arbiter_client *c)
@@ -258,6 +268,14 @@ static void wake_arbiter(struct arbiter_client *c)
 	}
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static bool turn_lost(void *ctx)
 {
 	struct arbiter_client *c = ctx;
@@ -266,6 +284,30 @@ static bool turn_lost(void *ctx)
 }
 
 static void turn_leave(void *ctx);
+
+/* Says in the page that there is work. True if that is news. */
+static bool want(struct arbiter_client *c)
+{
+	struct arbiter_page *page = c->page;
+
+	if (atomic_load_explicit(&page->want, memory_order_relaxed) ||
+	    atomic_exchange(&page->want, 1))
+		return false;
+	atomic_store_explicit(&page->want_since, now_ns(), memory_order_relaxed);
+	return true;
+}
+
+/* Wakes the arbiter for a turn. What it was told a moment ago it knows (see protocol.h); that it is
+ * told again later is for the case that one of us errs. */
+static void ask(struct arbiter_client *c, bool news)
+{
+	uint64_t now = now_ns();
+
+	if (!news && now - atomic_load_explicit(&c->asked, memory_order_relaxed) < ASK_AGAIN_NS)
+		return;
+	atomic_store_explicit(&c->asked, now, memory_order_relaxed);
+	wake_arbiter(c);
+}
 
 /* Counts the thread in if the tenant has the GPU. The order is the protocol's: first in, then look. */
 static bool enter(struct arbiter_client *c)
@@ -291,28 +333,26 @@ static void turn_leave(void *ctx)
 static bool turn_try_acquire(void *ctx)
 {
 	struct arbiter_client *c = ctx;
+	bool news = want(c);
 
-	if (!atomic_load_explicit(&c->page->want, memory_order_relaxed))
-		atomic_store(&c->page->want, 1);
-	if (turn_lost(c)) {
-		wake_arbiter(c);
-		return false;
-	}
-	return enter(c);
+	if (!turn_lost(c) && enter(c))
+		return true;
+	ask(c, news);
+	return false;
 }
 
 static void turn_acquire(void *ctx)
 {
 	struct arbiter_client *c = ctx;
 	struct arbiter_page *page = c->page;
+	bool news = want(c);
 
-	if (!atomic_load_explicit(&page->want, memory_order_relaxed))
-		atomic_store(&page->want, 1);
 	while (turn_lost(c) || !enter(c)) {
 		struct timespec limit = {0, LIVENESS_MS * 1000000L};
 
-		atomic_store(&page->want, 1); /* another thread may have released meanwhile */
-		wake_arbiter(c);
+		news |= want(c); /* another thread may have released meanwhile */
+		ask(c, news);
+		news = false;
 		if (syscall(SYS_futex, &page->granted, FUTEX_WAIT, 0, &limit, NULL, 0) < 0 &&
 		    errno == ETIMEDOUT)
 			check_alive(c);
@@ -322,9 +362,13 @@ static void turn_acquire(void *ctx)
 static void turn_release(void *ctx)
 {
 	struct arbiter_client *c = ctx;
+	struct arbiter_page *page = c->page;
+	uint64_t since = atomic_exchange_explicit(&page->want_since, 0, memory_order_relaxed);
 
-	atomic_store(&c->page->want, 0);
-	if (atomic_load(&c->page->contended) && arbiter_alive(c))
+	if (since)
+		atomic_fetch_add_explicit(&page->wanted_ns, now_ns() - since, memory_order_relaxed);
+	atomic_store(&page->want, 0);
+	if (atomic_load(&page->contended) && arbiter_alive(c))
 		wake_arbiter(c);
 }
 

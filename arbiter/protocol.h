@@ -55,6 +55,10 @@ struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM 
  * granted; one that becomes idle while contended writes it too. So a lone tenant keeps its grant
  * and never makes a system call.
  *
+ * The arbiter sets contended when it wants to know of idleness, and looks at want afterwards; it
+ * looks at want after it cleared granted, too. So an executor need not write the eventfd again for a
+ * want that it has told.
+ *
  * Taking the GPU away: the arbiter clears granted; each GPU thread of the client sees that at its
  * next quiescent point and leaves, counting users down; the last one, finding granted clear, writes
  * the wake eventfd. Then, or when the executor was late beyond a bound, the GPU goes to the next. A
@@ -72,6 +76,9 @@ struct arbiter_page {
 	_Atomic uint32_t trace;	     /* arbiter: fill the trace ring */
 	_Atomic uint32_t faults;     /* client: faults written so far, see struct arbiter_fault */
 	_Atomic uint64_t traced;     /* client: trace events written so far */
+	_Atomic uint64_t want_since; /* client: when it set want, CLOCK_MONOTONIC ns; 0: it does not */
+	_Atomic uint64_t wanted_ns;  /* client: how long it wanted the GPU before that */
+	_Atomic uint32_t dismissed;  /* arbiter: it has no more to do with this executor */
 	struct arbiter_counters counters;
 };
 

@@ -3,9 +3,11 @@
  * server.c - the daemon's loop; see server.h.
  *
  * Theory of operation: one thread, one epoll. It holds the listening socket, one socket a
- * connection, one eventfd an executor ("look at turns"), a timerfd armed only while several
- * executors want the GPU, and a signalfd. Whatever happened, turns_step() is called at the end of
- * each round. Without contention the loop sleeps for good: no timer ticks.
+ * connection, one eventfd an executor ("look at turns"), a timerfd armed only while turns_step()
+ * asks for it, and a signalfd. Whatever happened, turns_step() is called at the end of each round.
+ * Without contention the loop sleeps for good: no timer ticks. It runs before other programs
+ * (SCHED_RR), where the system lets it: tenants wait for each other's turns through it. An executor
+ * that writes its eventfd without end is therefore not listened to for a while.
  *
  * Clients are not trusted: packets are parsed from a private copy, answers are sent without
  * blocking (a client that doesn't read its answer is disconnected), and descriptors sent to us are
@@ -20,12 +22,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/futex.h>
+#include <limits.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <time.h>
@@ -42,6 +48,10 @@
 #define MAX_CONNECTIONS (MAX_EXECUTORS + 64)
 #define DEAF_MS		100
 
+/* An executor may wake us so often in a while; then it is not listened to until the while is over. */
+#define WAKES_MAX 1000
+#define WAKES_NS  10000000u
+
 enum source { SRC_LISTEN, SRC_SIGNAL, SRC_TIMER, SRC_CONNECTION, SRC_WAKE };
 
 struct connection {
@@ -54,6 +64,9 @@ struct connection {
 	int sock;
 	struct ucred peer;
 	struct executor *executor; /* NULL: a tool, or before HELLO */
+	uint64_t wakes_since;	   /* ns: it woke us so often since then: */
+	uint32_t wakes;
+	bool deaf; /* its eventfd isn't watched for a while */
 	bool dead;
 };
 
@@ -67,6 +80,9 @@ struct server {
 	int epoll, listen, timer, signals, lock;
 	uint64_t deaf_since; /* ns; not 0: out of descriptors, the listening socket isn't watched
 				for a while */
+	uint64_t timer_at;   /* ns: the timer is armed for that; 0: it isn't */
+	uint64_t deaf_until; /* ns: not 0: some connection is deaf until then */
+	bool dismissing;     /* some executor is to be disconnected */
 	char packet[64 * 1024];
 };
 
@@ -93,7 +109,7 @@ static void hang_up(struct server *s, struct connection *c)
 		return;
 	c->dead = true;
 	if (c->executor) {
-		turns_forget(&s->turns, c->executor);
+		turns_forget(&s->turns, c->executor, now_ns());
 		epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->executor->wake_fd, NULL);
 		tenants_goodbye(&s->tenants, c->executor);
 		c->executor = NULL;
@@ -153,6 +169,47 @@ static void accept_connection(struct server *s)
 	s->num_connections++;
 }
 
+/* ------------------------------------------------------------------ what turns.c needs */
+
+static void wake_executor(void *ctx, struct executor *e)
+{
+	syscall(SYS_futex, &e->page->granted, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static uint64_t cpu_of_executor(void *ctx, const struct executor *e)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(e->pid, &clock) || clock_gettime(clock, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void dismiss_executor(void *ctx, struct executor *e)
+{
+	struct server *s = ctx;
+
+	atomic_store(&e->page->dismissed, 1);
+	s->dismissing = true;
+}
+
+static const struct turns_ops turns_ops = {
+	.wake = wake_executor,
+	.cpu_ns = cpu_of_executor,
+	.drop = dismiss_executor,
+};
+
+static void hang_up_dismissed(struct server *s)
+{
+	s->dismissing = false;
+	for (struct connection *c = s->connections; c; c = c->next)
+		if (!c->dead && c->executor && c->executor->turn.dropped)
+			hang_up(s, c);
+}
+
+/* ------------------------------------------------------------------ messages */
+
 static int hello(struct server *s, struct connection *c, const struct arbiter_msg *msg,
 		 struct arbiter_reply *reply)
 {
@@ -168,6 +225,9 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 	if (err)
 		return err;
 	c->executor = e;
+	if (msg->kind != ARBITER_PROCESS)
+		turns_join(&s->turns, e->tenant, &policy_default);
+	atomic_store(&e->page->limits.kernel_ns, e->tenant->turn.policy.kernel_ns);
 	err = watch(s, e->wake_fd, &c->wake.source);
 	if (err) {
 		tenants_goodbye(&s->tenants, e);
@@ -247,12 +307,15 @@ static void connection_readable(struct server *s, struct connection *c)
 		hang_up(s, c);
 }
 
-static void arm_timer(struct server *s, uint64_t after_ns)
+/* at: ns of CLOCK_MONOTONIC, 0: not at all. */
+static void arm_timer(struct server *s, uint64_t at)
 {
-	struct itimerspec t = {
-		.it_value = {(time_t)(after_ns / 1000000000u), (long)(after_ns % 1000000000u)}};
+	struct itimerspec t = {.it_value = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)}};
 
-	timerfd_settime(s->timer, 0, &t, NULL);
+	if (at == s->timer_at)
+		return;
+	s->timer_at = at;
+	timerfd_settime(s->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
 static void drain(int fd)
@@ -262,6 +325,54 @@ static void drain(int fd)
 	if (read(fd, &n, sizeof(n)) < 0) {
 		/* EAGAIN: somebody drained it, which is what we wanted. */
 	}
+}
+
+/* An executor wrote its eventfd. */
+static void executor_woke(struct server *s, struct connection *c)
+{
+	uint64_t now = now_ns();
+
+	drain(c->executor->wake_fd);
+	if (now - c->wakes_since > WAKES_NS) {
+		c->wakes_since = now;
+		c->wakes = 0;
+	}
+	if (++c->wakes > WAKES_MAX &&
+	    !epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->executor->wake_fd, NULL)) {
+		c->deaf = true;
+		if (!s->deaf_until)
+			s->deaf_until = now + WAKES_NS;
+	}
+	turns_poke(&s->turns, c->executor, now);
+}
+
+static void listen_again(struct server *s)
+{
+	s->deaf_until = 0;
+	for (struct connection *c = s->connections; c; c = c->next) {
+		if (c->dead || !c->deaf || !c->executor)
+			continue;
+		c->deaf = false;
+		c->wakes = 0;
+		if (watch(s, c->executor->wake_fd, &c->wake.source))
+			hang_up(s, c);
+	}
+}
+
+static void take_turns(struct server *s)
+{
+	uint64_t now = now_ns(), after;
+
+	if (s->deaf_until && now >= s->deaf_until)
+		listen_again(s);
+	after = turns_step(&s->turns, now);
+	if (s->dismissing) {
+		hang_up_dismissed(s);
+		after = turns_step(&s->turns, now);
+	}
+	if (s->deaf_until && (!after || now + after > s->deaf_until))
+		after = s->deaf_until > now ? s->deaf_until - now : 1;
+	arm_timer(s, after ? now + after : 0);
 }
 
 static enum source listen_source = SRC_LISTEN;
@@ -289,6 +400,7 @@ static int loop(struct server *s)
 				return 0;
 			case SRC_TIMER:
 				drain(s->timer);
+				s->timer_at = 0;
 				break;
 			case SRC_CONNECTION:
 				if (!c->dead)
@@ -297,11 +409,11 @@ static int loop(struct server *s)
 			case SRC_WAKE:
 				c = ((struct wake *)(void *)source)->connection;
 				if (!c->dead)
-					drain(c->executor->wake_fd);
+					executor_woke(s, c);
 				break;
 			}
 		}
-		arm_timer(s, turns_step(&s->turns, &s->tenants, now_ns()));
+		take_turns(s);
 		bury(s);
 	}
 	return 0;
@@ -450,6 +562,16 @@ static void give_up_terminal(void)
 		close(null);
 }
 
+/* Before other programs, if the system lets us; it is no failure if not. */
+static void run_first(void)
+{
+	struct sched_param param = {.sched_priority = 1};
+
+	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) &&
+	    setpriority(PRIO_PROCESS, 0, -20))
+		log_info("runs with normal priority: turns may come later on a busy machine");
+}
+
 int server_run(const struct server_config *config)
 {
 	struct server *s = calloc(1, sizeof(*s));
@@ -461,6 +583,7 @@ int server_run(const struct server_config *config)
 	s->epoll = s->listen = s->timer = s->signals = s->lock = -1;
 	s->tenants.pool = config->pool;
 	s->tenants.default_quota = config->default_quota;
+	turns_init(&s->turns, &turns_ops, s);
 	s->facts = (struct control_facts){
 		.target = config->target, .threads = config->threads, .started_ns = now_ns()};
 	err = open_all(s);
@@ -477,6 +600,7 @@ int server_run(const struct server_config *config)
 		}
 		if (config->detach)
 			give_up_terminal();
+		run_first();
 		err = loop(s);
 	}
 	close_all(s);

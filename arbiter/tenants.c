@@ -228,8 +228,6 @@ void tenants_goodbye(struct tenants *t, struct executor *e)
 			break;
 		}
 	}
-	if (x->turn == e)
-		x->turn = NULL;
 	if (!x->executors)
 		drop_tenant(t, x);
 	t->executors--;

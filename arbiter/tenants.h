@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "arbiter/protocol.h"
+#include "arbiter/turns.h"
 
 #define MAX_TENANTS   256
 #define MAX_EXECUTORS 1024 /* of all tenants together */
@@ -30,6 +31,7 @@ struct executor {
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
 	int64_t charged; /* VRAM it has allocated, bytes */
+	struct turn_executor turn; /* turns.c's */
 };
 
 struct tenant {
@@ -43,7 +45,8 @@ struct tenant {
 	uint64_t quota, vram_max; /* VRAM it may have now, and at most; bytes */
 	int64_t charged;	  /* sum of its executors' charges */
 	uint64_t charged_peak;
-	struct executor *executors, *turn; /* turn: whom of them the next turn is for */
+	struct executor *executors;
+	struct turn_tenant turn; /* turns.c's */
 	struct arbiter_totals {
 		uint64_t dispatches, gpu_ns, vm_exits, faults, queue_errors;
 	} ended; /* of executors that left */

@@ -275,8 +275,10 @@ static void host_processes_share_a_quota(void **state)
 	assert_int_equal(arbiter_connect(ARBITER_VM, "other", 0, &run, &g, text), 0);
 	for (int i = 0; i < 3; i++) { /* hangs (meson's time limit) if one is forgotten */
 		arbiter_turn_ops.acquire(p2);
+		arbiter_turn_ops.leave(p2);
 		arbiter_turn_ops.release(p2);
 		arbiter_turn_ops.acquire(run);
+		arbiter_turn_ops.leave(run);
 		arbiter_turn_ops.release(run);
 	}
 	arbiter_disconnect(run);
@@ -345,6 +347,7 @@ static void *hog(void *arg)
 		while (!arbiter_turn_ops.lost(r->client) && !r->stop)
 			usleep(200);
 		r->had_ns += now() - t;
+		arbiter_turn_ops.leave(r->client);
 	}
 	arbiter_turn_ops.release(r->client);
 	return NULL;
@@ -385,6 +388,7 @@ static void a_lone_tenant_keeps_its_turn(void **state)
 	assert_int_equal(arbiter_connect(ARBITER_VM, "lone", 0, &c, &g, NULL), 0);
 	arbiter_turn_ops.acquire(c);
 	for (int i = 0; i < 100000; i++) {
+		arbiter_turn_ops.leave(c);
 		arbiter_turn_ops.release(c);
 		arbiter_turn_ops.acquire(c);
 		assert_false(arbiter_turn_ops.lost(c));
