@@ -29,6 +29,7 @@
 
 #include "arbiter/msg.h"
 #include "arbiter/protocol.h"
+#include "arbiter/reporter.h"
 #include "base/log.h"
 
 #define SHARED_BYTES sizeof(struct arbiter_shared)
@@ -40,6 +41,7 @@
 #define ASK_AGAIN_NS 2000000u
 
 struct arbiter_client {
+	struct reporter *reporter; /* of faults and trace events */
 	int sock, wake_fd, vram_fd;
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
@@ -74,8 +76,14 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+struct reporter *client_reporter(struct arbiter_client *client)
+{
+	return client->reporter;
+}
+
 static void client_free(struct arbiter_client *c)
 {
+	reporter_free(c->reporter);
 	if (c->shared)
 		syscall(SYS_munmap, c->shared, SHARED_BYTES);
 	close_fd(&c->vram_fd);
@@ -187,6 +195,12 @@ int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram,
 		client_free(c);
 		return say(error, -err, "cannot map the page shared with hsavisord");
 	}
+	c->reporter = reporter_new(page, c->wake_fd);
+	if (!c->reporter) {
+		syscall(SYS_munmap, page, SHARED_BYTES);
+		client_free(c);
+		return say(error, -ENOMEM, "out of memory");
+	}
 	c->shared = page;
 	c->page = &c->shared->page;
 	*grant = (struct arbiter_grant){.tenant = reply.tenant,
@@ -208,8 +222,11 @@ void arbiter_forget(struct arbiter_client *client)
 {
 	/* The parent's socket stays open in the parent, so closing our copies tells the arbiter
 	 * nothing. */
-	if (client)
+	if (client) {
+		reporter_forget(client->reporter);
+		client->reporter = NULL;
 		client_free(client);
+	}
 }
 
 struct arbiter_counters *arbiter_counters(struct arbiter_client *client)

@@ -78,6 +78,24 @@ uint64_t arbiter_vram_limit(const struct arbiter_client *client);
 /* What all executors of the tenant have of it, bytes; 0 once the daemon is gone. */
 uint64_t arbiter_vram_used(const struct arbiter_client *client);
 
+/*
+ * For the log of faults: process, process_name, queue, code, address, flags, kernel and kernel_name
+ * of fault are told (time_ns is set here). Any thread; does not block.
+ */
+struct arbiter_fault; /* arbiter/protocol.h */
+void arbiter_report_fault(struct arbiter_client *client, const struct arbiter_fault *fault);
+
+/* gpu_config.trace, with turn_ctx as its ctx. */
+extern const struct gpu_trace_ops arbiter_trace_ops;
+
+/*
+ * Who knows kernels' names, for traces: writes the name of the kernel whose descriptor is at kernel
+ * of the tenant's process to name (size bytes with NUL), or returns false. Called by a thread of
+ * the client's own. With NULL, returns when the last call has.
+ */
+typedef bool arbiter_namer(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size);
+void arbiter_set_namer(struct arbiter_client *client, arbiter_namer *namer, void *ctx);
+
 /* False once the daemon is gone. No system call. */
 bool arbiter_alive(const struct arbiter_client *client);
 

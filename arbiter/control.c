@@ -78,6 +78,25 @@ static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, stru
 	json_object_object_add(a, "tenants", list);
 }
 
+static void op_faults(struct tenants *t, struct control_facts *f, uid_t peer,
+		      struct json_object *req, struct json_object *a)
+{
+	struct json_object *after = NULL, *tenant = NULL;
+
+	json_object_object_get_ex(req, "after", &after);
+	json_object_object_get_ex(req, "tenant", &tenant);
+	faults_answer(f->faults, peer, json_object_get_uint64(after),
+		      json_object_is_type(tenant, json_type_string) ? json_object_get_string(tenant)
+								     : NULL,
+		      a);
+}
+
+static void op_trace(struct tenants *t, struct control_facts *f, uid_t peer,
+		     struct json_object *req, struct json_object *a)
+{
+	f->trace = true;
+}
+
 static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer,
 			struct json_object *req, struct json_object *a)
 {
@@ -100,6 +119,8 @@ static const struct {
 } ops[] = {
 	{"status", ACCESS_MEMBER, op_status},
 	{"list", ACCESS_MEMBER, op_list},
+	{"faults", ACCESS_MEMBER, op_faults},
+	{"trace", ACCESS_OWNER, op_trace},
 	{"shutdown", ACCESS_OWNER, op_shutdown},
 };
 

@@ -5,6 +5,8 @@
  *
  *   status   version, pid, uptime, GPUs with their VRAM
  *   list     tenants with their figures
+ *   faults   the log of faults, see faults.h ("after": number, "tenant": name)
+ *   trace    the trace rings, see trace.h (root and the daemon's user)
  *   shutdown end the daemon (refused while tenants are there, unless "force": true)
  */
 #ifndef ARBITER_CONTROL_H
@@ -14,13 +16,16 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "arbiter/faults.h"
 #include "arbiter/tenants.h"
 
 struct control_facts { /* of the daemon */
 	const char *target;
 	uint32_t threads;
 	uint64_t started_ns, now_ns;
+	const struct fault_log *faults;
 	bool shutdown; /* set by the request */
+	bool trace;    /* set by the request: the connection traces from now on */
 };
 
 /* Answers the request text[size]; the answer is malloc'ed text. Never NULL but when memory is out.

@@ -28,6 +28,8 @@ enum arbiter_msg_type { ARBITER_MSG_HELLO = 1, ARBITER_MSG_CHARGE = 2 };
 #define ARBITER_PAGE_BYTES   4096
 #define ARBITER_FAULTS	     32
 #define ARBITER_TRACE_EVENTS 16384
+#define ARBITER_KERNEL_NAME  184 /* of a kernel, with its NUL */
+#define ARBITER_NAME_PART    40	 /* bytes of it in a GPU_TRACE_NAME record */
 
 struct arbiter_msg { /* executor -> arbiter */
 	uint32_t magic, version;
@@ -95,7 +97,7 @@ struct arbiter_fault {
 	uint32_t code; /* 0: memory fault, else KFD's queue error code */
 	uint32_t flags; /* of a memory fault: 1 not present, 2 read only, 4 no execute */
 	char process_name[32];
-	char kernel_name[184]; /* "" when the code object does not tell */
+	char kernel_name[ARBITER_KERNEL_NAME]; /* "" when the code object does not tell */
 };
 _Static_assert(sizeof(struct arbiter_fault) == 256, "sixteen to a page");
 
@@ -103,7 +105,7 @@ _Static_assert(sizeof(struct arbiter_fault) == 256, "sixteen to a page");
  * The trace ring: struct gpu_trace_event number n is entry n % ARBITER_TRACE_EVENTS; page->traced
  * counts them. The reader copies an entry, then checks that it was not overwritten meanwhile
  * (traced - n < ARBITER_TRACE_EVENTS). GPU_TRACE_NAME is not the GPU's: kernel is the descriptor's
- * address and the text lies in the other fields; arbiter/client.c tells how.
+ * address and the text lies in the other fields; arbiter/reporter.c tells how.
  */
 struct arbiter_shared {
 	union {
@@ -113,6 +115,10 @@ struct arbiter_shared {
 	struct arbiter_fault faults[ARBITER_FAULTS];
 	struct gpu_trace_event trace[ARBITER_TRACE_EVENTS];
 };
+/* Of a GPU_TRACE_NAME record: its part of the text (not terminated); returns where in the name it
+ * is. */
+size_t arbiter_name_part(const struct gpu_trace_event *event, char text[ARBITER_NAME_PART]);
+
 _Static_assert(sizeof(struct arbiter_page) <= ARBITER_PAGE_BYTES, "the shared page is one page");
 
 #endif

@@ -39,9 +39,11 @@
 
 #include "arbiter/access.h"
 #include "arbiter/control.h"
+#include "arbiter/faults.h"
 #include "arbiter/msg.h"
 #include "arbiter/pool.h"
 #include "arbiter/tenants.h"
+#include "arbiter/trace.h"
 #include "arbiter/turns.h"
 #include "base/log.h"
 
@@ -61,6 +63,7 @@ struct connection {
 		struct connection *connection;
 	} wake;
 	struct connection *next;
+	bool tracing; /* a tool that is told of executors, see trace.h */
 	int sock;
 	struct ucred peer;
 	struct executor *executor; /* NULL: a tool, or before HELLO */
@@ -75,6 +78,8 @@ struct server {
 	struct tenants tenants;
 	struct turns turns;
 	struct control_facts facts;
+	struct fault_log faults;
+	struct tracing tracing;
 	struct connection *connections;
 	unsigned num_connections;
 	int epoll, listen, timer, signals, lock;
@@ -101,6 +106,27 @@ static int watch(struct server *s, int fd, enum source *source)
 	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
+static void read_faults(struct server *s, struct connection *c)
+{
+	struct timespec real;
+
+	if (!c->executor)
+		return;
+	clock_gettime(CLOCK_REALTIME, &real);
+	faults_read(&s->faults, c->executor, now_ns(),
+		    (uint64_t)real.tv_sec * 1000000000u + (uint64_t)real.tv_nsec);
+}
+
+static void hang_up(struct server *s, struct connection *c);
+
+/* Tells tools that trace of an executor that came or goes. */
+static void tell_tools(struct server *s, const struct executor *e, bool gone)
+{
+	for (struct connection *c = s->connections; c && s->tracing.tools; c = c->next)
+		if (c->tracing && !c->dead && trace_tell(c->sock, e, gone))
+			hang_up(s, c);
+}
+
 /* Marks it; it is freed at the end of the round, when no event of the round can name it any more.
  */
 static void hang_up(struct server *s, struct connection *c)
@@ -108,9 +134,13 @@ static void hang_up(struct server *s, struct connection *c)
 	if (c->dead)
 		return;
 	c->dead = true;
+	if (c->tracing)
+		trace_end(&s->tracing, &s->tenants);
 	if (c->executor) {
 		turns_forget(&s->turns, c->executor, now_ns());
 		epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->executor->wake_fd, NULL);
+		read_faults(s, c);
+		tell_tools(s, c->executor, true);
 		tenants_goodbye(&s->tenants, c->executor);
 		c->executor = NULL;
 	}
@@ -234,6 +264,8 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 		c->executor = NULL;
 		return err;
 	}
+	atomic_store(&e->page->trace, s->tracing.session);
+	tell_tools(s, e, false);
 	reply->tenant = e->tenant->id;
 	reply->threads = s->config->threads;
 	reply->vram = e->tenant->vram_max;
@@ -279,11 +311,17 @@ static int tool_message(struct server *s, struct connection *c, const char *text
 	int err;
 
 	s->facts.now_ns = now_ns();
+	s->facts.trace = false;
 	answer = control_answer(&s->tenants, &s->facts, c->peer.uid, text, size);
 	if (!answer)
 		return -ENOMEM;
 	err = msg_send(c->sock, answer, strlen(answer), NULL, 0);
 	free(answer);
+	if (!err && s->facts.trace && !c->tracing && !c->executor) {
+		c->tracing = true;
+		trace_begin(&s->tracing, &s->tenants);
+		err = trace_tell_all(c->sock, &s->tenants);
+	}
 	return err;
 }
 
@@ -407,6 +445,7 @@ static int loop(struct server *s)
 					connection_readable(s, c);
 				break;
 			case SRC_WAKE:
+				read_faults(s, ((struct wake *)(void *)source)->connection);
 				c = ((struct wake *)(void *)source)->connection;
 				if (!c->dead)
 					executor_woke(s, c);
@@ -585,7 +624,7 @@ int server_run(const struct server_config *config)
 	s->tenants.default_quota = config->default_quota;
 	turns_init(&s->turns, &turns_ops, s);
 	s->facts = (struct control_facts){
-		.target = config->target, .threads = config->threads, .started_ns = now_ns()};
+		.faults = &s->faults, .target = config->target, .threads = config->threads, .started_ns = now_ns()};
 	err = open_all(s);
 	if (!err) {
 		fprintf(stderr,

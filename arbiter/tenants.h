@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "arbiter/faults.h"
 #include "arbiter/protocol.h"
 #include "arbiter/turns.h"
 
@@ -27,6 +28,7 @@ struct executor {
 	enum arbiter_kind kind;
 	pid_t pid;
 	int sock; /* borrowed from the connection */
+	uint32_t faults_seen; /* of page->faults: read, or lost */
 	int page_fd, wake_fd, vram_fd;
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
@@ -37,6 +39,7 @@ struct executor {
 struct tenant {
 	struct tenant *next;
 	uint32_t id;
+	struct fault_rate fault_rate;
 	enum arbiter_kind kind; /* VM or HOST */
 	char name[ARBITER_NAME_MAX];
 	char program[64]; /* last name an executor gave */
