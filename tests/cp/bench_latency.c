@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: bench_latency TARGET CODE-OBJECT\n");
 		return 2;
 	}
-	client_open(c, argv[1], 0, NULL);
+	client_open(c, argv[1], 0, NULL, NULL);
 	real_load(c, &co, argv[2]);
 	aql_open(&q, c, 1024, true);
 	done = client_signal(c, 0, 0);

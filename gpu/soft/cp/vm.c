@@ -527,8 +527,9 @@ void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size)
 
 /* ------------------------------------------------------------------ faults and events */
 
-void vm_fault(struct gpu_vm *vm, uint64_t va, bool write, bool execute)
+static void raise_fault(struct gpu_queue *q, uint64_t kernel, uint64_t va, bool write, bool execute)
 {
+	struct gpu_vm *vm = q->vm;
 	unsigned level = 0;
 	uint64_t e;
 	int none = 0;
@@ -541,16 +542,30 @@ void vm_fault(struct gpu_vm *vm, uint64_t va, bool write, bool execute)
 		.not_present = !e,
 		.read_only = e && write && !(e & GPU_PROT_WRITE),
 		.no_execute = e && execute && !(e & GPU_PROT_EXEC),
+		.queue = q->desc.id,
+		.kernel = kernel,
 	};
 	atomic_store(&vm->fault_state, 2);
 	atomic_fetch_add(&vm->faults, 1);
-	log_info("memory fault at %#llx (%s)", (unsigned long long)va,
+	log_info("memory fault at %#llx (%s), queue %u, kernel %#llx", (unsigned long long)va,
 		 !e	   ? "not mapped"
 		 : write   ? "not writable"
 		 : execute ? "not executable"
-			   : "misaligned or not readable");
+			   : "misaligned or not readable",
+		 q->desc.id, (unsigned long long)kernel);
+	trace_error(vm, GPU_TRACE_FAULT, q->desc.id, kernel, vm->fault.va);
 	atomic_store(&vm->gpu->callbacks, 1);
 	cp_kick(vm->gpu);
+}
+
+void vm_fault(struct gpu_queue *q, uint64_t va, bool write, bool execute)
+{
+	raise_fault(q, 0, va, write, execute);
+}
+
+void vm_fault_wave(struct gpu_queue *q, uint64_t kernel, const struct exec_fault *fault)
+{
+	raise_fault(q, kernel, fault->va, fault->write, fault->no_execute);
 }
 
 void vm_signal_event(struct gpu_vm *vm, uint32_t event_id)
