@@ -396,6 +396,74 @@ static void ring(struct input *in, struct process *p, struct call *c)
 		take(in, ram + (take8(in) * 0x1000u & (RAM - 1)), 64);
 }
 
+/* A queue from nothing, with work in it, whose memory has both ring and code. */
+static void run_queue(struct input *in, struct process *p, struct call *c)
+{
+	static const uint32_t kernel[] = {0xdc508000, 0x007f0000, 0xbf810000}; /* a load from what v[0:1] says */
+	uint8_t place = take8(in), kind = take8(in);
+	uint64_t va = VA_BASE + place % 64 * 0x10000ull, object = va + 0x2000, entry = 0x100, id;
+	uint8_t *at = ram + place % 64 * 0x3000u;
+	uint32_t packet[16] = {0};
+	unsigned slot = (unsigned)(p - processes);
+	struct kfd_ioctl_alloc_memory_of_gpu_args *a = (void *)c->args;
+	struct kfd_ioctl_map_memory_to_gpu_args *m = (void *)c->args;
+	struct kfd_ioctl_create_queue_args *q = (void *)c->args;
+	struct hsv_extent e = {(uint64_t)(at - ram), 0x3000};
+
+	*a = (struct kfd_ioctl_alloc_memory_of_gpu_args){
+		.va_addr = va,
+		.size = 0x3000,
+		.gpu_id = GPU_ID,
+		.flags = KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE};
+	memcpy(c->in, &e, sizeof(e));
+	if (IOCTL(p, c, ALLOC_MEMORY_OF_GPU, kfd_ioctl_alloc_memory_of_gpu_args, sizeof(e), 0))
+		return;
+	id = p->handles[p->next_handle++ % HANDLES] = a->handle;
+	memset(c->args, 0, sizeof(c->args));
+	*m = (struct kfd_ioctl_map_memory_to_gpu_args){.handle = id, .n_devices = 1};
+	memcpy(c->in, &(uint32_t){GPU_ID}, 4);
+	if (IOCTL(p, c, MAP_MEMORY_TO_GPU, kfd_ioctl_map_memory_to_gpu_args, 4, 0))
+		return;
+	memset(at, 0, 0x3000);
+	memset(c->args, 0, sizeof(c->args));
+	*q = (struct kfd_ioctl_create_queue_args){.ring_base_address = va,
+						  .ring_size = 1024,
+						  .write_pointer_address = va + 0x1038,
+						  .read_pointer_address = va + 0x1080,
+						  .queue_type = kind % 4,
+						  .queue_percentage = 100,
+						  .gpu_id = GPU_ID};
+	if (kind & 0x40) {
+		q->ctx_save_restore_address = va + 0x1800;
+		q->ctx_save_restore_size = 0x100;
+		memcpy(at + 0x1800 + 24, &(uint64_t){va + 0x1400}, 8);
+	}
+	if (q->queue_type == KFD_IOC_QUEUE_TYPE_COMPUTE_AQL) {
+		packet[0] = 2 | 1u << 16;
+		packet[1] = 64 | 1u << 16;
+		packet[2] = 1;
+		packet[3] = 64;
+		packet[4] = packet[5] = 1;
+		memcpy(&packet[8], &object, 8);
+		memcpy(at + 0x2000 + 16, &entry, 8);
+		memcpy(at + 0x2100, kernel, sizeof(kernel));
+		at[0x1038] = 1;
+	} else {
+		packet[0] = 6; /* SDMA: set an event */
+		packet[1] = place;
+	}
+	if (kind & 0x80)
+		((uint8_t *)packet)[take8(in) % 64] ^= take8(in);
+	memcpy(at, packet, sizeof(packet));
+	if (IOCTL(p, c, CREATE_QUEUE, kfd_ioctl_create_queue_args, 0, 0))
+		return;
+	p->queues[p->next_queue++ % 4] = q->queue_id;
+	*(volatile uint64_t *)(doorbells + (size_t)slot * HSV_DOORBELL_SLOT + q->queue_id * 8) =
+		kind % 4 == KFD_IOC_QUEUE_TYPE_COMPUTE_AQL ? 0 : 8;
+	if (kind & 0x10)
+		nanosleep(&(struct timespec){0, 100000}, NULL);
+}
+
 static void ask(struct input *in, struct process *p, struct call *c)
 {
 	struct drm_amdgpu_info info = {0};
@@ -439,7 +507,7 @@ static void again(struct input *in, struct process *p, struct call *c)
 static void (*const calls[])(struct input *in, struct process *p, struct call *c) = {
 	alloc_memory, alloc_memory, map_memory_to_gpu, unmap_memory, free_memory, create_queue, update_queue, destroy_queue,
 	set_cu_mask,  svm,	    svm,	       any_ioctl,    memory_message, park,  ring,	  ask,
-	unplug,	      again,	    acquire,
+	unplug,	      again,	    acquire,	       run_queue,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -372,6 +372,37 @@ static void request(struct input *in, unsigned type, unsigned which)
 	}
 }
 
+/* A whole SDMA queue: memory, mapping, queue, packets that set events (or what the input says), doorbell. */
+static void run_queue(struct input *in)
+{
+	static const uint8_t script[][4] = {
+		{2, 0, 3, 0},	   /* USERPTR of 4 pages */
+		{3},
+		{6, 1},		   /* SDMA */
+	};
+	uint8_t place = take8(in) % 16, count = take8(in) % 8;
+	uint8_t packets[64] = {0};
+
+	for (unsigned i = 0; i < 3; i++) {
+		/* flags, va, handle, then what the template takes: all of this act's own */
+		uint8_t bytes[] = {0, place, (uint8_t)((g.next_handle + 7) % 8), script[i][1] ? script[i][1] : script[i][2], 0, 0};
+		struct input own = {bytes, sizeof(bytes)};
+
+		if (i == 0)
+			bytes[4] = place % 12;
+		request(&own, HSV_REQ_KFD_IOCTL, script[i][0]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		packets[i * 8] = 6;
+		packets[i * 8 + 4] = take8(in);
+	}
+	if (take8(in) & 1)
+		take(in, packets, sizeof(packets));
+	put(DATA + place % 12 * 4096, packets, sizeof(packets));
+	region_write(PCI_BAR_DOORBELLS, take8(in) % 4 * 8, take8(in) % 2 ? take_number(in) : count * 8u, 8);
+	nanosleep(&(struct timespec){0, 200000}, NULL);
+}
+
 static void act(struct input *in)
 {
 	static const uint8_t types[] = {HSV_REQ_PROCESS_CREATE, HSV_REQ_PROCESS_DESTROY, HSV_REQ_MEMORY_EXTEND,
@@ -429,6 +460,10 @@ static void act(struct input *in)
 		kick(HSV_QUEUE_EVENT);
 		break;
 	case 28: /* what queues may run */
+		if (which & 0xc0) {
+			run_queue(in);
+			break;
+		}
 		at = take8(in) % 16 * 4096 + take16(in) % 4032;
 		take(in, ram + DATA + at, 64);
 		break;
