@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cases-gpu.c - attacks by GPU processes and shared memory: ends while kernels run, doorbells, events nobody takes, VRAM.
+ * cases-gpu.c - attacks by GPU processes and shared memory: ends while kernels run, doorbells,
+ * events nobody takes, VRAM.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -125,8 +126,8 @@ static int vram_storm(struct hostile *h)
 }
 
 /*
- * VRAM is this VM's own: no word of it may be anything but 0 or what we wrote, whatever others do meanwhile. Allocated or not, all of it may
- * be written.
+ * VRAM is this VM's own: no word of it may be anything but 0 or what we wrote, whatever others do
+ * meanwhile. Allocated or not, all of it may be written.
  */
 static int vram_scan(struct hostile *h)
 {
@@ -138,7 +139,9 @@ static int vram_scan(struct hostile *h)
 		words[i] = mark;
 	err = gpu_process(h, 1);
 	for (round = 0; round < 6 && !err; round++) {
-		err = gpu_alloc(h, 1, KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE, GPU_VA + (1ULL << 36), h->vram_size / 4 & ~0xfffULL, 0, &args.handle);
+		err = gpu_alloc(
+			h, 1, KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE,
+			GPU_VA + (1ULL << 36), h->vram_size / 4 & ~0xfffULL, 0, &args.handle);
 		for (i = 0; i < n && !err; i++)
 			if (words[i] && words[i] != mark)
 				err = case_fail(h, "VRAM at %#llx has %#llx", i * 8, words[i]);
@@ -151,7 +154,8 @@ static int vram_scan(struct hostile *h)
 		return err == -EBADE ? err : case_fail(h, "VRAM: %d", err);
 	/* Beyond it, in the BAR's rest: nothing to read, and nothing that is hit. */
 	if (pci_resource_len(h->pdev, 2) > h->vram_size) {
-		void __iomem *rest = ioremap(pci_resource_start(h->pdev, 2) + h->vram_size, PAGE_SIZE);
+		void __iomem *rest =
+			ioremap(pci_resource_start(h->pdev, 2) + h->vram_size, PAGE_SIZE);
 
 		if (!rest)
 			return -ENOMEM;
@@ -202,9 +206,13 @@ static int bad_event_buffers(struct hostile *h)
 		u32 len;
 		u16 flags;
 	} bad[] = {
-		{h->area_at + AREA_JUNK, 1, VRING_DESC_F_WRITE}, {h->area_at + AREA_JUNK, sizeof(struct hsv_event) - 1, VRING_DESC_F_WRITE},
-		{h->area_at + AREA_JUNK, 64, 0}, {1ULL << 52, 64, VRING_DESC_F_WRITE}, {~0ULL - 8, 64, VRING_DESC_F_WRITE},
-		{h->area_at + AREA_JUNK, 64, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT}, {0xfee00000, 64, VRING_DESC_F_WRITE},
+		{h->area_at + AREA_JUNK, 1, VRING_DESC_F_WRITE},
+		{h->area_at + AREA_JUNK, sizeof(struct hsv_event) - 1, VRING_DESC_F_WRITE},
+		{h->area_at + AREA_JUNK, 64, 0},
+		{1ULL << 52, 64, VRING_DESC_F_WRITE},
+		{~0ULL - 8, 64, VRING_DESC_F_WRITE},
+		{h->area_at + AREA_JUNK, 64, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT},
+		{0xfee00000, 64, VRING_DESC_F_WRITE},
 	};
 	u32 i, j, n;
 	int err = 0;
@@ -215,7 +223,8 @@ static int bad_event_buffers(struct hostile *h)
 			err = gpu_process(h, 1) ?: gpu_queue(h, 1);
 		if (err)
 			return case_fail(h, "no queue: %d", err);
-		for (j = 0; j < 64; j++) /* the good ones were taken over by bad ones under the device's eyes */
+		for (j = 0; j < 64;
+		     j++) /* the good ones were taken over by bad ones under the device's eyes */
 			put_desc(h, HSV_QUEUE_EVENT, j, bad[i].at, bad[i].len, bad[i].flags, j);
 		for (j = 0; j < 3; j++) {
 			gpu_dispatch(h, GPU_ENDS, 1 + j);
@@ -242,15 +251,19 @@ static int junk_packets(struct hostile *h)
 		if (err)
 			break;
 		for (i = 0; i < GPU_RING_SIZE; i += 4)
-			*(u32 *)(h->area + AREA_GPU + GPU_RING + i) = hostile_random(h) >> hostile_random(h) % 24;
+			*(u32 *)(h->area + AREA_GPU + GPU_RING + i) =
+				hostile_random(h) >> hostile_random(h) % 24;
 		for (i = 0; i < 64; i++) {
-			*(u16 *)(h->area + AREA_GPU + GPU_RING + i * 64) = hostile_random(h) % 8 | hostile_random(h) << 8;
+			*(u16 *)(h->area + AREA_GPU + GPU_RING + i * 64) =
+				hostile_random(h) % 8 | hostile_random(h) << 8;
 			if (i % 3 == 0)
-				*(u64 *)(h->area + AREA_GPU + GPU_RING + i * 64 + 32) = GPU_VA + (i % 2 ? GPU_ENDS : hostile_random(h) % GPU_SIZE);
+				*(u64 *)(h->area + AREA_GPU + GPU_RING + i * 64 + 32) =
+					GPU_VA + (i % 2 ? GPU_ENDS : hostile_random(h) % GPU_SIZE);
 		}
 		*(u64 *)(h->area + AREA_GPU + GPU_POINTERS) = i % 2 ? 64 : ~0ULL - round;
 		*(u64 *)(h->area + AREA_GPU + GPU_POINTERS + 64) = hostile_random(h);
-		WRITE_ONCE(h->doorbells[HSV_DOORBELL_SLOT / 8 + h->queue_id], round % 3 ? 63 : hostile_random(h));
+		WRITE_ONCE(h->doorbells[HSV_DOORBELL_SLOT / 8 + h->queue_id],
+			   round % 3 ? 63 : hostile_random(h));
 		usleep_range(5000, 30000);
 		err = destroy_process(h, 1);
 	}

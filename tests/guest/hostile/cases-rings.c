@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cases-rings.c - attacks by descriptors and rings: loops, sizes, directions, addresses, and a CPU that changes them meanwhile.
+ * cases-rings.c - attacks by descriptors and rings: loops, sizes, directions, addresses, and a CPU
+ * that changes them meanwhile.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
 
 #include "hostile.h"
 
-#define CONTROL HSV_QUEUE_CONTROL
-#define NEXT	VRING_DESC_F_NEXT
-#define WRITES	VRING_DESC_F_WRITE
+#define CONTROL	 HSV_QUEUE_CONTROL
+#define NEXT	 VRING_DESC_F_NEXT
+#define WRITES	 VRING_DESC_F_WRITE
 #define INDIRECT VRING_DESC_F_INDIRECT
 
 /* The device must ask for a reset, now; then it is started again for the next attack. */
@@ -51,7 +52,8 @@ static int bad_chains(struct hostile *h)
 		{"length 0 at the end", {{0, 64, NEXT, 1}, {0, 0, WRITES, 0}}},
 		{"length 2^32-1", {{0, ~0U, 0, 0}}},
 		{"lengths that wrap", {{0, 0x80000000, NEXT, 1}, {0, 0x80000000, WRITES, 0}}},
-		{"lengths that wrap to little", {{0, 64, NEXT, 1}, {0, ~0U, NEXT, 2}, {0, 1, WRITES, 0}}},
+		{"lengths that wrap to little",
+		 {{0, 64, NEXT, 1}, {0, ~0U, NEXT, 2}, {0, 1, WRITES, 0}}},
 		{"an indirect table of length 0", {{0, 0, INDIRECT, 0}}},
 		{"an indirect table of length 1", {{0, 1, INDIRECT, 0}}},
 		{"an indirect table of length 2^32-16", {{0, 0xfffffff0, INDIRECT, 0}}},
@@ -64,7 +66,8 @@ static int bad_chains(struct hostile *h)
 
 	for (i = 0; i < ARRAY_SIZE(attacks) && !err; i++) {
 		for (j = 0; j < 3; j++)
-			put_desc(h, CONTROL, j, h->area_at + AREA_JUNK + attacks[i].desc[j].at, attacks[i].desc[j].len, attacks[i].desc[j].flags,
+			put_desc(h, CONTROL, j, h->area_at + AREA_JUNK + attacks[i].desc[j].at,
+				 attacks[i].desc[j].len, attacks[i].desc[j].flags,
 				 attacks[i].desc[j].next);
 		offer(h, CONTROL, attacks[i].head);
 		err = breaks(h, attacks[i].what);
@@ -137,19 +140,39 @@ static int index_jumps(struct hostile *h)
 	return err;
 }
 
-/* Buffers where no memory is, or not the guest's: each is answered, or given back with nothing written. */
+/* Buffers where no memory is, or not the guest's: each is answered, or given back with nothing
+ * written. */
 static int buffers_anywhere(struct hostile *h)
 {
-	const u64 places[] = {0, 0x10, 0xa0000, 0xc0000, 0xf0000, 0xfee00000, 0xfec00000, 0xfffffff0, 1ULL << 46, 1ULL << 52, 1ULL << 63, ~0ULL, ~63ULL,
-			      h->vram_at, h->vram_at + h->vram_size - 32, h->doorbells_at, h->doorbells_at + h->doorbells_size - 1,
-			      pci_resource_start(h->pdev, 0), pci_resource_start(h->pdev, 0) + 0x3000, h->queues[CONTROL].at, h->queues[1].at + RINGS_USED + 4};
+	const u64 places[] = {0,
+			      0x10,
+			      0xa0000,
+			      0xc0000,
+			      0xf0000,
+			      0xfee00000,
+			      0xfec00000,
+			      0xfffffff0,
+			      1ULL << 46,
+			      1ULL << 52,
+			      1ULL << 63,
+			      ~0ULL,
+			      ~63ULL,
+			      h->vram_at,
+			      h->vram_at + h->vram_size - 32,
+			      h->doorbells_at,
+			      h->doorbells_at + h->doorbells_size - 1,
+			      pci_resource_start(h->pdev, 0),
+			      pci_resource_start(h->pdev, 0) + 0x3000,
+			      h->queues[CONTROL].at,
+			      h->queues[1].at + RINGS_USED + 4};
 	u64 good = h->area_at + AREA_JUNK;
 	size_t i;
 	int way, err = 0;
 
 	/* Only what is nobody else's is written to. */
 	for (i = 0; i < ARRAY_SIZE(places) && !err; i++) {
-		bool nobodys = places[i] >= 0xa0000 && (places[i] < 0x100000 || places[i] >= 0xfec00000);
+		bool nobodys =
+			places[i] >= 0xa0000 && (places[i] < 0x100000 || places[i] >= 0xfec00000);
 
 		for (way = 0; way < (nobodys ? 3 : 1) && !err; way++) {
 			memset(h->area + AREA_JUNK, 0, 4096);
@@ -176,8 +199,10 @@ static int buffers_over_rings(struct hostile *h)
 		u64 rings = h->queues[i % 2].at, at = h->area_at + AREA_SLOTS;
 
 		post(h, 0, HSV_REQ_TOPOLOGY, 0, 0, NULL, sizeof(struct hsv_topology_args), 0, 4096);
-		put_desc(h, CONTROL, 2, i % 5 ? at : rings + RINGS_AVAIL, 16 + sizeof(struct hsv_topology_args), WRITES | NEXT, 3);
-		put_desc(h, CONTROL, 3, rings + (i % 3) * 0x1000 + hostile_random(h) % 256, 4096, WRITES, 0);
+		put_desc(h, CONTROL, 2, i % 5 ? at : rings + RINGS_AVAIL,
+			 16 + sizeof(struct hsv_topology_args), WRITES | NEXT, 3);
+		put_desc(h, CONTROL, 3, rings + (i % 3) * 0x1000 + hostile_random(h) % 256, 4096,
+			 WRITES, 0);
 		kick(h, CONTROL);
 		reap(h, CONTROL, 1, 200);
 		if (i % 4 == 3) {
@@ -215,13 +240,16 @@ static int race_thread(void *data)
 		if (where == 0)
 			WRITE_ONCE(desc->len, cpu_to_le32(random & 1 ? ~0U : random & 0xfff));
 		else if (where == 1)
-			WRITE_ONCE(desc->addr, cpu_to_le64(random & 1 ? ~15ULL : h->area_at + AREA_JUNK));
+			WRITE_ONCE(desc->addr,
+				   cpu_to_le64(random & 1 ? ~15ULL : h->area_at + AREA_JUNK));
 		else if (where == 2)
 			WRITE_ONCE(desc->next, cpu_to_le16(random & 0xff));
 		else if (where <= 5)
-			WRITE_ONCE(words[random >> 16 & 15], cpu_to_le32(random & 2 ? ~0U : random));
+			WRITE_ONCE(words[random >> 16 & 15],
+				   cpu_to_le32(random & 2 ? ~0U : random));
 		else
-			WRITE_ONCE(((__le64 *)(h->area + AREA_IN))[random >> 16 & 63], cpu_to_le64((u64)random << (random & 31)));
+			WRITE_ONCE(((__le64 *)(h->area + AREA_IN))[random >> 16 & 63],
+				   cpu_to_le64((u64)random << (random & 31)));
 		if (n++ % 512 == 0)
 			cond_resched();
 	}
@@ -239,17 +267,23 @@ static int changed_in_flight(struct hostile *h)
 	if (IS_ERR(thread))
 		return PTR_ERR(thread);
 	for (i = 0; i < 400 && !err; i++) {
-		struct kfd_ioctl_alloc_memory_of_gpu_args args = {.va_addr = GPU_VA + 0x1000000ULL * i, .size = 64 * 4096, .gpu_id = h->gpu_id,
-								 .flags = KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE};
+		struct kfd_ioctl_alloc_memory_of_gpu_args args = {
+			.va_addr = GPU_VA + 0x1000000ULL * i,
+			.size = 64 * 4096,
+			.gpu_id = h->gpu_id,
+			.flags = KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE};
 		struct hsv_extent *e = (void *)(h->area + AREA_IN);
 		u32 j;
 
 		if (i % 50 == 0 && (err = gpu_process(h, 1)) && err != -EBUSY && err != -EPIPE)
 			err = 0;
 		for (j = 0; j < 64; j++)
-			e[j] = (struct hsv_extent){cpu_to_le64(h->area_at + AREA_GPU + j * 4096 % GPU_SIZE), cpu_to_le64(4096)};
+			e[j] = (struct hsv_extent){
+				cpu_to_le64(h->area_at + AREA_GPU + j * 4096 % GPU_SIZE),
+				cpu_to_le64(4096)};
 		for (slot = 0; slot < 16; slot++)
-			post(h, slot, slot % 4 ? HSV_REQ_KFD_IOCTL : HSV_REQ_TOPOLOGY, 1, _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &args, sizeof(args),
+			post(h, slot, slot % 4 ? HSV_REQ_KFD_IOCTL : HSV_REQ_TOPOLOGY, 1,
+			     _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &args, sizeof(args),
 			     64 * sizeof(struct hsv_extent), slot % 4 ? 0 : 8192);
 		kick(h, CONTROL);
 		err = reap(h, CONTROL, 16, 3000);
@@ -274,9 +308,13 @@ static int random_rings(struct hostile *h)
 		for (i = 0; i < HSV_QUEUE_SIZE; i++) {
 			u64 at = h->area_at + AREA_JUNK + hostile_random(h) % 16384;
 
-			put_desc(h, i % 2, i, i % 17 ? at : hostile_random(h), hostile_random(h) % 40 * 16, hostile_random(h) % 8, hostile_random(h) % 258);
+			put_desc(h, i % 2, i, i % 17 ? at : hostile_random(h),
+				 hostile_random(h) % 40 * 16, hostile_random(h) % 8,
+				 hostile_random(h) % 258);
 			if (i < 64)
-				table[i] = (struct vring_desc){cpu_to_le64(at), cpu_to_le32(hostile_random(h) % 300), cpu_to_le16(hostile_random(h) % 4),
+				table[i] = (struct vring_desc){cpu_to_le64(at),
+							       cpu_to_le32(hostile_random(h) % 300),
+							       cpu_to_le16(hostile_random(h) % 4),
 							       cpu_to_le16(hostile_random(h) % 66)};
 		}
 		for (i = 0; i < 4096; i += 4)

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cases-transport.c - attacks on the device's registers: status and features, queue set-up, notifications, configuration space,
- * MSI-X, resets at any time.
+ * cases-transport.c - attacks on the device's registers: status and features, queue set-up,
+ * notifications, configuration space, MSI-X, resets at any time.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
 
 #include "hostile.h"
 
-#define FEATURES_OK (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
+#define FEATURES_OK                                                                                \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
 
 /* 0 if FEATURES_OK does not stick with these. */
 static int features_refused(struct hostile *h, u64 features)
@@ -82,7 +83,8 @@ static int bad_status(struct hostile *h)
 	return 0;
 }
 
-/* Every register with every width and alignment. Which queue is where is junk after that, but nothing is enabled. */
+/* Every register with every width and alignment. Which queue is where is junk after that, but
+ * nothing is enabled. */
 static int register_junk(struct hostile *h)
 {
 	resource_size_t at;
@@ -90,7 +92,8 @@ static int register_junk(struct hostile *h)
 
 	for (i = 0; i < 6000; i++) {
 		at = hostile_random(h) % (i % 3 ? 64 : h->bar_size - 4);
-		if (at <= 20 && at + 4 > 20 && i % 16) /* the status: rarely, or nothing else lasts */
+		if (at <= 20 && at + 4 > 20 &&
+		    i % 16) /* the status: rarely, or nothing else lasts */
 			continue;
 		switch (hostile_random(h) % 6) {
 		case 0:
@@ -121,12 +124,27 @@ static int bad_queue_addresses(struct hostile *h)
 	struct hostile_queue *q = &h->queues[0];
 	u64 d = q->at, a = q->at + RINGS_AVAIL, u = q->at + RINGS_USED;
 	const u64 bad[][3] = {
-		{~0ULL, a, u}, {~15ULL, a, u}, {d, ~1ULL, u}, {d, a, ~3ULL},
-		{1ULL << 52, a, u}, {1ULL << 63, a, u}, {d, 1ULL << 52, u}, {d, a, 1ULL << 52},
-		{d + 1, a, u}, {d + 8, a, u}, {d, a + 1, u}, {d, a, u + 2}, {d, a, u + 1},
-		{0xfee00000, a, u}, {d, 0xfee00000, u}, {d, a, 0xfee00000},
-		{pci_resource_start(h->pdev, 0), a, u}, {d, pci_resource_start(h->pdev, 0), u}, {d, a, pci_resource_start(h->pdev, 0)},
-		{h->vram_at + h->vram_size - 16, a, u}, {d, h->doorbells_at + h->doorbells_size - 2, u},
+		{~0ULL, a, u},
+		{~15ULL, a, u},
+		{d, ~1ULL, u},
+		{d, a, ~3ULL},
+		{1ULL << 52, a, u},
+		{1ULL << 63, a, u},
+		{d, 1ULL << 52, u},
+		{d, a, 1ULL << 52},
+		{d + 1, a, u},
+		{d + 8, a, u},
+		{d, a + 1, u},
+		{d, a, u + 2},
+		{d, a, u + 1},
+		{0xfee00000, a, u},
+		{d, 0xfee00000, u},
+		{d, a, 0xfee00000},
+		{pci_resource_start(h->pdev, 0), a, u},
+		{d, pci_resource_start(h->pdev, 0), u},
+		{d, a, pci_resource_start(h->pdev, 0)},
+		{h->vram_at + h->vram_size - 16, a, u},
+		{d, h->doorbells_at + h->doorbells_size - 2, u},
 		{d, a, h->vram_at + h->vram_size - 4},
 		{0xffffffffffff0000ULL, 0xffffffffffff1000ULL, 0xffffffffffff2000ULL},
 	};
@@ -142,7 +160,8 @@ static int bad_queue_addresses(struct hostile *h)
 		set_status(h, FEATURES_OK);
 		queue_place(h, i & 1, HSV_QUEUE_SIZE, bad[i][0], bad[i][1], bad[i][2]);
 		if (ioread16(&h->common->queue_enable))
-			return case_fail(h, "a queue at %#llx %#llx %#llx is enabled", bad[i][0], bad[i][1], bad[i][2]);
+			return case_fail(h, "a queue at %#llx %#llx %#llx is enabled", bad[i][0],
+					 bad[i][1], bad[i][2]);
 		kick(h, i & 1);
 		set_status(h, FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
 		kick(h, i & 1);
@@ -150,15 +169,20 @@ static int bad_queue_addresses(struct hostile *h)
 	return 0;
 }
 
-/* Rings in memory that exists but is no place for them: the device's own BARs, ROM, low memory, each other. */
+/* Rings in memory that exists but is no place for them: the device's own BARs, ROM, low memory,
+ * each other. */
 static int odd_queue_addresses(struct hostile *h)
 {
 	u64 d = h->area_at + AREA_JUNK;
 	const u64 odd[][3] = {
-		{d, d, d}, {d, d + 16, d + 32}, {d, d + 2048, d + 2048},
+		{d, d, d},
+		{d, d + 16, d + 32},
+		{d, d + 2048, d + 2048},
 		{h->vram_at, h->vram_at + 0x1000, h->vram_at + 0x2000},
 		{h->doorbells_at, h->doorbells_at + 0x1000, h->doorbells_at + 0x2000},
-		{0xc0000, 0xc1000, 0xc2000}, {0xf0000, 0xf1000, 0xf2000}, {0xfffc0000, 0xfffc1000, 0xfffc2000},
+		{0xc0000, 0xc1000, 0xc2000},
+		{0xf0000, 0xf1000, 0xf2000},
+		{0xfffc0000, 0xfffc1000, 0xfffc2000},
 	};
 	size_t i;
 	int err, j;
@@ -196,7 +220,8 @@ static int bad_queue_setup(struct hostile *h)
 	iowrite16(0, &h->common->queue_select);
 	iowrite16(0, &h->common->queue_enable);
 	iowrite16(2, &h->common->queue_enable);
-	if (ioread16(&h->common->queue_enable) != 1 || ioread16(&h->common->queue_size) != HSV_QUEUE_SIZE ||
+	if (ioread16(&h->common->queue_enable) != 1 ||
+	    ioread16(&h->common->queue_size) != HSV_QUEUE_SIZE ||
 	    ioread32(&h->common->queue_desc_lo) != (u32)at)
 		return case_fail(h, "a queue that is enabled can be changed");
 	err = create_process(h, 1);
@@ -272,7 +297,8 @@ static int notify_storm(struct hostile *h)
 	return err ? case_fail(h, "a request in a storm of notifications: %d", err) : 0;
 }
 
-/* Everything that can be written but BARs and the command register, which would take the device away from us. */
+/* Everything that can be written but BARs and the command register, which would take the device
+ * away from us. */
 static int config_space(struct hostile *h)
 {
 	struct pci_dev *pdev = h->pdev;
@@ -281,7 +307,8 @@ static int config_space(struct hostile *h)
 	pci_save_state(pdev);
 	for (i = 0; i < 3000; i++) {
 		at = hostile_random(h) % 256;
-		if ((at >= PCI_COMMAND - 3 && at < PCI_COMMAND + 4) || (at >= PCI_BASE_ADDRESS_0 - 3 && at < PCI_CARDBUS_CIS))
+		if ((at >= PCI_COMMAND - 3 && at < PCI_COMMAND + 4) ||
+		    (at >= PCI_BASE_ADDRESS_0 - 3 && at < PCI_CARDBUS_CIS))
 			continue;
 		switch (hostile_random(h) % 3) {
 		case 0:
@@ -295,7 +322,8 @@ static int config_space(struct hostile *h)
 		}
 	}
 	/* The capability that is a window to the BARs: with offsets and lengths of all kinds. */
-	for (at = pci_find_capability(pdev, PCI_CAP_ID_VNDR); at; at = pci_find_next_capability(pdev, at, PCI_CAP_ID_VNDR)) {
+	for (at = pci_find_capability(pdev, PCI_CAP_ID_VNDR); at;
+	     at = pci_find_next_capability(pdev, at, PCI_CAP_ID_VNDR)) {
 		u8 type;
 		u32 value;
 
@@ -305,14 +333,19 @@ static int config_space(struct hostile *h)
 		for (i = 0; i < 2000; i++) {
 			static const u32 lengths[] = {1, 2, 4, 0, 3, 8, ~0U};
 
-			pci_write_config_byte(pdev, at + offsetof(struct virtio_pci_cap, bar), hostile_random(h) % 8);
+			pci_write_config_byte(pdev, at + offsetof(struct virtio_pci_cap, bar),
+					      hostile_random(h) % 8);
 			pci_write_config_dword(pdev, at + offsetof(struct virtio_pci_cap, offset),
-					       i % 2 ? hostile_random(h) % 0x5000 : hostile_random(h) * hostile_random(h));
-			pci_write_config_dword(pdev, at + offsetof(struct virtio_pci_cap, length), lengths[hostile_random(h) % ARRAY_SIZE(lengths)]);
+					       i % 2 ? hostile_random(h) % 0x5000
+						     : hostile_random(h) * hostile_random(h));
+			pci_write_config_dword(pdev, at + offsetof(struct virtio_pci_cap, length),
+					       lengths[hostile_random(h) % ARRAY_SIZE(lengths)]);
 			if (i % 3)
-				pci_read_config_dword(pdev, at + sizeof(struct virtio_pci_cap), &value);
+				pci_read_config_dword(pdev, at + sizeof(struct virtio_pci_cap),
+						      &value);
 			else
-				pci_write_config_dword(pdev, at + sizeof(struct virtio_pci_cap), hostile_random(h));
+				pci_write_config_dword(pdev, at + sizeof(struct virtio_pci_cap),
+						       hostile_random(h));
 		}
 	}
 	pci_restore_state(pdev);
@@ -320,12 +353,16 @@ static int config_space(struct hostile *h)
 	return 0;
 }
 
-/* BARs that move and decoding that stops, while requests are under way. */
+/*
+ * BARs that move and decoding that stops, while requests are under way. While they are decoded,
+ * they move only to where nothing else is: what they would cover there is this guest's, not the
+ * device's affair.
+ */
 static int bars_move(struct hostile *h)
 {
 	struct pci_dev *pdev = h->pdev;
+	u32 value, moved;
 	u16 command;
-	u32 value;
 	int i, bar, err = 0;
 
 	pci_read_config_word(pdev, PCI_COMMAND, &command);
@@ -334,10 +371,19 @@ static int bars_move(struct hostile *h)
 		kick(h, 0);
 		pci_write_config_word(pdev, PCI_COMMAND, i & 1 ? 0 : command & ~PCI_COMMAND_MASTER);
 		for (bar = 0; bar < 6; bar++) {
-			pci_read_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * bar, &value);
-			pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * bar, ~0U);
-			pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * bar, hostile_random(h));
-			pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * bar, value);
+			int at = PCI_BASE_ADDRESS_0 + 4 * bar;
+			bool high = bar == 3 || bar == 5;
+
+			moved = i & 1  ? hostile_random(h)
+				: high ? 0x40 + hostile_random(h) % 16
+				       : ~0U;
+			pci_read_config_dword(pdev, at, &value);
+			if (!high || i & 1)
+				pci_write_config_dword(pdev, at, ~0U);
+			pci_write_config_dword(pdev, at, moved);
+			if (high)
+				usleep_range(100, 2000);
+			pci_write_config_dword(pdev, at, value);
 		}
 		pci_write_config_word(pdev, PCI_COMMAND, command);
 		err = reap(h, 0, 1, 20000);
@@ -345,7 +391,8 @@ static int bars_move(struct hostile *h)
 	return err ? case_fail(h, "a request while BARs move: %d", err) : 0;
 }
 
-/* MSI-X messages that go anywhere: our memory, nothing, the device's own registers. Every vector, switched on and off. */
+/* MSI-X messages that go anywhere: our memory, nothing, the device's own registers. Every vector,
+ * switched on and off. */
 static int msix_junk(struct hostile *h)
 {
 	struct pci_dev *pdev = h->pdev;
@@ -362,8 +409,10 @@ static int msix_junk(struct hostile *h)
 	for (i = 0; i < 2; i++)
 		h->queues[i].avail->flags = 0; /* interrupts, please */
 	for (i = 0; i < 300 && !err; i++) {
-		const u64 targets[] = {h->area_at + AREA_JUNK + 0x8000, 1ULL << 44, 0xdead0000, h->vram_at, h->doorbells_at};
-		u64 target = targets[hostile_random(h) % ARRAY_SIZE(targets)] + hostile_random(h) % 4096;
+		const u64 targets[] = {h->area_at + AREA_JUNK + 0x8000, 1ULL << 44, 0xdead0000,
+				       h->vram_at, h->doorbells_at};
+		u64 target =
+			targets[hostile_random(h) % ARRAY_SIZE(targets)] + hostile_random(h) % 4096;
 		u32 entry = hostile_random(h) % 4;
 
 		iowrite16(hostile_random(h) % 5, &h->common->msix_config);
@@ -374,7 +423,9 @@ static int msix_junk(struct hostile *h)
 		iowrite32(hostile_random(h), table + entry * 16 + 8);
 		iowrite32(hostile_random(h) & 1, table + entry * 16 + 12);
 		iowrite32(hostile_random(h), table + 0x800 + hostile_random(h) % 64 * 4);
-		pci_write_config_word(pdev, cap + PCI_MSIX_FLAGS, (hostile_random(h) & PCI_MSIX_FLAGS_MASKALL) | (i % 3 ? PCI_MSIX_FLAGS_ENABLE : 0));
+		pci_write_config_word(pdev, cap + PCI_MSIX_FLAGS,
+				      (hostile_random(h) & PCI_MSIX_FLAGS_MASKALL) |
+					      (i % 3 ? PCI_MSIX_FLAGS_ENABLE : 0));
 		if (i % 5 == 0)
 			err = create_process(h, 9) ?: destroy_process(h, 9);
 	}
@@ -401,9 +452,13 @@ static int reset_storm(struct hostile *h)
 			struct hsv_process_args args = {.comm = "reset"};
 
 			if (slot % 4 == 3)
-				post(h, slot, HSV_REQ_TOPOLOGY, 0, 0, NULL, sizeof(struct hsv_topology_args), 0, 65536);
+				post(h, slot, HSV_REQ_TOPOLOGY, 0, 0, NULL,
+				     sizeof(struct hsv_topology_args), 0, 65536);
 			else
-				post(h, slot, slot % 4 == 2 ? HSV_REQ_PROCESS_DESTROY : HSV_REQ_PROCESS_CREATE, hostile_random(h) % 4, 0, &args, sizeof(args), 0, 0);
+				post(h, slot,
+				     slot % 4 == 2 ? HSV_REQ_PROCESS_DESTROY
+						   : HSV_REQ_PROCESS_CREATE,
+				     hostile_random(h) % 4, 0, &args, sizeof(args), 0, 0);
 		}
 		kick(h, 0);
 		if (i % 3)

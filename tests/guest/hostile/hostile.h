@@ -26,12 +26,12 @@
 
 /* The memory for everything, contiguous: offsets of its parts. */
 #define AREA_SIZE  (4u << 20)
-#define AREA_SLOTS 0		  /* SLOTS pages */
-#define AREA_JUNK  0x080000	  /* what cases like, 512 KiB */
-#define AREA_IN	   0x100000	  /* arrays of requests, 1 MiB */
-#define AREA_OUT   0x200000	  /* of answers, 1 MiB + a page */
-#define AREA_GPU   0x302000	  /* memory of GPU processes */
-#define GPU_SIZE   0x80000u	  /* of them, bytes */
+#define AREA_SLOTS 0		   /* SLOTS pages */
+#define AREA_JUNK  0x080000	   /* what cases like, 512 KiB */
+#define AREA_IN	   0x100000	   /* arrays of requests, 1 MiB */
+#define AREA_OUT   0x200000	   /* of answers, 1 MiB + a page */
+#define AREA_GPU   0x302000	   /* memory of GPU processes */
+#define GPU_SIZE   0x80000u	   /* of them, bytes */
 #define GPU_VA	   0x1000000000ULL /* where they have it */
 
 /* In the memory of a GPU process. */
@@ -94,7 +94,8 @@ enum after {
 
 struct hostile_case {
 	const char *name;
-	/* On a device that was just started with ALL_FEATURES. 0, or the negative errno of what the device got wrong (case_fail() says it). */
+	/* On a device that was just started with ALL_FEATURES. 0, or the negative errno of what the
+	 * device got wrong (case_fail() says it). */
 	int (*run)(struct hostile *h);
 	enum after after;
 };
@@ -122,14 +123,19 @@ void kick(struct hostile *h, u16 queue);
 /* Writes a descriptor; makes a chain available. */
 void put_desc(struct hostile *h, u16 queue, u16 i, u64 addr, u32 len, u16 flags, u16 next);
 void offer(struct hostile *h, u16 queue, u16 head);
-/* Chains that came back since the last call that said so, at most one that waits ms for count of them: 0, -EPIPE (needs reset), -ETIMEDOUT. */
+/* Chains that came back since the last call that said so, at most one that waits ms for count of
+ * them: 0, -EPIPE (needs reset), -ETIMEDOUT. */
 int reap(struct hostile *h, u16 queue, unsigned int count, unsigned int ms);
 void *slot_page(struct hostile *h, unsigned int slot);
 struct hsv_response *slot_reply(struct hostile *h, unsigned int slot);
-/* Makes the request available in that slot without waiting; arrays are in AREA_IN and AREA_OUT. The sizes said are the sizes sent. */
-void post(struct hostile *h, unsigned int slot, u32 type, u32 process, u32 code, const void *args, u32 args_size, u32 in_size, u32 out_size);
-/* A whole request in slot 0. The answer's error as a negative errno, or that of reap(). args take what comes back. */
-int request(struct hostile *h, u32 type, u32 process, u32 code, void *args, u32 args_size, u32 in_size, u32 out_size);
+/* Makes the request available in that slot without waiting; arrays are in AREA_IN and AREA_OUT. The
+ * sizes said are the sizes sent. */
+void post(struct hostile *h, unsigned int slot, u32 type, u32 process, u32 code, const void *args,
+	  u32 args_size, u32 in_size, u32 out_size);
+/* A whole request in slot 0. The answer's error as a negative errno, or that of reap(). args take
+ * what comes back. */
+int request(struct hostile *h, u32 type, u32 process, u32 code, void *args, u32 args_size,
+	    u32 in_size, u32 out_size);
 int create_process(struct hostile *h, u32 process);
 int destroy_process(struct hostile *h, u32 process);
 /* in_size bytes of AREA_IN go with it. */
@@ -137,11 +143,13 @@ int kfd(struct hostile *h, u32 process, unsigned int cmd, void *args, u32 in_siz
 
 /* A GPU process with AREA_GPU mapped at GPU_VA. */
 int gpu_process(struct hostile *h, u32 process);
-int gpu_alloc(struct hostile *h, u32 process, u32 flags, u64 va, u64 size, u32 extents, u64 *handle);
+int gpu_alloc(struct hostile *h, u32 process, u32 flags, u64 va, u64 size, u32 extents,
+	      u64 *handle);
 int gpu_map(struct hostile *h, u32 process, u64 handle);
 /* An AQL queue of it. Its rings are cleared. */
 int gpu_queue(struct hostile *h, u32 process);
-/* Dispatches the kernel at that offset, with GPU_SIGNAL set to 1 before; event: id to signal, or 0. */
+/* Dispatches the kernel at that offset, with GPU_SIGNAL set to 1 before; event: id to signal, or 0.
+ */
 void gpu_dispatch(struct hostile *h, u32 kernel, u32 event);
 /* Waits until the dispatch's signal is 0. */
 int gpu_wait(struct hostile *h, unsigned int ms);

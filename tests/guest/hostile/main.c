@@ -6,10 +6,12 @@
  *
  *	hostile/cases	names of the cases, one a line
  *	hostile/run	a name written here runs that case
- *	hostile/log	TAP of what ran, without the plan; also in the kernel's log, where a guest that dies leaves it
+ *	hostile/log	TAP of what ran, without the plan; also in the kernel's log, where a guest
+ *that dies leaves it
  *
- * Each case starts with a freshly started device. Afterwards the device must be as the case's table says (goes on serving, or
- * asks for a reset), must reset, and must serve a well-behaved GPU process from its creation to the end of a kernel.
+ * Each case starts with a freshly started device. Afterwards the device must be as the case's table
+ *says (goes on serving, or asks for a reset), must reset, and must serve a well-behaved GPU process
+ *from its creation to the end of a kernel.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -24,7 +26,8 @@
 
 #define LOG_MAX 65536
 
-static const struct hostile_case *const all_cases[] = {transport_cases, rings_cases, request_cases, gpu_cases};
+static const struct hostile_case *const all_cases[] = {transport_cases, rings_cases, request_cases,
+						       gpu_cases};
 
 static void say(struct hostile *h, const char *format, va_list args)
 {
@@ -99,7 +102,8 @@ static void run_case(struct hostile *h, const struct hostile_case *c)
 	h->failed += !!err;
 	if (err && err != -EBADE)
 		case_fail(h, "errno %d", -err);
-	say_line(h, "%s %u - %s (%u ms)\n", err ? "not ok" : "ok", h->cases, c->name, jiffies_to_msecs(jiffies - start));
+	say_line(h, "%s %u - %s (%u ms)\n", err ? "not ok" : "ok", h->cases, c->name,
+		 jiffies_to_msecs(jiffies - start));
 }
 
 /* ---- debugfs ---- */

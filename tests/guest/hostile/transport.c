@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * transport.c - the device driven as it should be, by hand: virtio's registers and rings, requests, one AQL queue.
+ * transport.c - the device driven as it should be, by hand: virtio's registers and rings, requests,
+ * one AQL queue.
  *
- * Nothing of virtio's core is used, as that would not let anybody break its rules. There are no interrupts: who waits looks at
- * the used ring.
+ * Nothing of virtio's core is used, as that would not let anybody break its rules. There are no
+ * interrupts: who waits looks at the used ring.
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
@@ -25,8 +26,10 @@ static u64 cap_u64(struct pci_dev *pdev, int pos, int low, int high)
 
 static void take_shared_memory(struct hostile *h, int pos, u8 bar)
 {
-	u64 offset = cap_u64(h->pdev, pos, offsetof(struct virtio_pci_cap64, cap.offset), offsetof(struct virtio_pci_cap64, offset_hi));
-	u64 size = cap_u64(h->pdev, pos, offsetof(struct virtio_pci_cap64, cap.length), offsetof(struct virtio_pci_cap64, length_hi));
+	u64 offset = cap_u64(h->pdev, pos, offsetof(struct virtio_pci_cap64, cap.offset),
+			     offsetof(struct virtio_pci_cap64, offset_hi));
+	u64 size = cap_u64(h->pdev, pos, offsetof(struct virtio_pci_cap64, cap.length),
+			   offsetof(struct virtio_pci_cap64, length_hi));
 	u8 id;
 
 	pci_read_config_byte(h->pdev, pos + offsetof(struct virtio_pci_cap, id), &id);
@@ -63,7 +66,8 @@ static void take_cap(struct hostile *h, int pos)
 		break;
 	case VIRTIO_PCI_CAP_NOTIFY_CFG:
 		h->notify = h->bar + offset;
-		pci_read_config_dword(h->pdev, pos + sizeof(struct virtio_pci_cap), &h->notify_multiplier);
+		pci_read_config_dword(h->pdev, pos + sizeof(struct virtio_pci_cap),
+				      &h->notify_multiplier);
 		break;
 	}
 }
@@ -76,9 +80,11 @@ int transport_map(struct hostile *h)
 	h->bar = pci_iomap(h->pdev, 0, 0);
 	if (!h->bar)
 		return -ENOMEM;
-	for (pos = pci_find_capability(h->pdev, PCI_CAP_ID_VNDR); pos; pos = pci_find_next_capability(h->pdev, pos, PCI_CAP_ID_VNDR))
+	for (pos = pci_find_capability(h->pdev, PCI_CAP_ID_VNDR); pos;
+	     pos = pci_find_next_capability(h->pdev, pos, PCI_CAP_ID_VNDR))
 		take_cap(h, pos);
-	if (!h->common || !h->isr || !h->config || !h->notify || !h->doorbells_size || !h->vram_size)
+	if (!h->common || !h->isr || !h->config || !h->notify || !h->doorbells_size ||
+	    !h->vram_size)
 		return -ENODEV;
 	h->doorbells = memremap(h->doorbells_at, h->doorbells_size, MEMREMAP_WB);
 	h->vram = memremap(h->vram_at, h->vram_size, MEMREMAP_WB);
@@ -105,7 +111,8 @@ void transport_unmap(struct hostile *h)
 
 	for (i = 0; i < HSV_NUM_QUEUES; i++)
 		if (h->queues[i].memory)
-			dma_free_coherent(&h->pdev->dev, RINGS_SIZE, h->queues[i].memory, h->queues[i].at);
+			dma_free_coherent(&h->pdev->dev, RINGS_SIZE, h->queues[i].memory,
+					  h->queues[i].at);
 	if (h->area)
 		dma_free_coherent(&h->pdev->dev, AREA_SIZE, h->area, h->area_at);
 	if (h->vram)
@@ -133,7 +140,9 @@ int device_reset(struct hostile *h)
 	set_status(h, 0);
 	for (i = 0; i < REPLY_MS && device_status(h); i++)
 		msleep(1);
-	return device_status(h) ? case_fail(h, "the device does not reset: status %#x", device_status(h)) : 0;
+	return device_status(h)
+		       ? case_fail(h, "the device does not reset: status %#x", device_status(h))
+		       : 0;
 }
 
 void set_features(struct hostile *h, u64 features)
@@ -167,7 +176,8 @@ int device_start(struct hostile *h, u64 features)
 	set_status(h, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	set_status(h, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	set_features(h, features);
-	set_status(h, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK);
+	set_status(h, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+			      VIRTIO_CONFIG_S_FEATURES_OK);
 	if (!(device_status(h) & VIRTIO_CONFIG_S_FEATURES_OK))
 		return case_fail(h, "features refused: status %#x", device_status(h));
 	memset(h->area, 0, AREA_SIZE);
@@ -179,9 +189,11 @@ int device_start(struct hostile *h, u64 features)
 		q->next_avail = q->next_used = 0;
 		queue_place(h, i, HSV_QUEUE_SIZE, q->at, q->at + RINGS_AVAIL, q->at + RINGS_USED);
 	}
-	set_status(h, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+	set_status(h, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+			      VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
 	for (i = 0; i < 64; i++) {
-		put_desc(h, HSV_QUEUE_EVENT, i, h->area_at + AREA_JUNK + i * 64, sizeof(struct hsv_event), VRING_DESC_F_WRITE, 0);
+		put_desc(h, HSV_QUEUE_EVENT, i, h->area_at + AREA_JUNK + i * 64,
+			 sizeof(struct hsv_event), VRING_DESC_F_WRITE, 0);
 		offer(h, HSV_QUEUE_EVENT, i);
 	}
 	kick(h, HSV_QUEUE_EVENT);
@@ -244,7 +256,8 @@ struct hsv_response *slot_reply(struct hostile *h, unsigned int slot)
 	return slot_page(h, slot) + SLOT_REPLY;
 }
 
-void post(struct hostile *h, unsigned int slot, u32 type, u32 process, u32 code, const void *args, u32 args_size, u32 in_size, u32 out_size)
+void post(struct hostile *h, unsigned int slot, u32 type, u32 process, u32 code, const void *args,
+	  u32 args_size, u32 in_size, u32 out_size)
 {
 	u64 page = h->area_at + AREA_SLOTS + slot * PAGE_SIZE;
 	struct hsv_request *r = slot_page(h, slot);
@@ -264,16 +277,22 @@ void post(struct hostile *h, unsigned int slot, u32 type, u32 process, u32 code,
 	else
 		memset(r + 1, 0, args_sent);
 	memset(slot_reply(h, slot), 0xa5, sizeof(struct hsv_response));
-	put_desc(h, HSV_QUEUE_CONTROL, d, page, sizeof(*r) + args_sent, VRING_DESC_F_NEXT, in_size ? d + 1 : d + 2);
-	put_desc(h, HSV_QUEUE_CONTROL, d + 1, h->area_at + AREA_IN, min_t(u32, in_size, HSV_MAX_ARRAY), VRING_DESC_F_NEXT, d + 2);
-	put_desc(h, HSV_QUEUE_CONTROL, d + 2, page + SLOT_REPLY, sizeof(struct hsv_response) + args_sent, VRING_DESC_F_WRITE | (out_size ? VRING_DESC_F_NEXT : 0), d + 3);
-	put_desc(h, HSV_QUEUE_CONTROL, d + 3, h->area_at + AREA_OUT, min_t(u32, out_size, HSV_MAX_ARRAY), VRING_DESC_F_WRITE, 0);
+	put_desc(h, HSV_QUEUE_CONTROL, d, page, sizeof(*r) + args_sent, VRING_DESC_F_NEXT,
+		 in_size ? d + 1 : d + 2);
+	put_desc(h, HSV_QUEUE_CONTROL, d + 1, h->area_at + AREA_IN,
+		 min_t(u32, in_size, HSV_MAX_ARRAY), VRING_DESC_F_NEXT, d + 2);
+	put_desc(h, HSV_QUEUE_CONTROL, d + 2, page + SLOT_REPLY,
+		 sizeof(struct hsv_response) + args_sent,
+		 VRING_DESC_F_WRITE | (out_size ? VRING_DESC_F_NEXT : 0), d + 3);
+	put_desc(h, HSV_QUEUE_CONTROL, d + 3, h->area_at + AREA_OUT,
+		 min_t(u32, out_size, HSV_MAX_ARRAY), VRING_DESC_F_WRITE, 0);
 	offer(h, HSV_QUEUE_CONTROL, d);
 }
 
 /* ---- requests ---- */
 
-int request(struct hostile *h, u32 type, u32 process, u32 code, void *args, u32 args_size, u32 in_size, u32 out_size)
+int request(struct hostile *h, u32 type, u32 process, u32 code, void *args, u32 args_size,
+	    u32 in_size, u32 out_size)
 {
 	int err;
 
@@ -282,7 +301,8 @@ int request(struct hostile *h, u32 type, u32 process, u32 code, void *args, u32 
 	err = reap(h, HSV_QUEUE_CONTROL, 1, REPLY_MS);
 	if (err)
 		return err;
-	if (args && args_size <= HSV_MAX_ARGS && le32_to_cpu(slot_reply(h, 0)->args_size) == args_size)
+	if (args && args_size <= HSV_MAX_ARGS &&
+	    le32_to_cpu(slot_reply(h, 0)->args_size) == args_size)
 		memcpy(args, slot_reply(h, 0) + 1, args_size);
 	return -(int)le32_to_cpu(slot_reply(h, 0)->error);
 }
@@ -301,15 +321,21 @@ int destroy_process(struct hostile *h, u32 process)
 
 int kfd(struct hostile *h, u32 process, unsigned int cmd, void *args, u32 in_size)
 {
-	return request(h, HSV_REQ_KFD_IOCTL, process, _IOC_NR(cmd), args, _IOC_SIZE(cmd), in_size, 0);
+	return request(h, HSV_REQ_KFD_IOCTL, process, _IOC_NR(cmd), args, _IOC_SIZE(cmd), in_size,
+		       0);
 }
 
 /* ---- a GPU process ---- */
 
 int gpu_alloc(struct hostile *h, u32 process, u32 flags, u64 va, u64 size, u32 extents, u64 *handle)
 {
-	struct kfd_ioctl_alloc_memory_of_gpu_args args = {.va_addr = va, .size = size, .gpu_id = h->gpu_id, .flags = flags, .mmap_offset = va};
-	int err = request(h, HSV_REQ_KFD_IOCTL, process, _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &args, sizeof(args), extents * sizeof(struct hsv_extent),
+	struct kfd_ioctl_alloc_memory_of_gpu_args args = {.va_addr = va,
+							  .size = size,
+							  .gpu_id = h->gpu_id,
+							  .flags = flags,
+							  .mmap_offset = va};
+	int err = request(h, HSV_REQ_KFD_IOCTL, process, _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU),
+			  &args, sizeof(args), extents * sizeof(struct hsv_extent),
 			  flags & KFD_IOC_ALLOC_MEM_FLAGS_VRAM ? HSV_MAX_ARRAY : 0);
 
 	*handle = args.handle;
@@ -336,7 +362,10 @@ int gpu_process(struct hostile *h, u32 process)
 	e->addr = cpu_to_le64(h->area_at + AREA_GPU);
 	e->size = cpu_to_le64(GPU_SIZE);
 	if (!err)
-		err = gpu_alloc(h, process, KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE, GPU_VA, GPU_SIZE, 1, &handle);
+		err = gpu_alloc(h, process,
+				KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE |
+					KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE,
+				GPU_VA, GPU_SIZE, 1, &handle);
 	if (!err)
 		err = gpu_map(h, process, handle);
 	return err;
@@ -402,7 +431,8 @@ void gpu_dispatch(struct hostile *h, u32 kernel, u32 event)
 	smp_store_release((u16 *)packet, 2 | 1 << 8 | 2 << 9 | 2 << 11);
 	h->queue_written++;
 	smp_store_release((u64 *)(h->area + AREA_GPU + GPU_POINTERS), h->queue_written);
-	smp_store_release(&h->doorbells[h->queue_process * (HSV_DOORBELL_SLOT / 8) + h->queue_id], h->queue_written - 1);
+	smp_store_release(&h->doorbells[h->queue_process * (HSV_DOORBELL_SLOT / 8) + h->queue_id],
+			  h->queue_written - 1);
 }
 
 int gpu_wait(struct hostile *h, unsigned int ms)
