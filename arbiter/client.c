@@ -45,10 +45,10 @@ struct arbiter_client {
 	int sock, wake_fd, vram_fd;
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
-	_Atomic uint32_t alone; /* the arbiter is gone */
-	_Atomic uint64_t asked; /* when it was last woken for a turn, ns */
-	pthread_mutex_t lock;	/* one CHARGE at a time on the socket */
-	_Atomic int64_t charged; /* bytes, kept for the time after the arbiter */
+	_Atomic uint32_t alone;	   /* the arbiter is gone */
+	_Atomic uint64_t asked;	   /* when it was last woken for a turn, ns */
+	pthread_mutex_t lock;	   /* one CHARGE at a time on the socket */
+	_Atomic int64_t charged;   /* bytes, kept for the time after the arbiter */
 };
 
 const char *arbiter_socket_path(void)
@@ -185,8 +185,8 @@ int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram,
 		return say(error, reply.error ? reply.error : -EPROTO,
 			   reply.error ? reply.message : "hsavisord sent too few descriptors");
 	}
-	page = (void *)syscall(SYS_mmap, NULL, SHARED_BYTES, PROT_READ | PROT_WRITE,
-			       MAP_SHARED, fds[0], 0L);
+	page = (void *)syscall(SYS_mmap, NULL, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			       fds[0], 0L);
 	err = errno;
 	syscall(SYS_close, fds[0]);
 	for (unsigned i = 3; i < num_fds; i++)
@@ -326,7 +326,8 @@ static void ask(struct arbiter_client *c, bool news)
 	wake_arbiter(c);
 }
 
-/* Counts the thread in if the tenant has the GPU. The order is the protocol's: first in, then look. */
+/* Counts the thread in if the tenant has the GPU. The order is the protocol's: first in, then look.
+ */
 static bool enter(struct arbiter_client *c)
 {
 	struct arbiter_page *page = c->page;

@@ -28,7 +28,7 @@ struct fair_entity {
 	struct fair_entity *next, *prev; /* of the queue, in no order */
 	uint64_t v;			 /* virtual time: ns * FAIR_WEIGHT_MAX / weight; wraps */
 	uint64_t deadline;
-	uint32_t weight; /* 1 .. FAIR_WEIGHT_MAX, set before the first fair_add */
+	uint32_t weight;    /* 1 .. FAIR_WEIGHT_MAX, set before the first fair_add */
 	bool queued, known; /* known: v means something */
 };
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "arbiter/client.h"
+#include "arbiter/config.h"
 #include "arbiter/server.h"
 #include "base/size.h"
 #include "hsavisor-version.h"
@@ -25,6 +26,8 @@ static const char usage[] =
 	"  --threads N          worker threads a tenant's executor uses (default: one per CPU)\n"
 	"  --socket PATH        control socket (default $HSAVISOR_SOCKET or "
 	"/run/hsavisor/hsavisord.sock)\n"
+	"  --config FILE        what tenants may have, by name (default " CONFIG_DEFAULT_PATH ",\n"
+	"                       if it is there); SIGHUP reads it again\n"
 	"  --group GROUP        let this group's users be tenants, too (default: the daemon's user "
 	"only)\n"
 	"  --daemonize          return when the daemon is ready, leave it running\n"
@@ -79,13 +82,14 @@ static int daemonize(void)
 
 int main(int argc, char **argv)
 {
-	enum { OPT_GPU = 256, OPT_VRAM, OPT_QUOTA, OPT_THREADS, OPT_SOCKET, OPT_GROUP, OPT_DAEMON };
+	enum { OPT_GPU = 256, OPT_VRAM, OPT_QUOTA, OPT_THREADS, OPT_SOCKET, OPT_CONFIG, OPT_GROUP, OPT_DAEMON };
 	static const struct option options[] = {
 		{"gpu", required_argument, NULL, OPT_GPU},
 		{"vram", required_argument, NULL, OPT_VRAM},
 		{"default-quota", required_argument, NULL, OPT_QUOTA},
 		{"threads", required_argument, NULL, OPT_THREADS},
 		{"socket", required_argument, NULL, OPT_SOCKET},
+		{"config", required_argument, NULL, OPT_CONFIG},
 		{"group", required_argument, NULL, OPT_GROUP},
 		{"daemonize", no_argument, NULL, OPT_DAEMON},
 		{"help", no_argument, NULL, 'h'},
@@ -100,6 +104,7 @@ int main(int argc, char **argv)
 		.default_quota = 1ull << 30,
 		.group = (gid_t)-1,
 		.ready_fd = -1,
+		.config_path = CONFIG_DEFAULT_PATH,
 	};
 	bool background = false;
 	struct group *group;
@@ -129,6 +134,10 @@ int main(int argc, char **argv)
 			break;
 		case OPT_SOCKET:
 			config.socket_path = optarg;
+			break;
+		case OPT_CONFIG:
+			config.config_path = optarg;
+			config.config_required = true;
 			break;
 		case OPT_GROUP:
 			group = getgrnam(optarg);

@@ -35,7 +35,8 @@ int policy_check(const struct tenant_policy *p, char *message)
 		return refuse(message, "the budget of a reservation is at least 0.1ms");
 	if (p->budget_ns > p->period_ns)
 		return refuse(message, "the budget of a reservation is longer than its period");
-	if (p->cap && (unsigned __int128)p->budget_ns * 100 > (unsigned __int128)p->period_ns * p->cap)
+	if (p->cap &&
+	    (unsigned __int128)p->budget_ns * 100 > (unsigned __int128)p->period_ns * p->cap)
 		return refuse(message, "the cap is below what the reservation needs");
 	return 0;
 }

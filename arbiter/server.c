@@ -38,6 +38,8 @@
 #include <unistd.h>
 
 #include "arbiter/access.h"
+#include "arbiter/answer.h"
+#include "arbiter/config.h"
 #include "arbiter/control.h"
 #include "arbiter/faults.h"
 #include "arbiter/msg.h"
@@ -50,7 +52,8 @@
 #define MAX_CONNECTIONS (MAX_EXECUTORS + 64)
 #define DEAF_MS		100
 
-/* An executor may wake us so often in a while; then it is not listened to until the while is over. */
+/* An executor may wake us so often in a while; then it is not listened to until the while is over.
+ */
 #define WAKES_MAX 1000
 #define WAKES_NS  10000000u
 
@@ -75,6 +78,7 @@ struct connection {
 
 struct server {
 	const struct server_config *config;
+	struct config *policies; /* the configuration file; NULL: none */
 	struct tenants tenants;
 	struct turns turns;
 	struct control_facts facts;
@@ -238,11 +242,95 @@ static void hang_up_dismissed(struct server *s)
 			hang_up(s, c);
 }
 
+/* ------------------------------------------------------------------ policies */
+
+/* The configuration file, if there is one. On an error what was loaded before stays. */
+static int load_policies(struct server *s, char *message)
+{
+	struct config *c = NULL;
+	int err = s->config->config_path ? config_load(s->config->config_path, &c, message) : 0;
+
+	if (err == -ENOENT && !s->config->config_required)
+		err = 0;
+	if (err)
+		return err;
+	config_free(s->policies);
+	s->policies = c;
+	return 0;
+}
+
+/* A tenant that was made gets the file's policy. A reservation that doesn't fit is not given. */
+static void join_turns(struct server *s, struct tenant *x)
+{
+	struct tenant_policy policy;
+	char message[CONFIG_MESSAGE];
+	uint64_t vram;
+
+	config_policy(s->policies, x->name, &policy, &vram);
+	if (control_admit(&s->tenants, x, &policy, message)) {
+		log_warn("tenant '%s': starts without its reservation: %s", x->name, message);
+		policy.budget_ns = policy.period_ns = 0;
+	}
+	turns_join(&s->turns, x, &policy);
+}
+
+/* What quota a tenant asks for, as far as the file lets it. */
+static uint64_t wanted_vram(const struct server *s, const struct arbiter_msg *msg)
+{
+	char name[ARBITER_NAME_MAX + 1] = "";
+	struct tenant_policy policy;
+	uint64_t vram;
+	bool own;
+
+	memcpy(name, msg->name, ARBITER_NAME_MAX);
+	own = config_policy(s->policies, name, &policy, &vram);
+	if (vram && (!msg->vram || (own && vram < msg->vram)))
+		return vram;
+	return msg->vram;
+}
+
+/* One that runs gets what the file says now. Reservations go last: room for them may come with the
+ * changes of others. */
+static void apply_policy(struct server *s, struct tenant *x, bool with_reservation)
+{
+	struct tenant_policy policy;
+	char message[CONFIG_MESSAGE];
+	uint64_t vram;
+
+	if (!config_policy(s->policies, x->name, &policy, &vram))
+		return;
+	if (!with_reservation) {
+		policy.budget_ns = policy.period_ns = 0;
+		if (vram && vram != x->quota && pool_set_quota(&s->tenants, x, vram, message))
+			log_warn("tenant '%s': its quota stays: %s", x->name, message);
+	} else if (control_admit(&s->tenants, x, &policy, message)) {
+		log_warn("tenant '%s': goes on without its reservation: %s", x->name, message);
+		return;
+	}
+	control_apply(&s->tenants, &s->turns, x, &policy, now_ns());
+}
+
+/* SIGHUP: reads the file again, for tenants that it names. */
+static void reload(struct server *s)
+{
+	char message[CONFIG_MESSAGE];
+
+	if (load_policies(s, message)) {
+		log_error("configuration not reloaded: %s", message);
+		return;
+	}
+	for (int pass = 0; pass < 2; pass++)
+		for (struct tenant *x = s->tenants.list; x; x = x->next)
+			apply_policy(s, x, pass);
+	log_info("configuration reloaded");
+}
+
 /* ------------------------------------------------------------------ messages */
 
 static int hello(struct server *s, struct connection *c, const struct arbiter_msg *msg,
 		 struct arbiter_reply *reply)
 {
+	struct arbiter_msg wanted = *msg;
 	struct executor *e;
 	int err;
 
@@ -250,13 +338,15 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 		snprintf(reply->message, sizeof(reply->message), "said hello already");
 		return -EALREADY;
 	}
-	err = tenants_hello(&s->tenants, msg, c->sock, c->peer.pid, c->peer.uid, &e,
+	if (msg->kind != ARBITER_PROCESS)
+		wanted.vram = wanted_vram(s, msg);
+	err = tenants_hello(&s->tenants, &wanted, c->sock, c->peer.pid, c->peer.uid, &e,
 			    reply->message);
 	if (err)
 		return err;
 	c->executor = e;
 	if (msg->kind != ARBITER_PROCESS)
-		turns_join(&s->turns, e->tenant, &policy_default);
+		join_turns(s, e->tenant);
 	atomic_store(&e->page->limits.kernel_ns, e->tenant->turn.policy.kernel_ns);
 	err = watch(s, e->wake_fd, &c->wake.source);
 	if (err) {
@@ -296,8 +386,8 @@ static int executor_message(struct server *s, struct connection *c, const void *
 		}
 		break;
 	case ARBITER_MSG_CHARGE:
-		reply.error = c->executor ? pool_charge(&s->tenants, c->executor, msg.bytes)
-					 : -EPROTO;
+		reply.error =
+			c->executor ? pool_charge(&s->tenants, c->executor, msg.bytes) : -EPROTO;
 		break;
 	default:
 		return -EPROTO;
@@ -311,10 +401,18 @@ static int tool_message(struct server *s, struct connection *c, const char *text
 	int err;
 
 	s->facts.now_ns = now_ns();
+	turns_settle(&s->turns, s->facts.now_ns);
 	s->facts.trace = false;
 	answer = control_answer(&s->tenants, &s->facts, c->peer.uid, text, size);
 	if (!answer)
 		return -ENOMEM;
+	if (s->facts.config_changed) {
+		char message[CONFIG_MESSAGE];
+
+		s->facts.config_changed = false;
+		if (load_policies(s, message))
+			log_error("configuration not reloaded: %s", message);
+	}
 	err = msg_send(c->sock, answer, strlen(answer), NULL, 0);
 	free(answer);
 	if (!err && s->facts.trace && !c->tracing && !c->executor) {
@@ -415,6 +513,17 @@ static void take_turns(struct server *s)
 
 static enum source listen_source = SRC_LISTEN;
 
+/* True: it ends us. */
+static bool take_signal(struct server *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signals, &info, sizeof(info)) != sizeof(info) || info.ssi_signo != SIGHUP)
+		return true;
+	reload(s);
+	return false;
+}
+
 static int loop(struct server *s)
 {
 	while (!s->facts.shutdown) {
@@ -435,7 +544,9 @@ static int loop(struct server *s)
 				accept_connection(s);
 				break;
 			case SRC_SIGNAL:
-				return 0;
+				if (take_signal(s))
+					return 0;
+				break;
 			case SRC_TIMER:
 				drain(s->timer);
 				s->timer_at = 0;
@@ -614,6 +725,7 @@ static void run_first(void)
 int server_run(const struct server_config *config)
 {
 	struct server *s = calloc(1, sizeof(*s));
+	char message[CONFIG_MESSAGE];
 	int err;
 
 	if (!s)
@@ -623,9 +735,18 @@ int server_run(const struct server_config *config)
 	s->tenants.pool = config->pool;
 	s->tenants.default_quota = config->default_quota;
 	turns_init(&s->turns, &turns_ops, s);
-	s->facts = (struct control_facts){
-		.faults = &s->faults, .target = config->target, .threads = config->threads, .started_ns = now_ns()};
-	err = open_all(s);
+	s->facts = (struct control_facts){.turns = &s->turns,
+					  .config_path = config->config_path,
+
+					  .faults = &s->faults,
+					  .target = config->target,
+					  .threads = config->threads,
+					  .started_ns = now_ns()};
+	err = load_policies(s, message);
+	if (err)
+		fprintf(stderr, "hsavisord: %s\n", message);
+	else
+		err = open_all(s);
 	if (!err) {
 		fprintf(stderr,
 			"hsavisord: ready at %s: software GPU %s, %llu MiB of VRAM, %u threads a "
@@ -643,6 +764,7 @@ int server_run(const struct server_config *config)
 		err = loop(s);
 	}
 	close_all(s);
+	config_free(s->policies);
 	free(s);
 	return err;
 }

@@ -7,12 +7,13 @@
  * its queue isn't empty, or in the list of throttled ones while it is over its cap. choose() says
  * who should have the GPU: of tenants with budget left in their reservation the one whose period
  * ends first; else of the highest class that has somebody, whom its queue picks; inside the tenant,
- * whom its queue picks. turns_step() makes it so: asks the holder to leave, waits until it left or is late,
- * and grants.
+ * whom its queue picks. turns_step() makes it so: asks the holder to leave, waits until it left or
+ * is late, and grants.
  *
- * The holder: charged for each ns from its grant until it has left, while others want the GPU or it has
- * a cap (`counted`). Otherwise nobody is told when it has no work, for the sake of the lone tenant,
- * which makes no system calls; then it has used what it says, and that isn't held against it.
+ * The holder: charged for each ns from its grant until it has left, while others want the GPU or it
+ * has a cap (`counted`). Otherwise nobody is told when it has no work, for the sake of the lone
+ * tenant, which makes no system calls; then it has used what it says, and that isn't held against
+ * it.
  *
  * What pages say is read anew each time and never believed further than it hurts who says it.
  */
@@ -113,15 +114,15 @@ static void cap_spend(struct tenant *x, uint64_t ns, uint64_t now)
 
 /* ------------------------------------------------------------------ reservations */
 
-/* A constant-bandwidth server: what is left of the budget may be used until the period's end if that
- * is no more than the reserved share; else, and when the period is over, a new one begins. */
+/* A constant-bandwidth server: what is left of the budget may be used until the period's end if
+ * that is no more than the reserved share; else, and when the period is over, a new one begins. */
 static void reservation_wake(struct tenant *x, uint64_t now)
 {
 	const struct tenant_policy *p = &x->turn.policy;
 
 	if (now < x->turn.deadline &&
-	    (x->turn.budget <= 0 || (uint64_t)x->turn.budget * p->period_ns <=
-					    (x->turn.deadline - now) * p->budget_ns))
+	    (x->turn.budget <= 0 ||
+	     (uint64_t)x->turn.budget * p->period_ns <= (x->turn.deadline - now) * p->budget_ns))
 		return;
 	x->turn.budget = (int64_t)p->budget_ns;
 	x->turn.deadline = now + p->period_ns;
@@ -370,7 +371,8 @@ static void look_at_late(struct turns *t, uint64_t now)
 		if (e->turn.late_busy >= TURNS_IGNORED_NS && !e->turn.warned) {
 			e->turn.warned = true;
 			e->tenant->turn.ignored++;
-			log_warn("tenant '%s': executor pid %d goes on running %.1f s after its turn",
+			log_warn("tenant '%s': executor pid %d goes on running %.1f s after its "
+				 "turn",
 				 e->tenant->name, (int)e->pid, (double)e->turn.late_busy / 1e9);
 		}
 		if (e->turn.late_busy >= TURNS_DROP_NS && !e->turn.dropped) {
@@ -458,7 +460,8 @@ static bool worth_a_gap(struct executor *e)
 	return e->turn.gap_misses < GAP_MISSES || e->turn.gap_misses++ % 8 == 0;
 }
 
-/* Does the holder still want the GPU? One that doesn't stays in its queue for the length of a gap. */
+/* Does the holder still want the GPU? One that doesn't stays in its queue for the length of a gap.
+ */
 static void observe(struct turns *t, uint64_t now)
 {
 	struct executor *e = t->holder;
@@ -486,8 +489,8 @@ static void observe(struct turns *t, uint64_t now)
 	}
 }
 
-/* Who has the GPU while others wait, wants it, and runs nothing: its process is stopped. It is passed
- * over until it says something. */
+/* Who has the GPU while others wait, wants it, and runs nothing: its process is stopped. It is
+ * passed over until it says something. */
 static void look_for_show(struct turns *t, uint64_t now)
 {
 	struct executor *e = t->holder;
@@ -531,7 +534,7 @@ static struct tenant *pick_tenant(struct turns *t, struct tenant *held, uint64_t
 	if (best)
 		return best;
 	while (class >= 0 && !t->classes[class].count)
-		class--;
+		class --;
 	if (class < 0)
 		return NULL;
 	if (held && held->turn.fair.queued && (int)held->turn.policy.priority == class) {

@@ -50,35 +50,35 @@ struct turns_ops {
 
 /* Part of struct executor. Zeroed at first. */
 struct turn_executor {
-	struct fair_entity fair;    /* in its tenant's queue while it wants the GPU */
-	struct executor *late_next; /* it goes on after its turn was given to the next */
-	uint64_t late_at;	    /* when that turn was taken back; 0: it isn't late */
+	struct fair_entity fair;      /* in its tenant's queue while it wants the GPU */
+	struct executor *late_next;   /* it goes on after its turn was given to the next */
+	uint64_t late_at;	      /* when that turn was taken back; 0: it isn't late */
 	uint64_t late_seen, late_cpu; /* up to when it is charged; CPU time then */
 	uint64_t late_busy;	      /* ns it really ran since late_at */
-	uint32_t gap_misses; /* times in a row that it did not come back after a gap */
+	uint32_t gap_misses;	      /* times in a row that it did not come back after a gap */
 	bool warned, dropped;
 	bool absent; /* it had a turn and did not run: passed over until it pokes */
 };
 
 /* Part of struct tenant. Zeroed at first; turns_join before its first executor wants anything. */
 struct turn_tenant {
-	struct fair_entity fair;      /* in its class's queue while an executor wants */
-	struct fair_queue executors;  /* those that want the GPU */
+	struct fair_entity fair;     /* in its class's queue while an executor wants */
+	struct fair_queue executors; /* those that want the GPU */
 	struct tenant_policy policy;
 	struct tenant *next_reserved, *next_throttled; /* of those that want the GPU */
-	int64_t budget;		      /* reservation: left in this period, ns */
-	uint64_t deadline;	      /* and the period's end */
-	int64_t tokens;		      /* cap: ns it may have at once */
-	uint64_t tokens_at;	      /* as of */
-	uint64_t throttled_at;	      /* 0: it isn't */
+	int64_t budget;				       /* reservation: left in this period, ns */
+	uint64_t deadline;			       /* and the period's end */
+	int64_t tokens;				       /* cap: ns it may have at once */
+	uint64_t tokens_at;			       /* as of */
+	uint64_t throttled_at;			       /* 0: it isn't */
 	/* Figures since it started. */
-	uint64_t held_ns;    /* it had the GPU */
-	uint64_t turns;	     /* times it got the GPU */
-	uint64_t taken;	     /* times it was taken away */
-	uint64_t late;	     /* times it had not left within TURNS_HANDOVER_NS */
+	uint64_t held_ns;     /* it had the GPU */
+	uint64_t turns;	      /* times it got the GPU */
+	uint64_t taken;	      /* times it was taken away */
+	uint64_t late;	      /* times it had not left within TURNS_HANDOVER_NS */
 	uint64_t late_max_ns; /* longest it took to leave, of those */
-	uint64_t ignored;    /* times it ran on for TURNS_IGNORED_NS */
-	uint64_t overrun_ns; /* of held_ns: after its turn was given to the next */
+	uint64_t ignored;     /* times it ran on for TURNS_IGNORED_NS */
+	uint64_t overrun_ns;  /* of held_ns: after its turn was given to the next */
 	uint64_t throttled_ns;
 };
 

@@ -13,7 +13,7 @@ static const struct {
 	const char *name;
 	uint64_t ns;
 } units[] = {{"h", 3600000000000}, {"m", 60000000000}, {"s", 1000000000},
-	     {"ms", 1000000},	   {"us", 1000},	{"ns", 1}};
+	     {"ms", 1000000},	   {"us", 1000},       {"ns", 1}};
 
 int duration_parse(const char *text, uint64_t *ns)
 {

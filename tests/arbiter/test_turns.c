@@ -100,11 +100,14 @@ static void weights_are_kept(void **state)
 
 	sim_init(&sim);
 	for (int i = 0; i < 3; i++)
-		sim_tenant(&sim, &(struct tenant_policy){.weight = weights[i] * 100, .priority = 3});
+		sim_tenant(&sim,
+			   &(struct tenant_policy){.weight = weights[i] * 100, .priority = 3});
 	sim_run(&sim, 10 * SEC);
 	for (int i = 0; i < 3; i++)
-		assert_share(held(&sim.clients[i]), 10 * SEC, weights[i] / 7.0, 0.01 * weights[i] / 7);
-	/* Extremes, for as long as the light one needs to have its turn: it has one of 4 ms at least. */
+		assert_share(held(&sim.clients[i]), 10 * SEC, weights[i] / 7.0,
+			     0.01 * weights[i] / 7);
+	/* Extremes, for as long as the light one needs to have its turn: it has one of 4 ms at
+	 * least. */
 	sim_init(&sim);
 	for (int i = 0; i < 5; i++)
 		sim_tenant(&sim, &(struct tenant_policy){.weight = weights[i], .priority = 3});
@@ -122,7 +125,7 @@ static void mixed_behaviours_share_equally(void **state)
 {
 	static const struct {
 		uint64_t burst, gap, leave;
-	} kinds[] = {{2000 * MS, 0, 300000}, {100000, 0, 10000},   {100000, 30000, 10000},
+	} kinds[] = {{2000 * MS, 0, 300000},  {100000, 0, 10000},      {100000, 30000, 10000},
 		     {3 * MS, 120000, 50000}, {200000, 100000, 20000}, {20 * MS, 0, 900000}};
 
 	sim_init(&sim);
@@ -302,10 +305,11 @@ static void a_reservation_is_no_more_than_that(void **state)
 	sim_run(&sim, 20 * SEC);
 	assert_share(held(greedy), 20 * SEC, 0.2, 0.01);
 	/* By weight it had half: the reservation takes nothing away, nor adds to it. */
-	turns_set_policy(&sim.turns, greedy->e.tenant,
-			 &(struct tenant_policy){
-				 .weight = 10000, .priority = 3, .budget_ns = 2 * MS, .period_ns = 10 * MS},
-			 sim.now);
+	turns_set_policy(
+		&sim.turns, greedy->e.tenant,
+		&(struct tenant_policy){
+			.weight = 10000, .priority = 3, .budget_ns = 2 * MS, .period_ns = 10 * MS},
+		sim.now);
 	sim_reset(&sim);
 	sim_run(&sim, 20 * SEC);
 	assert_share(held(greedy), 20 * SEC, 0.5, 0.02);
@@ -513,8 +517,8 @@ static void many_tenants(void **state)
 		assert_true(sim.clients[i].e.tenant->turn.turns > 50);
 }
 
-/* Pages full of lies, policies that change, executors that come and go: one holder at a time, an end
- * of each step, and honest ones still get turns. */
+/* Pages full of lies, policies that change, executors that come and go: one holder at a time, an
+ * end of each step, and honest ones still get turns. */
 static void liars(void **state)
 {
 	unsigned seed = 1;
@@ -530,7 +534,7 @@ static void liars(void **state)
 			if (i % 3 == 0)
 				sim_join(&sim, c)->stopped = true;
 		}
-			for (int i = 0; i < 20000; i++) {
+		for (int i = 0; i < 20000; i++) {
 			struct sim_client *c =
 				&sim.clients[1 + (unsigned)rand_r(&seed) % (sim.num_clients - 1)];
 			struct tenant_policy p = {.weight = 1 + (uint32_t)rand_r(&seed) % 10000,
