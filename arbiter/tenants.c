@@ -196,12 +196,15 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 }
 
 /* Keeps the name of the executor's newest program: a client's text, so printable characters only.
- */
+ * The client may write while we read, so it is copied before it is looked at. */
 static void note_program(struct tenant *x, const struct executor *e)
 {
-	const char *program = e->page->counters.program;
-	size_t n = strnlen(program, sizeof(x->program) - 1);
+	char program[sizeof(e->page->counters.program)];
+	size_t n;
 
+	memcpy(program, e->page->counters.program, sizeof(program));
+	atomic_signal_fence(memory_order_seq_cst); /* the compiler does not read it again, either */
+	n = strnlen(program, sizeof(x->program) - 1);
 	if (e->kind == ARBITER_HOST || !n)
 		return;
 	for (size_t i = 0; i < n; i++)

@@ -53,6 +53,8 @@ enum {
 	PM4_PACKETS_PER_STEP = 64,
 	PM4_COMPUTE_REGS = 0x60, /* from COMPUTE_DISPATCH_INITIATOR */
 	PM4_IB_DEPTH = 4,	 /* nested indirect buffers */
+	PM4_BODY_MAX = 8, /* dwords that any packet but WRITE_DATA has after its header; more are
+			     ignored */
 	SDMA_PACKETS_PER_STEP = 16,
 	SDMA_MAX_DWORDS = 16, /* of a packet without WRITE's data */
 	COPY_BYTES_PER_PASS = 256 * 1024, /* that SDMA and PM4 queues of one vm move between two
@@ -165,6 +167,7 @@ struct pm4_state {
 	struct pm4_frame frame[PM4_IB_DEPTH];
 	unsigned depth;	   /* frames in use */
 	uint64_t dma_done; /* bytes of the current DMA_DATA copied */
+	uint32_t dma_packet[1 + PM4_BODY_MAX]; /* it, while dma_done */
 	uint32_t reg[PM4_COMPUTE_REGS];
 };
 

@@ -5,6 +5,10 @@
  * Packet layouts: Linux soc15d.h. Type 3 packets have count + 2 dwords. Doorbell and write pointer
  * of a PM4 queue count dwords since its creation; the read pointer in memory is an index into the
  * ring, as the hardware reports it.
+ *
+ * A packet is read once before it is looked at. One whose condition does not hold yet is read, and
+ * checked, anew when it is tried again; a DMA_DATA that is done in pieces goes on as it was when it
+ * began, whatever its program makes of it meanwhile.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -12,11 +16,6 @@
 #include <string.h>
 
 #include "base/log.h"
-
-enum {
-	PM4_BODY_MAX =
-		8 /* dwords that any packet but WRITE_DATA has after its header; more are ignored */
-};
 
 /* WRITE_DATA of up to so many dwords stores results and needs no turn on the GPU. */
 enum { WRITE_DATA_SMALL = 64 };
@@ -371,10 +370,11 @@ static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t
 		.va = f ? f->va + 4ull * f->pos : 0, .pos = q->rptr, .budget = q->vm->copy_left};
 	const struct pm4_op *op = NULL;
 	enum result result = DONE;
-	uint32_t header;
+	bool goes_on = q->pm4.dma_done;
+	uint32_t header = q->pm4.dma_packet[0];
 
 	*dwords = 1;
-	if (!fetch(q, p.va, p.pos, &header, 1))
+	if (!goes_on && !fetch(q, p.va, p.pos, &header, 1))
 		return STOP;
 	p.dwords = (header >> 16 & 0x3fff) + 1;
 	if (header >> 30 == 2 || /* type 2: filler */
@@ -398,12 +398,18 @@ static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t
 	if (p.dwords < op->min || p.dwords + 1 > avail)
 		return garbage(q, "PM4 packet of wrong length");
 	*dwords = p.dwords + 1;
-	if (!fetch(q, f ? p.va + 4 : 0, p.pos + 1, p.body,
-		   p.dwords < PM4_BODY_MAX ? p.dwords : PM4_BODY_MAX))
+	if (goes_on)
+		memcpy(p.body, q->pm4.dma_packet + 1, sizeof(p.body));
+	else if (!fetch(q, f ? p.va + 4 : 0, p.pos + 1, p.body,
+			p.dwords < PM4_BODY_MAX ? p.dwords : PM4_BODY_MAX))
 		return STOP;
 	if (f)
 		f->pos += *dwords;
 	result = op->run(q, &p);
+	if (q->pm4.dma_done && !goes_on) {
+		q->pm4.dma_packet[0] = header;
+		memcpy(q->pm4.dma_packet + 1, p.body, sizeof(p.body));
+	}
 	pay(&p, budget);
 	if (f && (result == WAIT || result == MORE))
 		f->pos -= *dwords;
