@@ -27,6 +27,8 @@ int cmd_vm(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_set(int argc, char **argv);
+int cmd_reset(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
@@ -62,6 +64,27 @@ struct json_object *daemon_tenant(const char *name);
 uint64_t json_u64(struct json_object *o, const char *key);    /* 0 when missing */
 const char *json_str(struct json_object *o, const char *key); /* "" when missing */
 void json_print(struct json_object *o);			      /* pretty, to standard output */
+
+/* ------------------------------------------------------------------ policies (cmd_set.c) */
+
+/* Options of commands that start a tenant: {"weight", required_argument, NULL, POLICY_OPTION + 'w'}
+ * and so on, by these letters. */
+#define POLICY_OPTION 512
+#define POLICY_OPTIONS                                                                             \
+	{"weight", required_argument, NULL, POLICY_OPTION + 'w'},                                  \
+		{"priority", required_argument, NULL, POLICY_OPTION + 'p'},                        \
+		{"reserve", required_argument, NULL, POLICY_OPTION + 'r'},                         \
+		{"cap", required_argument, NULL, POLICY_OPTION + 'c'}, {                           \
+		"kernel-timeout", required_argument, NULL, POLICY_OPTION + 'k'                     \
+	}
+#define POLICY_HELP "--weight, --priority, --reserve, --cap, --kernel-timeout: see hsavisor set --help"
+/* Puts option c (POLICY_OPTION + letter, or the letter) with its value into *policy, made if it is
+ * NULL. 0 or an exit code after it said why. */
+int policy_option(int c, const char *text, struct json_object **policy);
+/* Asks the daemon; policy is consumed. *answer (may be NULL) is the caller's. 0 or an exit code
+ * after it said why. */
+int policy_set(const char *tenant, struct json_object *policy, bool save,
+	       struct json_object **answer);
 
 /* ------------------------------------------------------------------ host programs (host_program.c)
  */

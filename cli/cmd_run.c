@@ -27,6 +27,7 @@ static const char usage[] =
 	"  --name NAME   name of the tenant (default: the program's name and pid)\n"
 	"  --vram SIZE   its VRAM quota, all its processes together (default: the daemon's)\n"
 	"  --vram-max SIZE  what `hsavisor set` may raise it to (default: the quota)\n"
+	"  " POLICY_HELP "\n"
 	"  --root DIR    run it in another root tree, with that tree's ROCm (needs bubblewrap)\n"
 	"  --debian13    the same, with the Debian 13 tree that `make image` made\n"
 	"  --stats       at the end print what it used, as JSON on standard error\n"
@@ -57,6 +58,7 @@ int cmd_run(int argc, char **argv)
 	static const struct option known[] = {{"name", required_argument, NULL, 'n'},
 					      {"vram", required_argument, NULL, 'v'},
 					      {"vram-max", required_argument, NULL, 'x'},
+					      POLICY_OPTIONS,
 					      {"root", required_argument, NULL, 'r'},
 					      {"debian13", no_argument, NULL, 'd'},
 					      {"stats", no_argument, NULL, 's'},
@@ -66,6 +68,7 @@ int cmd_run(int argc, char **argv)
 	struct arbiter_client *client;
 	struct arbiter_grant grant;
 	char name[64] = "", error[256];
+	struct json_object *policy = NULL;
 	bool stats = false;
 	uint64_t vram = 0, vram_max = 0;
 	struct sigaction sa = {.sa_handler = forward};
@@ -107,6 +110,12 @@ int cmd_run(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_OK;
 		default:
+			if (c > POLICY_OPTION) {
+				err = policy_option(c, optarg, &policy);
+				if (err)
+					return err;
+				break;
+			}
 			fputs(usage, stderr);
 			return EXIT_USAGE;
 		}
@@ -131,6 +140,11 @@ int cmd_run(int argc, char **argv)
 				: err == -ENOENT || err == -ECONNREFUSED ? EXIT_NO_DAEMON
 									 : EXIT_FAIL,
 				"%s", error);
+	if (policy) {
+		err = policy_set(name, policy, false, NULL);
+		if (err)
+			return err;
+	}
 	pid = fork();
 	if (pid < 0)
 		return cli_fail(EXIT_FAIL, "cannot start a process: %s", strerror(errno));

@@ -101,9 +101,10 @@ int daemon_request(const char *op, struct json_object *request, struct json_obje
 		return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(),
 				strerror(-err));
 	if (!json_object_object_get_ex(*answer, "ok", &ok) || !json_object_get_boolean(ok)) {
-		cli_fail(EXIT_FAIL, "hsavisord: %s", json_str(*answer, "error"));
+		err = json_u64(*answer, "errno") == ESRCH ? EXIT_NO_SUCH : EXIT_FAIL;
+		cli_fail(err, "hsavisord: %s", json_str(*answer, "error"));
 		json_object_put(*answer);
-		return EXIT_FAIL;
+		return err;
 	}
 	return 0;
 }

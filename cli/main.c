@@ -19,6 +19,8 @@ static const struct command commands[] = {
 	{"list", cmd_list, "show the tenants: who shares the GPU, and how much"},
 	{"top", cmd_top, "watch what the tenants use, second by second"},
 	{"metrics", cmd_metrics, "print or serve all counters as OpenMetrics"},
+	{"set", cmd_set, "change what a tenant may have of the GPU: weight, reservation, quota..."},
+	{"reset", cmd_reset, "stop the kernels of a tenant that run now"},
 	{"stop", cmd_stop, "end the daemon"},
 	{"demo", cmd_demo, "two VMs and a host process share the GPU, with results checked"},
 	{0},
