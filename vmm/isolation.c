@@ -418,7 +418,8 @@ static const struct sandbox_purpose allowed[] = {
 	 CALLS({"clone", .num_args = 1, .args = {{0, THREAD_FLAGS | NEVER_FLAGS, THREAD_FLAGS}}},
 	       /* Its flags lie in memory, which a filter can't see; the C library takes clone then. */
 	       {"clone3", .error = ENOSYS}, {"set_robust_list"}, {"rseq"}, {"rt_sigprocmask"},
-	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_NAME}}}, {"exit"})},
+	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_NAME}}},
+	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_TIMERSLACK}}}, {"exit"})},
 	{"threads wait for each other, and for turns",
 	 CALLS({"futex"}, {"sched_yield"}, {"nanosleep"}, {"clock_nanosleep"}, {"restart_syscall"})},
 	{"time, where the vDSO has none",
