@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the benchmarks share: a daemon below a private socket, tenants in it, the accounts, the output."""
 
+import glob
 import json
 import os
 import shutil
@@ -73,7 +74,11 @@ class Daemon:
             time.sleep(0.05)
         sys.exit("bench: hsavisord did not start")
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
+        for vm in self.vms if error else ():
+            for log in sorted(glob.glob(os.path.join(self.run, "vms", vm, "*.log"))):
+                with open(log, errors="replace") as f:
+                    say(f"{vm}, {os.path.basename(log)}:\n" + "".join(f.readlines()[-15:]))
         for p in self.programs:
             if p.poll() is None:
                 os.killpg(p.pid, signal.SIGTERM)
