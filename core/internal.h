@@ -89,6 +89,9 @@ struct kfd_process {
 
 	struct kfd_queue *queues[KFD_MAX_QUEUES];
 	uint32_t num_queues;
+	/* Queues that have no place where the GPU could note their error: the program is told by
+	 * an HW exception, as when hardware resets the engine. Read by GPU threads. */
+	_Atomic bool mute[KFD_MAX_QUEUES];
 };
 
 struct kfd_device {

@@ -47,6 +47,10 @@ static void on_queue_error(void *ctx, uint32_t queue, unsigned code, uint64_t ke
 	report(p, &f);
 	log_warn("%s[%u]: queue %u stopped by error %u%s%s", p->name, p->pid, queue, code,
 		 f.kernel_name[0] ? " in kernel " : "", f.kernel_name);
+	if (queue < KFD_MAX_QUEUES && atomic_load(&p->mute[queue]) &&
+	    p->device->config.ops->hw_exception)
+		p->device->config.ops->hw_exception(p->ctx, KFD_HW_EXCEPTION_PER_ENGINE_RESET,
+						    KFD_HW_EXCEPTION_GPU_HANG);
 }
 
 static void on_fault(void *ctx, const struct gpu_memory_fault *fault)

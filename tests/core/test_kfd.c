@@ -48,6 +48,15 @@ static void on_signal(void *ctx, uint32_t id)
 	events_seen += (int)id;
 }
 
+static int exceptions;
+
+static void on_exception(void *ctx, uint32_t reset_type, uint32_t reset_cause)
+{
+	assert_int_equal(reset_type, KFD_HW_EXCEPTION_PER_ENGINE_RESET);
+	assert_int_equal(reset_cause, KFD_HW_EXCEPTION_GPU_HANG);
+	exceptions++;
+}
+
 static uint64_t quota_limit, others_use, system_limit;
 
 static void quota(void *ctx, uint64_t *limit, uint64_t *used)
@@ -67,6 +76,7 @@ static const struct kfd_front_ops ops = {
 	.resolve = resolve,
 	.charge_vram = charge,
 	.signal_event = on_signal,
+	.hw_exception = on_exception,
 };
 
 static void *map_memory(size_t size)
@@ -560,19 +570,19 @@ static void test_system_memory_is_bounded(void **state)
 
 	system_limit = 12288;
 	assert_int_equal(alloc_full(VA, 8192, FLAGS_GTT, &e, 1, NULL, 0, &n, &h), 0);
-	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_USER, &e, 1, NULL, 0, &n, &h2),
-			 -ENOMEM);
+	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_USER, &e, 1, NULL, 0, &n, &h2), -ENOMEM);
 	/* Also of buffers whose pages are to come later. */
-	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_GTT, NULL, 0, NULL, 0, &n, &h2), -ENOMEM);
+	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_GTT, NULL, 0, NULL, 0, &n, &h2),
+			 -ENOMEM);
 	system_limit = 16384;
-	assert_int_equal(
-		alloc_full(VA + 8192, 8192, FLAGS_GTT, &outside, 1, NULL, 0, &n, &h2),
-		-EFAULT); /* a failure counts nothing */
+	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_GTT, &outside, 1, NULL, 0, &n, &h2),
+			 -EFAULT); /* a failure counts nothing */
 	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_GTT, NULL, 0, NULL, 0, &n, &h2), 0);
 	kfd_device_stats(device, &stats);
 	assert_int_equal(stats.system_pinned, 16384);
 	system_limit = 0; /* RAM was unplugged */
-	assert_int_equal(alloc_full(VA + 16384, 4096, FLAGS_GTT, NULL, 0, NULL, 0, &n, &h2), -ENOMEM);
+	assert_int_equal(alloc_full(VA + 16384, 4096, FLAGS_GTT, NULL, 0, NULL, 0, &n, &h2),
+			 -ENOMEM);
 	assert_int_equal(free_memory(h), 0);
 	kfd_device_stats(device, &stats);
 	assert_int_equal(stats.system_pinned, 8192);
@@ -970,6 +980,33 @@ static void test_callbacks(void **state)
 	fake.ops->idle(fake.ctx);
 }
 
+/* A queue's own notice is enough where it has one. */
+static void test_hw_exception(void **state)
+{
+	struct kfd_ioctl_create_queue_args a;
+	static const struct {
+		uint32_t type;
+		int told;
+	} kinds[] = {
+		{KFD_IOC_QUEUE_TYPE_COMPUTE_AQL, 0},
+		{KFD_IOC_QUEUE_TYPE_SDMA, 1},
+		{KFD_IOC_QUEUE_TYPE_COMPUTE, 1},
+	};
+
+	alloc_map(VA, 0x4000, FLAGS_USER);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		a = queue_args();
+		a.queue_type = kinds[i].type;
+		assert_int_equal(CALL(CREATE_QUEUE, &a), 0);
+		exceptions = 0;
+		fake.ops->queue_error(fake.ctx, a.queue_id, 1, 0);
+		assert_int_equal(exceptions, kinds[i].told);
+	}
+	exceptions = 0;
+	fake.ops->queue_error(fake.ctx, UINT32_MAX, 1, 0);
+	assert_int_equal(exceptions, 0);
+}
+
 static void test_drm(void **state)
 {
 	struct drm_amdgpu_info info = {.query = AMDGPU_INFO_DEV_INFO, .return_size = 4096};
@@ -1071,6 +1108,7 @@ int main(void)
 		TEST(test_svm),
 		TEST(test_processes),
 		TEST(test_callbacks),
+		TEST(test_hw_exception),
 		TEST(test_drm),
 		TEST(test_topology),
 	};
