@@ -228,6 +228,7 @@ struct hsv_process {
 	struct work_struct park_work;
 
 	struct page *mmio_page, *reserved_page; /* made when first mapped */
+	struct page *dummy_page;		/* of doorbells, when the GPU is lost */
 };
 
 #define HSV_HEALTH_INTERVAL                                                                        \
@@ -263,6 +264,7 @@ struct hsv_memory {
 
 	struct rw_semaphore map_lock; /* dead against page faults */
 	bool dead;		      /* its memory may be somebody else's: faults are SIGBUS */
+	struct page *dummy_page;      /* all that is left of it when the GPU is lost, if asked for */
 
 	struct hsv_extents {
 		struct hsv_extent *v; /* little-endian, as it travels */

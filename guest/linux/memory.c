@@ -67,6 +67,8 @@ static void memory_release(struct kref *ref)
 {
 	struct hsv_memory *memory = container_of(ref, struct hsv_memory, ref);
 
+	if (memory->dummy_page)
+		__free_page(memory->dummy_page);
 	hsv_system_uncharge(memory->hdev, HSV_MEMORY_OVERHEAD);
 	kfree(memory);
 }
