@@ -111,6 +111,8 @@ enum fake_op {
 	FAKE_ORDER, /* compares the u64 at addr with arg, writes arg + 1, counts mismatches in the
 		       u64 at addr + 8 */
 	FAKE_IDS,   /* adds 1 to the u32 at addr[flat work-group id] */
+	FAKE_SPIN,  /* adds 1 to the u64 at arg in turns, until the u64 at addr is not 0 */
+	FAKE_MEET,  /* a slice of about 100 us: at addr { u64 running, most at once, CUs seen as bits } */
 };
 struct fake_args {
 	uint64_t op, addr, arg;

@@ -126,12 +126,13 @@ void copy_end(struct gpu_queue *q, uint64_t bytes)
 
 	vm->copy_left -= vm->copy_left < bytes ? vm->copy_left : bytes;
 	atomic_fetch_add_explicit(&vm->gpu_ns, ns, memory_order_relaxed);
+	/* Before it leaves: who gets the GPU next is decided by what was used. */
+	if (gpu->turn)
+		gpu->turn->account(gpu->turn_ctx, ns, 0);
 	pthread_mutex_lock(&gpu->sched_lock);
 	sched_charge_copy(gpu, vm, ns);
 	turn_leave(gpu);
 	pthread_mutex_unlock(&gpu->sched_lock);
-	if (gpu->turn)
-		gpu->turn->account(gpu->turn_ctx, ns, 0);
 	if (!trace_on(gpu) && !q->copy.begin_ns)
 		return;
 	copy_flush(q, q->copy.piece_ns);
@@ -143,7 +144,7 @@ void copy_end(struct gpu_queue *q, uint64_t bytes)
 
 void copy_flush(struct gpu_queue *q, uint64_t now)
 {
-	if (!q->copy.begin_ns || now - q->copy.end_ns < COPY_GAP_NS)
+	if (!q->copy.begin_ns || now < q->copy.end_ns + COPY_GAP_NS)
 		return;
 	trace_event(q->vm->gpu, &(struct gpu_trace_event){.kind = GPU_TRACE_COPY,
 							  .begin_ns = q->copy.begin_ns,
