@@ -178,7 +178,9 @@ static void tell(struct client *c, const void *data, size_t size, const int *fds
 	if (answer[0] == '{') {
 		struct json_object *o = json_tokener_parse(answer), *ok;
 
-		MUST(json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, "ok", &ok));
+		/* An answer, or an event that a tool asked to be told of. */
+		MUST(json_object_is_type(o, json_type_object));
+		MUST(json_object_object_get_ex(o, "ok", &ok) || json_object_object_get_ex(o, "event", &ok));
 		json_object_put(o);
 	} else if (n == sizeof(struct arbiter_reply)) {
 		struct arbiter_reply r;
