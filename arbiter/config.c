@@ -459,18 +459,34 @@ bool config_policy(const struct config *c, const char *tenant, struct tenant_pol
 {
 	struct json_object *o, *entry;
 	char message[CONFIG_MESSAGE];
+	uint64_t ignored;
 
 	*policy = policy_default;
 	*vram = 0;
 	if (!c)
 		return false;
 	if (json_object_object_get_ex(c->root, "defaults", &o))
-		config_read_policy(o, true, policy, vram, message, NULL);
+		config_read_policy(o, true, policy, &ignored, message, NULL);
 	if (!json_object_object_get_ex(c->root, "tenants", &o) ||
 	    !json_object_object_get_ex(o, tenant, &entry))
 		return false;
 	config_read_policy(entry, false, policy, vram, message, NULL);
 	return true;
+}
+
+uint64_t config_vram(const struct config *c, const char *tenant, uint64_t asked)
+{
+	struct tenant_policy policy;
+	struct json_object *o;
+	char message[CONFIG_MESSAGE];
+	uint64_t vram;
+
+	config_policy(c, tenant, &policy, &vram);
+	if (vram)
+		return asked && asked < vram ? asked : vram;
+	if (!asked && c && json_object_object_get_ex(c->root, "defaults", &o))
+		config_read_policy(o, true, &policy, &asked, message, NULL);
+	return asked;
 }
 
 /* ------------------------------------------------------------------ saving */

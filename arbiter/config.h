@@ -35,10 +35,14 @@ struct config;
 int config_load(const char *path, struct config **config, char *message);
 void config_free(struct config *config);
 
-/* What the file says of a tenant, or the defaults. config may be NULL. vram: bytes, 0: it doesn't
- * say. Returns whether the tenant has an entry of its own. */
+/* What the file says of a tenant, or the defaults. config may be NULL. vram: of its own entry, bytes,
+ * 0: that doesn't say. Returns whether the tenant has an entry of its own. */
 bool config_policy(const struct config *config, const char *tenant, struct tenant_policy *policy,
 		   uint64_t *vram);
+
+/* What quota a tenant gets that asks for `asked` bytes (0: for none): its entry is a limit, the
+ * defaults are for those that ask for none. 0: neither says. */
+uint64_t config_vram(const struct config *config, const char *tenant, uint64_t asked);
 
 /*
  * Puts what `policy` (a checked JSON object as above) has into the tenant's entry of the file, and

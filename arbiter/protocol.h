@@ -20,7 +20,7 @@
 #define ARBITER_MAGIC	 0x31565348u /* "HSV1" */
 #define ARBITER_VERSION	 2
 #define ARBITER_NAME_MAX 64	      /* with its NUL */
-#define ARBITER_MSG_MAX	 (256 * 1024) /* largest packet: a JSON answer */
+#define ARBITER_MSG_MAX	 (384 * 1024) /* largest packet: a JSON answer */
 
 enum arbiter_msg_type { ARBITER_MSG_HELLO = 1, ARBITER_MSG_CHARGE = 2 };
 

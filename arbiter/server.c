@@ -274,21 +274,6 @@ static void join_turns(struct server *s, struct tenant *x)
 	turns_join(&s->turns, x, &policy);
 }
 
-/* What quota a tenant asks for, as far as the file lets it. */
-static uint64_t wanted_vram(const struct server *s, const struct arbiter_msg *msg)
-{
-	char name[ARBITER_NAME_MAX + 1] = "";
-	struct tenant_policy policy;
-	uint64_t vram;
-	bool own;
-
-	memcpy(name, msg->name, ARBITER_NAME_MAX);
-	own = config_policy(s->policies, name, &policy, &vram);
-	if (vram && (!msg->vram || (own && vram < msg->vram)))
-		return vram;
-	return msg->vram;
-}
-
 /* One that runs gets what the file says now. Reservations go last: room for them may come with the
  * changes of others. */
 static void apply_policy(struct server *s, struct tenant *x, bool with_reservation)
@@ -338,8 +323,8 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 		snprintf(reply->message, sizeof(reply->message), "said hello already");
 		return -EALREADY;
 	}
-	if (msg->kind != ARBITER_PROCESS)
-		wanted.vram = wanted_vram(s, msg);
+	if (msg->kind != ARBITER_PROCESS && !msg->name[ARBITER_NAME_MAX - 1])
+		wanted.vram = config_vram(s->policies, msg->name, msg->vram);
 	err = tenants_hello(&s->tenants, &wanted, c->sock, c->peer.pid, c->peer.uid, &e,
 			    reply->message);
 	if (err)
