@@ -323,6 +323,11 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 		snprintf(reply->message, sizeof(reply->message), "said hello already");
 		return -EALREADY;
 	}
+	/* A tool that traces is hung up when it does not read, also while executors are told of. */
+	if (c->tracing) {
+		snprintf(reply->message, sizeof(reply->message), "this connection traces");
+		return -EBUSY;
+	}
 	if (msg->kind != ARBITER_PROCESS && !msg->name[ARBITER_NAME_MAX - 1])
 		wanted.vram = config_vram(s->policies, msg->name, msg->vram);
 	err = tenants_hello(&s->tenants, &wanted, c->sock, c->peer.pid, c->peer.uid, &e,
