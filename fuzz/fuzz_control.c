@@ -31,7 +31,7 @@
 #define PATIENCE  10000 /* ms */
 
 static char dir[] = "/tmp/fuzz-control-XXXXXX";
-static char path[64];
+static char path[64], config_path[64];
 static pthread_t thread;
 static bool running;
 static int watcher = -1; /* a tool's connection that stays */
@@ -49,6 +49,7 @@ static void *serve(void *arg)
 						    .threads = 2,
 						    .pool = 1ull << 30,
 						    .default_quota = 16u << 20,
+						    .config_path = config_path,
 						    .group = (gid_t)-1,
 						    .ready_fd = -1};
 
@@ -86,6 +87,7 @@ static void clean_up(void)
 
 	if (running && !msg_send(watcher, bye, sizeof(bye) - 1, NULL, 0))
 		join_daemon();
+	unlink(config_path);
 	rmdir(dir);
 }
 
@@ -93,6 +95,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	MUST(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/socket", dir);
+	snprintf(config_path, sizeof(config_path), "%s/config", dir);
 	/* The daemon says on standard error that it is ready; each time. */
 	log_enabled("arbiter", LOG_WARN);
 	start_daemon();
@@ -221,38 +224,55 @@ static void executor_message(struct input *in, struct client *c, unsigned type)
 	tell(ready(c), &m, odd == 0xcf ? sizeof(m) - 1 : sizeof(m), NULL, 0, odd != 0xce);
 }
 
-/* A JSON object of pieces: "op" and members with values. */
-static void json_message(struct input *in, struct client *c)
+/* Members of a JSON object: keys with values. */
+static size_t members(struct input *in, char *text, size_t size, const char *const *keys, unsigned num_keys, unsigned num)
 {
-	static const char *const keys[] = {"tenant", "name", "weight", "priority", "reserve", "cap", "vram", "force", "on",
-					   "budget_ns", "period_ns", "cursor", "since", "after", "id", "seconds", "enable",
-					   "trace", "process", "kernel_ms", "timeout_ms", "limit", "reset", "sort", "op"};
-	static const char *const ops[] = {"status", "list", "shutdown", "set", "top", "metrics", "trace", "faults", "reset", "get",
-					  "stop", "events", "config", "kill"};
-	static const char *const values[] = {"\"a\"", "\"b\"", "\"vm-1\"", "0", "1", "-1", "2.5", "100", "1000", "true", "false",
-					     "null", "[]", "{}", "\"realtime\"", "\"high\"", "\"low\"", "\"normal\"", "\"6ms/16.6ms\"",
-					     "\"512M\"", "1e308", "18446744073709551615", "\"4ms/16ms\"", "\"50%\"", "\"\\u0000\"",
-					     "6000000", "16600000", "16777216", "\"\"", "\"batch\"", "\"off\""};
-	char text[1024];
-	uint8_t members = take8(in);
-	size_t n = (size_t)snprintf(text, sizeof(text), "{\"op\":\"%s\"", ops[take8(in) % (sizeof(ops) / sizeof(ops[0]))]);
+	static const char *const values[] = {"\"a\"", "\"b\"", "\"vm-1\"", "0", "1", "-1", "2.5", "100", "50", "true", "false",
+					     "null", "[]", "{}", "\"6ms/16.6ms\"", "\"0.1ms/2ms\"", "\"900ms/1s\"", "7",
+					     "\"512M\"", "1e308", "18446744073709551615", "\"4ms/16ms\"", "\"50%\"",
+					     "\"\\u0000\"", "\"30s\"", "\"1ms\"", "\"16M\"", "\"\"", "10000", "\"none\""};
+	size_t n = 0;
 
-	for (unsigned i = 0; i < members % 8; i++) {
-		const char *key = keys[take8(in) % (sizeof(keys) / sizeof(keys[0]))];
+	for (unsigned i = 0; i < num; i++) {
+		const char *key = keys[take8(in) % num_keys];
 		uint8_t v = take8(in);
 
-		if (v < 0xc0)
-			n += (size_t)snprintf(text + n, sizeof(text) - n, ",\"%s\":%s", key,
-					      values[v % (sizeof(values) / sizeof(values[0]))]);
+		n += (size_t)snprintf(text + n, size - n, "%s\"%s\":", i ? "," : "", key);
+		if (v < 0xe0)
+			n += (size_t)snprintf(text + n, size - n, "%s", values[v % (sizeof(values) / sizeof(values[0]))]);
 		else
-			n += (size_t)snprintf(text + n, sizeof(text) - n, ",\"%s\":%lld", key, (long long)take_number(in));
+			n += (size_t)snprintf(text + n, size - n, "%lld", (long long)take_number(in));
+	}
+	return n;
+}
+
+/* A request of a tool, made of pieces. */
+static void json_message(struct input *in, struct client *c)
+{
+	static const char *const keys[] = {"process", "after", "force", "save", "tenant", "policy", "op", "x"};
+	static const char *const policy[] = {"weight", "priority", "reserve", "cap", "vram", "kernel_timeout", "x"};
+	static const char *const ops[] = {"set", "get", "reset", "faults", "status", "list", "trace", "shutdown", "none"};
+	static const char *const tenants[] = {"a", "b", "c", "vm-1"};
+	char text[2048];
+	uint8_t op = take8(in), flags = take8(in);
+	size_t n = (size_t)snprintf(text, sizeof(text), "{\"op\":\"%s\",\"tenant\":\"%s\"",
+				    ops[op % (sizeof(ops) / sizeof(ops[0]))], tenants[flags & 3]);
+
+	if (flags >> 2 & 7) {
+		n += (size_t)snprintf(text + n, sizeof(text) - n, ",\"policy\":{");
+		n += members(in, text + n, sizeof(text) - n, policy, sizeof(policy) / sizeof(policy[0]), flags >> 2 & 7);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "}");
+	}
+	if (flags & 0x20)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, ",\"save\":true");
+	if (flags & 0x40) {
+		n += (size_t)snprintf(text + n, sizeof(text) - n, ",");
+		n += members(in, text + n, sizeof(text) - n, keys, sizeof(keys) / sizeof(keys[0]), 1 + (op >> 6));
 	}
 	n += (size_t)snprintf(text + n, sizeof(text) - n, "}");
-	if (members >= 0xe0)
-		text[take16(in) % n] = (char)take8(in);
-	if (text[0] != '{' && text[0] == 0x56)
-		text[0] = '{';
-	tell(ready(c), text, n, NULL, 0, members != 0xdf);
+	if (flags & 0x80)
+		text[1 + take16(in) % (n - 1)] = (char)take8(in);
+	tell(ready(c), text, n, NULL, 0, op < 0xf0);
 }
 
 static void raw_message(struct input *in, struct client *c)
