@@ -44,6 +44,7 @@ struct arbiter_counters {
 	_Atomic uint64_t vram_used, vram_peak, dispatches, gpu_ns, vm_exits, faults, queue_errors;
 	_Atomic uint64_t system_pinned; /* system memory registered for the GPU, bytes */
 	_Atomic uint32_t processes, queues;
+	_Atomic uint32_t backlog; /* packets written to queues and not yet done */
 	char program[64]; /* name of the newest program, for listings; may be torn */
 };
 

@@ -75,6 +75,7 @@ static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, stru
 		answer_u64(o, "queue_errors", k.totals.queue_errors);
 		answer_u64(o, "processes", k.processes);
 		answer_u64(o, "queues", k.queues);
+		answer_u64(o, "backlog_packets", k.backlog);
 		answer_turns(o, x);
 		json_object_array_add(list, o);
 	}

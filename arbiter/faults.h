@@ -9,7 +9,6 @@
 #ifndef ARBITER_FAULTS_H
 #define ARBITER_FAULTS_H
 
-#include <json-c/json.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -44,6 +43,7 @@ struct fault_log {
 };
 
 struct executor;
+struct json_object; /* json-c */
 
 /* Takes what the executor has reported since the last time. Monotonic and real time in ns. True if
  * there was something. */

@@ -344,8 +344,8 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 		c->executor = NULL;
 		return err;
 	}
-	atomic_store(&e->page->trace, s->tracing.session);
 	tell_tools(s, e, false);
+	atomic_store(&e->page->trace, s->tracing.session);
 	reply->tenant = e->tenant->id;
 	reply->threads = s->config->threads;
 	reply->vram = e->tenant->vram_max;
@@ -406,9 +406,10 @@ static int tool_message(struct server *s, struct connection *c, const char *text
 	err = msg_send(c->sock, answer, strlen(answer), NULL, 0);
 	free(answer);
 	if (!err && s->facts.trace && !c->tracing && !c->executor) {
+		/* Told where their rings are before they go on writing. */
+		err = trace_tell_all(c->sock, &s->tenants);
 		c->tracing = true;
 		trace_begin(&s->tracing, &s->tenants);
-		err = trace_tell_all(c->sock, &s->tenants);
 	}
 	return err;
 }

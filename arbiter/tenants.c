@@ -251,6 +251,7 @@ void tenants_figures(struct tenant *x, struct tenant_figures *f)
 		f->totals.queue_errors += k->queue_errors;
 		f->processes += k->processes;
 		f->queues += k->queues;
+		f->backlog += k->backlog;
 		f->system_pinned += k->system_pinned;
 		note_program(x, e);
 	}

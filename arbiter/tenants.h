@@ -78,6 +78,7 @@ struct tenant_figures {
 	struct arbiter_totals totals;
 	uint64_t vram_used, vram_peak, system_pinned;
 	uint32_t processes, queues;
+	uint64_t backlog;
 };
 void tenants_figures(struct tenant *tenant, struct tenant_figures *figures);
 

@@ -73,6 +73,8 @@ int trace_tell(int sock, const struct executor *e, bool gone)
 		json_object_object_add(
 			o, "kind",
 			json_object_new_string(e->tenant->kind == ARBITER_VM ? "vm" : "host"));
+		json_object_object_add(o, "from",
+				       json_object_new_uint64(atomic_load(&e->page->traced)));
 		json_object_object_add(o, "pid", json_object_new_uint64((uint64_t)e->pid));
 	}
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);

@@ -6,8 +6,10 @@
  * for each that comes, with a read-only descriptor of its shared memory, and one for each that
  * goes; this until it hangs up. Executors fill their rings as long as there is such a tool.
  *
- *   {"event": "executor", "serial", "tenant", "tenant_id", "kind", "pid"} + descriptor
+ *   {"event": "executor", "serial", "tenant", "tenant_id", "kind", "pid", "from"} + descriptor
  *   {"event": "gone", "serial"}
+ *
+ * from: number of the ring's first event that is the tool's.
  */
 #ifndef ARBITER_TRACE_H
 #define ARBITER_TRACE_H

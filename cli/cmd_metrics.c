@@ -197,18 +197,12 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *u
 	return reply(c, MHD_HTTP_OK, METRICS_CONTENT_TYPE, text, size, MHD_RESPMEM_MUST_FREE);
 }
 
-static int serve(int fd)
+/* Until one of the signals, which are blocked. */
+static int serve(int fd, const sigset_t *signals)
 {
 	struct MHD_Daemon *d;
-	sigset_t set;
 	int got;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	d = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, answer,
 			     NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 			     (unsigned)MAX_CLIENTS, MHD_OPTION_CONNECTION_TIMEOUT,
@@ -218,7 +212,7 @@ static int serve(int fd)
 		close(fd);
 		return cli_fail(EXIT_FAIL, "cannot start the HTTP server");
 	}
-	sigwait(&set, &got);
+	sigwait(signals, &got);
 	MHD_stop_daemon(d); /* closes fd */
 	return EXIT_OK;
 }
@@ -227,9 +221,16 @@ int metrics_serve(const char *where, bool anywhere)
 {
 	bool local = !strncmp(where, "unix:", 5);
 	struct sockaddr_storage addr;
+	sigset_t signals;
 	socklen_t len;
 	int fd, code;
 
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
 	if (local) {
 		fd = listen_unix(where + 5);
 	} else {
@@ -247,7 +248,7 @@ int metrics_serve(const char *where, bool anywhere)
 	if (fd < 0)
 		return cli_fail(EXIT_FAIL, "cannot listen at %s: %s", where, strerror(-fd));
 	say_where(fd, where);
-	code = serve(fd);
+	code = serve(fd, &signals);
 	if (local)
 		unlink(where + 5);
 	return code;

@@ -18,6 +18,8 @@ static const struct command commands[] = {
 	{"status", cmd_status, "show the daemon and its GPUs"},
 	{"list", cmd_list, "show the tenants: who shares the GPU, and how much"},
 	{"top", cmd_top, "watch what the tenants use, second by second"},
+	{"faults", cmd_faults, "show the GPU faults and errors of the tenants"},
+	{"trace", cmd_trace, "record a timeline of the GPU, for Perfetto or chrome://tracing"},
 	{"metrics", cmd_metrics, "print or serve all counters as OpenMetrics"},
 	{"set", cmd_set, "change what a tenant may have of the GPU: weight, reservation, quota..."},
 	{"reset", cmd_reset, "stop the kernels of a tenant that run now"},

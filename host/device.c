@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arbiter/protocol.h"
 #include "base/log.h"
 #include "host/front.h"
 
@@ -66,12 +67,39 @@ static void quota(void *ctx, uint64_t *limit, uint64_t *used)
 	*used = arbiter_vram_used(front.client);
 }
 
+/* By a GPU thread. Counted here, too: after a fault many programs make no request any more. */
+static void report(void *ctx, const struct kfd_fault *fault)
+{
+	struct arbiter_counters *c = arbiter_counters(front.client);
+	struct arbiter_fault f = {
+		.address = fault->memory.va,
+		.kernel = fault->kernel,
+		.process = fault->pid,
+		.queue = fault->queue,
+		.code = fault->code,
+		.flags = fault->memory.not_present | fault->memory.read_only << 1 |
+			 fault->memory.no_execute << 2,
+	};
+
+	snprintf(f.process_name, sizeof(f.process_name), "%s", fault->process);
+	snprintf(f.kernel_name, sizeof(f.kernel_name), "%s", fault->kernel_name);
+	atomic_fetch_add_explicit(fault->code ? &c->queue_errors : &c->faults, 1,
+				  memory_order_relaxed);
+	arbiter_report_fault(front.client, &f);
+}
+
+static bool kernel_name(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
+{
+	return kfd_device_kernel_name(ctx, process, kernel, name, size);
+}
+
 static const struct kfd_front_ops ops = {
 	.resolve = memory_resolve,
 	.charge_vram = charge,
 	.vram_quota = quota,
 	.signal_event = on_signal,
 	.memory_fault = on_memory_fault,
+	.report = report,
 	.hw_exception = on_hw_exception,
 	.idle = park_idle,
 };
@@ -85,8 +113,6 @@ void front_publish(void)
 	atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
 	atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
 	atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
-	atomic_store_explicit(&c->faults, stats.faults, memory_order_relaxed);
-	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
 	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
 	atomic_store_explicit(&c->queues, stats.queues, memory_order_relaxed);
 }
@@ -141,7 +167,7 @@ static int make(void)
 		.kfd_minor = 14,
 		.gpu_id = FRONT_GPU_ID,
 	};
-	struct gpu_config gpu = {.turn = &arbiter_turn_ops};
+	struct gpu_config gpu = {.turn = &arbiter_turn_ops, .trace = &arbiter_trace_ops};
 	const char *tenant = getenv("HSAVISOR_TENANT");
 	struct arbiter_grant grant = {.vram_fd = -1};
 	char error[256] = "", name[32];
@@ -178,6 +204,7 @@ static int make(void)
 	err = kfd_process_create(front.device, 0, NULL, (uint32_t)getpid(), name, &front.process);
 	if (err)
 		goto fail;
+	arbiter_set_namer(front.client, kernel_name, front.device);
 	snprintf(arbiter_counters(front.client)->program, 64, "%s", name);
 	return 0;
 fail:

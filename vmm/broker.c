@@ -292,6 +292,7 @@ int main(int argc, char **argv)
 		.threads = grant.threads,
 		.turn = &arbiter_turn_ops,
 		.turn_ctx = arbiter,
+		.trace = &arbiter_trace_ops,
 		.limits = arbiter_limits(arbiter),
 	};
 	ret = gpu_open(&gpu_config, &gpu);

@@ -15,11 +15,13 @@
 #include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arbiter/protocol.h"
 #include "base/log.h"
 #include "vmm/device_internal.h"
 
@@ -77,6 +79,33 @@ static void front_clear(void *ctx, uint64_t offset, uint64_t size)
 	clear_vram(dev, offset, size);
 }
 
+static void front_report(void *ctx, const struct kfd_fault *fault)
+{
+	struct hsv_device *dev = ctx;
+	struct arbiter_fault f = {
+		.address = fault->memory.va,
+		.kernel = fault->kernel,
+		.process = fault->pid,
+		.queue = fault->queue,
+		.code = fault->code,
+		.flags = fault->memory.not_present | fault->memory.read_only << 1 |
+			 fault->memory.no_execute << 2,
+	};
+
+	if (!dev->arbiter)
+		return;
+	snprintf(f.process_name, sizeof(f.process_name), "%s", fault->process);
+	snprintf(f.kernel_name, sizeof(f.kernel_name), "%s", fault->kernel_name);
+	arbiter_report_fault(dev->arbiter, &f);
+}
+
+static bool kernel_name(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
+{
+	struct hsv_device *dev = ctx;
+
+	return kfd_device_kernel_name(dev->kfd, process, kernel, name, size);
+}
+
 static const struct kfd_front_ops front_ops = {
 	.resolve = front_resolve,
 	.charge_vram = front_charge,
@@ -85,6 +114,7 @@ static const struct kfd_front_ops front_ops = {
 	.system_limit = front_system_limit,
 	.signal_event = events_signal,
 	.memory_fault = events_memory_fault,
+	.report = front_report,
 	.hw_exception = events_hw_exception,
 	.idle = events_idle,
 };
@@ -477,6 +507,8 @@ int hsv_device_open(const struct hsv_device_config *config, struct hsv_device **
 		hsv_device_close(dev);
 		return ret;
 	}
+	if (dev->arbiter)
+		arbiter_set_namer(dev->arbiter, kernel_name, dev);
 	*device = dev;
 	return 0;
 }
@@ -485,6 +517,8 @@ void hsv_device_close(struct hsv_device *dev)
 {
 	if (!dev)
 		return;
+	if (dev->arbiter)
+		arbiter_set_namer(dev->arbiter, NULL, NULL);
 	if (dev->control.num_workers) {
 		reset_device(dev);
 		control_fini(dev);
