@@ -433,14 +433,25 @@ static const struct sandbox_purpose allowed[] = {
 
 static char seal_name[96];
 
-static void *nothing(void *unused)
+#define WARM_BLOCKS 16
+#define WARM_BYTES  60000 /* little enough to be of the heap, together enough that it is trimmed */
+
+/* A thread's own heap grows and shrinks. */
+static void *use_heap(void *unused)
 {
+	void *volatile blocks[WARM_BLOCKS];
+
+	for (unsigned i = 0; i < WARM_BLOCKS; i++)
+		blocks[i] = malloc(WARM_BYTES);
+	for (unsigned i = 0; i < WARM_BLOCKS; i++)
+		free(blocks[i]);
 	return unused;
 }
 
 /*
  * What the C library does once, when it is first needed, while it may: handlers of its own signals
- * with the first thread; the number of CPUs, from a file, for the number of heaps.
+ * with the first thread; the number of CPUs, from a file, for the number of heaps; whether memory
+ * is overcommitted, from a file, when a heap is first trimmed.
  */
 static int warm_up(void)
 {
@@ -450,7 +461,7 @@ static int warm_up(void)
 
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
 		mallopt(M_ARENA_MAX, 8 * CPU_COUNT(&cpus));
-	ret = pthread_create(&thread, NULL, nothing, NULL);
+	ret = pthread_create(&thread, NULL, use_heap, NULL);
 	if (!ret)
 		ret = pthread_join(thread, NULL);
 	return -ret;

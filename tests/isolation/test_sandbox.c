@@ -369,8 +369,13 @@ static void forbidden_calls_kill_as_ordinary_user(void **state)
 
 static void *thread_body(void *p)
 {
-	void *big = malloc(1 << 20);
+	void *big = malloc(1 << 20), *many[100];
 
+	/* A heap of a thread's own grows, and is trimmed. */
+	for (int i = 0; i < 100; i++)
+		memset(many[i] = malloc(60000), 1, 60000);
+	for (int i = 0; i < 100; i++)
+		free(many[i]);
 	pthread_setname_np(pthread_self(), "worker");
 	memset(big, 1, 1 << 20);
 	big = realloc(big, 8 << 20);
