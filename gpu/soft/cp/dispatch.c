@@ -101,8 +101,6 @@ enum step dispatch_end(struct gpu_queue *q)
 	case EXEC_DONE:
 	case EXEC_YIELD:
 		atomic_fetch_add_explicit(&q->vm->dispatches, 1, memory_order_relaxed);
-		if (gpu->turn)
-			gpu->turn->account(gpu->turn_ctx, 0, 1);
 		break;
 	case EXEC_MEMORY_FAULT:
 		/* The vm's fault was raised where it happened and stops this queue too. */

@@ -386,7 +386,7 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 	struct gpu_vm *vm = d->vm;
 	enum exec_result result = EXEC_YIELD;
 	uint64_t slice, begin, ns;
-	bool done;
+	bool done, ended;
 
 	vm_attach(ex, vm);
 	begin = now_ns();
@@ -408,9 +408,10 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 	pthread_mutex_lock(&gpu->sched_lock);
 	put_back(gpu, ex, slot, result, begin, ns);
 	done = atomic_load(&d->done);
+	ended = done && d->error == EXEC_DONE;
 	pthread_mutex_unlock(&gpu->sched_lock);
 	if (gpu->turn)
-		gpu->turn->account(gpu->turn_ctx, ns, 0);
+		gpu->turn->account(gpu->turn_ctx, ns, ended);
 	if (done && ex->index)
 		cp_kick(gpu);
 	return ns;

@@ -301,12 +301,13 @@ static bool cp_run_waves(struct executor *ex, bool *running)
 	if (!sched_has_work(gpu) || !turn_enter(gpu))
 		goto out;
 	now = now_ns();
-	while (ran < RUN_NS && !turn_lost(gpu) &&
-	       (slot = sched_pick(gpu, ex, now + ran, ran > SPREAD_NS))) {
+	while ((slot = sched_pick(gpu, ex, now + ran, ran > SPREAD_NS))) {
 		pthread_mutex_unlock(&gpu->sched_lock);
 		ran += sched_run(ex, slot) + 1;
 		any = true;
 		pthread_mutex_lock(&gpu->sched_lock);
+		if (ran >= RUN_NS || turn_lost(gpu))
+			break;
 	}
 	turn_leave(gpu);
 out:

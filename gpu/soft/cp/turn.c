@@ -49,13 +49,12 @@ bool turn_enter(struct gpu *gpu)
 {
 	if (!gpu->turn)
 		return true;
-	if (turn_lost(gpu)) {
-		ended(gpu, true);
-		if (gpu->turn_needed || gpu->turn_waiter)
-			return false; /* asked for already */
-	}
+	/* Lost, and asked for already? */
+	if ((gpu->turn_needed || gpu->turn_waiter) && turn_lost(gpu))
+		return false;
 	gpu->turn_asked = true;
 	if (!gpu->turn->try_acquire(gpu->turn_ctx)) {
+		ended(gpu, true);
 		gpu->turn_needed = true;
 		pthread_cond_signal(&gpu->work_cond);
 		return false;

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -378,7 +379,12 @@ static void tell_unmappers(struct gpu *gpu)
 	if (!atomic_load(&gpu->unmappers))
 		return;
 	atomic_fetch_add(&gpu->quiesced, 1);
-	syscall(SYS_futex, &gpu->quiesced, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	/*
+	 * This thread goes on with its waves, and with as many executors as processors the kernel
+	 * would let it have its slice first, for milliseconds.
+	 */
+	if (syscall(SYS_futex, &gpu->quiesced, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0) > 0)
+		sched_yield();
 }
 
 /* Brings the view up to the vm's page table, which has changed if the generation did. */
