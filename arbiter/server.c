@@ -577,23 +577,30 @@ static int make_directory_of(const char *path)
  * a killed one. */
 static int take_lock(struct server *s, const char *path)
 {
+	struct stat ours, there;
 	char lock[116], pid[16];
 	ssize_t n;
 
 	snprintf(lock, sizeof(lock), "%s.lock", path);
-	s->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	if (s->lock < 0) {
-		int err = -errno;
+	for (;;) {
+		s->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		if (s->lock < 0) {
+			int err = -errno;
 
-		fprintf(stderr, "hsavisord: cannot open %s: %s\n", lock, strerror(-err));
-		return err;
-	}
-	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
-		n = read(s->lock, pid, sizeof(pid) - 1);
-		pid[n > 0 ? n : 0] = 0;
-		fprintf(stderr, "hsavisord: already running at %s (pid %ld)\n", path,
-			strtol(pid, NULL, 10));
-		return -EADDRINUSE;
+			fprintf(stderr, "hsavisord: cannot open %s: %s\n", lock, strerror(-err));
+			return err;
+		}
+		if (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
+			n = read(s->lock, pid, sizeof(pid) - 1);
+			pid[n > 0 ? n : 0] = 0;
+			fprintf(stderr, "hsavisord: already running at %s (pid %ld)\n", path,
+				strtol(pid, NULL, 10));
+			return -EADDRINUSE;
+		}
+		/* A daemon that ended meanwhile has removed the file that we opened. */
+		if (!fstat(s->lock, &ours) && !stat(lock, &there) && ours.st_ino == there.st_ino)
+			break;
+		close(s->lock);
 	}
 	if (ftruncate(s->lock, 0) < 0 || dprintf(s->lock, "%d\n", (int)getpid()) < 0)
 		return -EIO;
