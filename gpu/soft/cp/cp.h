@@ -145,6 +145,7 @@ struct dispatch {
 	atomic_bool done;
 	uint64_t start_ns, begin_ns, end_ns; /* begin: first wave, 0: none yet */
 	uint64_t run_ns;		     /* of all threads */
+	uint64_t gpu_ns, since_ns;	     /* time that it ran on any thread, up to since */
 	uint32_t preempted;		     /* how often it was suspended for another tenant */
 	uint64_t preempt_serial;	     /* the turn at whose end it last was */
 	unsigned priority;

@@ -220,7 +220,8 @@ struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, uint64_t now, b
 		gpu->vtime = vm->vtime;
 	if (vm->queue_vtime[d->priority] < d->vtime)
 		vm->queue_vtime[d->priority] = d->vtime;
-	d->running++;
+	if (!d->running++)
+		d->since_ns = now;
 	vm->running++;
 	if (!d->begin_ns)
 		d->begin_ns = now;
@@ -342,11 +343,15 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 	d->running--;
 	d->vm->running--;
 	charge(gpu, d, ns);
+	if (begin + ns > d->since_ns) {
+		d->gpu_ns += begin + ns - d->since_ns;
+		d->since_ns = begin + ns;
+	}
 	if (result == EXEC_YIELD && d->preempt_serial != gpu->turn_serial && turn_lost(gpu)) {
 		d->preempt_serial = gpu->turn_serial;
 		d->preempted++;
 	}
-	if (limit && d->run_ns > limit && d->error == EXEC_DONE &&
+	if (limit && d->gpu_ns > limit && d->error == EXEC_DONE &&
 	    !(result == EXEC_DONE && d->issued && d->inflight == 1)) {
 		d->error = EXEC_TRAP;
 		d->over_limit = true;
@@ -441,7 +446,7 @@ void sched_start(struct gpu *gpu, struct dispatch *d)
 	d->error = EXEC_DONE;
 	d->over_limit = false;
 	d->start_ns = now_ns();
-	d->begin_ns = d->run_ns = 0;
+	d->begin_ns = d->run_ns = d->gpu_ns = 0;
 	d->preempted = 0;
 	d->num_free = 0;
 	for (unsigned i = d->cap; i > 0; i--)
