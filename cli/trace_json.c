@@ -21,14 +21,15 @@
 struct track {
 	uint64_t tenant, executor;
 	uint32_t process, queue;
-	bool turns, used;
+	uint32_t tid; /* 0: free */
+	bool turns;
 };
 
 struct trace_file {
 	FILE *f;
 	uint64_t start_ns;
 	bool any;
-	struct track tracks[MAX_TRACKS]; /* hashed; the thread's number is 2 + its place */
+	struct track tracks[MAX_TRACKS]; /* hashed */
 	unsigned num_tracks;
 	uint64_t others_named[256];
 	uint64_t named[256]; /* tenants that were told, by a hash; told twice does no harm */
@@ -99,19 +100,18 @@ static uint64_t track(struct trace_file *t, const struct track *want, const char
 	unsigned i = (hash >> 40) % MAX_TRACKS;
 	uint64_t tid = OTHERS;
 
-	for (; t->tracks[i].used; i = (i + 1) % MAX_TRACKS) {
+	for (; t->tracks[i].tid; i = (i + 1) % MAX_TRACKS) {
 		const struct track *x = &t->tracks[i];
 
 		if (x->tenant == want->tenant && x->executor == want->executor &&
 		    x->process == want->process && x->queue == want->queue &&
 		    x->turns == want->turns)
-			return 2 + i;
+			return x->tid;
 	}
 	if (t->num_tracks < MAX_TRACKS / 2) {
-		t->num_tracks++;
 		t->tracks[i] = *want;
-		t->tracks[i].used = true;
-		tid = 2 + i;
+		t->tracks[i].tid = OTHERS + ++t->num_tracks;
+		tid = t->tracks[i].tid;
 	} else {
 		uint64_t *told = &t->others_named[want->tenant % 256];
 

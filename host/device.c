@@ -188,6 +188,7 @@ static int make(void)
 	gpu.threads = grant.threads;
 	gpu.turn_ctx = front.client;
 	gpu.limits = arbiter_limits(front.client);
+	gpu.backlog = &arbiter_counters(front.client)->backlog;
 	err = gpu_open(&gpu, &front.gpu);
 	if (!err)
 		err = kfd_events_new(FRONT_GPU_ID, &front.events);

@@ -294,6 +294,7 @@ int main(int argc, char **argv)
 		.turn_ctx = arbiter,
 		.trace = &arbiter_trace_ops,
 		.limits = arbiter_limits(arbiter),
+		.backlog = &arbiter_counters(arbiter)->backlog,
 	};
 	ret = gpu_open(&gpu_config, &gpu);
 	if (ret) {

@@ -782,6 +782,52 @@ static void control_gets_in(void **state)
 	free(rings);
 }
 
+/* ------------------------------------------------------------------ figures */
+
+static bool wait_backlog(_Atomic uint32_t *backlog, uint32_t want)
+{
+	for (unsigned i = 0; i < 5000 && atomic_load(backlog) != want; i++)
+		sleep_ms(1);
+	return atomic_load(backlog) == want;
+}
+
+static void waiting_packets_are_counted(void **state)
+{
+	_Atomic uint32_t backlog = 99;
+	struct gpu_config config = {.target = "gfx90a", .threads = 2, .backlog = &backlog};
+	struct client client, *c = &client, other;
+	struct signal *dep[1], *done;
+	struct aql q, r;
+	struct packet p;
+
+	client_open_config(c, &config);
+	client_join(&other, c);
+	dep[0] = client_signal(c, 1, 0);
+	done = client_signal(c, 6, 0);
+	aql_open(&q, c, 16, false);
+	p = barrier_packet(c, PACKET_AND, dep, 1, done);
+	for (unsigned i = 0; i < 6; i++)
+		aql_submit(&q, &p);
+	assert_true(wait_backlog(&backlog, 6));
+	/* of all processes */
+	struct signal *dep2[1] = {client_signal(&other, 1, 0)};
+
+	aql_open(&r, &other, 16, false);
+	p = barrier_packet(&other, PACKET_AND, dep2, 1, NULL);
+	aql_submit(&r, &p);
+	assert_true(wait_backlog(&backlog, 7));
+	/* a write pointer that claims more than the ring holds */
+	atomic_fetch_add(aql_write_id(&r), 1ull << 40);
+	assert_true(wait_backlog(&backlog, 6 + 16));
+	atomic_fetch_sub(aql_write_id(&r), 1ull << 40);
+	atomic_store(&dep[0]->value, 0);
+	atomic_store(&dep2[0]->value, 0);
+	assert_true(wait_value(&done->value, 0, 5000));
+	assert_true(wait_backlog(&backlog, 0));
+	client_close(&other);
+	client_close(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -800,6 +846,7 @@ int main(void)
 		cmocka_unit_test(timeline),
 		cmocka_unit_test(errors_name_kernel_and_queue),
 		cmocka_unit_test(control_gets_in),
+		cmocka_unit_test(waiting_packets_are_counted),
 	};
 
 	return cmocka_run_group_tests_name("cp/sched", tests, NULL, NULL);

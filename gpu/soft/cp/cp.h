@@ -10,6 +10,7 @@
  *   dispatch.c  a kernel's start and end, for AQL and PM4
  *   sched.c   dispatches in flight: which work-group runs next, suspending, stopping  (heap.c)
  *   turn.c    the tenant's turn on the GPU, timelines, limits of kernels
+ *   backlog.c  packets that wait, for listings
  *   thread.c  the threads: the CP thread (polls doorbells, steps queues, runs waves between) and
  * the workers
  *
@@ -261,6 +262,8 @@ struct gpu {
 	void *turn_ctx;
 	const struct gpu_trace_ops *trace;
 	const struct gpu_limits *limits;
+	_Atomic uint32_t *backlog;
+	uint64_t backlog_at; /* ns; gpu->lock */
 	unsigned num_threads;
 	uint64_t spin_ns; /* how long the CP thread polls without sleeping */
 	uint64_t park_ns; /* park delay: how long a vm has no work before ops->idle */
@@ -460,6 +463,10 @@ void trace_error(struct gpu_vm *vm, enum gpu_trace_kind kind, uint32_t queue, ui
 		 uint64_t value);
 /* Stops what gpu_limits wants stopped. gpu->lock held. */
 void limits_check(struct gpu *gpu);
+
+/* ---- backlog.c ---- */
+/* Looks at the queues if it's time, or at once; gpu->lock held. */
+void backlog_count(struct gpu *gpu, uint64_t now, bool at_once);
 
 /* ---- thread.c ---- */
 int threads_start(struct gpu *gpu);

@@ -117,6 +117,7 @@ int gpu_open(const struct gpu_config *config, struct gpu **out)
 	gpu->turn_ctx = config->turn_ctx;
 	gpu->trace = config->trace;
 	gpu->limits = config->limits;
+	gpu->backlog = config->backlog;
 	if (gpu->limits)
 		gpu->reset_seen = atomic_load(&gpu->limits->reset_seq);
 	gpu->spin_ns = env_time("HSAVISOR_SPIN_US", SPIN_NS_DEFAULT);

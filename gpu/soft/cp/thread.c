@@ -187,6 +187,7 @@ static void step_all(struct executor *ex, struct pass *pass)
 	pthread_mutex_lock(&gpu->lock);
 	gpu->rounds++;
 	limits_check(gpu);
+	backlog_count(gpu, now, false);
 again:
 	for (struct gpu_vm *vm = gpu->vms; vm; vm = vm->next) {
 		if (vm->round != gpu->rounds) {
@@ -390,6 +391,9 @@ static void *cp_main(void *arg)
 			turn_release(gpu);
 		if (!pass.awake && !pass.running) {
 			turn_release(gpu);
+			pthread_mutex_lock(&gpu->lock);
+			backlog_count(gpu, now_ns(), true);
+			pthread_mutex_unlock(&gpu->lock);
 			cp_sleep(gpu, event, 0);
 			last = now_ns();
 			continue;
