@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		config_policy(config, names[i], &policy, &vram);
 		MUST(!policy_check(&policy, message));
-		round_trip(&policy, vram ? vram : 4096);
+		round_trip(&policy, vram ? vram : 16u << 20);
 	}
 	config_free(config);
 	return 0;

@@ -114,6 +114,20 @@ static unsigned count_fds(void)
 	return n;
 }
 
+/* What is open, for whoever looks at a failure. */
+static void list_fds(void)
+{
+	for (int fd = 0; fd < 256; fd++) {
+		char link[64], to[128];
+		ssize_t n;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, to, sizeof(to) - 1);
+		if (n >= 0)
+			fprintf(stderr, "%d: %.*s\n", fd, (int)n, to);
+	}
+}
+
 /* ---- Clients ---- */
 
 static void hang_up(struct client *c)
@@ -391,6 +405,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		/* Tools' connections are no tenants: their ends, too, are seen by the second answer from here. */
 		tenants();
 		WAIT_UNTIL(count_fds() <= fds, PATIENCE);
+		if (count_fds() > fds) {
+			fprintf(stderr, "%u descriptors before, now\n", fds);
+			list_fds();
+		}
 		MUST(count_fds() <= fds);
 	}
 	return 0;
