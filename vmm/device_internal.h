@@ -45,7 +45,9 @@ struct control {
 	pthread_cond_t work, idle;
 	struct virtqueue vq;
 	struct job *first,
-		**last;	 /* taken from the queue, waiting for another request of their process */
+		**last;	   /* taken from the queue, waiting for another request of their process */
+	struct job *spare; /* for when there's no memory */
+	bool spare_used;
 	unsigned jobs;	 /* taken and not given back */
 	unsigned active; /* running */
 	unsigned paused;
