@@ -25,14 +25,13 @@
 #include "arbiter/tenants.h"
 #include "base/log.h"
 
-#define EXECUTOR_WEIGHT	 100
-#define LATE_LOOK_NS	 100000000u /* how often late executors are looked at */
-#define TIMER_MIN_NS	 20000u	    /* nothing is as urgent as to make timers shorter */
-#define ROUNDS_MAX	 64	    /* of a step: words that change while we look end none */
-#define CAP_RESUME_NS	 4000000u   /* a throttled tenant goes on when it may have so much */
-#define GAP_MISSES	 2	    /* after so many gaps in vain, one in eight is waited for */
-#define NO_SHOW_CPU_NS	 50000u	    /* less CPU time than this between two looks: it is stopped */
-#define RESERVED_LEAD_NS (2 * TURNS_SLICE_MAX_NS)
+#define EXECUTOR_WEIGHT 100
+#define LATE_LOOK_NS	100000000u /* how often late executors are looked at */
+#define TIMER_MIN_NS	20000u	   /* nothing is as urgent as to make timers shorter */
+#define ROUNDS_MAX	64	   /* of a step: words that change while we look end none */
+#define CAP_RESUME_NS	4000000u   /* a throttled tenant goes on when it may have so much */
+#define GAP_MISSES	2	   /* after so many gaps in vain, one in eight is waited for */
+#define NO_SHOW_CPU_NS	50000u	   /* less CPU time than this between two looks: it is stopped */
 
 static struct tenant *tenant_of(struct fair_entity *f)
 {
@@ -68,10 +67,14 @@ static bool wants(const struct executor *e)
 	return e->kind != ARBITER_HOST && atomic_load(&e->page->want);
 }
 
-/* Executors that want the GPU and aren't the holder. */
+/* Is there somebody but the holder who wants the GPU and may have it? */
 static bool others(const struct turns *t)
 {
-	return t->wanting > (t->holder && queued(t->holder) ? 1u : 0u);
+	const struct tenant *x = t->holder ? t->holder->tenant : NULL;
+
+	if (!x || !x->turn.fair.queued)
+		return t->competing > 0;
+	return t->competing > 1 || x->turn.executors.count > (queued(t->holder) ? 1u : 0u);
 }
 
 /* ------------------------------------------------------------------ caps */
@@ -162,6 +165,7 @@ static void compete(struct turns *t, struct tenant *x, uint64_t now)
 	struct fair_queue *class = class_of(t, x);
 
 	fair_add(class, &x->turn.fair, slice_for(class->count + 1));
+	t->competing++;
 	if (x->turn.policy.period_ns) {
 		reservation_wake(x, now);
 		x->turn.next_reserved = t->reserved;
@@ -198,6 +202,7 @@ static void tenant_sleep(struct turns *t, struct tenant *x, uint64_t now)
 	}
 	if (x->turn.policy.period_ns)
 		unlink_tenant(&t->reserved, x, true);
+	t->competing -= x->turn.fair.queued;
 	fair_remove(class_of(t, x), &x->turn.fair);
 }
 
@@ -209,7 +214,6 @@ static void enqueue(struct turns *t, struct executor *e, uint64_t now)
 		return;
 	e->turn.fair.weight = EXECUTOR_WEIGHT;
 	fair_add(&x->turn.executors, &e->turn.fair, slice_for(x->turn.executors.count + 1));
-	t->wanting++;
 	if (x->turn.executors.count == 1)
 		tenant_wake(t, x, now);
 }
@@ -221,7 +225,6 @@ static void dequeue(struct turns *t, struct executor *e, uint64_t now)
 	if (!queued(e))
 		return;
 	fair_remove(&x->turn.executors, &e->turn.fair);
-	t->wanting--;
 	if (!x->turn.executors.count)
 		tenant_sleep(t, x, now);
 }
@@ -291,7 +294,7 @@ void turns_settle(struct turns *t, uint64_t now)
 	}
 	x->turn.budget -= (int64_t)ns;
 	/* What it has of its reservation counts as its share, but makes no debt for later. */
-	fair_charge_up_to(class_of(t, x), &x->turn.fair, ns, RESERVED_LEAD_NS);
+	fair_charge_up_to(class_of(t, x), &x->turn.fair, ns, slice_for(class_of(t, x)->count));
 }
 
 /* ------------------------------------------------------------------ late executors */

@@ -90,12 +90,12 @@ struct turns {
 	struct tenant *throttled; /* tenants that want the GPU and are over their cap */
 	struct executor *late;
 	struct executor *holder;
-	unsigned wanting; /* executors in queues */
-	bool revoking;	  /* the holder was asked to leave */
-	bool counted;	  /* the holder's page says contended: its time is measured by us */
-	bool as_reserved; /* the holder runs on its reservation */
-	bool woken;	  /* somebody came while the holder's turn lasts */
-	bool in_gap;	  /* the holder has no work for the moment */
+	unsigned competing; /* tenants in the classes' queues */
+	bool revoking;	    /* the holder was asked to leave */
+	bool counted;	    /* the holder's page says contended: its time is measured by us */
+	bool as_reserved;   /* the holder runs on its reservation */
+	bool woken;	    /* somebody came while the holder's turn lasts */
+	bool in_gap;	    /* the holder has no work for the moment */
 	uint64_t gap_until;
 	uint64_t granted_at, revoked_at;
 	uint64_t settled_at; /* the holder is charged up to here */

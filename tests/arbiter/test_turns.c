@@ -358,6 +358,24 @@ static void caps_are_kept(void **state)
 	assert_share(held(capped), 10 * SEC, 1 / 3.0, 0.01);
 }
 
+/* Somebody who waits for his cap is no reason to watch others. */
+static void the_capped_are_no_burden(void **state)
+{
+	struct tenant_policy p = policy_default;
+	struct sim_client *c;
+
+	p.cap = 5;
+	sim_init(&sim);
+	sim_tenant(&sim, &p);
+	c = sim_tenant(&sim, NULL);
+	c->burst_ns = 1 * MS;
+	c->gap_ns = 9 * MS;
+	sim_run(&sim, 20 * SEC);
+	/* A millisecond's work, until it is seen idle, and its gap: of 10 ms. */
+	assert_share((double)c->ran_ns, 20 * SEC, 0.1, 0.003);
+	assert_share(held(c), 20 * SEC, 0.105, 0.006);
+}
+
 static void executors_share_their_tenants_part(void **state)
 {
 	struct sim_client *a, *b[3];
@@ -619,6 +637,7 @@ int main(void)
 		cmocka_unit_test(reservations_are_kept),
 		cmocka_unit_test(a_reservation_is_no_more_than_that),
 		cmocka_unit_test(caps_are_kept),
+		cmocka_unit_test(the_capped_are_no_burden),
 		cmocka_unit_test(executors_share_their_tenants_part),
 		cmocka_unit_test(short_gaps_are_waited_for),
 		cmocka_unit_test(the_late_are_not_waited_for),
