@@ -7,11 +7,14 @@
  * connection comes, so that a loosened mode or a descriptor handed on opens nothing, and decide
  * what the connection may ask:
  *
- *   who                              may
- *   root, the daemon's user          everything
- *   users in the group of --group    be tenants; join, change and end tenants of their own user;
- *                                    read status, list, metrics and the like
- *   others                           nothing: the connection is closed
+ *   who                            may
+ *   root, the daemon's user        everything
+ *   users in the group of --group  be tenants; join, reset and see the faults of tenants of their
+ *                                  own user; read status, list and policies
+ *   others                         nothing: the connection is closed
+ *
+ * What a tenant gets of the GPU (set), timelines (trace) and the daemon's end (shutdown) are for
+ * the first alone.
  *
  * The credentials are those at connect(): a broker that gave up its identity since is its starter's.
  */

@@ -44,6 +44,7 @@
 #include "arbiter/faults.h"
 #include "arbiter/msg.h"
 #include "arbiter/pool.h"
+#include "arbiter/privileges.h"
 #include "arbiter/tenants.h"
 #include "arbiter/trace.h"
 #include "arbiter/turns.h"
@@ -746,6 +747,10 @@ int server_run(const struct server_config *config)
 	else
 		err = open_all(s);
 	if (!err) {
+		run_first();
+		err = privileges_drop();
+	}
+	if (!err) {
 		fprintf(stderr,
 			"hsavisord: ready at %s: software GPU %s, %llu MiB of VRAM, %u threads a "
 			"tenant\n",
@@ -758,7 +763,6 @@ int server_run(const struct server_config *config)
 		}
 		if (config->detach)
 			give_up_terminal();
-		run_first();
 		err = loop(s);
 	}
 	close_all(s);

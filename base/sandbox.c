@@ -141,42 +141,76 @@ static int add_call(scmp_filter_ctx ctx, const struct sandbox_call *c)
 	return ret == -EDOM ? 0 : ret; /* not a call of this architecture */
 }
 
-int sandbox_filter(const struct sandbox_purpose *table, size_t count, enum sandbox_seccomp mode,
-		   const char *who)
+/* A filter without rules. */
+static int make_filter(uint32_t otherwise, const char *who, scmp_filter_ctx *ctx)
 {
-	struct sigaction action = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO};
-	scmp_filter_ctx ctx;
-	int ret = 0;
+	int ret;
 
-	if (mode == SANDBOX_OFF)
-		return 0;
 	program = who;
 	learn_names();
-	ctx = seccomp_init(mode == SANDBOX_LOG ? SCMP_ACT_LOG : SCMP_ACT_TRAP);
-	if (!ctx)
+	*ctx = seccomp_init(otherwise);
+	if (!*ctx)
 		return -ENOMEM;
 	/* The privileges were given up by name, in an order of their own. */
-	ret = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0);
+	ret = seccomp_attr_set(*ctx, SCMP_FLTATR_CTL_NNP, 0);
 	if (!ret)
-		ret = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+		ret = seccomp_attr_set(*ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	/* A tree, not a list: threads that wait and wake make many calls. */
 	if (!ret)
-		ret = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+		ret = seccomp_attr_set(*ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	/* Calls of another architecture's numbering end the process, whatever the mode. */
 	if (!ret)
-		ret = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-	if (!ret && mode == SANDBOX_KILL)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS,
+		ret = seccomp_attr_set(*ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (!ret && otherwise != SCMP_ACT_LOG)
+		ret = seccomp_rule_add(*ctx, SCMP_ACT_KILL_PROCESS,
 				       seccomp_syscall_resolve_name(LAST_CALL), 0);
-	for (size_t i = 0; !ret && i < count; i++)
-		for (const struct sandbox_call *c = table[i].calls; !ret && c->name; c++)
-			ret = add_call(ctx, c);
+	return ret;
+}
+
+/* Puts it in force, if all went well before, and frees it. */
+static int load_filter(scmp_filter_ctx ctx, int ret)
+{
+	struct sigaction action = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO};
+
 	if (!ret && sigaction(SIGSYS, &action, NULL) < 0)
 		ret = -errno;
 	if (!ret)
 		ret = seccomp_load(ctx);
-	seccomp_release(ctx);
+	if (ctx)
+		seccomp_release(ctx);
 	return ret;
+}
+
+int sandbox_filter(const struct sandbox_purpose *table, size_t count, enum sandbox_seccomp mode,
+		   const char *who)
+{
+	scmp_filter_ctx ctx;
+	int ret;
+
+	if (mode == SANDBOX_OFF)
+		return 0;
+	ret = make_filter(mode == SANDBOX_LOG ? SCMP_ACT_LOG : SCMP_ACT_TRAP, who, &ctx);
+	for (size_t i = 0; !ret && i < count; i++)
+		for (const struct sandbox_call *c = table[i].calls; !ret && c->name; c++)
+			ret = add_call(ctx, c);
+	return load_filter(ctx, ret);
+}
+
+int sandbox_refuse(const char *const *names, const char *who)
+{
+	scmp_filter_ctx ctx;
+	int ret = make_filter(SCMP_ACT_ALLOW, who, &ctx);
+
+	for (; !ret && *names; names++) {
+		int number = seccomp_syscall_resolve_name(*names);
+
+		if (number < 0)
+			continue;
+		ret = seccomp_rule_add(ctx, SCMP_ACT_TRAP, number, 0);
+		if (ret == -EDOM)
+			ret = 0;
+	}
+	return load_filter(ctx, ret);
 }
 
 int sandbox_seccomp_parse(const char *text, enum sandbox_seccomp *mode)

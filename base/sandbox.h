@@ -11,6 +11,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Sanitizers make system calls and look at processes on their own: without a sandbox. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANDBOX_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+	__has_feature(memory_sanitizer)
+#define SANDBOX_SANITIZED 1
+#endif
+#endif
+#ifndef SANDBOX_SANITIZED
+#define SANDBOX_SANITIZED 0
+#endif
+
 /* Whether this thread has the capability (CAP_*) in effect. */
 bool sandbox_capable(unsigned capability);
 /*
@@ -61,6 +74,12 @@ struct sandbox_purpose {
  */
 int sandbox_filter(const struct sandbox_purpose *table, size_t count, enum sandbox_seccomp mode,
 		   const char *who);
+
+/*
+ * The other way round: the calls of names[], a list up to NULL, end the process, all others are
+ * done. For programs whose work is of too many kinds for a table.
+ */
+int sandbox_refuse(const char *const *names, const char *who);
 
 /* "kill", "log", "off"; -EINVAL. */
 int sandbox_seccomp_parse(const char *text, enum sandbox_seccomp *mode);

@@ -50,18 +50,6 @@
 
 #include "base/log.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-	__has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define SYSTEM_USER "hsavisor"
 /* First of the user ids for brokers without a user of their own: this plus the pid (below 2^22),
  * so that no two brokers have one. Beyond what distributions and systemd give to anybody. */
@@ -346,7 +334,7 @@ int isolation_enter(const struct isolation *isolation)
 	int ret;
 
 	if (isolation->mode == ISOLATION_OFF) {
-		if (!SANITIZED)
+		if (!SANDBOX_SANITIZED)
 			fprintf(stderr,
 				"hsavisor-broker: WARNING: not isolated (--sandbox=off): an error in "
 				"this process gives its guest what the user %u has\n",
@@ -506,7 +494,7 @@ void isolation_defaults(struct isolation *isolation)
 {
 	const char *wish = getenv("HSAVISOR_SANDBOX");
 
-	*isolation = (struct isolation){.mode = SANITIZED ? ISOLATION_OFF : ISOLATION_TRY};
+	*isolation = (struct isolation){.mode = SANDBOX_SANITIZED ? ISOLATION_OFF : ISOLATION_TRY};
 	if (wish && isolation_mode_parse(wish, &isolation->mode))
 		fprintf(stderr, "hsavisor-broker: HSAVISOR_SANDBOX: '%s' is none of try, require, off\n",
 			wish);
