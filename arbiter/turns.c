@@ -137,7 +137,8 @@ static void reservation_refill(struct tenant *x, uint64_t now)
 
 	if (now < x->turn.deadline)
 		return;
-	x->turn.budget = (int64_t)p->budget_ns;
+	/* What the last hand-over took beyond the budget is taken off. */
+	x->turn.budget = (x->turn.budget < 0 ? x->turn.budget : 0) + (int64_t)p->budget_ns;
 	x->turn.deadline += p->period_ns;
 	if (x->turn.deadline <= now)
 		x->turn.deadline = now + p->period_ns;

@@ -162,6 +162,7 @@ static void tick(struct sim *s, struct sim_client *c)
 	if (!c->working && s->now >= c->next_at)
 		begin_job(s, c);
 	if (c->working) {
+		s->pending |= !c->e.tenant->turn.throttled_at;
 		run(s, c);
 	} else if (c->page.want && s->now - c->idle_at >= RELEASE_NS) {
 		c->page.wanted_ns += s->now - c->page.want_since;
@@ -183,10 +184,13 @@ void sim_run(struct sim *s, uint64_t ns)
 	for (uint64_t end = s->now + ns; s->now < end; s->now += SIM_TICK_NS) {
 		if (s->timer_at && s->now >= s->timer_at)
 			sim_step(s);
-		s->busy = false;
+		s->busy = s->pending = false;
 		for (unsigned i = 0; i < s->num_clients; i++)
 			tick(s, &s->clients[i]);
 		s->busy_ns += s->busy ? SIM_TICK_NS : 0;
+		s->stalled_ns = s->pending && !s->busy ? s->stalled_ns + SIM_TICK_NS : 0;
+		if (s->stalled_ns > s->stall_max_ns)
+			s->stall_max_ns = s->stalled_ns;
 	}
 	turns_settle(&s->turns, s->now);
 }

@@ -38,8 +38,9 @@ struct sim {
 	struct sim_client clients[SIM_MAX];
 	unsigned num_tenants, num_clients;
 	uint64_t now, timer_at;
-	uint64_t busy_ns; /* somebody's work ran */
-	bool busy;
+	uint64_t busy_ns;		   /* somebody's work ran */
+	uint64_t stalled_ns, stall_max_ns; /* nobody's work ran though somebody may and wants to */
+	bool busy, pending;
 	unsigned long steps;
 };
 
