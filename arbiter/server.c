@@ -461,6 +461,7 @@ static void executor_woke(struct server *s, struct connection *c)
 	uint64_t now = now_ns();
 
 	drain(c->executor->wake_fd);
+	read_faults(s, c); /* after that: what is reported from here on wakes us again */
 	if (now - c->wakes_since > WAKES_NS) {
 		c->wakes_since = now;
 		c->wakes = 0;
@@ -548,7 +549,6 @@ static int loop(struct server *s)
 					connection_readable(s, c);
 				break;
 			case SRC_WAKE:
-				read_faults(s, ((struct wake *)(void *)source)->connection);
 				c = ((struct wake *)(void *)source)->connection;
 				if (!c->dead)
 					executor_woke(s, c);

@@ -135,7 +135,7 @@ static int on_packet(const struct options *o, struct rings *rings, int sock, uns
 	if (err)
 		return err;
 	if (!strcmp(json_str(p, "event"), "gone")) {
-		rings_remove(rings, json_u64(p, "serial"), now_ns());
+		rings_remove(rings, json_u64(p, "serial"));
 	} else if (fd >= 0 && wanted(o, json_str(p, "tenant"))) {
 		uint64_t tenant = json_u64(p, "tenant_id");
 
@@ -206,8 +206,8 @@ static int record(const struct options *o, struct rings *rings, int sock, uint64
 
 		while (!err && poll(&p, 1, 0) > 0)
 			err = on_packet(o, rings, sock, seen);
+		rings_read(rings, false);
 		now = now_ns();
-		rings_read(rings, now, false);
 		if (terminal && now - told >= 1000000000u) {
 			progress(rings, start, now);
 			told = now;
@@ -270,8 +270,8 @@ int cmd_trace(int argc, char **argv)
 	fprintf(stderr, "hsavisor: recording to %s; Ctrl-C ends\n", o.file);
 	lost_daemon = record(&o, &rings, sock, start, &seen);
 	close(sock);
+	rings_read(&rings, true);
 	end = now_ns();
-	rings_read(&rings, end, true);
 	rings_free(&rings);
 	err = trace_file_end(rings.file, rings.lost, end);
 	if (f != stdout && fclose(f) && !err)

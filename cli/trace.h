@@ -50,9 +50,9 @@ int rings_add(struct rings *rings, int fd, uint64_t serial, uint64_t tenant, uin
 	      uint64_t from);
 /* Reads what is new, and writes to the file what is named or has waited long enough for its name.
  * all: everything. */
-void rings_read(struct rings *rings, uint64_t now_ns, bool all);
+void rings_read(struct rings *rings, bool all);
 /* The executor is gone: its last events, and its end. */
-void rings_remove(struct rings *rings, uint64_t serial, uint64_t now_ns);
+void rings_remove(struct rings *rings, uint64_t serial);
 void rings_free(struct rings *rings);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/trace.h"
@@ -229,10 +230,21 @@ static void write_counters(struct rings *rings, struct ring *r, uint64_t now)
 	r->counted_at = now;
 }
 
-void rings_read(struct rings *rings, uint64_t now, bool all)
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void rings_read(struct rings *rings, bool all)
 {
 	for (struct ring *r = rings->list; r; r = r->next) {
-		read_ring(rings, r, now);
+		uint64_t now;
+
+		read_ring(rings, r, now_ns());
+		now = now_ns(); /* no event that was read ends later */
 		write_ready(rings, r, now, all);
 		write_counters(rings, r, now);
 	}
@@ -245,15 +257,15 @@ static void free_ring(struct ring *r)
 	free(r);
 }
 
-void rings_remove(struct rings *rings, uint64_t serial, uint64_t now)
+void rings_remove(struct rings *rings, uint64_t serial)
 {
 	for (struct ring **p = &rings->list; *p; p = &(*p)->next) {
 		struct ring *r = *p;
 
 		if (r->serial != serial)
 			continue;
-		read_ring(rings, r, now);
-		write_ready(rings, r, now, true);
+		read_ring(rings, r, 0);
+		write_ready(rings, r, now_ns(), true);
 		*p = r->next;
 		free_ring(r);
 		return;

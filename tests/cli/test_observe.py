@@ -492,6 +492,15 @@ def test_faults_are_told():
     assert len(faults()) == 2  # they outlive their tenant
 
 
+def test_no_fault_is_overlooked():
+    """The last report of a burst may come while the one before is being read."""
+    for i in range(50):
+        a = Tenant(f"burst{i}")
+        a.do("report", 5)
+        wait_until(lambda: len(faults(f"burst{i}")) == 5, 5)  # pylint: disable=cell-var-from-loop
+        a.end()
+
+
 def test_faults_follow():
     p = start(HSAVISOR, "faults", "--follow", "--json", "follows", stdout=subprocess.PIPE)
     a = Tenant("follows")
