@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -137,7 +138,7 @@ static int teardown(void **state)
 #define STATUS	 "{\"op\":\"status\"}"
 #define LIST	 "{\"op\":\"list\"}"
 #define SHUTDOWN "{\"op\":\"shutdown\",\"force\":true}"
-#define SET	 "{\"op\":\"set\",\"tenant\":\"hers\",\"weight\":5}"
+#define SET	 "{\"op\":\"set\",\"tenant\":\"hers\",\"policy\":{\"weight\":5}}"
 #define RESET	 "{\"op\":\"reset\",\"tenant\":\"hers\"}"
 #define TRACE	 "{\"op\":\"trace\"}"
 
@@ -155,6 +156,7 @@ static pid_t tenant(uid_t uid, const char *name, enum arbiter_kind kind)
 	if (pid == 0) {
 		close(ready[0]);
 		become(uid, OWN_GROUP, group);
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* if a test fails meanwhile */
 		if (arbiter_connect(kind, name, kind == ARBITER_PROCESS ? 0 : 64 << 20, &client, &grant, error))
 			_exit(1);
 		if (write(ready[1], "", 1) != 1)
