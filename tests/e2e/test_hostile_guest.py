@@ -86,6 +86,7 @@ def test_the_hostile_driver_takes_the_device():
 def run_case(name):
     code, out = S.guest(A, "sh", "-c", f"echo {name} >{DEBUG}/run; tail -n 20 {DEBUG}/log", limit=150)
     assert code == 0 and re.search(rf"^ok \d+ - {name} ", out, re.MULTILINE), f"{name}: exit code {code}: {out}"
+    print(f"# {name}: {out.splitlines()[-1].rsplit('(', 1)[-1].rstrip(')')}")
 
 
 def case(name):
