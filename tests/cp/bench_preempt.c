@@ -204,10 +204,6 @@ int main(int argc, char **argv)
 	prctl(PR_SET_TIMERSLACK, 1000ul);
 	client_open(c, argv[1], 2, &turns_ops, &turns);
 	real_load(c, &co, argv[2]);
-	if (argc > 4) {
-		unmap();
-		return 0;
-	}
 	run("forever", "forever", 64, 64, 1, 0);
 	run("forever_big", "forever", 1024, 64, 1, 60000);
 	run("empty", "empty", 64, 4, 4000, 0);

@@ -53,6 +53,8 @@ static void turn_acquire(void *ctx)
 
 	atomic_store(&t->want, 1);
 	atomic_fetch_add(&t->waiters, 1);
+	if (turn_lost(t))
+		atomic_fetch_add(&t->asked, 1);
 	while (turn_lost(t) || !enter(t))
 		syscall(SYS_futex, &t->granted, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
 	atomic_fetch_sub(&t->waiters, 1);

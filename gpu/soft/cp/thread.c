@@ -186,6 +186,7 @@ static void step_all(struct executor *ex, struct pass *pass)
 		let_in(gpu);
 	pthread_mutex_lock(&gpu->lock);
 	gpu->rounds++;
+	gpu->copy_wanted = false;
 	limits_check(gpu);
 	backlog_count(gpu, now, false);
 again:

@@ -59,6 +59,7 @@ bool turn_enter(struct gpu *gpu)
 		pthread_cond_signal(&gpu->work_cond);
 		return false;
 	}
+	gpu->turn_needed = false; /* before a worker began to wait */
 	entered(gpu);
 	return true;
 }
@@ -93,6 +94,9 @@ void turn_release(struct gpu *gpu)
 	pthread_mutex_lock(&gpu->sched_lock);
 	if (turn_lost(gpu))
 		ended(gpu, true);
+	/* Nobody waits yet, and what the turn was asked for is gone. */
+	if (!gpu->turn_waiter && !gpu->copy_wanted && !sched_has_work(gpu))
+		gpu->turn_needed = false;
 	if (gpu->turn_asked && !gpu->turn_users && !gpu->turn_waiter && !gpu->turn_needed &&
 	    !sched_has_work(gpu)) {
 		gpu->turn_asked = false;
@@ -114,6 +118,8 @@ bool copy_begin(struct gpu_queue *q)
 	pthread_mutex_unlock(&gpu->sched_lock);
 	if (entered_turn)
 		q->copy.piece_ns = now_ns();
+	else
+		gpu->copy_wanted = true;
 	return entered_turn;
 }
 
