@@ -96,8 +96,7 @@ static bool wanted(const struct gpu *gpu)
 	return atomic_load_explicit(&gpu->waiters, memory_order_relaxed);
 }
 
-/* The next queue that this pass has not stepped yet. Queues that came first in this pass are last in
- * the next one if what may be copied in a pass did not suffice for all. */
+/* The next queue that this pass has not stepped yet. */
 static struct gpu_queue *next_queue(const struct gpu_vm *vm, uint64_t round)
 {
 	for (struct gpu_queue *q = vm->queues; q; q = q->next) {
@@ -107,6 +106,7 @@ static struct gpu_queue *next_queue(const struct gpu_vm *vm, uint64_t round)
 	return NULL;
 }
 
+/* What may be copied in a pass did not suffice for all: another queue comes first in the next. */
 static void rotate(struct gpu_vm *vm)
 {
 	struct gpu_queue *first = vm->queues, **p = &first->next;
