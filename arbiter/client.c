@@ -43,6 +43,7 @@
 struct arbiter_client {
 	struct reporter *reporter; /* of faults and trace events */
 	int sock, wake_fd, vram_fd;
+	int swap_fd, bell_fd; /* -1: VRAM is not overcommitted */
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
 	_Atomic uint32_t alone;	   /* the arbiter is gone */
@@ -86,6 +87,8 @@ static void client_free(struct arbiter_client *c)
 	reporter_free(c->reporter);
 	if (c->shared)
 		syscall(SYS_munmap, c->shared, SHARED_BYTES);
+	close_fd(&c->bell_fd);
+	close_fd(&c->swap_fd);
 	close_fd(&c->vram_fd);
 	close_fd(&c->wake_fd);
 	close_fd(&c->sock);
@@ -155,7 +158,7 @@ int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram,
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return say(error, -ENOMEM, "out of memory");
-	c->wake_fd = c->vram_fd = -1;
+	c->wake_fd = c->vram_fd = c->swap_fd = c->bell_fd = -1;
 	pthread_mutex_init(&c->lock, NULL);
 	c->sock = msg_connect(arbiter_socket_path());
 	if (c->sock < 0) {
@@ -176,9 +179,13 @@ int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram,
 		c->wake_fd = num_fds > 1 ? fds[1] : -1;
 	if (num_fds > 2)
 		c->vram_fd = fds[2];
+	if (num_fds > 4) {
+		c->swap_fd = fds[3];
+		c->bell_fd = fds[4];
+	}
+	for (unsigned i = num_fds > 4 ? 5 : 3; i < num_fds; i++)
+		syscall(SYS_close, fds[i]);
 	if (reply.error || num_fds < want_fds) {
-		for (unsigned i = 3; i < num_fds; i++)
-			syscall(SYS_close, fds[i]);
 		if (num_fds > 0)
 			syscall(SYS_close, fds[0]);
 		client_free(c);
@@ -189,8 +196,6 @@ int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram,
 			       fds[0], 0L);
 	err = errno;
 	syscall(SYS_close, fds[0]);
-	for (unsigned i = 3; i < num_fds; i++)
-		syscall(SYS_close, fds[i]);
 	if (page == MAP_FAILED) {
 		client_free(c);
 		return say(error, -err, "cannot map the page shared with hsavisord");
@@ -407,6 +412,40 @@ const struct gpu_turn_ops arbiter_turn_ops = {
 	.lost = turn_lost,
 	.account = turn_account,
 };
+
+void arbiter_swap_files(const struct arbiter_client *client, int *file, int *bell)
+{
+	*file = client->swap_fd;
+	*bell = client->bell_fd;
+}
+
+uint32_t arbiter_vram_order(const struct arbiter_client *client)
+{
+	return atomic_load(&client->page->vram_order);
+}
+
+void arbiter_vram_answer(struct arbiter_client *client, uint32_t order, bool done)
+{
+	atomic_store(done ? &client->page->vram_done : &client->page->vram_refused, order);
+	wake_arbiter(client);
+}
+
+void arbiter_vram_need(struct arbiter_client *client, bool need)
+{
+	if (atomic_exchange(&client->page->vram_need, need) != need && need)
+		wake_arbiter(client);
+}
+
+uint32_t arbiter_turn_users(const struct arbiter_client *client)
+{
+	return atomic_load(&client->page->users);
+}
+
+bool arbiter_look(struct arbiter_client *client)
+{
+	check_alive(client);
+	return arbiter_alive(client);
+}
 
 int arbiter_charge_vram(void *client, int64_t bytes)
 {

@@ -100,6 +100,19 @@ void arbiter_set_namer(struct arbiter_client *client, arbiter_namer *namer, void
 /* False once the daemon is gone. No system call. */
 bool arbiter_alive(const struct arbiter_client *client);
 
+/*
+ * Swapping (protocol.h); arbiter/swap.c is who uses these. The file for the VRAM and the bell, the
+ * client's; both -1 where VRAM is not overcommitted.
+ */
+void arbiter_swap_files(const struct arbiter_client *client, int *file, int *bell);
+uint32_t arbiter_vram_order(const struct arbiter_client *client);
+void arbiter_vram_answer(struct arbiter_client *client, uint32_t order, bool done);
+void arbiter_vram_need(struct arbiter_client *client, bool need);
+/* GPU threads in the turn. */
+uint32_t arbiter_turn_users(const struct arbiter_client *client);
+/* arbiter_alive() after a look. */
+bool arbiter_look(struct arbiter_client *client);
+
 /* VRAM is charged at the arbiter before it is allocated: 0 or -ENOMEM. For
  * kfd_front_ops.charge_vram (ctx: the client). */
 int arbiter_charge_vram(void *client, int64_t bytes);

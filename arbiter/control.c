@@ -9,6 +9,7 @@
 
 #include "arbiter/access.h"
 #include "arbiter/answer.h"
+#include "arbiter/pool.h"
 #include "hsavisor-version.h"
 
 void answer_u64(struct json_object *o, const char *key, uint64_t v)
@@ -43,6 +44,8 @@ static void op_status(struct tenants *t, struct control_facts *f, uid_t peer,
 	answer_u64(g, "threads", f->threads);
 	answer_u64(g, "vram_bytes", t->pool);
 	answer_u64(g, "vram_reserved_bytes", t->reserved);
+	answer_str(g, "vram_overcommit", t->swap ? "swap" : "refuse");
+	answer_u64(g, "vram_resident_bytes", t->resident);
 	answer_reserved(g, t);
 	json_object_array_add(gpus, g);
 	json_object_object_add(a, "gpus", gpus);
@@ -67,6 +70,9 @@ static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, stru
 		answer_u64(o, "vram_max_bytes", x->vram_max);
 		answer_u64(o, "vram_used_bytes", k.vram_used);
 		answer_u64(o, "vram_peak_bytes", k.vram_peak);
+		answer_u64(o, "vram_swapped_bytes", pool_swapped(x));
+		answer_u64(o, "vram_swap_outs", x->swap_outs);
+		answer_u64(o, "vram_swap_ins", x->swap_ins);
 		answer_u64(o, "system_pinned_bytes", k.system_pinned);
 		answer_u64(o, "dispatches", k.totals.dispatches);
 		answer_u64(o, "gpu_ns", k.totals.gpu_ns);

@@ -42,7 +42,7 @@ struct arbiter_msg { /* executor -> arbiter */
 };
 
 struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM (not for
-			  ARBITER_HOST) */
+			  ARBITER_HOST), swap file and bell (if VRAM is overcommitted) */
 	uint32_t magic;
 	int32_t error; /* 0 or negative errno */
 	uint32_t tenant, threads;
@@ -67,6 +67,16 @@ struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM 
  * thread counts itself into users before it looks at granted. Ordering: all of these are
  * sequentially consistent.
  */
+/*
+ * Swapping, when VRAM is overcommitted: the executor has a file for its VRAM and a bell, an eventfd
+ * that the arbiter writes after it changed vram_order: a count in the upper 31 bits, and in the
+ * lowest whether the VRAM is to be in the file (ARBITER_VRAM_OUT) or in its memory. The executor
+ * does that, copies order to vram_done, or to vram_refused if it can't, and writes the wake eventfd.
+ * While its VRAM is or goes away an executor has no turns. It comes back when it wants one, or sets
+ * vram_need and writes the wake eventfd.
+ */
+#define ARBITER_VRAM_OUT 1u
+
 struct arbiter_page {
 	_Atomic uint32_t want;
 	_Atomic uint32_t granted;
@@ -74,6 +84,11 @@ struct arbiter_page {
 	_Atomic uint32_t users;	   /* client: GPU threads that run something now */
 	_Atomic uint64_t vram_limit; /* arbiter: the tenant's VRAM quota as it is now, bytes */
 	_Atomic uint64_t vram_used;  /* arbiter: what all executors of the tenant have of it */
+	/* Where the executor's VRAM is to be, see "Swapping" above. */
+	_Atomic uint32_t vram_order;   /* arbiter */
+	_Atomic uint32_t vram_done;    /* client: the last order that it carried out */
+	_Atomic uint32_t vram_refused; /* client: the last one that it can't */
+	_Atomic uint32_t vram_need;    /* client: somebody waits for its VRAM to be there */
 	struct gpu_limits limits;    /* arbiter: see gpu/gpu.h */
 	_Atomic uint32_t trace;	     /* arbiter: fill the trace ring */
 	_Atomic uint32_t faults;     /* client: faults written so far, see struct arbiter_fault */

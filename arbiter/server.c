@@ -359,7 +359,7 @@ static int executor_message(struct server *s, struct connection *c, const void *
 	struct arbiter_reply reply = {.magic = ARBITER_MAGIC};
 	struct arbiter_msg msg;
 	unsigned num_fds = 0;
-	int fds[3];
+	int fds[MSG_MAX_FDS];
 
 	if (size != sizeof(msg))
 		return -EPROTO;
@@ -374,11 +374,18 @@ static int executor_message(struct server *s, struct connection *c, const void *
 			fds[num_fds++] = c->executor->wake_fd;
 			if (c->executor->vram_fd >= 0)
 				fds[num_fds++] = c->executor->vram_fd;
+			if (c->executor->pool.swap_fd >= 0) {
+				fds[num_fds++] = c->executor->pool.swap_fd;
+				fds[num_fds++] = c->executor->pool.bell_fd;
+			}
 		}
 		break;
 	case ARBITER_MSG_CHARGE:
-		reply.error =
-			c->executor ? pool_charge(&s->tenants, c->executor, msg.bytes) : -EPROTO;
+		reply.error = c->executor ? pool_charge(&s->tenants, c->executor, msg.bytes,
+							now_ns())
+					  : -EPROTO;
+		if (reply.error == POOL_LATER)
+			return 0;
 		break;
 	default:
 		return -EPROTO;
@@ -490,15 +497,18 @@ static void listen_again(struct server *s)
 
 static void take_turns(struct server *s)
 {
-	uint64_t now = now_ns(), after;
+	uint64_t now = now_ns(), after, pool;
 
 	if (s->deaf_until && now >= s->deaf_until)
 		listen_again(s);
+	pool = pool_step(&s->tenants, &s->turns, now);
 	after = turns_step(&s->turns, now);
 	if (s->dismissing) {
 		hang_up_dismissed(s);
 		after = turns_step(&s->turns, now);
 	}
+	if (pool && (!after || pool < after))
+		after = pool;
 	if (s->deaf_until && (!after || now + after > s->deaf_until))
 		after = s->deaf_until > now ? s->deaf_until - now : 1;
 	arm_timer(s, after ? now + after : 0);
@@ -697,6 +707,8 @@ static void close_all(struct server *s)
 	for (int *fd = (int[]){s->epoll, s->signals, s->timer, -2}; *fd != -2; fd++)
 		if (*fd >= 0)
 			close(*fd);
+	if (s->tenants.swap_dir >= 0)
+		close(s->tenants.swap_dir);
 }
 
 /* So that a pipe that our starter reads from ends when it does. Logs go to HSAVISOR_LOG_FILE, if
@@ -733,6 +745,8 @@ int server_run(const struct server_config *config)
 	s->epoll = s->listen = s->timer = s->signals = s->lock = -1;
 	s->tenants.pool = config->pool;
 	s->tenants.default_quota = config->default_quota;
+	s->tenants.swap = config->swap;
+	s->tenants.swap_dir = -1;
 	turns_init(&s->turns, &turns_ops, s);
 	s->facts = (struct control_facts){.turns = &s->turns,
 					  .config_path = config->config_path,
@@ -746,6 +760,8 @@ int server_run(const struct server_config *config)
 		fprintf(stderr, "hsavisord: %s\n", message);
 	else
 		err = open_all(s);
+	if (!err && config->swap && config->swap_dir)
+		err = pool_open_directory(&s->tenants, config->swap_dir);
 	if (!err) {
 		run_first();
 		err = privileges_drop();

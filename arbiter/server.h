@@ -13,6 +13,8 @@ struct server_config {
 	uint32_t threads;   /* worker threads an executor gets */
 	uint64_t pool;	    /* VRAM bytes of the GPU */
 	uint64_t default_quota;
+	bool swap;	      /* VRAM may be overcommitted */
+	const char *swap_dir; /* where swapped VRAM goes; NULL: memory */
 	/* Configuration file, see config.h; NULL: none. It may be missing, unless config_required. */
 	const char *config_path;
 	bool config_required;

@@ -60,6 +60,10 @@ static void executor_free(struct executor *e)
 		close(e->wake_fd);
 	if (e->vram_fd >= 0)
 		close(e->vram_fd);
+	if (e->pool.swap_fd >= 0)
+		close(e->pool.swap_fd);
+	if (e->pool.bell_fd >= 0)
+		close(e->pool.bell_fd);
 	free(e);
 }
 
@@ -71,7 +75,7 @@ static struct executor *executor_new(enum arbiter_kind kind, uint64_t vram)
 	if (!e)
 		return NULL;
 	e->kind = kind;
-	e->vram_fd = -1;
+	e->vram_fd = e->pool.swap_fd = e->pool.bell_fd = -1;
 	e->page_fd = sealed_memfd("hsavisor-tenant", sizeof(struct arbiter_shared));
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (kind != ARBITER_HOST)
@@ -176,6 +180,10 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 		x->uid = peer_uid;
 	}
 	e = executor_new(msg.kind, x->vram_max);
+	if (e && pool_join(t, e, x->vram_max)) {
+		executor_free(e);
+		e = NULL;
+	}
 	if (!e) {
 		if (msg.kind != ARBITER_PROCESS) {
 			drop_tenant(t, x);

@@ -22,6 +22,20 @@
 
 struct tenant;
 
+/* pool.c's part of an executor: where its VRAM is. */
+struct pool_executor {
+	enum { POOL_HERE, POOL_LEAVING, POOL_AWAY, POOL_COMING } where;
+	bool away; /* not here: no turns */
+	int swap_fd, bell_fd; /* -1: can't be swapped */
+	uint32_t order;	      /* as in the page */
+	uint64_t since;	      /* of where, ns */
+	uint64_t active_at;   /* when it was last seen to use the GPU or allocate, ns */
+	uint64_t gpu_ns;      /* its figure then */
+	uint64_t stuck_until; /* it refused to go: isn't asked before, ns */
+	uint64_t needs_at;    /* since when it waits for room, ns; 0: it doesn't */
+	int64_t charge;	      /* room for what, bytes: an allocation; 0: all its VRAM */
+};
+
 struct executor {
 	struct tenant *tenant;
 	struct executor *next; /* of the tenant */
@@ -34,6 +48,7 @@ struct executor {
 	struct arbiter_page *page; /* the first one of it */
 	int64_t charged; /* VRAM it has allocated, bytes */
 	struct turn_executor turn; /* turns.c's */
+	struct pool_executor pool;
 };
 
 struct tenant {
@@ -48,6 +63,7 @@ struct tenant {
 	uint64_t quota, vram_max; /* VRAM it may have now, and at most; bytes */
 	int64_t charged;	  /* sum of its executors' charges */
 	uint64_t charged_peak;
+	uint64_t swap_outs, swap_ins; /* how often VRAM of one of its executors was swapped */
 	struct executor *executors;
 	struct turn_tenant turn; /* turns.c's */
 	struct arbiter_totals {
@@ -60,6 +76,8 @@ struct tenants {
 	uint32_t next_id, count, executors;
 	uint64_t pool, reserved; /* VRAM of the GPU; what tenants reserve of it; see pool.h */
 	bool swap;		 /* quotas may exceed the pool */
+	int swap_dir;		 /* directory for swapped VRAM; -1: memory */
+	uint64_t resident;	 /* what executors have that is not swapped out, bytes */
 	uint64_t default_quota;
 };
 

@@ -64,7 +64,7 @@ static bool queued(const struct executor *e)
 
 static bool wants(const struct executor *e)
 {
-	return e->kind != ARBITER_HOST && atomic_load(&e->page->want);
+	return e->kind != ARBITER_HOST && !e->pool.away && atomic_load(&e->page->want);
 }
 
 /* Is there somebody but the holder who wants the GPU and may have it? */

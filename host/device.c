@@ -97,6 +97,7 @@ static const struct kfd_front_ops ops = {
 	.resolve = memory_resolve,
 	.charge_vram = charge,
 	.vram_quota = quota,
+	.clear_vram = memory_clear,
 	.signal_event = on_signal,
 	.memory_fault = on_memory_fault,
 	.report = report,
@@ -138,6 +139,7 @@ static void undo(void)
 	if (front.gpu)
 		gpu_close(front.gpu);
 	kfd_events_free(front.events);
+	host_swap_close();
 	memory_forget();
 	if (front.client)
 		arbiter_disconnect(front.client);
@@ -182,6 +184,8 @@ static int make(void)
 	front.vram_fd = grant.vram_fd;
 	front.vram_size = grant.vram_size;
 	err = memory_open();
+	if (!err)
+		err = host_swap_open();
 	if (err)
 		goto fail;
 	gpu.target = grant.target;
@@ -232,6 +236,7 @@ static void after_fork_child(void)
 	 * memory, left as it is. */
 	if (front.pid) {
 		park_forget();
+		host_swap_forget();
 		memory_forget();
 		arbiter_forget(front.client);
 		front.client = NULL;

@@ -120,6 +120,14 @@ void *memory_resolve(void *ctx, uint64_t addr, uint64_t size)
 	return addr < USER_END && size <= USER_END - addr ? (void *)(uintptr_t)addr : NULL;
 }
 
+void memory_clear(void *ctx, uint64_t offset, uint64_t size)
+{
+	if (front.swap)
+		swap_clear(front.swap, offset, size);
+	else if (madvise(front.vram + offset, size, MADV_REMOVE))
+		memset(front.vram + offset, 0, size);
+}
+
 static struct buffer *buffer_by_handle(uint64_t handle)
 {
 	uint32_t id = (uint32_t)handle;
@@ -427,9 +435,16 @@ static void *fail(int err)
 static void *map_piece(void *addr, size_t length, int prot, int flags, int fd, uint64_t offset)
 {
 	void *p = mmap(addr, length, prot, flags, fd, (off_t)offset);
+	int err;
 
-	if (p != MAP_FAILED)
-		madvise(p, length, MADV_DONTFORK);
+	if (p == MAP_FAILED)
+		return p;
+	madvise(p, length, MADV_DONTFORK);
+	err = fd == front.vram_fd ? swap_mapped(front.swap, p, length) : 0;
+	if (err) {
+		munmap(p, length);
+		return fail(err);
+	}
 	return p;
 }
 

@@ -30,16 +30,10 @@
 #define DOORBELLS_SIZE ((uint64_t)HSV_MAX_PROCESSES * HSV_DOORBELL_SLOT)
 #define DEVICE_FEATURES                                                                            \
 	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
-	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << HSV_F_PARK)
+	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << HSV_F_PARK |            \
+	 UINT64_C(1) << HSV_F_SWAP)
 
 /* ---- The core's front end ---- */
-
-/* Gives the pages back; they are zeroes when touched again, whoever has them mapped. */
-static void clear_vram(struct hsv_device *dev, uint64_t offset, uint64_t size)
-{
-	if (madvise(dev->vram + offset, size, MADV_REMOVE))
-		memset(dev->vram + offset, 0, size);
-}
 
 /* Called by the core while it runs a request of ours, so the map does not change. */
 static void *front_resolve(void *ctx, uint64_t addr, uint64_t size)
@@ -76,7 +70,7 @@ static void front_clear(void *ctx, uint64_t offset, uint64_t size)
 {
 	struct hsv_device *dev = ctx;
 
-	clear_vram(dev, offset, size);
+	vram_clear(dev, offset, size);
 }
 
 static void front_report(void *ctx, const struct kfd_fault *fault)
@@ -132,9 +126,11 @@ static void reset_device(void *ctx)
 {
 	struct hsv_device *dev = ctx;
 
+	vram_reset(dev); /* requests may wait for what the guest won't do any more */
 	control_pause(dev, true);
 	end_processes(dev);
 	events_reset(dev);
+	vram_reset(dev);
 	control_resume(dev);
 }
 
@@ -378,7 +374,7 @@ static void disconnected(void *ctx)
 		irqs_set(&dev->irqs, i, -1);
 	/* The next client may be another VM: whatever this one wrote, also to what no buffer had.
 	 */
-	clear_vram(dev, 0, dev->vram_size);
+	vram_clear(dev, 0, dev->vram_size);
 	log_info("exits so far: %llu configuration space, %llu registers, %llu memory, %llu "
 		 "control kicks, %llu event kicks",
 		 (unsigned long long)e->config, (unsigned long long)e->registers,
@@ -491,12 +487,16 @@ int hsv_device_open(const struct hsv_device_config *config, struct hsv_device **
 	}
 	irqs_init(&dev->irqs);
 	virtio_init(&dev->virtio, &virtio_ops, dev, &dev->irqs, DEVICE_FEATURES);
+	pthread_mutex_init(&dev->vram_guest.lock, NULL);
+	pthread_cond_init(&dev->vram_guest.answered, NULL);
 	pci_init(&dev->pci, dev->vram_size, DOORBELLS_SIZE, bar_access, dev);
 	ret = events_init(dev);
 	if (!ret)
 		ret = dma_init(&dev->dma, VFIO_USER_MAX_MAPS);
 	if (!ret)
 		ret = map_shared(dev->vram_fd, dev->vram_size, &dev->vram);
+	if (!ret)
+		ret = vram_swap_init(dev);
 	if (!ret)
 		ret = make_doorbells(dev);
 	if (!ret)
@@ -525,6 +525,7 @@ void hsv_device_close(struct hsv_device *dev)
 	}
 	if (dev->kfd)
 		kfd_device_close(dev->kfd);
+	vram_swap_fini(dev);
 	if (dev->dma.ranges)
 		dma_fini(&dev->dma);
 	events_fini(dev);

@@ -33,6 +33,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/userfaultfd.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -410,6 +411,11 @@ static const struct sandbox_purpose allowed[] = {
 	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_TIMERSLACK}}}, {"exit"})},
 	{"threads wait for each other, and for turns",
 	 CALLS({"futex"}, {"sched_yield"}, {"nanosleep"}, {"clock_nanosleep"}, {"restart_syscall"})},
+	{"VRAM that is swapped out and back, between files that are there; threads that touch it wait",
+	 CALLS({"fallocate"}, {"ftruncate"}, {"lseek"}, {"pread64"}, {"pwrite64"},
+	       {"ioctl", .num_args = 1, .args = {{1, UINT32_MAX, UFFDIO_REGISTER}}},
+	       {"ioctl", .num_args = 1, .args = {{1, UINT32_MAX, UFFDIO_UNREGISTER}}},
+	       {"ioctl", .num_args = 1, .args = {{1, UINT32_MAX, UFFDIO_WRITEPROTECT}}})},
 	{"time, where the vDSO has none",
 	 CALLS({"clock_gettime"}, {"clock_getres"}, {"gettimeofday"}, {"time"})},
 	{"the C library asks: how many CPUs, seeds of hash tables, who am I in the log",

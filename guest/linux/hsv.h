@@ -77,6 +77,12 @@ struct hsv_device {
 	struct delayed_work
 		watch_work; /* finds out that the host side died while programs only wait */
 
+	/* VRAM that the host has swapped out, see vram.c. */
+	struct mutex vram_lock;	      /* what the host is told of vram_away, in order */
+	struct rw_semaphore vram_map; /* vram_away against faults that map VRAM */
+	bool vram_away;		      /* no VRAM is mapped */
+	struct work_struct vram_work;
+
 	spinlock_t event_lock; /* the event queue */
 	struct hsv_event *event_buffers;
 	struct work_struct event_work; /* in hsv_event_wq */
@@ -311,6 +317,12 @@ int hsv_extents_add(struct hsv_extents *extents, u64 addr, u64 size);
 void hsv_extents_free(struct hsv_extents *extents);
 int hsv_pages_alloc(struct hsv_memory *memory, struct hsv_extents *extents);
 void hsv_pages_free(struct hsv_memory *memory);
+
+/* vram.c: VRAM that the host has swapped out. */
+void hsv_vram_init(struct hsv_device *hdev);
+void hsv_vram_ask(struct hsv_device *hdev);
+bool hsv_vram_begin(struct hsv_device *hdev);
+void hsv_vram_end(struct hsv_device *hdev);
 
 /* userptr.c */
 int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args);

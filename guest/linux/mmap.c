@@ -128,14 +128,19 @@ static vm_fault_t memory_insert(struct hsv_memory *memory, struct vm_fault *vmf)
 static vm_fault_t memory_fault(struct vm_fault *vmf)
 {
 	struct hsv_memory *memory = vmf->vma->vm_private_data;
+	bool vram = memory->kind == HSV_MEMORY_VRAM;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 	int idx;
 
 	if (drm_dev_enter(&memory->hdev->drm, &idx)) {
-		down_read(&memory->map_lock);
-		if (!memory->dead)
-			ret = memory_insert(memory, vmf);
-		up_read(&memory->map_lock);
+		if (!vram || hsv_vram_begin(memory->hdev)) {
+			down_read(&memory->map_lock);
+			if (!memory->dead)
+				ret = memory_insert(memory, vmf);
+			up_read(&memory->map_lock);
+			if (vram)
+				hsv_vram_end(memory->hdev);
+		}
 		drm_dev_exit(idx);
 	}
 	if (ret == VM_FAULT_SIGBUS && READ_ONCE(memory->hdev->gone))

@@ -51,6 +51,11 @@ static struct executor *hello(enum arbiter_kind kind, const char *name, uint64_t
 	return e;
 }
 
+static int charge(struct executor *e, int64_t bytes)
+{
+	return pool_charge(&t, e, bytes, 1);
+}
+
 static uint64_t limit(const struct executor *e)
 {
 	return atomic_load(&e->page->vram_limit);
@@ -82,8 +87,8 @@ static void quota_changes_while_running(void **state)
 	assert_int_equal(fstat(a->vram_fd, &st), 0);
 	assert_int_equal(st.st_size, 512 * MIB);
 	assert_int_equal(limit(a), 256 * MIB);
-	assert_int_equal(pool_charge(&t, a, (int64_t)(256 * MIB)), 0);
-	assert_int_equal(pool_charge(&t, a, 4096), -ENOMEM);
+	assert_int_equal(charge(a, (int64_t)(256 * MIB)), 0);
+	assert_int_equal(charge(a, 4096), -ENOMEM);
 	assert_int_equal(used(a), 256 * MIB);
 
 	/* Up: as far as the size it was started with, and as the pool has. */
@@ -93,7 +98,7 @@ static void quota_changes_while_running(void **state)
 	assert_int_equal(pool_set_quota(&t, a->tenant, 512 * MIB, message), 0);
 	assert_int_equal(limit(a), 512 * MIB);
 	assert_int_equal(t.reserved, 1024 * MIB);
-	assert_int_equal(pool_charge(&t, a, 4096), 0);
+	assert_int_equal(charge(a, 4096), 0);
 	assert_int_equal(try_hello(ARBITER_VM, "c", 16 * MIB, 0, &(struct executor *){0}), -ENOMEM);
 
 	/* Down, below what it uses: it keeps that, and the pool does not give it to others. */
@@ -101,11 +106,11 @@ static void quota_changes_while_running(void **state)
 	assert_int_equal(limit(a), 64 * MIB);
 	assert_int_equal(used(a), 256 * MIB + 4096);
 	assert_int_equal(t.reserved, 768 * MIB + 4096);
-	assert_int_equal(pool_charge(&t, a, 4096), -ENOMEM);
-	assert_int_equal(pool_charge(&t, a, -(int64_t)(192 * MIB)), 0);
-	assert_int_equal(pool_charge(&t, a, 4096), -ENOMEM); /* 64 MiB and a page are left */
-	assert_int_equal(pool_charge(&t, a, -8192), 0);
-	assert_int_equal(pool_charge(&t, a, 4096), 0);
+	assert_int_equal(charge(a, 4096), -ENOMEM);
+	assert_int_equal(charge(a, -(int64_t)(192 * MIB)), 0);
+	assert_int_equal(charge(a, 4096), -ENOMEM); /* 64 MiB and a page are left */
+	assert_int_equal(charge(a, -8192), 0);
+	assert_int_equal(charge(a, 4096), 0);
 	assert_int_equal(t.reserved, 576 * MIB);
 
 	/* What was given back is others'. */
@@ -122,17 +127,17 @@ static void processes_of_a_tenant_see_each_others_use(void **state)
 
 	p = hello(ARBITER_PROCESS, "h", 0, 0);
 	q = hello(ARBITER_PROCESS, "h", 0, 0);
-	assert_int_equal(pool_charge(&t, h, 4096), -EINVAL);
-	assert_int_equal(pool_charge(&t, p, INT64_MIN), -EINVAL);
-	assert_int_equal(pool_charge(&t, p, INT64_MAX), -ENOMEM);
-	assert_int_equal(pool_charge(&t, p, (int64_t)(63 * MIB)), 0);
-	assert_int_equal(pool_charge(&t, q, (int64_t)MIB), 0);
+	assert_int_equal(charge(h, 4096), -EINVAL);
+	assert_int_equal(charge(p, INT64_MIN), -EINVAL);
+	assert_int_equal(charge(p, INT64_MAX), -ENOMEM);
+	assert_int_equal(charge(p, (int64_t)(63 * MIB)), 0);
+	assert_int_equal(charge(q, (int64_t)MIB), 0);
 	assert_int_equal(used(q), 64 * MIB);
-	assert_int_equal(pool_charge(&t, q, 4096), -ENOMEM);
-	assert_int_equal(pool_charge(&t, q, -(int64_t)(MIB + 4096)), -EINVAL); /* not its own */
-	tenants_goodbye(&t, p);						       /* killed */
+	assert_int_equal(charge(q, 4096), -ENOMEM);
+	assert_int_equal(charge(q, -(int64_t)(MIB + 4096)), -EINVAL); /* not its own */
+	tenants_goodbye(&t, p); /* killed */
 	assert_int_equal(used(q), MIB);
-	assert_int_equal(pool_charge(&t, q, (int64_t)(63 * MIB)), 0);
+	assert_int_equal(charge(q, (int64_t)(63 * MIB)), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
