@@ -45,7 +45,7 @@ class GuestCheck:
 
     def __init__(self, mib, seed):
         self.answers = 0
-        self.job = S.guest_job(VM, "sh", "-c", f"rm -f /tmp/in /tmp/out; mkfifo /tmp/in; exec swap-check {mib} {seed} <>/tmp/in >/tmp/out", limit=600)
+        self.job = S.guest_job(VM, "sh", "-c", f"rm -f /tmp/in /tmp/out; mkfifo /tmp/in; exec /usr/local/bin/swap-check {mib} {seed} <>/tmp/in >/tmp/out", limit=600)
         assert self.line() == "filled"
 
     def line(self):
