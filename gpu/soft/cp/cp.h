@@ -296,7 +296,7 @@ struct gpu {
 	bool turn_needed;    /* asked for in vain: a worker is to wait for it */
 	bool turn_waiter;    /* and does */
 	bool copy_wanted;    /* CP thread: a queue wants to copy and has not got the turn */
-	uint64_t turn_begin_ns, turn_serial;
+	uint64_t turn_begin_ns, turn_left_ns, turn_serial;
 	uint64_t inflight_bytes, pool_bytes;
 
 	atomic_bool quit;

@@ -27,12 +27,13 @@ static void entered(struct gpu *gpu)
 {
 	if (!gpu->turn_held) {
 		gpu->turn_held = true;
-		gpu->turn_begin_ns = now_ns();
+		gpu->turn_begin_ns = gpu->turn_left_ns = now_ns();
 		gpu->turn_serial++;
 	}
 	gpu->turn_users++;
 }
 
+/* One that was taken away ended when the last thread left, which may be long before it is seen. */
 static void ended(struct gpu *gpu, bool taken)
 {
 	if (!gpu->turn_held || gpu->turn_users)
@@ -41,7 +42,8 @@ static void ended(struct gpu *gpu, bool taken)
 	if (trace_on(gpu))
 		trace_event(gpu, &(struct gpu_trace_event){.kind = GPU_TRACE_TURN,
 							   .begin_ns = gpu->turn_begin_ns,
-							   .end_ns = now_ns(),
+							   .end_ns = taken ? gpu->turn_left_ns
+									   : now_ns(),
 							   .value = taken});
 }
 
@@ -81,7 +83,8 @@ void turn_leave(struct gpu *gpu)
 {
 	if (!gpu->turn)
 		return;
-	gpu->turn_users--;
+	if (!--gpu->turn_users && trace_on(gpu))
+		gpu->turn_left_ns = now_ns();
 	gpu->turn->leave(gpu->turn_ctx);
 	if (!gpu->turn_users && turn_lost(gpu))
 		ended(gpu, true);
