@@ -750,7 +750,6 @@ int server_run(const struct server_config *config)
 	turns_init(&s->turns, &turns_ops, s);
 	s->facts = (struct control_facts){.turns = &s->turns,
 					  .config_path = config->config_path,
-
 					  .faults = &s->faults,
 					  .target = config->target,
 					  .threads = config->threads,

@@ -429,13 +429,9 @@ static void revoke(struct turns *t, uint64_t now)
 }
 
 /* The turn is over and charged. */
-static void end_turn(struct turns *t, bool taken, uint64_t now)
+static void end_turn(struct turns *t, bool taken)
 {
-	struct executor *e = t->holder;
-
-	e->tenant->turn.taken += taken;
-	if (t->ops->turn)
-		t->ops->turn(t->ctx, e, t->granted_at, now, taken);
+	t->holder->tenant->turn.taken += taken;
 	t->holder = NULL;
 	t->revoking = t->in_gap = t->as_reserved = false;
 	t->show_at = 0;
@@ -453,7 +449,7 @@ static bool handed_over(struct turns *t, uint64_t now)
 		begin_late(t, e, now);
 	}
 	atomic_store(&e->page->contended, 0);
-	end_turn(t, taken, now);
+	end_turn(t, taken);
 	sync_queue(t, e, now);
 	return true;
 }
@@ -745,6 +741,6 @@ void turns_forget(struct turns *t, struct executor *e, uint64_t now)
 	if (e->turn.late_at)
 		end_late(t, e, now);
 	if (t->holder == e)
-		end_turn(t, false, now);
+		end_turn(t, false);
 	dequeue(t, e, now);
 }

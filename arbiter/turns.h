@@ -44,8 +44,6 @@ struct turns_ops {
 	uint64_t (*cpu_ns)(void *ctx, const struct executor *e);
 	/* It ignored the end of its turn for TURNS_DROP_NS: to be disconnected after the step. */
 	void (*drop)(void *ctx, struct executor *e);
-	/* A turn is over; taken: it was taken away, rather than given up. NULL: not wanted. */
-	void (*turn)(void *ctx, struct executor *e, uint64_t begin, uint64_t end, bool taken);
 };
 
 /* Part of struct executor. Zeroed at first. */
