@@ -35,8 +35,8 @@ struct config;
 int config_load(const char *path, struct config **config, char *message);
 void config_free(struct config *config);
 
-/* What the file says of a tenant, or the defaults. config may be NULL. vram: of its own entry, bytes,
- * 0: that doesn't say. Returns whether the tenant has an entry of its own. */
+/* What the file says of a tenant, or the defaults. config may be NULL. vram: of its own entry,
+ * bytes, 0: that doesn't say. Returns whether the tenant has an entry of its own. */
 bool config_policy(const struct config *config, const char *tenant, struct tenant_policy *policy,
 		   uint64_t *vram);
 
