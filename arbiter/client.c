@@ -47,6 +47,7 @@ struct arbiter_client {
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
 	_Atomic uint32_t alone;	   /* the arbiter is gone */
+	_Atomic uint32_t told;	/* that it was dismissed */
 	_Atomic uint64_t asked;	   /* when it was last woken for a turn, ns */
 	pthread_mutex_t lock;	   /* one CHARGE at a time on the socket */
 	_Atomic int64_t charged;   /* bytes, kept for the time after the arbiter */
@@ -268,7 +269,13 @@ static bool dismissed(const struct arbiter_client *c)
 
 static void gone(struct arbiter_client *c)
 {
-	if (dismissed(c) || atomic_exchange(&c->alone, 1))
+	if (dismissed(c)) {
+		if (!atomic_exchange(&c->told, 1))
+			log_error("hsavisord dismissed this executor, which ran on after its turns: it "
+				  "gets no more of them");
+		return;
+	}
+	if (atomic_exchange(&c->alone, 1))
 		return;
 	log_warn("hsavisord is gone; this tenant goes on without sharing turns or accounting");
 }
