@@ -29,9 +29,9 @@
 /* Who can't go is not asked again for so long. */
 #define STUCK_NS (10 * SECOND)
 /*
- * How long an allocation waits for room; and how long an executor waits for its VRAM when nobody can
- * be swapped out for it. Then it gets it, beyond the pool: the pool's bound is for allocations, and
- * programs must not hang for what others refuse.
+ * How long an allocation waits for room; and how long an executor waits for its VRAM when nobody
+ * can be swapped out for it. Then it gets it, beyond the pool: the pool's bound is for allocations,
+ * and programs must not hang for what others refuse.
  */
 #define CHARGE_NS (10 * SECOND)
 #define NEED_NS	  (5 * SECOND)
@@ -74,8 +74,8 @@ int pool_admit(const struct tenants *t, uint64_t quota, uint64_t max, char *mess
 	}
 	if (max > t->pool) {
 		snprintf(message, MESSAGE,
-			 "the largest VRAM quota, %llu MiB, is more than the GPU's %llu MiB", mib(max),
-			 mib(t->pool));
+			 "the largest VRAM quota, %llu MiB, is more than the GPU's %llu MiB",
+			 mib(max), mib(t->pool));
 		return -ENOMEM;
 	}
 	return check_fit(t, quota, t->reserved, message);
@@ -161,7 +161,8 @@ int pool_charge(struct tenants *t, struct executor *e, int64_t bytes, uint64_t n
 		return -ENOMEM;
 	}
 	e->pool.active_at = now;
-	/* What is away or going needs no room now, and more of it than the pool has it can't get. */
+	/* What is away or going needs no room now, and more of it than the pool has it can't get.
+	 */
 	if (t->swap && bytes > 0) {
 		bool here = e->pool.where == POOL_HERE || e->pool.where == POOL_COMING;
 
@@ -235,9 +236,9 @@ void pool_forget(struct tenants *t, struct executor *e)
 	e->tenant->charged -= e->charged;
 	e->charged = 0;
 	/*
-	 * A QEMU may have a VM's VRAM mapped for as long as it likes. Giving gigabytes back takes long
-	 * enough to make others late for their turns, so it is not done by the thread that gives
-	 * these.
+	 * A QEMU may have a VM's VRAM mapped for as long as it likes. Giving gigabytes back takes
+	 * long enough to make others late for their turns, so it is not done by the thread that
+	 * gives these.
 	 */
 	if (e->vram_fd < 0)
 		return;
@@ -301,7 +302,8 @@ static void send_away(struct turns *turns, struct executor *e, uint64_t now)
 /* It does not go. What it did of it, if anything, it takes back. */
 static void passed_over(struct turns *turns, struct executor *e, uint64_t now, const char *why)
 {
-	log_info("VRAM of '%s' (pid %d) can't be swapped out: %s", e->tenant->name, (int)e->pid, why);
+	log_info("VRAM of '%s' (pid %d) can't be swapped out: %s", e->tenant->name, (int)e->pid,
+		 why);
 	order(e, false);
 	e->pool.stuck_until = now + STUCK_NS;
 	is_here(turns, e, now);
@@ -423,7 +425,7 @@ enum served { SERVED, WAITS_FOR_OTHERS /* who go, or may soon */, WAITS };
 
 /* Serves one that waits. It may have to go on waiting, until *later at most. */
 static enum served serve(struct tenants *t, struct turns *turns, struct executor *e, uint64_t now,
-		  uint64_t *later)
+			 uint64_t *later)
 {
 	uint64_t need = (uint64_t)(e->pool.charge ? e->pool.charge : e->charged);
 	uint64_t leaving = 0, limit = e->pool.needs_at + (e->pool.charge ? CHARGE_NS : NEED_NS);

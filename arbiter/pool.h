@@ -6,11 +6,11 @@
  * charges never exceed its quota at the time, nor do quotas exceed the pool, unless the policy is
  * to overcommit.
  *
- * Overcommit: what executors have that is not swapped out fits the pool. When an allocation does not,
- * or what an executor needs back, VRAM of others is swapped out, whole executors: first of idle
- * ones, the one that has been idle longest; then of busy ones that had theirs for a while. Tenants
- * with a reservation keep theirs. The executor does the work (swap.c); protocol.h tells how it is
- * asked. One that can't or does not within a bound is passed over.
+ * Overcommit: what executors have that is not swapped out fits the pool. When an allocation does
+ * not, or what an executor needs back, VRAM of others is swapped out, whole executors: first of
+ * idle ones, the one that has been idle longest; then of busy ones that had theirs for a while.
+ * Tenants with a reservation keep theirs. The executor does the work (swap.c); protocol.h tells how
+ * it is asked. One that can't or does not within a bound is passed over.
  */
 #ifndef ARBITER_POOL_H
 #define ARBITER_POOL_H
@@ -57,8 +57,8 @@ int pool_open_directory(struct tenants *tenants, const char *path);
 /* A new executor that has vram_max bytes of VRAM. 0, or -errno (no descriptors, no memory). */
 int pool_join(const struct tenants *tenants, struct executor *executor, uint64_t vram_max);
 
-/* Moves what has to be moved and answers who waits. Returns the ns after which it wants to be called
- * again, 0: only after something happened. now: CLOCK_MONOTONIC, ns. */
+/* Moves what has to be moved and answers who waits. Returns the ns after which it wants to be
+ * called again, 0: only after something happened. now: CLOCK_MONOTONIC, ns. */
 uint64_t pool_step(struct tenants *tenants, struct turns *turns, uint64_t now);
 
 /* What of a tenant's VRAM is swapped out, bytes. */

@@ -5,8 +5,8 @@
  * Theory of operation. VRAM is a memfd, mapped in this process (by the GPU's threads, by a host
  * program) and perhaps by a VM. To take it away: whoever is outside is kept out by ops->stop; every
  * mapping here is registered with userfaultfd and write-protected, so that a store waits; what the
- * memfd has (SEEK_DATA) is written to the same place of the swap file; then the memfd is one hole. A
- * load or store finds no page and waits, too: the fault is read by our thread, which asks for the
+ * memfd has (SEEK_DATA) is written to the same place of the swap file; then the memfd is one hole.
+ * A load or store finds no page and waits, too: the fault is read by our thread, which asks for the
  * VRAM. To bring it back the file is copied into the memfd page by page, each seen whole or not at
  * all, and the mappings are released, which lets all who wait go on. So nothing here has to be
  * stopped for correctness: GPU threads that are late, or look at a ring in VRAM, just wait.
@@ -63,7 +63,7 @@ struct swap {
 	pthread_mutex_t lock; /* what follows, and the copying */
 	pthread_cond_t here;
 	bool trapped; /* mappings are registered */
-	bool going; /* from before ops->stop until it is away or it did not work out */
+	bool going;   /* from before ops->stop until it is away or it did not work out */
 	bool away;
 	bool wanted, stop;
 };
@@ -140,7 +140,8 @@ static void release_all(struct swap *s)
 	s->trapped = false;
 	n = mappings(s);
 	if (n < 0) {
-		/* Nobody may wait for ever: closing it releases all. It won't be swapped any more. */
+		/* Nobody may wait for ever: closing it releases all. It won't be swapped any more.
+		 */
 		log_error("mappings can't be listed (%s)", strerror(-n));
 		close(s->uffd);
 		s->uffd = -1;
@@ -319,8 +320,9 @@ static void come(struct swap *s)
 	pthread_mutex_lock(&s->lock);
 	err = copy(s, s->file, s->config.vram_fd, true, &bytes);
 	if (err) {
-		log_error("swapped VRAM can't be read back (%s): it is lost, and so is this process",
-			  strerror(-err));
+		log_error(
+			"swapped VRAM can't be read back (%s): it is lost, and so is this process",
+			strerror(-err));
 		abort();
 	}
 	s->away = false;

@@ -20,7 +20,8 @@
 #include "cli/cli.h"
 
 static const char usage[] =
-	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--vram-max SIZE] [--root DIR | --debian13] [--stats] -- "
+	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--vram-max SIZE] "
+	"[--root DIR | --debian13] [--stats] -- "
 	"PROGRAM [ARGUMENTS]\n"
 	"Runs an unmodified ROCm program on the host with the shared GPU.\n"
 	"\n"

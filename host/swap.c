@@ -2,8 +2,9 @@
 /*
  * swap.c - VRAM of this process that hsavisord swaps out while others need the room.
  *
- * The program's mappings of VRAM are made to wait with userfaultfd (arbiter/swap.c). Which there are
- * is asked of the kernel, as the program may have moved, split or unmapped some since it made them.
+ * The program's mappings of VRAM are made to wait with userfaultfd (arbiter/swap.c). Which there
+ * are is asked of the kernel, as the program may have moved, split or unmapped some since it made
+ * them.
  *
  * All this is done by a thread of its own while the program's threads may be anywhere, also waiting
  * for VRAM: no stdio, no malloc.
@@ -51,9 +52,9 @@ static uint64_t number(struct scan *s, unsigned base)
 
 	for (; s->at < s->end; s->at++) {
 		char c = *s->at;
-		unsigned digit = c >= '0' && c <= '9'		  ? (unsigned)(c - '0')
+		unsigned digit = c >= '0' && c <= '9'	? (unsigned)(c - '0')
 				 : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
-							  : 16;
+							: 16;
 
 		if (digit >= base)
 			break;
@@ -70,7 +71,8 @@ static bool skip(struct scan *s, char c)
 	return true;
 }
 
-/* A line of /proc/PID/maps: is it a mapping of that file? "start-end rwxp offset major:minor inode" */
+/* A line of /proc/PID/maps: is it a mapping of that file? "start-end rwxp offset major:minor inode"
+ */
 static bool parse(const char *line, const char *end, const struct stat *st, struct swap_range *r)
 {
 	struct scan s = {line, end};

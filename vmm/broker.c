@@ -76,7 +76,20 @@ static const char usage[] =
 
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { NAME = 1, SOCKET, VRAM, VRAM_MAX, ARBITER, READY, GROUP, MODE, USER, SANDBOX, SECCOMP, HELP };
+	enum {
+		NAME = 1,
+		SOCKET,
+		VRAM,
+		VRAM_MAX,
+		ARBITER,
+		READY,
+		GROUP,
+		MODE,
+		USER,
+		SANDBOX,
+		SECCOMP,
+		HELP
+	};
 	static const struct option longs[] = {
 		{"name", required_argument, NULL, NAME},
 		{"socket", required_argument, NULL, SOCKET},

@@ -114,8 +114,8 @@ void vram_guest_back(struct hsv_device *dev)
 	pthread_mutex_lock(&g->lock);
 	away = g->away;
 	pthread_mutex_unlock(&g->lock);
-	/* It did not say that it is away: then it isn't taken away either, and a wait for the answer
-	 * to the question that is on its way would be one for ever. */
+	/* It did not say that it is away: then it isn't taken away either, and a wait for the
+	 * answer to the question that is on its way would be one for ever. */
 	if (!away)
 		return;
 	/* Held, so that it does not go in between. */

@@ -2,9 +2,10 @@
 /*
  * vram.c - VRAM that the host has swapped out.
  *
- * When the host needs the room of an idle GPU it asks for VRAM to be unmapped (HSV_EVENT_VRAM_AWAY).
- * From our answer on no program has a mapping of it; a fault that would make one has the host bring
- * it back first (HSV_REQ_VRAM_BACK) and waits. The GPU's own use of VRAM is the host's business.
+ * When the host needs the room of an idle GPU it asks for VRAM to be unmapped
+ * (HSV_EVENT_VRAM_AWAY). From our answer on no program has a mapping of it; a fault that would make
+ * one has the host bring it back first (HSV_REQ_VRAM_BACK) and waits. The GPU's own use of VRAM is
+ * the host's business.
  *
  * vram_lock keeps what the host is told in order: it is held over the whole of an answer, and over
  * the whole of a request until vram_away says what came of it. The host answers a request at once

@@ -135,7 +135,7 @@ static void processes_of_a_tenant_see_each_others_use(void **state)
 	assert_int_equal(used(q), 64 * MIB);
 	assert_int_equal(charge(q, 4096), -ENOMEM);
 	assert_int_equal(charge(q, -(int64_t)(MIB + 4096)), -EINVAL); /* not its own */
-	tenants_goodbye(&t, p); /* killed */
+	tenants_goodbye(&t, p);					      /* killed */
 	assert_int_equal(used(q), MIB);
 	assert_int_equal(charge(q, (int64_t)(63 * MIB)), 0);
 }

@@ -507,6 +507,19 @@ static void vram_is_zeroed_between_vms(void **state)
 	assert_memory_equal(page, zero, sizeof(page));
 }
 
+/* Nothing is away here: who comes back has it at once, however often it says what. */
+static void vram_that_is_not_swapped(void **state)
+{
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(guest_request(&g, HSV_REQ_VRAM_BACK, 0, 0, NULL, 0, NULL, 0, NULL,
+					       NULL),
+				 0);
+		assert_int_equal(guest_request(&g, HSV_REQ_VRAM_AWAY, i * 1000, 0, NULL, 0, NULL, 0,
+					       NULL, NULL),
+				 0);
+	}
+}
+
 static void disconnect_in_mid_request(void **state)
 {
 	unsigned before;
@@ -882,6 +895,7 @@ int main(void)
 		TEST(ioctls_with_nonsense),
 		TEST(extents_outside_of_memory),
 		TEST(pinned_memory_is_bounded),
+		TEST(vram_that_is_not_swapped),
 		TEST(vram_is_zeroed_between_vms),
 		PLAIN(disconnect_in_mid_request),
 		TEST(reset_ends_processes),
