@@ -130,13 +130,13 @@ static int add_call(scmp_filter_ctx ctx, const struct sandbox_call *c)
 	if (number < 0) /* this machine has no such call, or its library doesn't know it */
 		return 0;
 	for (unsigned i = 0; i < c->num_args; i++) {
-		uint64_t value = c->args[i].value == SANDBOX_OWN_PID ? (uint64_t)getpid()
-								     : c->args[i].value;
+		uint64_t value =
+			c->args[i].value == SANDBOX_OWN_PID ? (uint64_t)getpid() : c->args[i].value;
 
 		args[i] = SCMP_CMP(c->args[i].index, SCMP_CMP_MASKED_EQ, c->args[i].mask, value);
 	}
-	ret = seccomp_rule_add_array(ctx, c->error ? SCMP_ACT_ERRNO((uint32_t)c->error)
-						   : SCMP_ACT_ALLOW,
+	ret = seccomp_rule_add_array(ctx,
+				     c->error ? SCMP_ACT_ERRNO((uint32_t)c->error) : SCMP_ACT_ALLOW,
 				     number, c->num_args, args);
 	return ret == -EDOM ? 0 : ret; /* not a call of this architecture */
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sandbox.h - giving up privileges: what brokers (vmm/isolation.c) and hsavisord (arbiter/main.c) share.
+ * sandbox.h - giving up privileges: what brokers (vmm/isolation.c) and hsavisord (arbiter/main.c)
+ * share.
  *
  * What is given up here never comes back, for the process and all that it starts.
  */
@@ -15,7 +16,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANDBOX_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
 	__has_feature(memory_sanitizer)
 #define SANDBOX_SANITIZED 1
 #endif
@@ -34,7 +35,8 @@ bool sandbox_capable(unsigned capability);
 int sandbox_drop_bounding_set(void);
 /* All capabilities there are. */
 int sandbox_drop_capabilities(void);
-/* No execve gives privileges any more; an ordinary process may only filter its system calls then. */
+/* No execve gives privileges any more; an ordinary process may only filter its system calls then.
+ */
 int sandbox_no_new_privs(void);
 
 /*
@@ -56,8 +58,9 @@ struct sandbox_arg {
 #define SANDBOX_OWN_PID	 UINT64_MAX /* as value: this process's */
 
 struct sandbox_call {
-	const char *name;  /* NULL ends a list */
-	int error;	   /* not 0: it is not done but fails with this errno, so that the caller falls back */
+	const char *name; /* NULL ends a list */
+	int error; /* not 0: it is not done but fails with this errno, so that the caller falls back
+		    */
 	unsigned num_args; /* all of these conditions hold */
 	struct sandbox_arg args[SANDBOX_MAX_ARGS];
 };

@@ -54,8 +54,8 @@
 #define SYSTEM_USER "hsavisor"
 /* First of the user ids for brokers without a user of their own: this plus the pid (below 2^22),
  * so that no two brokers have one. Beyond what distributions and systemd give to anybody. */
-#define OWN_UID	    0x68800000u
-#define NOBODY	    65534u
+#define OWN_UID 0x68800000u
+#define NOBODY	65534u
 
 #define MAX_FILES   256	 /* QEMU's interrupts, a message's descriptors, our dozen */
 #define MAX_THREADS 4096 /* of the user, which may be that of all brokers */
@@ -197,8 +197,8 @@ static int enter_user_namespace(const struct who *who)
  */
 static int enter_namespaces(const struct who *who)
 {
-	return unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-		       CLONE_NEWCGROUP) < 0
+	return unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) <
+			       0
 		       ? -errno
 		       : 0;
 }
@@ -219,7 +219,8 @@ static int empty_root(const struct who *who)
 		return -errno;
 	/* Any directory serves as the place. */
 	for (size_t i = 0; ret == -ENOENT && i < sizeof(places) / sizeof(places[0]); i++)
-		ret = mount("hsavisor", places[i], "tmpfs", flags, "mode=0555,nr_inodes=2,nr_blocks=1") < 0 ||
+		ret = mount("hsavisor", places[i], "tmpfs", flags,
+			    "mode=0555,nr_inodes=2,nr_blocks=1") < 0 ||
 				      chdir(places[i]) < 0
 			      ? -errno
 			      : 0;
@@ -276,7 +277,8 @@ static const struct step user_namespace_step = {"user namespace", enter_user_nam
 static const struct step namespaces_step = {"mount, network, IPC, UTS and cgroup namespaces",
 					    enter_namespaces, CAP_SYS_ADMIN};
 static const struct step root_step = {"empty root directory", empty_root, CAP_SYS_ADMIN};
-static const struct step bounding_step = {"no ways to capabilities", drop_bounding_set, CAP_SETPCAP};
+static const struct step bounding_step = {"no ways to capabilities", drop_bounding_set,
+					  CAP_SETPCAP};
 static const struct step capabilities_step = {"no capabilities", drop_capabilities, NONE};
 static const struct step no_new_privs_step = {"no new privileges", no_new_privs, NONE};
 static const struct step dumpable_step = {"no debuggers", not_dumpable, NONE};
@@ -337,7 +339,8 @@ int isolation_enter(const struct isolation *isolation)
 	if (isolation->mode == ISOLATION_OFF) {
 		if (!SANDBOX_SANITIZED)
 			fprintf(stderr,
-				"hsavisor-broker: WARNING: not isolated (--sandbox=off): an error in "
+				"hsavisor-broker: WARNING: not isolated (--sandbox=off): an error "
+				"in "
 				"this process gives its guest what the user %u has\n",
 				geteuid());
 		return 0;
@@ -361,7 +364,8 @@ int isolation_enter(const struct isolation *isolation)
 			continue;
 		if (isolation->mode == ISOLATION_TRY && lacks[s->capability] && refused(ret)) {
 			fprintf(stderr,
-				"hsavisor-broker: WARNING: isolated less: %s: %s (--sandbox=require "
+				"hsavisor-broker: WARNING: isolated less: %s: %s "
+				"(--sandbox=require "
 				"makes this an error)\n",
 				s->name, strerror(-ret));
 			continue;
@@ -381,8 +385,8 @@ int isolation_enter(const struct isolation *isolation)
 
 /* Threads of this process and nothing else: no process, no namespace. */
 #define THREAD_FLAGS (CLONE_THREAD | CLONE_VM)
-#define NEVER_FLAGS                                                                     \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
+#define NEVER_FLAGS                                                                                \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
 	 CLONE_NEWPID | CLONE_NEWNET | CLONE_PTRACE | CLONE_UNTRACED)
 
 /*
@@ -397,21 +401,27 @@ static const struct sandbox_purpose allowed[] = {
 	       {"madvise"}, {"brk"})},
 	{"vfio-user: QEMU connects, sends messages with descriptors, gets answers",
 	 CALLS({"accept4"}, {"recvmsg"}, {"sendmsg"}, {"poll"}, {"ppoll"}, {"close"})},
-	{"QEMU's descriptors: is it a regular file of that size (fstat, by either name); interrupts "
+	{"QEMU's descriptors: is it a regular file of that size (fstat, by either name); "
+	 "interrupts "
 	 "must not block",
-	 CALLS({"fstat"}, {"newfstatat", .num_args = 1, .args = {{3, AT_EMPTY_PATH, AT_EMPTY_PATH}}},
+	 CALLS({"fstat"},
+	       {"newfstatat", .num_args = 1, .args = {{3, AT_EMPTY_PATH, AT_EMPTY_PATH}}},
 	       {"fcntl", .num_args = 1, .args = {{1, UINT32_MAX, F_GETFL}}},
 	       {"fcntl", .num_args = 1, .args = {{1, UINT32_MAX, F_SETFL}}})},
-	{"interrupts to QEMU, waking hsavisord, the log; signals to end by", CALLS({"write"}, {"read"})},
+	{"interrupts to QEMU, waking hsavisord, the log; signals to end by",
+	 CALLS({"write"}, {"read"})},
 	{"GPU threads start and end",
 	 CALLS({"clone", .num_args = 1, .args = {{0, THREAD_FLAGS | NEVER_FLAGS, THREAD_FLAGS}}},
-	       /* Its flags lie in memory, which a filter can't see; the C library takes clone then. */
+	       /* Its flags lie in memory, which a filter can't see; the C library takes clone then.
+		*/
 	       {"clone3", .error = ENOSYS}, {"set_robust_list"}, {"rseq"}, {"rt_sigprocmask"},
 	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_NAME}}},
 	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_TIMERSLACK}}}, {"exit"})},
 	{"threads wait for each other, and for turns",
-	 CALLS({"futex"}, {"sched_yield"}, {"nanosleep"}, {"clock_nanosleep"}, {"restart_syscall"})},
-	{"VRAM that is swapped out and back, between files that are there; threads that touch it wait",
+	 CALLS({"futex"}, {"sched_yield"}, {"nanosleep"}, {"clock_nanosleep"},
+	       {"restart_syscall"})},
+	{"VRAM that is swapped out and back, between files that are there; threads that touch it "
+	 "wait",
 	 CALLS({"fallocate"}, {"ftruncate"}, {"lseek"}, {"pread64"}, {"pwrite64"},
 	       {"ioctl", .num_args = 1, .args = {{1, UINT32_MAX, UFFDIO_REGISTER}}},
 	       {"ioctl", .num_args = 1, .args = {{1, UINT32_MAX, UFFDIO_UNREGISTER}}},
@@ -502,6 +512,7 @@ void isolation_defaults(struct isolation *isolation)
 
 	*isolation = (struct isolation){.mode = SANDBOX_SANITIZED ? ISOLATION_OFF : ISOLATION_TRY};
 	if (wish && isolation_mode_parse(wish, &isolation->mode))
-		fprintf(stderr, "hsavisor-broker: HSAVISOR_SANDBOX: '%s' is none of try, require, off\n",
+		fprintf(stderr,
+			"hsavisor-broker: HSAVISOR_SANDBOX: '%s' is none of try, require, off\n",
 			wish);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * test_access.c - who may do what on hsavisord's control socket: each request by root, by users in the daemon's group, by others. Needs
- * root, to be all of them. Argument: the path of hsavisord.
+ * test_access.c - who may do what on hsavisord's control socket: each request by root, by users in
+ * the daemon's group, by others. Needs root, to be all of them. Argument: the path of hsavisord.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,11 +37,17 @@ static char dir[64], path[96];
 static pid_t daemon_pid;
 static gid_t group;
 
-enum { ANSWERED, REFUSED, NO_ENTRY, CLOSED }; /* ok; "ok": false with EPERM; connect() fails; hung up on */
+enum {
+	ANSWERED,
+	REFUSED,
+	NO_ENTRY,
+	CLOSED
+}; /* ok; "ok": false with EPERM; connect() fails; hung up on */
 
 static void become(uid_t uid, gid_t gid, gid_t extra)
 {
-	if (setgroups(extra != (gid_t)-1, &extra) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
+	if (setgroups(extra != (gid_t)-1, &extra) || setresgid(gid, gid, gid) ||
+	    setresuid(uid, uid, uid))
 		_exit(99);
 }
 
@@ -157,7 +163,8 @@ static pid_t tenant(uid_t uid, const char *name, enum arbiter_kind kind)
 		close(ready[0]);
 		become(uid, OWN_GROUP, group);
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* if a test fails meanwhile */
-		if (arbiter_connect(kind, name, kind == ARBITER_PROCESS ? 0 : 64 << 20, &client, &grant, error))
+		if (arbiter_connect(kind, name, kind == ARBITER_PROCESS ? 0 : 64 << 20, &client,
+				    &grant, error))
 			_exit(1);
 		if (write(ready[1], "", 1) != 1)
 			_exit(2);
@@ -210,7 +217,8 @@ static void members(void **state)
 
 static void others(void **state)
 {
-	static const char *const requests[] = {STATUS, LIST, SHUTDOWN, SET, RESET, TRACE, "garbage", ""};
+	static const char *const requests[] = {STATUS, LIST,  SHUTDOWN,	 SET,
+					       RESET,  TRACE, "garbage", ""};
 
 	for (unsigned i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		assert_int_equal(as(EVE, OWN_GROUP, (gid_t)-1, requests[i]), NO_ENTRY);
@@ -264,8 +272,9 @@ static void many_others(void **state)
 /* The daemon itself: what it gave up. */
 static void the_daemon(void **state)
 {
-	static const char *const lines[] = {"CapEff:\t0000000000000000\n", "CapPrm:\t0000000000000000\n",
-					    "CapBnd:\t0000000000000000\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n"};
+	static const char *const lines[] = {
+		"CapEff:\t0000000000000000\n", "CapPrm:\t0000000000000000\n",
+		"CapBnd:\t0000000000000000\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n"};
 	char name[64], text[8192];
 	size_t n;
 	FILE *f;
@@ -286,7 +295,7 @@ int main(int argc, char **argv)
 #define WITH_GROUP(name) cmocka_unit_test_setup_teardown(name, setup_group, teardown)
 #define ALONE(name)	 cmocka_unit_test_setup_teardown(name, setup_alone, teardown)
 	const struct CMUnitTest tests[] = {
-		WITH_GROUP(members), WITH_GROUP(others),    ALONE(without_a_group),
+		WITH_GROUP(members), WITH_GROUP(others),     ALONE(without_a_group),
 		ALONE(many_others),  WITH_GROUP(the_daemon),
 	};
 

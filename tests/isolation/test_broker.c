@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * test_broker.c - hsavisor-broker, isolated, at work: what it still has while it serves, and that it does all its work with that, from the
- * first client to its end. Arguments: the paths of hsavisord and hsavisor-broker.
+ * test_broker.c - hsavisor-broker, isolated, at work: what it still has while it serves, and that
+ * it does all its work with that, from the first client to its end. Arguments: the paths of
+ * hsavisord and hsavisor-broker.
  *
  * As root it is looked at as root started it, and as an ordinary user did.
  */
@@ -87,14 +88,15 @@ static int setup(bool as_ordinary)
 	snprintf(arbiter_socket, sizeof(arbiter_socket), "%s/arbiter", dir);
 	snprintf(vm_socket, sizeof(vm_socket), "%s/vm", dir);
 	snprintf(log_path, sizeof(log_path), "%s/log", dir);
-	daemon_pid = start(hsavisord, (const char *[]){"--socket", arbiter_socket, "--vram", "256M", NULL},
+	daemon_pid = start(hsavisord,
+			   (const char *[]){"--socket", arbiter_socket, "--vram", "256M", NULL},
 			   ordinary);
 	for (unsigned i = 0; i < 1000 && access(arbiter_socket, F_OK); i++)
 		usleep(10000);
 	broker_pid = start(broker,
-			   (const char *[]){"--name", "vm", "--socket", vm_socket, "--arbiter-socket",
-					    arbiter_socket, "--ready-fd", "3", "--vram", "64M",
-					    "--sandbox", "require", NULL},
+			   (const char *[]){"--name", "vm", "--socket", vm_socket,
+					    "--arbiter-socket", arbiter_socket, "--ready-fd", "3",
+					    "--vram", "64M", "--sandbox", "require", NULL},
 			   ordinary);
 	return guest_connect(&g, vm_socket) || guest_start(&g, 0);
 }
@@ -182,9 +184,12 @@ static void all_threads(const char *key, const char *value)
 static void check_descriptors(void)
 {
 	/* All that may be there, by what the links say. */
-	static const char *const known[] = {"/dev/null",	       "socket:[",
-					    "anon_inode:[eventfd]",    "anon_inode:[signalfd]",
-					    "/memfd:hsavisor-vram",    "/memfd:hsavisor-doorbells"};
+	static const char *const known[] = {"/dev/null",
+					    "socket:[",
+					    "anon_inode:[eventfd]",
+					    "anon_inode:[signalfd]",
+					    "/memfd:hsavisor-vram",
+					    "/memfd:hsavisor-doorbells"};
 	DIR *d = opendir(proc_path("fd"));
 
 	assert_non_null(d);
@@ -266,7 +271,8 @@ static void nothing_is_left(void **state)
 
 /* ---- That it works ---- */
 
-static int request(uint32_t process, unsigned long cmd, void *args, const void *in, uint32_t in_size)
+static int request(uint32_t process, unsigned long cmd, void *args, const void *in,
+		   uint32_t in_size)
 {
 	return guest_request(&g, HSV_REQ_KFD_IOCTL, process, _IOC_NR(cmd), args, _IOC_SIZE(cmd), in,
 			     in_size, NULL, NULL);
@@ -301,13 +307,16 @@ static void use_gpu(uint32_t process, unsigned times)
 	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
 	acquire.gpu_id = alloc.gpu_id = queue.gpu_id = config.gpu_id;
 	memset(g.ram + at, 0, 0x20000);
-	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, process, 0, &create, sizeof(create),
-				       NULL, 0, NULL, NULL),
+	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, process, 0, &create,
+				       sizeof(create), NULL, 0, NULL, NULL),
 			 0);
 	assert_int_equal(request(process, AMDKFD_IOC_ACQUIRE_VM, &acquire, NULL, 0), 0);
-	assert_int_equal(request(process, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc, &extent, sizeof(extent)), 0);
+	assert_int_equal(
+		request(process, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc, &extent, sizeof(extent)),
+		0);
 	map.handle = alloc.handle;
-	assert_int_equal(request(process, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpu_id, 4), 0);
+	assert_int_equal(request(process, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpu_id, 4),
+			 0);
 	alloc = (struct kfd_ioctl_alloc_memory_of_gpu_args){
 		.va_addr = 2 * VA,
 		.size = 4 << 20,
@@ -315,25 +324,26 @@ static void use_gpu(uint32_t process, unsigned times)
 		.flags = KFD_IOC_ALLOC_MEM_FLAGS_VRAM | WRITABLE,
 	};
 	assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, process,
-				       _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &alloc, sizeof(alloc),
-				       NULL, 0, got, &out_size),
+				       _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &alloc,
+				       sizeof(alloc), NULL, 0, got, &out_size),
 			 0);
 	map = (struct kfd_ioctl_map_memory_to_gpu_args){.handle = alloc.handle, .n_devices = 1};
-	assert_int_equal(request(process, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpu_id, 4), 0);
+	assert_int_equal(request(process, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpu_id, 4),
+			 0);
 	assert_int_equal(request(process, AMDKFD_IOC_CREATE_QUEUE, &queue, NULL, 0), 0);
 	for (unsigned i = 0; i < times; i++) {
 		uint32_t fence[4] = {5, (uint32_t)VA + 0x10000, 0, i + 1};
 
 		memcpy(ring + (i * 4) % 1024, fence, sizeof(fence));
-		atomic_store((_Atomic uint64_t *)(void *)g.doorbells + process * (HSV_DOORBELL_SLOT / 8) +
-				     queue.queue_id,
+		atomic_store((_Atomic uint64_t *)(void *)g.doorbells +
+				     process * (HSV_DOORBELL_SLOT / 8) + queue.queue_id,
 			     (i + 1) * 16ull);
 		for (unsigned k = 0; k < 10000 && atomic_load(word) != i + 1; k++)
 			usleep(100);
 		assert_int_equal(atomic_load(word), i + 1);
 	}
-	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_DESTROY, process, 0, NULL, 0, NULL, 0, NULL,
-				       NULL),
+	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_DESTROY, process, 0, NULL, 0, NULL, 0,
+				       NULL, NULL),
 			 0);
 }
 
@@ -365,8 +375,14 @@ static void works(void **state)
 
 int main(int argc, char **argv)
 {
-#define AS_STARTED(name)  {"as started: " #name, name, setup_as_started, teardown, NULL}
-#define AS_ORDINARY(name) {"as an ordinary user: " #name, name, setup_as_ordinary, teardown, NULL}
+#define AS_STARTED(name)                                                                           \
+	{                                                                                          \
+		"as started: " #name, name, setup_as_started, teardown, NULL                       \
+	}
+#define AS_ORDINARY(name)                                                                          \
+	{                                                                                          \
+		"as an ordinary user: " #name, name, setup_as_ordinary, teardown, NULL             \
+	}
 	const struct CMUnitTest tests[] = {
 		AS_STARTED(nothing_is_left),
 		AS_STARTED(works),

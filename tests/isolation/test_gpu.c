@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * test_gpu.c - GPU code against everything it must not reach. Each attack is a GPU process of its own, which tries one address with one
- * instruction; it must be told so as the hardware's driver tells it (a memory fault of that page), and nobody else may notice: the bytes of
- * all others are as before, and their kernels run on.
+ * test_gpu.c - GPU code against everything it must not reach. Each attack is a GPU process of its
+ * own, which tries one address with one instruction; it must be told so as the hardware's driver
+ * tells it (a memory fault of that page), and nobody else may notice: the bytes of all others are
+ * as before, and their kernels run on.
  *
  * Arguments: GPU target, code object of attacks.S.
  */
@@ -12,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECRET	0x5ec7e75ec7e75ec7ull
-#define VALUE	0x1122334455667788ull
-#define ATTACKER 3
+#define SECRET		 0x5ec7e75ec7e75ec7ull
+#define VALUE		 0x1122334455667788ull
+#define ATTACKER	 3
 #define LDS_APERTURE	 (1ull << 48)
 #define SCRATCH_APERTURE (2ull << 48)
 
@@ -96,7 +97,8 @@ static int close_victims(void **state)
 	return world_close(state);
 }
 
-/* ------------------------------------------------------------------ every instruction, every address */
+/* ------------------------------------------------------------------ every instruction, every
+ * address */
 
 enum target_kind {
 	PLAIN,	  /* the fault names its page */
@@ -212,11 +214,11 @@ static const struct instruction {
 
 static void own_doorbells(struct proc *p)
 {
-	assert_int_equal(proc_alloc(p, BELLS_VA, HSV_DOORBELL_SLOT,
-				    KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL |
-					    KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE,
-				    0, NULL, NULL),
-			 0);
+	assert_int_equal(
+		proc_alloc(p, BELLS_VA, HSV_DOORBELL_SLOT,
+			   KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE, 0,
+			   NULL, NULL),
+		0);
 }
 
 static void try_one(const struct instruction *in, const struct target *t)
@@ -269,12 +271,13 @@ static void every_address(void **state)
 	}
 }
 
-/* ------------------------------------------------------------------ one's own, with the wrong right */
+/* ------------------------------------------------------------------ one's own, with the wrong
+ * right */
 
 static void rights(void **state)
 {
 	static const char *const writers[] = {"global_store", "global_atomic", "flat_store",
-					      "scalar_store", "buffer_store", "buffer_atomic"};
+					      "scalar_store", "buffer_store",  "buffer_atomic"};
 
 	for (unsigned i = 0; i < COUNT(writers); i++) {
 		struct proc *p = proc_start(&vms[0], ATTACKER, false);
@@ -331,11 +334,11 @@ static void code_runs_off(void **state)
 
 	for (unsigned i = 0; i < 1024; i++)
 		last[i] = 0xbf800000; /* s_nop */
-	assert_int_equal(proc_alloc(p, FREED_VA, 4096,
-				    KFD_IOC_ALLOC_MEM_FLAGS_USERPTR |
-					    KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE,
-				    gpa, NULL, NULL),
-			 0);
+	assert_int_equal(
+		proc_alloc(p, FREED_VA, 4096,
+			   KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE,
+			   gpa, NULL, NULL),
+		0);
 	r = attack(p, "run_off", FREED_VA + 4000, 0, 0, 0);
 	assert_int_equal(r.outcome, FAULTED);
 	assert_int_equal(p->fault.va, FREED_VA + 4096);
@@ -365,8 +368,8 @@ static void buffer_resources(void **state)
 
 	for (unsigned i = 0; i < COUNT(cases); i++) {
 		struct proc *p = proc_start(&vms[0], ATTACKER, false);
-		struct result r = attack(p, cases[i].kernel, cases[i].address, VALUE,
-					 cases[i].offset, 0);
+		struct result r =
+			attack(p, cases[i].kernel, cases[i].address, VALUE, cases[i].offset, 0);
 
 		if (r.outcome != FAULTED)
 			fail_msg("%s, case %u: %s, %#llx", cases[i].kernel, i,
@@ -398,7 +401,8 @@ static void strided_lanes(void **state)
 	for (unsigned i = 0; i < COUNT(strides); i++) {
 		struct proc *p = proc_start(&vms[0], ATTACKER, false);
 		uint64_t *word = arena_alloc(p, 64);
-		struct result r = attack(p, "global_lanes", arena_va(p, word), VALUE, strides[i], 0);
+		struct result r =
+			attack(p, "global_lanes", arena_va(p, word), VALUE, strides[i], 0);
 
 		if (r.outcome != FAULTED)
 			fail_msg("lanes %#llx apart: %s", (unsigned long long)strides[i],
@@ -410,12 +414,14 @@ static void strided_lanes(void **state)
 
 /* ------------------------------------------------------------------ LDS and scratch */
 
-/* Out of range of the work-group's LDS: loads are 0 (the sum of what they got), stores and atomics are dropped. */
+/* Out of range of the work-group's LDS: loads are 0 (the sum of what they got), stores and atomics
+ * are dropped. */
 static void lds_out_of_range(void **state)
 {
 	static const char *const kernels[] = {"lds_load", "lds_load_x4", "lds_store", "lds_atomic"};
-	static const uint32_t addresses[] = {512,	 1024,	    4096,	65536,	    0x10000000,
-					     0x7ffffffc, 0x80000000, 0xfffffffc, 0xfffffff0, 0xfffffe00};
+	static const uint32_t addresses[] = {512,	 1024,	     4096,	 65536,
+					     0x10000000, 0x7ffffffc, 0x80000000, 0xfffffffc,
+					     0xfffffff0, 0xfffffe00};
 
 	for (unsigned i = 0; i < COUNT(kernels); i++) {
 		for (unsigned k = 0; k < COUNT(addresses); k++) {
@@ -452,10 +458,12 @@ static void lds_is_clean(void **state)
 	}
 }
 
-/* Scratch is memory at FLAT_SCRATCH, which a kernel sets as it likes: it is translated like any other. */
+/* Scratch is memory at FLAT_SCRATCH, which a kernel sets as it likes: it is translated like any
+ * other. */
 static void scratch_elsewhere(void **state)
 {
-	static const char *const kernels[] = {"scratch_load", "scratch_store", "scratch_flat_store"};
+	static const char *const kernels[] = {"scratch_load", "scratch_store",
+					      "scratch_flat_store"};
 
 	choose_targets();
 	for (unsigned i = 0; i < COUNT(kernels); i++) {
@@ -512,11 +520,11 @@ static void freed_while_used(void **state)
 		struct queue q;
 		uint8_t *memory;
 
-		assert_int_equal(proc_alloc(p, FREED_VA, BUFFER,
-					    KFD_IOC_ALLOC_MEM_FLAGS_VRAM |
-						    KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE,
-					    0, &handle, &offset),
-				 0);
+		assert_int_equal(
+			proc_alloc(p, FREED_VA, BUFFER,
+				   KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE,
+				   0, &handle, &offset),
+			0);
 		memory = vms[0].vram + offset;
 		out = run_forever(p, &q, kernel, FREED_VA);
 		if (round % 2 == 0)
@@ -528,11 +536,11 @@ static void freed_while_used(void **state)
 		memset(memory, 0, BUFFER);
 		assert_int_equal(proc_free(p, handle), 0);
 		heir = proc_start(&vms[0], ATTACKER + 1, false);
-		assert_int_equal(proc_alloc(heir, FREED_VA, BUFFER,
-					    KFD_IOC_ALLOC_MEM_FLAGS_VRAM |
-						    KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE,
-					    0, NULL, &offset2),
-				 0);
+		assert_int_equal(
+			proc_alloc(heir, FREED_VA, BUFFER,
+				   KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE,
+				   0, NULL, &offset2),
+			0);
 		for (unsigned i = 0; i < BUFFER; i++)
 			assert_int_equal(vms[0].vram[offset2 + i], 0);
 		memset(vms[0].vram + offset2, 0x77, BUFFER);
@@ -605,11 +613,11 @@ static void memory_invalidated(void **state)
 	struct hsv_extent other = {gpa2, BUFFER};
 	struct queue q;
 
-	assert_int_equal(proc_alloc(p, FREED_VA, BUFFER,
-				    KFD_IOC_ALLOC_MEM_FLAGS_USERPTR |
-					    KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE,
-				    gpa, &handle, NULL),
-			 0);
+	assert_int_equal(
+		proc_alloc(p, FREED_VA, BUFFER,
+			   KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE, gpa,
+			   &handle, NULL),
+		0);
 	out = run_forever(p, &q, "forever_store", FREED_VA);
 	assert_int_equal(kfd_memory_invalidate(p->kfd, handle), 0);
 	memset(memory, 0x44, BUFFER);
@@ -619,7 +627,8 @@ static void memory_invalidated(void **state)
 		assert_int_equal(memory[i], 0x44);
 	assert_int_equal(kfd_memory_restore(p->kfd, handle, &other, 1), 0);
 	count = __atomic_load_n(&out[2], __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < 10000 && __atomic_load_n(&out[2], __ATOMIC_RELAXED) < count + 100; i++)
+	for (unsigned i = 0; i < 10000 && __atomic_load_n(&out[2], __ATOMIC_RELAXED) < count + 100;
+	     i++)
 		sleep_ms(1);
 	assert_memory_equal(memory2, &(uint64_t){VALUE}, 8);
 	for (unsigned i = 0; i < BUFFER; i++)
@@ -632,18 +641,10 @@ int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, world_tidy)
 	const struct CMUnitTest tests[] = {
-		TEST(every_address),
-		TEST(rights),
-		TEST(code),
-		TEST(code_runs_off),
-		TEST(buffer_resources),
-		TEST(strided_lanes),
-		TEST(lds_out_of_range),
-		TEST(lds_is_clean),
-		TEST(scratch_elsewhere),
-		TEST(freed_while_used),
-		TEST(vram_of_the_dead),
-		TEST(memory_unplugged),
+		TEST(every_address),	  TEST(rights),		  TEST(code),
+		TEST(code_runs_off),	  TEST(buffer_resources), TEST(strided_lanes),
+		TEST(lds_out_of_range),	  TEST(lds_is_clean),	  TEST(scratch_elsewhere),
+		TEST(freed_while_used),	  TEST(vram_of_the_dead), TEST(memory_unplugged),
 		TEST(memory_invalidated),
 	};
 
@@ -653,5 +654,6 @@ int main(int argc, char **argv)
 	}
 	world_target = argv[1];
 	world_object = argv[2];
-	return cmocka_run_group_tests_name("isolation of GPU code", tests, open_victims, close_victims);
+	return cmocka_run_group_tests_name("isolation of GPU code", tests, open_victims,
+					   close_victims);
 }

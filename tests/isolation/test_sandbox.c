@@ -83,7 +83,8 @@ static struct ending child(const struct isolation *isolation, bool ordinary, int
 		_exit(body());
 	}
 	close(out[1]);
-	while (n < sizeof(e.said) - 1 && (got = read(out[0], e.said + n, sizeof(e.said) - 1 - n)) > 0)
+	while (n < sizeof(e.said) - 1 &&
+	       (got = read(out[0], e.said + n, sizeof(e.said) - 1 - n)) > 0)
 		n += (size_t)got;
 	close(out[0]);
 	assert_int_equal(waitpid(pid, &e.status, 0), pid);
@@ -126,7 +127,7 @@ static int try_ptrace(void)
 
 static int try_execve(void)
 {
-	char *argv[] = {(char *)(uintptr_t)"/bin/true", NULL};
+	char *argv[] = {(char *)(uintptr_t) "/bin/true", NULL};
 
 	return execve(argv[0], argv, NULL);
 }
@@ -143,8 +144,8 @@ static int try_clone_process(void)
 
 static int try_clone_namespace(void)
 {
-	return (int)syscall(SYS_clone, CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_NEWUSER, NULL,
-			    NULL, NULL, NULL);
+	return (int)syscall(SYS_clone, CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_NEWUSER,
+			    NULL, NULL, NULL, NULL);
 }
 
 static int try_unshare(void)
@@ -343,9 +344,10 @@ static void check_attempts(bool ordinary)
 		struct ending e = child(&all, ordinary, a->body);
 
 		if (!WIFSIGNALED(e.status) || WTERMSIG(e.status) != SIGSYS)
-			fail_msg("attempt %zu (%s): status %#x, said: %s", i, a->name ? a->name : "",
-				 (unsigned)e.status, e.said);
-		/* setrlimit is prlimit64 in the C library, and so on: part of the name is enough. */
+			fail_msg("attempt %zu (%s): status %#x, said: %s", i,
+				 a->name ? a->name : "", (unsigned)e.status, e.said);
+		/* setrlimit is prlimit64 in the C library, and so on: part of the name is enough.
+		 */
 		if (a->name && strcmp(a->name, "setrlimit") && !strstr(e.said, a->name))
 			fail_msg("attempt %zu (%s): it said: %s", i, a->name, e.said);
 		if (a->name)
@@ -476,7 +478,8 @@ static int look_around(void)
 	if (open("/x", O_CREAT | O_WRONLY, 0600) >= 0 || mkdir("/x", 0700) == 0 ||
 	    mknod("/x", S_IFIFO | 0600, 0) == 0)
 		return 18;
-	if (chdir("..") || chdir("../../../..") || access("etc", F_OK) == 0 || access("proc", F_OK) == 0)
+	if (chdir("..") || chdir("../../../..") || access("etc", F_OK) == 0 ||
+	    access("proc", F_OK) == 0)
 		return 19;
 	if (mount("x", "/", "tmpfs", 0, NULL) == 0 || umount2("/", MNT_DETACH) == 0)
 		return 20;

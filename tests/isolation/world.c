@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define WAIT_MS 20000
-#define SYSTEM (KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_USERPTR)
+#define SYSTEM	(KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_USERPTR)
 
 const char *const outcome_names[] = {"ran", "faulted", "stopped by an error", "hung"};
 const char *world_target, *world_object;
@@ -179,8 +179,8 @@ int proc_free(struct proc *p, uint64_t handle)
 	return CALL(p, FREE_MEMORY_OF_GPU, &a);
 }
 
-int proc_alloc(struct proc *p, uint64_t va, uint64_t size, uint32_t flags, uint64_t gpa, uint64_t *handle,
-	       uint64_t *offset)
+int proc_alloc(struct proc *p, uint64_t va, uint64_t size, uint32_t flags, uint64_t gpa,
+	       uint64_t *handle, uint64_t *offset)
 {
 	struct kfd_ioctl_alloc_memory_of_gpu_args a = {
 		.va_addr = va,
@@ -225,14 +225,13 @@ struct proc *proc_start(struct vm *vm, uint32_t slot, bool secret)
 	assert_int_equal(proc_alloc(p, ARENA_VA, ARENA_SIZE, KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | w,
 				    p->arena_gpa, NULL, NULL),
 			 0);
-	assert_int_equal(proc_alloc(p, CODE_VA, CODE_SIZE,
-				    KFD_IOC_ALLOC_MEM_FLAGS_USERPTR |
-					    KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE,
-				    code, NULL, NULL),
-			 0);
-	assert_int_equal(proc_alloc(p, VRAM_VA, BUFFER,
-				    KFD_IOC_ALLOC_MEM_FLAGS_VRAM | w, 0, &p->vram_handle,
-				    &p->vram_offset),
+	assert_int_equal(
+		proc_alloc(p, CODE_VA, CODE_SIZE,
+			   KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE,
+			   code, NULL, NULL),
+		0);
+	assert_int_equal(proc_alloc(p, VRAM_VA, BUFFER, KFD_IOC_ALLOC_MEM_FLAGS_VRAM | w, 0,
+				    &p->vram_handle, &p->vram_offset),
 			 0);
 	p->vram = vm->vram + p->vram_offset;
 	if (secret) {
@@ -294,7 +293,8 @@ int queue_create(struct proc *p, struct kfd_ioctl_create_queue_args *args)
 	return CALL(p, CREATE_QUEUE, args);
 }
 
-void queue_args(struct queue *q, struct proc *p, uint32_t type, struct kfd_ioctl_create_queue_args *args)
+void queue_args(struct queue *q, struct proc *p, uint32_t type,
+		struct kfd_ioctl_create_queue_args *args)
 {
 	bool aql = type == KFD_IOC_QUEUE_TYPE_COMPUTE_AQL;
 
@@ -428,8 +428,8 @@ bool wait_fault(struct proc *p, unsigned ms)
 	return true;
 }
 
-struct result attack(struct proc *p, const char *kernel, uint64_t address, uint64_t value, uint64_t more,
-		     unsigned lds)
+struct result attack(struct proc *p, const char *kernel, uint64_t address, uint64_t value,
+		     uint64_t more, unsigned lds)
 {
 	struct signal *done = signal_make(p, 1);
 	uint64_t *out = arena_alloc(p, 64), end = now_ms() + WAIT_MS;
