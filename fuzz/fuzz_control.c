@@ -378,7 +378,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			executor_message(&in, c, ARBITER_MSG_HELLO);
 			break;
 		case 1:
-			executor_message(&in, c, ARBITER_MSG_CHARGE);
+			executor_message(&in, c, b & 0x80 ? take8(&in) % 8 : ARBITER_MSG_CHARGE);
 			break;
 		case 2:
 		case 3:

@@ -420,6 +420,10 @@ static void act(struct input *in)
 		request(in, HSV_REQ_KFD_IOCTL, 11);
 		break;
 	case 12 ... 18:
+		if (which % 32 == 18 && which >> 5 & 3) { /* what the guest says of VRAM */
+			request(in, which & 32 ? HSV_REQ_VRAM_AWAY : HSV_REQ_VRAM_BACK, 11);
+			break;
+		}
 		request(in, types[which % 32 - 12], wants[which % 32 - 12]);
 		break;
 	case 19:
