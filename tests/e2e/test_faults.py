@@ -201,9 +201,9 @@ def test_standing_still():
 def test_peers_killed_while_a_vm_starts():
     """At any moment of it. test_death.py kills those of a VM that works."""
     rng = random.Random(5)
+    S.call("vm", "stop", A)
     for what in ("broker_pid", "qemu_pid"):
         with witnesses(5):
-            S.call("vm", "stop", A)
             job = S.job("vm", "start", A, "--memory", "1280M", "--vram", "256M", "--timeout", "60")
             wait_until(lambda what=what: S.vms().get(A, {}).get(what), 20)
             time.sleep(rng.random() * 3)

@@ -91,6 +91,7 @@ static int storm(struct hostile *h, bool vram)
 	struct task_struct *threads[8] = {};
 	struct storm storms[8];
 	unsigned int i, n = min(num_online_cpus(), 8U);
+	unsigned long end = jiffies + HZ;
 	int err = 0;
 
 	for (i = 0; i < 4 && !err; i++)
@@ -103,7 +104,7 @@ static int storm(struct hostile *h, bool vram)
 		if (IS_ERR(threads[i]))
 			threads[i] = NULL;
 	}
-	for (i = 0; i < 100 && !err; i++)
+	while (time_before(jiffies, end) && !err)
 		err = create_process(h, 9) ?: destroy_process(h, 9);
 	for (i = 0; i < n; i++)
 		if (threads[i])

@@ -279,6 +279,7 @@ static int notify_storm(struct hostile *h)
 {
 	struct task_struct *threads[8] = {};
 	unsigned int i, n = min(num_online_cpus(), 8U);
+	unsigned long end = jiffies + HZ;
 	int err = 0;
 
 	for (i = 0; i < n; i++) {
@@ -286,7 +287,7 @@ static int notify_storm(struct hostile *h)
 		if (IS_ERR(threads[i]))
 			threads[i] = NULL;
 	}
-	for (i = 0; i < 100 && !err; i++) {
+	while (time_before(jiffies, end) && !err) {
 		err = create_process(h, 3);
 		if (!err)
 			err = destroy_process(h, 3);
