@@ -39,7 +39,7 @@ struct tenant_here {
 	struct arbiter_grant grant;
 	struct swap *swap;
 	uint8_t *vram;
-	int stop_error;
+	_Atomic int stop_error;
 	_Atomic int stops;
 };
 
