@@ -37,7 +37,7 @@ uint64_t fair_time(const struct fair_queue *q)
 /* Brings v into the window about now that fair.h tells of. */
 static void place(struct fair_entity *e, uint64_t now, uint64_t slice_ns)
 {
-	int64_t behind = (int64_t)to_virtual(e, slice_ns);
+	int64_t behind = (int64_t)to_virtual(e, e->credit_ns > slice_ns ? e->credit_ns : slice_ns);
 	int64_t ahead = (int64_t)to_virtual(e, FAIR_DEBT_NS);
 
 	if (!e->known)

@@ -11,7 +11,8 @@
  * weights (I. Stoica and H. Abdel-Wahab, 1995).
  *
  * Who comes back to the queue keeps its virtual time, but no further behind the queue's than a
- * slice (being idle earns nothing beyond that) and no further ahead than FAIR_DEBT_NS.
+ * slice or its credit (being idle earns nothing beyond that) and no further ahead than
+ * FAIR_DEBT_NS.
  *
  * Pure: no time is read here, nothing is locked.
  */
@@ -28,7 +29,9 @@ struct fair_entity {
 	struct fair_entity *next, *prev; /* of the queue, in no order */
 	uint64_t v;			 /* virtual time: ns * FAIR_WEIGHT_MAX / weight; wraps */
 	uint64_t deadline;
-	uint32_t weight;    /* 1 .. FAIR_WEIGHT_MAX, set before the first fair_add */
+	uint64_t
+		credit_ns; /* it may be so far behind when it joins, if that is more than a slice */
+	uint32_t weight;   /* 1 .. FAIR_WEIGHT_MAX, set before the first fair_add */
 	bool queued, known; /* known: v means something */
 };
 

@@ -29,6 +29,7 @@
 #define LATE_LOOK_NS	100000000u /* how often late executors are looked at */
 #define TIMER_MIN_NS	20000u	   /* nothing is as urgent as to make timers shorter */
 #define ROUNDS_MAX	64	   /* of a step: words that change while we look end none */
+#define LATE_CREDIT_NS	50000000u  /* what one may be owed that had no CPU to leave with */
 #define CAP_RESUME_NS	4000000u   /* a throttled tenant goes on when it may have so much */
 #define GAP_MISSES	2	   /* after so many gaps in vain, one in eight is waited for */
 #define NO_SHOW_CPU_NS	50000u	   /* less CPU time than this between two looks: it is stopped */
@@ -355,6 +356,18 @@ static void end_late(struct turns *t, struct executor *e, uint64_t now)
 		t->look_late_at = 0;
 }
 
+/* A late executor has left. While it had no CPU time it wanted the GPU and didn't have it: it is
+ * owed more than one that slept. */
+static void back_from_late(struct turns *t, struct executor *e, uint64_t now)
+{
+	struct tenant *x = e->tenant;
+
+	end_late(t, e, now);
+	e->turn.fair.credit_ns = x->turn.fair.credit_ns = LATE_CREDIT_NS;
+	sync_queue(t, e, now);
+	e->turn.fair.credit_ns = x->turn.fair.credit_ns = 0;
+}
+
 static void look_at_late(struct turns *t, uint64_t now)
 {
 	struct executor *next;
@@ -365,8 +378,7 @@ static void look_at_late(struct turns *t, uint64_t now)
 	for (struct executor *e = t->late; e; e = next) {
 		next = e->turn.late_next;
 		if (!atomic_load(&e->page->users)) {
-			end_late(t, e, now);
-			sync_queue(t, e, now);
+			back_from_late(t, e, now);
 			continue;
 		}
 		charge_late(t, e, now);
@@ -721,8 +733,8 @@ void turns_poke(struct turns *t, struct executor *e, uint64_t now)
 {
 	e->turn.absent = false;
 	if (e->turn.late_at && !atomic_load(&e->page->users))
-		end_late(t, e, now);
-	if (e != t->holder)
+		back_from_late(t, e, now);
+	else if (e != t->holder)
 		sync_queue(t, e, now);
 }
 

@@ -139,8 +139,15 @@ static void run(struct sim *s, struct sim_client *c)
 	}
 	if (c->page.granted)
 		c->lost_at = 0;
-	else if (!c->lost_at)
+	else if (!c->lost_at) {
 		c->lost_at = s->now;
+		c->losses++;
+	}
+	if (c->lost_at && c->starved_ns && c->losses % 3 == 0) {
+		if (s->now - c->lost_at >= c->starved_ns)
+			leave(s, c);
+		return;
+	}
 	if (c->lost_at && !c->ignores && s->now - c->lost_at >= c->leave_ns) {
 		leave(s, c);
 		return;

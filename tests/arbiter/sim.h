@@ -20,10 +20,12 @@ struct sim_client {
 	/* What it does: jobs of burst_ns of GPU time. After one the next comes gap_ns later (0: at
 	 * once), or, with period_ns, at the period's next multiple. Nothing before start_ns. */
 	uint64_t burst_ns, gap_ns, period_ns, start_ns;
-	uint64_t leave_ns; /* how long its threads take to leave */
-	bool ignores;	   /* it never leaves */
-	bool stopped;	   /* its process is stopped */
+	uint64_t leave_ns;   /* how long its threads take to leave */
+	uint64_t starved_ns; /* how long they get no CPU instead, each third time */
+	bool ignores;	     /* it never leaves */
+	bool stopped;	     /* its process is stopped */
 	/* State. */
+	unsigned losses;
 	uint64_t left_ns, next_at, idle_at, lost_at, job_at;
 	bool working;
 	uint64_t cpu;

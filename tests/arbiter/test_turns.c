@@ -481,6 +481,21 @@ static void the_late_are_not_waited_for(void **state)
 	assert_false(late->dropped);
 }
 
+/* The host's CPUs are busy, and it often gets none when it is to leave. */
+static void the_starved_keep_their_share(void **state)
+{
+	static const uint32_t weights[] = {1, 2, 4};
+
+	sim_init(&sim);
+	for (int i = 0; i < 3; i++)
+		sim_tenant(&sim, &(struct tenant_policy){.weight = weights[i] * 100, .priority = 3})
+			->starved_ns = 25 * MS;
+	sim_run(&sim, 30 * SEC);
+	for (int i = 0; i < 3; i++)
+		assert_share(held(&sim.clients[i]), 30 * SEC, weights[i] / 7.0,
+			     0.05 * weights[i] / 7);
+}
+
 static void who_ignores_its_turns_end_is_dropped(void **state)
 {
 	struct sim_client *bad, *other;
@@ -732,6 +747,7 @@ int main(void)
 		cmocka_unit_test(executors_share_their_tenants_part),
 		cmocka_unit_test(short_gaps_are_waited_for),
 		cmocka_unit_test(the_late_are_not_waited_for),
+		cmocka_unit_test(the_starved_keep_their_share),
 		cmocka_unit_test(who_ignores_its_turns_end_is_dropped),
 		cmocka_unit_test(who_is_stopped_is_not_punished),
 		cmocka_unit_test(who_does_not_show_is_passed_over),
