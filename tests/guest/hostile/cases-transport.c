@@ -28,9 +28,16 @@ static int features_refused(struct hostile *h, u64 features)
 
 static int bad_features(struct hostile *h)
 {
-	u64 good = ALL_FEATURES;
+	u64 good = ALL_FEATURES, offered;
 	int bit, err;
 	u32 select;
+
+	iowrite32(1, &h->common->device_feature_select);
+	offered = (u64)ioread32(&h->common->device_feature) << 32;
+	iowrite32(0, &h->common->device_feature_select);
+	offered |= ioread32(&h->common->device_feature);
+	if ((offered & good) != good || !~offered)
+		return case_fail(h, "offers features %#llx", offered);
 
 	err = features_refused(h, 0);
 	if (!err)
@@ -38,7 +45,7 @@ static int bad_features(struct hostile *h)
 	if (!err)
 		err = features_refused(h, good & ~BIT_ULL(VIRTIO_F_VERSION_1));
 	for (bit = 0; bit < 64 && !err; bit++) {
-		if (good & BIT_ULL(bit) || bit == VIRTIO_RING_F_EVENT_IDX)
+		if (offered & BIT_ULL(bit))
 			continue;
 		err = features_refused(h, good | BIT_ULL(bit));
 	}
