@@ -2,12 +2,15 @@
 """VRAM of a VM and of host programs: more than there is, swapped out and back bit by bit; quotas that change while they run."""
 
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
+import time
 
 import system
+from hostile import DEBUG, GIVE, TAKE
 from system import PROGRAMS, wait_until
 
 S = system.System("--vram", "224M", "--vram-overcommit", "swap", *(["--swap-dir", os.environ["HSAVISOR_E2E_SWAP_DIR"]] if "HSAVISOR_E2E_SWAP_DIR" in os.environ else []))
@@ -166,6 +169,46 @@ def test_a_quota_may_grow():
 
 
 def test_the_guests_kernel_is_quiet():
+    S.kernel_is_quiet(VM)
+
+
+def test_a_hostile_driver_takes_the_device():
+    code, out = S.guest(VM, "sh", "-c", TAKE)
+    assert code == 0, out
+    CHECKS["beside"] = HostCheck("beside", LARGE, 5)
+    assert CHECKS["beside"].line() == "filled"
+    CHECKS["broker"] = S.vms()[VM]["broker_pid"]
+
+
+def attacked(name, is_asked):
+    def test():
+        """A host program that shares the pool with the attacker gets its VRAM each time, as it was."""
+        if is_asked:
+            time.sleep(10.5)  # who kept its VRAM is not asked again for 10 s
+        job = S.guest_job(VM, "sh", "-c", f"dmesg -C; echo {name} >{DEBUG}/run; tail -n 20 {DEBUG}/log; dmesg | grep asked")
+        while job.process.poll() is None:
+            assert CHECKS["beside"].ask("gpu") == "gpu_differ 0"
+            time.sleep(1.2)
+        out = job.succeeds(f" - {name} ")
+        assert re.search(rf"^ok \d+ - {name} ", out, re.MULTILINE), out
+        if is_asked:
+            assert int(re.search(r"asked (\d+) times", out)[1]), out
+        assert S.vms()[VM]["broker_pid"] == CHECKS["broker"], "the broker is another"
+        print("#", *out.splitlines()[-2:])
+
+    return test
+
+
+for case, asks in (("lies", False), ("storm", False), ("silence", True), ("stays", True)):
+    globals()[f"test_swap_{case}"] = attacked(f"swap-{case}", asks)
+
+
+def test_the_real_driver_works_again():
+    assert CHECKS["beside"].ask("cpu") == "cpu_differ 0" and CHECKS["beside"].end() == 0
+    code, out = S.guest(VM, "sh", "-c", GIVE)
+    assert code == 0, out
+    S.guest_job(VM, "e2e-gpu", "work", "1").succeeds()
+    S.vram_is_free(VM)
     S.kernel_is_quiet(VM)
 
 

@@ -43,7 +43,8 @@
 #define GPU_SIGNAL    0xa000
 
 #define ALL_FEATURES                                                                               \
-	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(HSV_F_PARK))
+	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |                      \
+	 BIT_ULL(HSV_F_PARK) | BIT_ULL(HSV_F_SWAP))
 
 /* A queue's rings, in memory that all drivers of the device share. */
 struct hostile_queue {
@@ -101,7 +102,8 @@ struct hostile_case {
 };
 
 /* Each ends with an entry without a name. */
-extern const struct hostile_case transport_cases[], rings_cases[], request_cases[], gpu_cases[];
+extern const struct hostile_case transport_cases[], rings_cases[], request_cases[], gpu_cases[],
+	swap_cases[];
 
 /* Says what is wrong and returns -EBADE. */
 __printf(2, 3) int case_fail(struct hostile *h, const char *format, ...);

@@ -27,7 +27,7 @@
 #define LOG_MAX 65536
 
 static const struct hostile_case *const all_cases[] = {transport_cases, rings_cases, request_cases,
-						       gpu_cases};
+						       gpu_cases, swap_cases};
 
 static void say(struct hostile *h, const char *format, va_list args)
 {
