@@ -416,7 +416,10 @@ static const struct sandbox_purpose allowed[] = {
 		*/
 	       {"clone3", .error = ENOSYS}, {"set_robust_list"}, {"rseq"}, {"rt_sigprocmask"},
 	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_NAME}}},
-	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_TIMERSLACK}}}, {"exit"})},
+	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_TIMERSLACK}}},
+	       /* A GPU thread stays on its CPU; the calling thread only. */
+	       {"sched_getaffinity", .num_args = 1, .args = {{0, UINT32_MAX, 0}}},
+	       {"sched_setaffinity", .num_args = 1, .args = {{0, UINT32_MAX, 0}}}, {"exit"})},
 	{"threads wait for each other, and for turns",
 	 CALLS({"futex"}, {"sched_yield"}, {"nanosleep"}, {"clock_nanosleep"},
 	       {"restart_syscall"})},

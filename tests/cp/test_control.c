@@ -3,7 +3,10 @@
  * at once; turns. */
 #include "tests/cp/client.h"
 
+#include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -468,6 +471,64 @@ static void many_queues(void **state)
 	free(producers);
 }
 
+/* Of the GPU's threads of this process, all the CPUs that one of them alone may use. */
+static unsigned cpus_of_threads(cpu_set_t *own)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned threads = 0;
+	struct dirent *e;
+
+	CPU_ZERO(own);
+	while ((e = readdir(dir))) {
+		char path[300], name[32] = "";
+		cpu_set_t set;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f) && !strncmp(name, "hsv-", 4) &&
+		    !sched_getaffinity(atoi(e->d_name), sizeof(set), &set)) {
+			threads++;
+			if (CPU_COUNT(&set) == 1)
+				CPU_OR(own, own, &set);
+		}
+		fclose(f);
+	}
+	closedir(dir);
+	return threads;
+}
+
+/* A thread for each CPU: each has its own. Else they may go anywhere. */
+static void threads_stay_on_cpus(void **state)
+{
+	unsigned cpus;
+	cpu_set_t all, own;
+	struct client c;
+	struct aql q;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	cpus = (unsigned)CPU_COUNT(&all);
+	if (cpus < 2)
+		skip();
+	for (unsigned more = 0; more < 2; more++) {
+		unsigned threads = 0;
+
+		client_open(&c, "gfx90a", cpus + more, NULL, NULL);
+		aql_open(&q, &c, 16, true);
+		for (unsigned i = 0; i < 500; i++) {
+			threads = cpus_of_threads(&own);
+			if (threads == cpus + more && (unsigned)CPU_COUNT(&own) == (more ? 0 : cpus))
+				break;
+			sleep_ms(10);
+		}
+		assert_int_equal(threads, cpus + more);
+		assert_int_equal(CPU_COUNT(&own), more ? 0 : cpus);
+		client_close(&c);
+	}
+}
+
 /* ------------------------------------------------------------------ turns */
 
 static atomic_int turn_open, turn_held, turn_ran_outside, turn_dispatches;
@@ -580,6 +641,7 @@ int main(void)
 		T(idle_polling_is_cheap),
 		T(cu_mask),
 		T(many_queues),
+		cmocka_unit_test(threads_stay_on_cpus),
 		cmocka_unit_test(turns),
 	};
 

@@ -317,6 +317,26 @@ out:
 	return any;
 }
 
+/* With a thread for each CPU, each stays on its own: when the turn comes, all wake at once, and the
+ * kernel's scheduler would often put two on the same CPU, for milliseconds. */
+static void stay_on_cpu(const struct executor *ex)
+{
+	unsigned left = ex->index;
+	cpu_set_t all, one;
+
+	if (sched_getaffinity(0, sizeof(all), &all) ||
+	    (unsigned)CPU_COUNT(&all) != ex->gpu->num_threads)
+		return;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all) || left--)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+		return;
+	}
+}
+
 /* Names itself: naming another thread would need /proc, which a sandbox may not have. */
 static void name_thread(const struct executor *ex)
 {
@@ -328,6 +348,7 @@ static void name_thread(const struct executor *ex)
 		snprintf(name, sizeof(name), "hsv-cp");
 	pthread_setname_np(pthread_self(), name);
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+	stay_on_cpu(ex);
 }
 
 static void *worker_main(void *arg)
