@@ -60,12 +60,18 @@ scratch() {
 }
 
 scratch_end() {
-	# Never descend into something that a killed mmdebstrap left mounted.
-	if grep -qF " $SCRATCH/" /proc/self/mounts; then
-		awk -v d="$SCRATCH/" 'index($2, d) == 1 { print $2 }' /proc/self/mounts | sort -r |
+	remove_tree "$SCRATCH"
+}
+
+# remove_tree DIR... - remove directories and what is below them, and never descend into something that a killed mmdebstrap
+# left mounted there: that is unmounted first.
+remove_tree() {
+	local dir m
+	for dir in "$@"; do
+		awk -v d="$(readlink -m "$dir")/" 'index($2, d) == 1 { print $2 }' /proc/self/mounts | sort -r |
 			while read -r m; do umount -l "$m" 2>/dev/null || true; done
-	fi
-	rm -rf --one-file-system "$SCRATCH"
+		rm -rf --one-file-system "$dir"
+	done
 }
 
 # hash_of FILE-OR-DIR... [-- WORD...] - the hash of the contents (with names) of files and trees, and of the words.
@@ -148,12 +154,17 @@ package_list() {
 	} | sed 's/[ \t]//g; /^$/d' | paste -s -d ,
 }
 
-# debootstrap_tree LOG ARGUMENT... - mmdebstrap as root, quiet, its words in LOG; the end of LOG is shown when it fails.
+# debootstrap_tree LOG ARGUMENT... - mmdebstrap as root, quiet, its words in LOG; the end of LOG is shown when it fails. Its
+# mounts (/proc, /sys and others in the tree) are in a mount namespace of its own, where this machine allows one, so that they
+# go with its processes even if those are killed.
 debootstrap_tree() {
-	local log=$1 opts
+	local log=$1 opts namespace=()
 	shift
 	mapfile -t opts < <(apt_options)
-	if ! nice -n 5 mmdebstrap --mode=root --format=directory --architectures=amd64 "${opts[@]}" "$@" >"$log" 2>&1 </dev/null; then
+	if unshare --mount true 2>/dev/null; then
+		namespace=(unshare --mount)
+	fi
+	if ! nice -n 5 "${namespace[@]}" mmdebstrap --mode=root --format=directory --architectures=amd64 "${opts[@]}" "$@" >"$log" 2>&1 </dev/null; then
 		tail -n 20 "$log" >&2
 		die "mmdebstrap failed (see above)"
 	fi

@@ -88,6 +88,21 @@ def test_cache_takes_the_whole_or_nothing():
             assert f.read() == "2\n"
 
 
+def test_mounts_of_a_killed_run_are_in_nobodys_way():
+    """A run that was killed may leave /proc mounted in its half-made tree; the next one removes both, and nothing of /proc."""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        raise tap.Skip("mounting needs root")
+    with tempfile.TemporaryDirectory() as cache:
+        done = subprocess.run(
+            ["unshare", "--mount", "bash", "-ec",
+             f"mkdir -p {cache}/tmp.abcdef/t {cache}/other; ln -s {cache} {cache}.link; trap 'rm {cache}.link' EXIT\n"
+             f"mount -t tmpfs outer {cache}/tmp.abcdef/t; mkdir {cache}/tmp.abcdef/t/proc; mount -t proc inner {cache}/tmp.abcdef/t/proc\n"
+             f"export HSAVISOR_CACHE={cache}.link; . {SRC}/image/lib.sh\n"
+             'remove_tree "$CACHE"/tmp.??????; ! grep -F tmp.abcdef /proc/self/mounts; ls "$CACHE"'],
+            check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert (done.returncode, done.stdout) == (0, "other\n"), done.stdout
+
+
 def test_hash_sees_names_contents_and_words():
     with tempfile.TemporaryDirectory() as d:
         def of(words=""):
