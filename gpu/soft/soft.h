@@ -73,6 +73,7 @@ enum exec_result {
 };
 
 struct workgroup;
+struct jit_kernel;
 
 struct wave {
 	uint32_t sgpr[WAVE_SGPRS];
@@ -121,6 +122,8 @@ struct workgroup {
 	struct exec_fault fault;
 	/* s_sendmsg interrupt: m0 bits go to the vm's signal_event. Provided by cp. */
 	void (*message)(struct workgroup *wg, uint32_t msg, uint32_t m0);
+	struct jit_kernel *jit; /* compiled code of the kernel (jit/jit.h), once jit_known */
+	bool jit_known;
 	void *owner; /* cp's dispatch */
 	void *mem;   /* the allocation behind registers and LDS */
 };

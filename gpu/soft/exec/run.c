@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "gpu/soft/exec/code.h"
+#include "gpu/soft/jit/jit.h"
 
 #define SLICE		 16384
 #define QUIESCE_INTERVAL 512
@@ -155,6 +156,13 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 	unsigned side;
 
 	side = code_cache_enter(wg->code);
+	if (!wg->jit_known) {
+		uint64_t epoch;
+		struct jit_cache *jit = code_cache_jit(wg->code, &epoch);
+
+		wg->jit_known = true;
+		wg->jit = jit ? jit_kernel_get(&ctx, jit, wg, epoch) : NULL;
+	}
 	while (left && !atomic_load_explicit(stop, memory_order_relaxed)) {
 		uint32_t ended = 0, waiting = 0, sleeping = 0;
 
@@ -163,7 +171,8 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 
 			if (w->state == WAVE_READY) {
 				w->sleep = 0;
-				ran = run_wave(&ctx, w, slice, stop);
+				if (!wg->jit || !jit_run_wave(&ctx, wg->jit, w, slice, stop, &ran))
+					ran = run_wave(&ctx, w, slice, stop);
 				left -= ran < left ? ran : left;
 				if (view->quiesce)
 					view->quiesce(view);

@@ -213,6 +213,8 @@ int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const
 	wg->shared_base = setup->shared_base;
 	wg->private_base = setup->private_base;
 	wg->lds_size = shape.lds;
+	wg->jit = NULL;
+	wg->jit_known = false;
 	wg->lds = p + shape.waves * shape.row_bytes;
 	wg->fault = (struct exec_fault){0};
 	for (uint32_t i = 0; i < wg->num_waves; i++) {

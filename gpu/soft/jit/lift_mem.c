@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lift_mem.c - memory operations.
+ *
+ * Every guest address is translated by the view's TLB, inline; what misses, crosses a page or faults goes to the interpreter's function for
+ * the instruction, which does it again from the start. Vector accesses of consecutive lanes are one translation and plain vector
+ * moves, uniform loads one scalar load; others are the interpreter's (global memory) or gathers and scatters (LDS).
+ * Accesses to guest memory are volatile: programs race on it by design.
+ */
+#include <stddef.h>
+
+#include "gpu/soft/exec/mem.h"
+#include "gpu/soft/jit/lift.h"
+
+#define AND(x_, y_) LLVMBuildAnd(l->b, x_, y_, "")
+#define OR(x_, y_) LLVMBuildOr(l->b, x_, y_, "")
+#define ADD(x_, y_) LLVMBuildAdd(l->b, x_, y_, "")
+#define IS(pred, x_, y_) LLVMBuildICmp(l->b, LLVMInt##pred, x_, y_, "")
+#define K32(v) vconst32(l, v)
+
+static V volatile_load(struct lift *l, LLVMTypeRef t, V p, unsigned align)
+{
+	V x = LLVMBuildLoad2(l->b, t, p, "");
+
+	LLVMSetVolatile(x, 1);
+	LLVMSetAlignment(x, align);
+	return x;
+}
+
+static void volatile_store(struct lift *l, V value, V p, unsigned align)
+{
+	V x = LLVMBuildStore(l->b, value, p);
+
+	LLVMSetVolatile(x, 1);
+	LLVMSetAlignment(x, align);
+}
+
+static V at(struct lift *l, V p, uint64_t offset)
+{
+	V i = c64(l, offset);
+
+	return LLVMBuildInBoundsGEP2(l->b, l->i8, p, &i, 1, "");
+}
+
+/*
+ * Host address of the guest's va (i64), from the TLB; the builder goes on where the page is there with prot and bytes from va on lie in it,
+ * else control is at slow.
+ */
+static V translate(struct lift *l, V va, uint32_t prot, unsigned bytes, V also, LLVMBasicBlockRef slow)
+{
+	LLVMBasicBlockRef go = new_block(l, "");
+	V page = LLVMBuildLShr(l->b, va, c64(l, MEM_PAGE_SHIFT), ""), in_page = AND(va, c64(l, MEM_PAGE_MASK)), e, tag, have, ok, host, i;
+
+	i = ADD(LLVMBuildMul(l->b, AND(page, c64(l, (1 << MEM_TLB_BITS) - 1)), c64(l, sizeof(struct mem_tlb_entry)), ""),
+		c64(l, offsetof(struct mem_view, tlb)));
+	e = LLVMBuildInBoundsGEP2(l->b, l->i8, l->view, &i, 1, "");
+	tag = load_field(l, e, offsetof(struct mem_tlb_entry, page), l->i64);
+	have = load_field(l, e, offsetof(struct mem_tlb_entry, prot), l->i32);
+	host = load_field(l, e, offsetof(struct mem_tlb_entry, host), l->ptr);
+	ok = AND(IS(EQ, tag, page), IS(EQ, AND(have, c32(l, prot)), c32(l, prot)));
+	ok = AND(ok, IS(ULE, in_page, c64(l, MEM_PAGE_SIZE - bytes)));
+	if (also)
+		ok = AND(ok, also);
+	emit_weights(l, LLVMBuildCondBr(l->b, ok, go, slow), true);
+	go_to(l, go);
+	return LLVMBuildInBoundsGEP2(l->b, l->i8, host, &in_page, 1, "");
+}
+
+/* ------------------------------------------------------------------ scalar loads */
+
+static unsigned smem_dwords(unsigned op)
+{
+	switch (op) {
+	case ISA_S_LOAD_DWORD:
+		return 1;
+	case ISA_S_LOAD_DWORDX2:
+		return 2;
+	case ISA_S_LOAD_DWORDX4:
+		return 4;
+	case ISA_S_LOAD_DWORDX8:
+		return 8;
+	case ISA_S_LOAD_DWORDX16:
+		return 16;
+	default:
+		return 0;
+	}
+}
+
+static V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef from_b)
+{
+	V phi = LLVMBuildPhi(l->b, LLVMTypeOf(a), "");
+
+	LLVMAddIncoming(phi, (V[]){a, b}, (LLVMBasicBlockRef[]){from_a, from_b}, 2);
+	return phi;
+}
+
+static bool lift_smem(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	unsigned n = smem_dwords(in->op), first = in->dst[0].index;
+	LLVMBasicBlockRef slow, join, from_fast, from_slow;
+	V va, host, off, fast[16], step[16];
+
+	if (!n || in->dst[0].kind != ISA_OPND_SGPR || first + n > SGPR_VCC || in->src[0].kind != ISA_OPND_SGPR)
+		return false;
+	va = get_s64(l, in->src[0].index);
+	if (in->src[1].kind != ISA_OPND_NONE) {
+		off = scalar_operand(l, &in->src[1], false);
+		if (!off)
+			return false;
+		va = ADD(va, LLVMBuildZExt(l->b, off, l->i64, ""));
+	}
+	va = AND(ADD(va, c64(l, (uint64_t)(int64_t)in->offset)), c64(l, ~3ull));
+	touch_step(l, ji);
+	slow = new_block(l, "slow");
+	join = new_block(l, "");
+	host = translate(l, va, GPU_PROT_READ, 4 * n, NULL, slow);
+	for (unsigned i = 0; i < n; i++) {
+		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
+
+		fast[i] = volatile_load(l, wide ? l->i64 : l->i32, at(l, host, 4 * i), 4);
+		i += wide;
+	}
+	from_fast = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, slow);
+	emit_step_call(l, ji);
+	for (unsigned i = 0; i < n; i++) {
+		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
+
+		step[i] = load_wave_sgpr(l, first + i, wide);
+		i += wide;
+	}
+	from_slow = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	for (unsigned i = 0; i < n; i++) {
+		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
+
+		fast[i] = phi2(l, fast[i], from_fast, step[i], from_slow);
+		i += wide;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
+
+		if (wide)
+			set_s64(l, first + i, fast[i]);
+		else
+			set_s32(l, first + i, fast[i]);
+		i += wide;
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ shapes of addresses, found when it runs */
+
+static V lane0(struct lift *l, V x)
+{
+	return LLVMBuildExtractElement(l->b, x, c32(l, 0), "");
+}
+
+static V inactive(struct lift *l, unsigned strip)
+{
+	return LLVMBuildNot(l->b, mask_strip(l, get_exec(l), strip), "");
+}
+
+static V all_of(struct lift *l, V mask)
+{
+	LLVMTypeRef t = LLVMIntTypeInContext(l->c, l->width);
+
+	return IS(EQ, LLVMBuildBitCast(l->b, mask, t, ""), LLVMConstAllOnes(t));
+}
+
+/* Every active lane of every strip has first + (lane * step) here; first is of the wave's lane 0. */
+static V rising(struct lift *l, V strips[MAX_STRIPS], V first, unsigned step)
+{
+	V all = NULL;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		V want = ADD(splat(l, first), iota(l, s * l->width * step, step)), ok = IS(EQ, strips[s], want);
+
+		if (!l->now.exec_full)
+			ok = OR(ok, inactive(l, s));
+		all = all ? AND(all, ok) : ok;
+	}
+	return all;
+}
+
+/* ------------------------------------------------------------------ global memory */
+
+struct access {
+	unsigned dwords;
+	bool store;
+};
+
+static bool global_access(unsigned op, struct access *a)
+{
+	switch (op) {
+	case ISA_GLOBAL_LOAD_DWORD:
+		*a = (struct access){1, false};
+		return true;
+	case ISA_GLOBAL_LOAD_DWORDX2:
+		*a = (struct access){2, false};
+		return true;
+	case ISA_GLOBAL_LOAD_DWORDX3:
+		*a = (struct access){3, false};
+		return true;
+	case ISA_GLOBAL_LOAD_DWORDX4:
+		*a = (struct access){4, false};
+		return true;
+	case ISA_GLOBAL_STORE_DWORD:
+		*a = (struct access){1, true};
+		return true;
+	case ISA_GLOBAL_STORE_DWORDX2:
+		*a = (struct access){2, true};
+		return true;
+	case ISA_GLOBAL_STORE_DWORDX3:
+		*a = (struct access){3, true};
+		return true;
+	case ISA_GLOBAL_STORE_DWORDX4:
+		*a = (struct access){4, true};
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Lanes i * step + first of a long vector, for i < width. */
+static V pick(struct lift *l, V x, unsigned first, unsigned step)
+{
+	return LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), iota(l, first, step), "");
+}
+
+/* The rows interleaved: dword k of lane i at i * n + k. */
+static V interleave(struct lift *l, V *rows, unsigned n)
+{
+	V order[256], ab, cd;
+
+	if (n == 1)
+		return rows[0];
+	/* Two rows make one vector, two of those the other; then in order. */
+	for (unsigned i = 0; i < 2 * l->width; i++)
+		order[i] = c32(l, i);
+	ab = LLVMBuildShuffleVector(l->b, rows[0], rows[1], LLVMConstVector(order, 2 * l->width), "");
+	cd = LLVMBuildShuffleVector(l->b, rows[n > 2 ? 2 : 0], rows[n > 3 ? 3 : 1], LLVMConstVector(order, 2 * l->width), "");
+	for (unsigned i = 0; i < l->width; i++)
+		for (unsigned k = 0; k < n; k++)
+			order[i * n + k] = c32(l, k * l->width + i);
+	return LLVMBuildShuffleVector(l->b, ab, cd, LLVMConstVector(order, n * l->width), "");
+}
+
+static void masked_store(struct lift *l, V value, V p, V mask, unsigned align)
+{
+	LLVMTypeRef types[2] = {LLVMTypeOf(value), l->ptr};
+	V args[4] = {value, p, c32(l, align), mask};
+
+	intrinsic(l, "llvm.masked.store", types, 2, args, 4);
+}
+
+static bool lift_global(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	struct access a;
+	const struct isa_operand *data;
+	LLVMBasicBlockRef slow, join, not_rising, from[3];
+	V lo[MAX_STRIPS], hi[MAX_STRIPS], first, all, va, host, got[3][4][MAX_STRIPS], uni, base;
+	unsigned n, ways = 0, row;
+	bool saddr = in->src[2].kind != ISA_OPND_NONE;
+
+	if (in->format != ISA_FMT_GLOBAL || !global_access(in->op, &a) || in->lds || in->tfe)
+		return false;
+	n = a.dwords;
+	data = a.store ? &in->src[1] : &in->dst[0];
+	if (data->kind != ISA_OPND_VGPR || in->src[0].kind != ISA_OPND_VGPR || (saddr && in->src[2].kind != ISA_OPND_SGPR))
+		return false;
+	row = data->index;
+	touch_step(l, ji);
+	for (unsigned s = 0; s < l->strips; s++) {
+		lo[s] = get_v(l, in->src[0].index, s);
+		hi[s] = saddr ? NULL : get_v(l, in->src[0].index + 1, s);
+		for (unsigned k = 0; k < n; k++)
+			if (a.store || !l->now.exec_full)
+				get_v(l, row + k, s);
+	}
+	slow = new_block(l, "slow");
+	join = new_block(l, "");
+	not_rising = a.store ? slow : new_block(l, "uniform");
+
+	first = lane0(l, lo[0]);
+	va = LLVMBuildZExt(l->b, first, l->i64, "");
+	if (saddr) {
+		base = get_s64(l, in->src[2].index);
+		va = ADD(va, base);
+	} else {
+		va = OR(va, LLVMBuildShl(l->b, LLVMBuildZExt(l->b, lane0(l, hi[0]), l->i64, ""), c64(l, 32), ""));
+	}
+	va = ADD(va, c64(l, (uint64_t)(int64_t)in->offset));
+	all = rising(l, lo, first, 4 * n);
+	uni = NULL;
+	if (!saddr) {
+		uni = rising(l, hi, lane0(l, hi[0]), 0);
+		all = AND(all, uni);
+	}
+	all = AND(all_of(l, all), IS(ULE, first, c32(l, UINT32_MAX - 64 * 4 * n)));
+	all = AND(all, IS(EQ, AND(va, c64(l, 3)), c64(l, 0)));
+	if (!l->now.exec_full)
+		all = AND(all, LLVMBuildTrunc(l->b, get_exec(l), l->i1, ""));
+	if (a.store) {
+		host = translate(l, va, GPU_PROT_WRITE, 256 * n, all, slow);
+		for (unsigned s = 0; s < l->strips; s++) {
+			V rows[4], x;
+
+			for (unsigned k = 0; k < n; k++)
+				rows[k] = l->v[row + k][s];
+			x = interleave(l, rows, n);
+			if (l->now.exec_full) {
+				volatile_store(l, x, at(l, host, (uint64_t)s * l->width * 4 * n), 4);
+			} else {
+				V m = mask_strip(l, get_exec(l), s), ms[4] = {m, m, m, m};
+
+				masked_store(l, x, at(l, host, (uint64_t)s * l->width * 4 * n), interleave(l, ms, n), 4);
+			}
+		}
+		store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+		LLVMBuildBr(l->b, join);
+		go_to(l, slow);
+		emit_step_call(l, ji);
+		LLVMBuildBr(l->b, join);
+		go_to(l, join);
+		return true;
+	}
+
+	/* Loads: consecutive lanes. */
+	{
+		LLVMBasicBlockRef is_rising = new_block(l, "");
+
+		LLVMBuildCondBr(l->b, all, is_rising, not_rising);
+		go_to(l, is_rising);
+	}
+	host = translate(l, va, GPU_PROT_READ, 256 * n, NULL, slow);
+	for (unsigned s = 0; s < l->strips; s++) {
+		V x = volatile_load(l, vec(l->i32, l->width * n), at(l, host, (uint64_t)s * l->width * 4 * n), 4);
+
+		for (unsigned k = 0; k < n; k++)
+			got[ways][k][s] = n > 1 ? pick(l, x, k, n) : x;
+	}
+	from[ways++] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	/* All at one address. */
+	go_to(l, not_rising);
+	{
+		LLVMBasicBlockRef is_uniform = new_block(l, "");
+		V same = rising(l, lo, first, 0);
+
+		if (!saddr)
+			same = AND(same, rising(l, hi, lane0(l, hi[0]), 0));
+		same = all_of(l, same);
+		if (!l->now.exec_full)
+			same = AND(same, LLVMBuildTrunc(l->b, get_exec(l), l->i1, ""));
+		LLVMBuildCondBr(l->b, same, is_uniform, slow);
+		go_to(l, is_uniform);
+	}
+	host = translate(l, va, GPU_PROT_READ, 4 * n, NULL, slow);
+	for (unsigned k = 0; k < n; k++) {
+		V x = splat(l, volatile_load(l, l->i32, at(l, host, 4 * k), 1));
+
+		for (unsigned s = 0; s < l->strips; s++)
+			got[ways][k][s] = x;
+	}
+	from[ways++] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, slow);
+	emit_step_call(l, ji);
+	for (unsigned k = 0; k < n; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			got[ways][k][s] = load_wave_row(l, row + k, s);
+	from[ways++] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	for (unsigned k = 0; k < n; k++)
+		for (unsigned s = 0; s < l->strips; s++) {
+			V phi = LLVMBuildPhi(l->b, l->vi32, "");
+
+			for (unsigned w = 0; w < ways; w++)
+				LLVMAddIncoming(phi, &got[w][k][s], &from[w], 1);
+			got[0][k][s] = phi;
+		}
+	for (unsigned k = 0; k < n; k++)
+		for (unsigned s = 0; s < l->strips; s++) {
+			V x = got[0][k][s];
+
+			if (!l->now.exec_full)
+				x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, get_v(l, row + k, s), "");
+			set_v(l, row + k, s, x);
+		}
+	return true;
+}
+
+/* ------------------------------------------------------------------ LDS */
+
+struct ds_part { /* one of the one or two addresses */
+	unsigned offset, dwords, row;
+};
+
+static V gather(struct lift *l, V addr, V mask)
+{
+	LLVMTypeRef types[2] = {l->vi32, vec(l->ptr, l->width)};
+	V p = LLVMBuildGEP2(l->b, l->i8, l->lds, &addr, 1, ""), args[4] = {p, c32(l, 1), mask, K32(0)};
+
+	return intrinsic(l, "llvm.masked.gather", types, 2, args, 4);
+}
+
+static void scatter(struct lift *l, V value, V addr, V mask)
+{
+	LLVMTypeRef types[2] = {l->vi32, vec(l->ptr, l->width)};
+	V p = LLVMBuildGEP2(l->b, l->i8, l->lds, &addr, 1, ""), args[4] = {value, p, c32(l, 1), mask};
+
+	intrinsic(l, "llvm.masked.scatter", types, 2, args, 4);
+}
+
+/* Active lanes whose access is inside LDS. */
+static V inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
+{
+	V bound = LLVMBuildSub(l->b, l->bound, c32(l, bytes), ""), fits = IS(UGE, l->bound, c32(l, bytes)), m;
+
+	m = AND(IS(ULE, addr, splat(l, bound)), splat(l, fits));
+	return l->now.exec_full ? m : AND(m, mask_strip(l, get_exec(l), strip));
+}
+
+/* The strip is consecutive (step) or uniform (0), with all of it inside LDS; *base: host address of its first byte. */
+static V strip_shape(struct lift *l, V addr, V first, unsigned step, unsigned bytes, unsigned strip)
+{
+	V ok = IS(EQ, addr, ADD(splat(l, first), iota(l, 0, step))), bound;
+	unsigned span = step * (l->width - 1) + bytes;
+
+	if (!l->now.exec_full)
+		ok = OR(ok, inactive(l, strip));
+	bound = LLVMBuildSub(l->b, l->bound, c32(l, span), "");
+	return AND(AND(all_of(l, ok), IS(UGE, l->bound, c32(l, span))), IS(ULE, first, bound));
+}
+
+static V lds_at(struct lift *l, V addr)
+{
+	V i = LLVMBuildZExt(l->b, addr, l->i64, "");
+
+	return LLVMBuildGEP2(l->b, l->i8, l->lds, &i, 1, "");
+}
+
+static V aligned1(V x)
+{
+	LLVMSetAlignment(x, 1);
+	return x;
+}
+
+static void ds_read_strip(struct lift *l, V addr, const struct ds_part *p, unsigned strip, V out[4])
+{
+	LLVMBasicBlockRef row = new_block(l, ""), not_row = new_block(l, ""), one = new_block(l, ""), many = new_block(l, ""),
+			  join = new_block(l, ""), from[3];
+	unsigned n = p->dwords;
+	V first, got[3][4], m, x;
+
+	addr = ADD(addr, K32(p->offset));
+	first = lane0(l, addr);
+	LLVMBuildCondBr(l->b, strip_shape(l, addr, first, 4 * n, 4 * n, strip), row, not_row);
+	go_to(l, row);
+	x = aligned1(LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), lds_at(l, first), ""));
+	for (unsigned k = 0; k < n; k++)
+		got[0][k] = n > 1 ? pick(l, x, k, n) : x;
+	from[0] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, not_row);
+	LLVMBuildCondBr(l->b, strip_shape(l, addr, first, 0, 4 * n, strip), one, many);
+	go_to(l, one);
+	for (unsigned k = 0; k < n; k++)
+		got[1][k] = splat(l, aligned1(LLVMBuildLoad2(l->b, l->i32, at(l, lds_at(l, first), 4 * k), "")));
+	from[1] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, many);
+	m = inside(l, addr, 4 * n, strip);
+	for (unsigned k = 0; k < n; k++)
+		got[2][k] = gather(l, k ? ADD(addr, K32(4 * k)) : addr, m);
+	from[2] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	for (unsigned k = 0; k < n; k++) {
+		out[k] = LLVMBuildPhi(l->b, l->vi32, "");
+		for (unsigned w = 0; w < 3; w++)
+			LLVMAddIncoming(out[k], &got[w][k], &from[w], 1);
+	}
+}
+
+static void ds_write_strip(struct lift *l, V addr, const struct ds_part *p, unsigned strip)
+{
+	LLVMBasicBlockRef row = new_block(l, ""), many = new_block(l, ""), join = new_block(l, "");
+	unsigned n = p->dwords;
+	V first, m, rows[4];
+
+	for (unsigned k = 0; k < n; k++)
+		rows[k] = get_v(l, p->row + k, strip);
+	addr = ADD(addr, K32(p->offset));
+	first = lane0(l, addr);
+	LLVMBuildCondBr(l->b, strip_shape(l, addr, first, 4 * n, 4 * n, strip), row, many);
+	go_to(l, row);
+	if (l->now.exec_full) {
+		aligned1(LLVMBuildStore(l->b, interleave(l, rows, n), lds_at(l, first)));
+	} else {
+		V ms[4];
+
+		ms[0] = ms[1] = ms[2] = ms[3] = mask_strip(l, get_exec(l), strip);
+		masked_store(l, interleave(l, rows, n), lds_at(l, first), interleave(l, ms, n), 1);
+	}
+	LLVMBuildBr(l->b, join);
+	go_to(l, many);
+	m = inside(l, addr, 4 * n, strip);
+	for (unsigned k = 0; k < n; k++)
+		scatter(l, rows[k], k ? ADD(addr, K32(4 * k)) : addr, m);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+}
+
+static unsigned ds_parts(const struct isa_inst *in, struct ds_part p[2], bool *store)
+{
+	unsigned o = in->offset & 0xffff, o0 = in->offset & 0xff, o1 = in->offset >> 8 & 0xff, n = 0, unit = 0;
+	const struct isa_operand *a = &in->dst[0], *b = &in->dst[0];
+
+	*store = false;
+	switch (in->op) {
+	case ISA_DS_WRITE_B32:
+	case ISA_DS_WRITE_B64:
+	case ISA_DS_WRITE_B96:
+	case ISA_DS_WRITE_B128:
+	case ISA_DS_WRITE2_B32:
+	case ISA_DS_WRITE2_B64:
+	case ISA_DS_WRITE2ST64_B32:
+	case ISA_DS_WRITE2ST64_B64:
+		*store = true;
+		a = &in->src[1];
+		b = &in->src[2];
+		break;
+	default:
+		break;
+	}
+	switch (in->op) {
+	case ISA_DS_READ_B32:
+	case ISA_DS_WRITE_B32:
+		n = 1;
+		break;
+	case ISA_DS_READ_B64:
+	case ISA_DS_WRITE_B64:
+		n = 2;
+		break;
+	case ISA_DS_READ_B96:
+	case ISA_DS_WRITE_B96:
+		n = 3;
+		break;
+	case ISA_DS_READ_B128:
+	case ISA_DS_WRITE_B128:
+		n = 4;
+		break;
+	case ISA_DS_READ2_B32:
+	case ISA_DS_WRITE2_B32:
+		n = 1;
+		unit = 4;
+		break;
+	case ISA_DS_READ2ST64_B32:
+	case ISA_DS_WRITE2ST64_B32:
+		n = 1;
+		unit = 4 * 64;
+		break;
+	case ISA_DS_READ2_B64:
+	case ISA_DS_WRITE2_B64:
+		n = 2;
+		unit = 8;
+		break;
+	case ISA_DS_READ2ST64_B64:
+	case ISA_DS_WRITE2ST64_B64:
+		n = 2;
+		unit = 8 * 64;
+		break;
+	default:
+		return 0;
+	}
+	if (a->kind != ISA_OPND_VGPR || (unit && b->kind != ISA_OPND_VGPR))
+		return 0;
+	if (!unit) {
+		p[0] = (struct ds_part){o, n, a->index};
+		return 1;
+	}
+	p[0] = (struct ds_part){o0 * unit, n, a->index};
+	p[1] = (struct ds_part){o1 * unit, n, *store ? b->index : a->index + n};
+	return 2;
+}
+
+static bool lift_ds(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	struct ds_part part[2];
+	bool store;
+	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
+	V out[2][MAX_STRIPS][4];
+
+	if (!parts)
+		return false;
+	if (!l->now.exec_full)
+		get_exec(l);
+	/* Everything is read before the first branch. */
+	for (unsigned s = 0; s < l->strips; s++) {
+		get_v(l, in->src[0].index, s);
+		for (unsigned p = 0; p < parts; p++)
+			for (unsigned k = 0; k < part[p].dwords && (store || !l->now.exec_full); k++)
+				get_v(l, part[p].row + k, s);
+	}
+	for (unsigned p = 0; p < parts; p++)
+		for (unsigned s = 0; s < l->strips; s++) {
+			V addr = get_v(l, in->src[0].index, s);
+
+			if (store)
+				ds_write_strip(l, addr, &part[p], s);
+			else
+				ds_read_strip(l, addr, &part[p], s, out[p][s]);
+		}
+	for (unsigned p = 0; p < parts && !store; p++)
+		for (unsigned s = 0; s < l->strips; s++)
+			for (unsigned k = 0; k < part[p].dwords; k++) {
+				V x = out[p][s][k];
+
+				if (!l->now.exec_full)
+					x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, get_v(l, part[p].row + k, s), "");
+				set_v(l, part[p].row + k, s, x);
+			}
+	return true;
+}
+
+bool lift_mem(struct lift *l, const struct jit_inst *ji)
+{
+	return lift_smem(l, ji) || lift_global(l, ji) || lift_ds(l, ji);
+}
