@@ -57,6 +57,12 @@ struct mem_view {
 	void (*quiesce)(struct mem_view *view);
 };
 
+/* Index of a page in a view's tlb. Buffers tend to lie at multiples of large powers of two from each other, so higher bits count, too. */
+static inline unsigned mem_tlb_slot(uint64_t page)
+{
+	return (unsigned)(page ^ page >> 8 ^ page >> 16) & ((1u << MEM_TLB_BITS) - 1);
+}
+
 /* ------------------------------------------------------------------ execution */
 
 enum wave_state { WAVE_READY, WAVE_BARRIER, WAVE_ENDED };

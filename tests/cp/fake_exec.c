@@ -77,7 +77,7 @@ void exec_wg_free(struct workgroup *wg)
 static void *access_va(struct workgroup *wg, struct mem_view *view, uint64_t va, unsigned prot)
 {
 	uint64_t page = va >> MEM_PAGE_SHIFT;
-	const struct mem_tlb_entry *e = &view->tlb[page & ((1 << MEM_TLB_BITS) - 1)];
+	const struct mem_tlb_entry *e = &view->tlb[mem_tlb_slot(page)];
 
 	if (e->page != page)
 		e = view->fill(view, page);

@@ -21,7 +21,7 @@
 static const struct mem_tlb_entry *fill(struct mem_view *view, uint64_t page)
 {
 	struct runner *r = (struct runner *)view;
-	struct mem_tlb_entry *e = &view->tlb[page & ((1 << MEM_TLB_BITS) - 1)];
+	struct mem_tlb_entry *e = &view->tlb[mem_tlb_slot(page)];
 	uint64_t va = page << MEM_PAGE_SHIFT;
 
 	for (unsigned i = 0; i < r->num_ranges; i++)

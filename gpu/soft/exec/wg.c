@@ -157,14 +157,20 @@ static void init_wave(struct wave *w, const struct dispatch_setup *s, const stru
 {
 	uint32_t items = size[0] * size[1] * size[2], first = w->id * WAVE_LANES;
 	uint32_t ids = field(s->rsrc2, 11, 2); /* ENABLE_VGPR_WORKITEM_ID */
+	uint32_t x = first % size[0], y = first / size[0] % size[1], z = first / size[0] / size[1];
 	uint64_t exec = 0;
 
 	init_sgprs(w, s, wg);
-	for (uint32_t lane = 0; lane < WAVE_LANES && first + lane < items; lane++) {
-		uint32_t i = first + lane;
-		uint32_t x = i % size[0], y = i / size[0] % size[1], z = i / size[0] / size[1];
-
-		exec |= 1ull << lane;
+	if (items > first)
+		exec = items - first >= WAVE_LANES ? UINT64_MAX : (1ull << (items - first)) - 1;
+	for (uint32_t lane = 0; lane < WAVE_LANES && first + lane < items; lane++, x++) {
+		if (x == size[0]) {
+			x = 0;
+			if (++y == size[1]) {
+				y = 0;
+				z++;
+			}
+		}
 		if (s->target == ISA_GFX90A) {
 			w->vgpr[0][lane] = x | y << 10 | z << 20;
 			continue;

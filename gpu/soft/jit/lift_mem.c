@@ -48,20 +48,30 @@ static V at(struct lift *l, V p, uint64_t offset)
  */
 static V translate(struct lift *l, V va, uint32_t prot, unsigned bytes, V also, LLVMBasicBlockRef slow)
 {
-	LLVMBasicBlockRef go = new_block(l, "");
+	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, "");
+	LLVMTypeRef params[2] = {l->ptr, l->i64};
 	V page = LLVMBuildLShr(l->b, va, c64(l, MEM_PAGE_SHIFT), ""), in_page = AND(va, c64(l, MEM_PAGE_MASK)), e, tag, have, ok, host, i;
+	V args[2] = {l->ctx, va}, fn, ret;
 
-	i = ADD(LLVMBuildMul(l->b, AND(page, c64(l, (1 << MEM_TLB_BITS) - 1)), c64(l, sizeof(struct mem_tlb_entry)), ""),
+	i = LLVMBuildXor(l->b, page, LLVMBuildLShr(l->b, page, c64(l, 8), ""), "");
+	i = LLVMBuildXor(l->b, i, LLVMBuildLShr(l->b, page, c64(l, 16), ""), "");
+	i = ADD(LLVMBuildMul(l->b, AND(i, c64(l, (1 << MEM_TLB_BITS) - 1)), c64(l, sizeof(struct mem_tlb_entry)), ""),
 		c64(l, offsetof(struct mem_view, tlb)));
 	e = LLVMBuildInBoundsGEP2(l->b, l->i8, l->view, &i, 1, "");
+	ok = IS(ULE, in_page, c64(l, MEM_PAGE_SIZE - bytes));
+	if (also)
+		ok = AND(ok, also);
+	emit_weights(l, LLVMBuildCondBr(l->b, ok, again, slow), true);
+	go_to(l, again);
 	tag = load_field(l, e, offsetof(struct mem_tlb_entry, page), l->i64);
 	have = load_field(l, e, offsetof(struct mem_tlb_entry, prot), l->i32);
 	host = load_field(l, e, offsetof(struct mem_tlb_entry, host), l->ptr);
 	ok = AND(IS(EQ, tag, page), IS(EQ, AND(have, c32(l, prot)), c32(l, prot)));
-	ok = AND(ok, IS(ULE, in_page, c64(l, MEM_PAGE_SIZE - bytes)));
-	if (also)
-		ok = AND(ok, also);
-	emit_weights(l, LLVMBuildCondBr(l->b, ok, go, slow), true);
+	emit_weights(l, LLVMBuildCondBr(l->b, ok, go, miss), true);
+	go_to(l, miss);
+	fn = load_field(l, l->frame, offsetof(struct jit_frame, miss), l->ptr);
+	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 2, 0), fn, args, 2, "");
+	LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), again, slow);
 	go_to(l, go);
 	return LLVMBuildInBoundsGEP2(l->b, l->i8, host, &in_page, 1, "");
 }
@@ -257,142 +267,236 @@ static void masked_store(struct lift *l, V value, V p, V mask, unsigned align)
 	intrinsic(l, "llvm.masked.store", types, 2, args, 4);
 }
 
-static bool lift_global(struct lift *l, const struct jit_inst *ji)
-{
-	const struct isa_inst *in = &ji->ci.inst;
+/* A global access being lifted. */
+struct global {
+	const struct jit_inst *ji;
 	struct access a;
-	const struct isa_operand *data;
-	LLVMBasicBlockRef slow, join, not_rising, from[3];
-	V lo[MAX_STRIPS], hi[MAX_STRIPS], first, all, va, host, got[3][4][MAX_STRIPS], uni, base;
-	unsigned n, ways = 0, row;
-	bool saddr = in->src[2].kind != ISA_OPND_NONE;
+	unsigned row; /* of data */
+	bool saddr;
+	V base; /* i64 */
+	V lo[MAX_STRIPS], hi[MAX_STRIPS];
+	LLVMBasicBlockRef slow, join;
+	/* Loads: what each way in gives. */
+	unsigned ways;
+	LLVMBasicBlockRef from[4];
+	V got[4][4][MAX_STRIPS];
+};
 
-	if (in->format != ISA_FMT_GLOBAL || !global_access(in->op, &a) || in->lds || in->tfe)
-		return false;
-	n = a.dwords;
-	data = a.store ? &in->src[1] : &in->dst[0];
-	if (data->kind != ISA_OPND_VGPR || in->src[0].kind != ISA_OPND_VGPR || (saddr && in->src[2].kind != ISA_OPND_SGPR))
-		return false;
-	row = data->index;
-	touch_step(l, ji);
+/* Address of the strip's first lane. */
+static V strip_va(struct lift *l, const struct global *g, unsigned strip)
+{
+	V va = LLVMBuildZExt(l->b, lane0(l, g->lo[strip]), l->i64, "");
+
+	if (g->saddr)
+		va = ADD(va, g->base);
+	else
+		va = OR(va, LLVMBuildShl(l->b, LLVMBuildZExt(l->b, lane0(l, g->hi[strip]), l->i64, ""), c64(l, 32), ""));
+	return ADD(va, c64(l, (uint64_t)(int64_t)g->ji->ci.inst.offset));
+}
+
+/* Every strip by itself: active lanes at step bytes from each other, the first lane active. */
+static V strips_have(struct lift *l, const struct global *g, unsigned step)
+{
+	V all = NULL, fits = NULL, e;
+	uint64_t firsts = 0;
+
 	for (unsigned s = 0; s < l->strips; s++) {
-		lo[s] = get_v(l, in->src[0].index, s);
-		hi[s] = saddr ? NULL : get_v(l, in->src[0].index + 1, s);
-		for (unsigned k = 0; k < n; k++)
-			if (a.store || !l->now.exec_full)
-				get_v(l, row + k, s);
-	}
-	slow = new_block(l, "slow");
-	join = new_block(l, "");
-	not_rising = a.store ? slow : new_block(l, "uniform");
+		V first = lane0(l, g->lo[s]), ok = IS(EQ, g->lo[s], ADD(splat(l, first), iota(l, 0, step)));
+		V room = IS(ULE, first, c32(l, UINT32_MAX - step * l->width));
 
-	first = lane0(l, lo[0]);
-	va = LLVMBuildZExt(l->b, first, l->i64, "");
-	if (saddr) {
-		base = get_s64(l, in->src[2].index);
-		va = ADD(va, base);
-	} else {
-		va = OR(va, LLVMBuildShl(l->b, LLVMBuildZExt(l->b, lane0(l, hi[0]), l->i64, ""), c64(l, 32), ""));
+		if (!g->saddr)
+			ok = AND(ok, IS(EQ, g->hi[s], splat(l, lane0(l, g->hi[s]))));
+		if (!l->now.exec_full)
+			ok = OR(ok, inactive(l, s));
+		all = all ? AND(all, ok) : ok;
+		if (step)
+			fits = fits ? AND(fits, room) : room;
+		firsts |= 1ull << (s * l->width);
 	}
-	va = ADD(va, c64(l, (uint64_t)(int64_t)in->offset));
-	all = rising(l, lo, first, 4 * n);
-	uni = NULL;
-	if (!saddr) {
-		uni = rising(l, hi, lane0(l, hi[0]), 0);
-		all = AND(all, uni);
+	all = all_of(l, all);
+	if (fits)
+		all = AND(all, fits);
+	if (!l->now.exec_full) {
+		e = AND(get_exec(l), c64(l, firsts));
+		all = AND(all, IS(EQ, e, c64(l, firsts)));
 	}
+	return all;
+}
+
+/* All of the wave in one row. */
+static V wave_rises(struct lift *l, const struct global *g, V va)
+{
+	unsigned n = g->a.dwords;
+	V first = lane0(l, g->lo[0]), all = rising(l, (V *)g->lo, first, 4 * n);
+
+	if (!g->saddr)
+		all = AND(all, rising(l, (V *)g->hi, lane0(l, g->hi[0]), 0));
 	all = AND(all_of(l, all), IS(ULE, first, c32(l, UINT32_MAX - 64 * 4 * n)));
 	all = AND(all, IS(EQ, AND(va, c64(l, 3)), c64(l, 0)));
 	if (!l->now.exec_full)
 		all = AND(all, LLVMBuildTrunc(l->b, get_exec(l), l->i1, ""));
-	if (a.store) {
-		host = translate(l, va, GPU_PROT_WRITE, 256 * n, all, slow);
-		for (unsigned s = 0; s < l->strips; s++) {
-			V rows[4], x;
+	return all;
+}
 
-			for (unsigned k = 0; k < n; k++)
-				rows[k] = l->v[row + k][s];
-			x = interleave(l, rows, n);
-			if (l->now.exec_full) {
-				volatile_store(l, x, at(l, host, (uint64_t)s * l->width * 4 * n), 4);
-			} else {
-				V m = mask_strip(l, get_exec(l), s), ms[4] = {m, m, m, m};
+static void store_strip(struct lift *l, const struct global *g, unsigned s, V p)
+{
+	unsigned n = g->a.dwords;
+	V rows[4];
 
-				masked_store(l, x, at(l, host, (uint64_t)s * l->width * 4 * n), interleave(l, ms, n), 4);
-			}
-		}
-		store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
-		LLVMBuildBr(l->b, join);
-		go_to(l, slow);
-		emit_step_call(l, ji);
-		LLVMBuildBr(l->b, join);
-		go_to(l, join);
-		return true;
+	for (unsigned k = 0; k < n; k++)
+		rows[k] = l->v[g->row + k][s];
+	if (l->now.exec_full) {
+		volatile_store(l, interleave(l, rows, n), p, 4);
+	} else {
+		V m = mask_strip(l, get_exec(l), s), ms[4] = {m, m, m, m};
+
+		masked_store(l, interleave(l, rows, n), p, interleave(l, ms, n), 4);
 	}
+}
 
-	/* Loads: consecutive lanes. */
-	{
-		LLVMBasicBlockRef is_rising = new_block(l, "");
+static void load_strip(struct lift *l, struct global *g, unsigned s, V p)
+{
+	unsigned n = g->a.dwords;
+	V x = volatile_load(l, vec(l->i32, l->width * n), p, 4);
 
-		LLVMBuildCondBr(l->b, all, is_rising, not_rising);
-		go_to(l, is_rising);
-	}
-	host = translate(l, va, GPU_PROT_READ, 256 * n, NULL, slow);
+	for (unsigned k = 0; k < n; k++)
+		g->got[g->ways][k][s] = n > 1 ? pick(l, x, k, n) : x;
+}
+
+/* The end of a way. */
+static void way_done(struct lift *l, struct global *g)
+{
+	g->from[g->ways++] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, g->join);
+}
+
+/* Goes on in the block returned if the condition holds; the builder is where it does not. */
+static LLVMBasicBlockRef when(struct lift *l, V condition)
+{
+	LLVMBasicBlockRef yes = new_block(l, ""), no = new_block(l, "");
+
+	LLVMBuildCondBr(l->b, condition, yes, no);
+	go_to(l, no);
+	return yes;
+}
+
+/* The way of strips that rise each by itself, from the builder's place. */
+static void by_strips(struct lift *l, struct global *g)
+{
+	unsigned n = g->a.dwords;
+
 	for (unsigned s = 0; s < l->strips; s++) {
-		V x = volatile_load(l, vec(l->i32, l->width * n), at(l, host, (uint64_t)s * l->width * 4 * n), 4);
+		V va = strip_va(l, g, s), aligned = IS(EQ, AND(va, c64(l, 3)), c64(l, 0));
+		V host = translate(l, va, g->a.store ? GPU_PROT_WRITE : GPU_PROT_READ, 4 * n * l->width, aligned, g->slow);
 
+		if (g->a.store)
+			store_strip(l, g, s, host);
+		else
+			load_strip(l, g, s, host);
+	}
+}
+
+static void global_store(struct lift *l, struct global *g)
+{
+	unsigned n = g->a.dwords;
+	V va = strip_va(l, g, 0), host;
+	LLVMBasicBlockRef whole = when(l, wave_rises(l, g, va)), strips = when(l, strips_have(l, g, 4 * n));
+
+	LLVMBuildBr(l->b, g->slow);
+	go_to(l, strips);
+	by_strips(l, g);
+	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+	LLVMBuildBr(l->b, g->join);
+	go_to(l, whole);
+	host = translate(l, va, GPU_PROT_WRITE, 256 * n, NULL, strips);
+	for (unsigned s = 0; s < l->strips; s++)
+		store_strip(l, g, s, at(l, host, (uint64_t)s * l->width * 4 * n));
+	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+	LLVMBuildBr(l->b, g->join);
+	go_to(l, g->slow);
+	emit_step_call(l, g->ji);
+	LLVMBuildBr(l->b, g->join);
+	go_to(l, g->join);
+}
+
+static void global_load(struct lift *l, struct global *g)
+{
+	unsigned n = g->a.dwords;
+	V va = strip_va(l, g, 0), host;
+	LLVMBasicBlockRef whole = when(l, wave_rises(l, g, va)), same = when(l, strips_have(l, g, 0)),
+			  strips = when(l, strips_have(l, g, 4 * n));
+
+	LLVMBuildBr(l->b, g->slow);
+	go_to(l, whole);
+	host = translate(l, va, GPU_PROT_READ, 256 * n, NULL, strips);
+	for (unsigned s = 0; s < l->strips; s++)
+		load_strip(l, g, s, at(l, host, (uint64_t)s * l->width * 4 * n));
+	way_done(l, g);
+	go_to(l, same);
+	for (unsigned s = 0; s < l->strips; s++) {
+		host = translate(l, strip_va(l, g, s), GPU_PROT_READ, 4 * n, NULL, g->slow);
 		for (unsigned k = 0; k < n; k++)
-			got[ways][k][s] = n > 1 ? pick(l, x, k, n) : x;
+			g->got[g->ways][k][s] = splat(l, volatile_load(l, l->i32, at(l, host, 4 * k), 1));
 	}
-	from[ways++] = LLVMGetInsertBlock(l->b);
-	LLVMBuildBr(l->b, join);
-	/* All at one address. */
-	go_to(l, not_rising);
-	{
-		LLVMBasicBlockRef is_uniform = new_block(l, "");
-		V same = rising(l, lo, first, 0);
-
-		if (!saddr)
-			same = AND(same, rising(l, hi, lane0(l, hi[0]), 0));
-		same = all_of(l, same);
-		if (!l->now.exec_full)
-			same = AND(same, LLVMBuildTrunc(l->b, get_exec(l), l->i1, ""));
-		LLVMBuildCondBr(l->b, same, is_uniform, slow);
-		go_to(l, is_uniform);
-	}
-	host = translate(l, va, GPU_PROT_READ, 4 * n, NULL, slow);
-	for (unsigned k = 0; k < n; k++) {
-		V x = splat(l, volatile_load(l, l->i32, at(l, host, 4 * k), 1));
-
-		for (unsigned s = 0; s < l->strips; s++)
-			got[ways][k][s] = x;
-	}
-	from[ways++] = LLVMGetInsertBlock(l->b);
-	LLVMBuildBr(l->b, join);
-	go_to(l, slow);
-	emit_step_call(l, ji);
+	way_done(l, g);
+	go_to(l, strips);
+	by_strips(l, g);
+	way_done(l, g);
+	go_to(l, g->slow);
+	emit_step_call(l, g->ji);
 	for (unsigned k = 0; k < n; k++)
 		for (unsigned s = 0; s < l->strips; s++)
-			got[ways][k][s] = load_wave_row(l, row + k, s);
-	from[ways++] = LLVMGetInsertBlock(l->b);
-	LLVMBuildBr(l->b, join);
-	go_to(l, join);
+			g->got[g->ways][k][s] = load_wave_row(l, g->row + k, s);
+	way_done(l, g);
+	go_to(l, g->join);
 	for (unsigned k = 0; k < n; k++)
 		for (unsigned s = 0; s < l->strips; s++) {
 			V phi = LLVMBuildPhi(l->b, l->vi32, "");
 
-			for (unsigned w = 0; w < ways; w++)
-				LLVMAddIncoming(phi, &got[w][k][s], &from[w], 1);
-			got[0][k][s] = phi;
+			for (unsigned w = 0; w < g->ways; w++)
+				LLVMAddIncoming(phi, &g->got[w][k][s], &g->from[w], 1);
+			g->got[0][k][s] = phi;
 		}
 	for (unsigned k = 0; k < n; k++)
 		for (unsigned s = 0; s < l->strips; s++) {
-			V x = got[0][k][s];
+			V x = g->got[0][k][s];
 
 			if (!l->now.exec_full)
-				x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, get_v(l, row + k, s), "");
-			set_v(l, row + k, s, x);
+				x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, get_v(l, g->row + k, s), "");
+			set_v(l, g->row + k, s, x);
 		}
+}
+
+static bool lift_global(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	struct global g = {.ji = ji, .saddr = in->src[2].kind != ISA_OPND_NONE};
+	const struct isa_operand *data;
+
+	if (in->format != ISA_FMT_GLOBAL || !global_access(in->op, &g.a) || in->lds || in->tfe)
+		return false;
+	data = g.a.store ? &in->src[1] : &in->dst[0];
+	if (data->kind != ISA_OPND_VGPR || in->src[0].kind != ISA_OPND_VGPR || (g.saddr && in->src[2].kind != ISA_OPND_SGPR))
+		return false;
+	g.row = data->index;
+	/* What the ways read is read before they part. */
+	touch_step(l, ji);
+	get_exec(l);
+	for (unsigned s = 0; s < l->strips; s++) {
+		g.lo[s] = get_v(l, in->src[0].index, s);
+		g.hi[s] = g.saddr ? NULL : get_v(l, in->src[0].index + 1, s);
+		for (unsigned k = 0; k < g.a.dwords; k++)
+			if (g.a.store || !l->now.exec_full)
+				get_v(l, g.row + k, s);
+	}
+	if (g.saddr)
+		g.base = get_s64(l, in->src[2].index);
+	g.slow = new_block(l, "slow");
+	g.join = new_block(l, "");
+	if (g.a.store)
+		global_store(l, &g);
+	else
+		global_load(l, &g);
 	return true;
 }
 

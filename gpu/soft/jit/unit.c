@@ -312,6 +312,11 @@ static uint32_t step(struct exec_ctx *ctx, struct wave *w, const struct jit_inst
 	return ctx->error != EXEC_DONE;
 }
 
+static uint32_t tlb_miss(struct exec_ctx *ctx, uint64_t va)
+{
+	return ctx->view->tlb[mem_tlb_slot(va >> MEM_PAGE_SHIFT)].page != va >> MEM_PAGE_SHIFT && mem_translate(ctx->view, va, 0);
+}
+
 static uint32_t pause_wave(struct exec_ctx *ctx, struct jit_frame *f)
 {
 	if (ctx->view->quiesce)
@@ -372,6 +377,7 @@ bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, ui
 				       .stop = stop,
 				       .inst = u->code->inst,
 				       .step = step,
+				       .miss = tlb_miss,
 				       .pause = pause_wave};
 		ctx->wave = w;
 		ctx->leave = false;

@@ -121,6 +121,8 @@ struct jit_frame {
 	const struct jit_inst *inst;
 	/* Runs one instruction by the interpreter; true: the wave must leave (error, or it gave up its turn). */
 	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
+	/* Fills the view's translation of va if it is mapped; true: try again. */
+	uint32_t (*miss)(struct exec_ctx *ctx, uint64_t va);
 	/* A quiescent point; true: the slice is over. */
 	uint32_t (*pause)(struct exec_ctx *ctx, struct jit_frame *f);
 };
