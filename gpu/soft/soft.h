@@ -94,6 +94,7 @@ struct wave {
 			  [5:4], f16/f64 [7:6]), 8 DX10_CLAMP, 9 IEEE, 23.. */
 	uint32_t status, trapsts;
 	enum wave_state state;
+	bool all_lanes; /* every lane has a work-item */
 	uint32_t id;	/* wave number within its work-group */
 	uint32_t sleep; /* s_sleep: yields to other waves while > 0 */
 	struct workgroup *wg;
@@ -128,6 +129,8 @@ struct workgroup {
 	struct exec_fault fault;
 	/* s_sendmsg interrupt: m0 bits go to the vm's signal_event. Provided by cp. */
 	void (*message)(struct workgroup *wg, uint32_t msg, uint32_t m0);
+	uint32_t size[3];      /* work-items; smaller at the grid's edges */
+	uint32_t id_vgprs;     /* gfx900: how many of v1, v2 have ids at the start */
 	struct jit_kernel *jit; /* compiled code of the kernel (jit/jit.h), once jit_known */
 	bool jit_known;
 	void *owner; /* cp's dispatch */

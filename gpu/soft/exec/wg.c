@@ -182,6 +182,7 @@ static void init_wave(struct wave *w, const struct dispatch_setup *s, const stru
 			w->vgpr[2][lane] = z;
 	}
 	WAVE_EXEC(w) = exec;
+	w->all_lanes = exec == UINT64_MAX;
 	w->pc = s->entry_pc;
 	w->mode = field(s->rsrc1, 12, 8) | field(s->rsrc1, 21, 1) << 8 | field(s->rsrc1, 23, 1) << 9 |
 		  field(s->rsrc1, 26, 1) << 23;
@@ -219,6 +220,8 @@ int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const
 	wg->shared_base = setup->shared_base;
 	wg->private_base = setup->private_base;
 	wg->lds_size = shape.lds;
+	memcpy(wg->size, size, sizeof(wg->size));
+	wg->id_vgprs = setup->target == ISA_GFX90A ? 0 : field(setup->rsrc2, 11, 2);
 	wg->jit = NULL;
 	wg->jit_known = false;
 	wg->lds = p + shape.waves * shape.row_bytes;

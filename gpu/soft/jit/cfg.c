@@ -286,6 +286,9 @@ struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64
 	c->num_agprs = wg->waves[0].num_agprs;
 	c->mode = mode;
 	c->multi_wave = wg->num_waves > 1;
+	for (unsigned i = 0; i < 3; i++)
+		c->wg_size[i] = wg->size[i];
+	c->id_vgprs = wg->id_vgprs;
 	c->inst = calloc(JIT_MAX_INSTS, sizeof(*c->inst));
 	f.map = calloc(MAP_SIZE, sizeof(*f.map));
 	f.todo = calloc(JIT_MAX_BLOCKS, sizeof(*f.todo));
@@ -316,6 +319,8 @@ void jit_code_free(struct jit_code *c)
 	free(c->range);
 	free(c->inst);
 	free(c->block);
+	free(c->shape);
+	free(c->delta);
 	free(c);
 }
 
@@ -662,11 +667,11 @@ static void find_pairs(struct jit_code *c)
 	c->wide_pairs = (whole & ~split) | 1ull << (SGPR_EXEC / 2) | 1ull << (SGPR_VCC / 2);
 }
 
-bool jit_analyse(struct jit_code *c)
+bool jit_analyse(struct jit_code *c, unsigned width)
 {
 	if (!find_facts(c))
 		return false;
 	find_live(c);
 	find_pairs(c);
-	return true;
+	return jit_find_shapes(c, width);
 }

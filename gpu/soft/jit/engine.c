@@ -236,7 +236,7 @@ struct jit_unit *jit_compile(struct jit_code *code, bool exact)
 
 	if (u)
 		u->safe = calloc(code->num_blocks, sizeof(*u->safe));
-	if (u && u->safe && jit_analyse(code)) {
+	if (u && u->safe && jit_analyse(code, engine.width)) {
 		pthread_mutex_lock(&engine.lock);
 		if (engine.ready)
 			fn = compile(code, exact);

@@ -81,6 +81,7 @@ V get_v(struct lift *l, unsigned r, unsigned strip)
 void set_v(struct lift *l, unsigned r, unsigned strip, V value)
 {
 	l->v[r][strip] = value;
+	l->lds_base[r] = NULL;
 	bit_set(&l->vdirty, r);
 	bit_clear(&l->vstored, r);
 }
@@ -326,6 +327,8 @@ static void forget(struct lift *l)
 {
 	memset(l->v, 0, sizeof(l->v));
 	memset(l->v64, 0, sizeof(l->v64));
+	memset(l->lds_base, 0, sizeof(l->lds_base));
+	l->num_bases = 0;
 	memset(l->s, 0, sizeof(l->s));
 	memset(l->p, 0, sizeof(l->p));
 	l->scc = NULL;
@@ -450,6 +453,19 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, go), false);
 	go_to(l, out);
 	leave_function(l);
+	go_to(l, go);
+}
+
+void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
+{
+	LLVMBasicBlockRef out = new_block(l, "deopt"), go = new_block(l, "");
+	struct bits256 vdirty;
+	uint64_t sdirty[2];
+
+	emit_weights(l, LLVMBuildCondBr(l->b, condition, go, out), true);
+	go_to(l, out);
+	dirty_here(l->blk, &vdirty, sdirty);
+	emit_exit(l, ji->pc, NULL, &vdirty, sdirty);
 	go_to(l, go);
 }
 
@@ -660,7 +676,6 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 		return;
 	if (lift_valu(l, ji))
 		return;
-	flush_queue(l);
 	if (lift_mem(l, ji))
 		return;
 	emit_step(l, ji);
@@ -730,6 +745,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 
 	l->blk = blk;
 	l->now = blk->in;
+	memcpy(l->shape, c->shape[blk - c->block], sizeof(l->shape));
 	go_to(l, l->bb[blk - c->block]);
 	forget(l);
 	for (unsigned w = 0; w < 4; w++)
@@ -743,6 +759,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		if (k + 1 == blk->count && blk->term != TERM_FALL)
 			break;
 		lift_inst(l, last);
+		jit_shape_after(c, l->shape, &last->ci.inst, l->now.exec_full);
 		/* Facts behind it (cfg.c keeps how). */
 		jit_after(&l->now, &last->ci.inst);
 	}

@@ -21,7 +21,10 @@
 
 #define MAX_STRIPS 8
 #define QUEUE_SIZE 512
+#define MAX_BASES  64
 #define V LLVMValueRef
+
+struct lds_base;
 
 struct vop { /* a queued vector operation */
 	const struct jit_inst *ji;
@@ -33,6 +36,14 @@ struct vop { /* a queued vector operation */
 	int mask_pair;	 /* pair that gets the mask it makes, or -1 */
 	V mask[MAX_STRIPS]; /* that mask */
 	uint32_t mode;
+	const struct lds_base *lds; /* a read of LDS at a known shape */
+	unsigned lds_offset, lds_row, lds_dwords, lds_step;
+};
+
+/* A vector register used as an LDS address, checked up to span bytes behind each strip's first lane. */
+struct lds_base {
+	V of[MAX_STRIPS];    /* the register's values */
+	V first[MAX_STRIPS]; /* first lanes, i64 */
 };
 
 struct wide_pair {
@@ -63,6 +74,7 @@ struct lift {
 	uint64_t sdirty[2], pdirty;
 	bool scc_dirty;
 	struct jit_facts now;
+	struct jit_shape shape[256];
 
 	struct vop queue[QUEUE_SIZE];
 	int queued;
@@ -72,6 +84,8 @@ struct lift {
 		V key, value[MAX_STRIPS];
 	} masks[8]; /* lane masks as vectors, in this LLVM block */
 	unsigned num_masks;
+	struct lds_base *lds_base[256], bases[MAX_BASES]; /* in this block */
+	unsigned num_bases;
 	V bound;	/* LDS size, i32 */
 	V lds;
 };
@@ -126,7 +140,11 @@ bool lift_valu(struct lift *l, const struct jit_inst *ji);
 void flush_queue(struct lift *l);
 
 /* ---- lift_mem.c ---- */
+void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
+
+/* Gives the wave to the interpreter at this instruction when the condition holds. */
+void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji);
 
 /* lift.c: fills module l->m with the unit's function. False: not possible. */
 bool lift_code(struct lift *l);

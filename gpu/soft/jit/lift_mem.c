@@ -695,6 +695,125 @@ static unsigned ds_parts(const struct isa_inst *in, struct ds_part p[2], bool *s
 	return 2;
 }
 
+/* What step the lanes of each strip have as far as known: 4 * dwords, 0 (uniform), or -1. */
+static int known_step(const struct lift *l, unsigned r, unsigned dwords)
+{
+	const int32_t *d = l->shape[r].delta ? l->code->delta[l->shape[r].delta - 1] : NULL;
+	bool rises = d, same = d;
+
+	for (unsigned i = 0; d && i < WAVE_LANES; i++) {
+		rises &= d[i] == (int32_t)(i % l->width * 4 * dwords);
+		same &= d[i] == 0;
+	}
+	return same ? 0 : rises ? (int)(4 * dwords) : -1;
+}
+
+/* Bytes behind the register's first lanes that accesses from ji to the block's end reach. */
+static uint32_t span_of(const struct lift *l, const struct jit_inst *ji, unsigned r)
+{
+	uint32_t span = 0;
+
+	for (;; ji = &l->code->inst[ji->next]) {
+		const struct isa_inst *in = &ji->ci.inst;
+		struct ds_part part[2];
+		struct jit_regs regs;
+		bool store;
+
+		if (in->format == ISA_FMT_DS && in->src[0].kind == ISA_OPND_VGPR && in->src[0].index == r)
+			for (unsigned n = ds_parts(in, part, &store); n--;)
+				if (known_step(l, r, part[n].dwords) >= 0) {
+					uint32_t end = part[n].offset + 4 * part[n].dwords * l->width;
+
+					span = end > span ? end : span;
+				}
+		jit_inst_regs(in, false, &regs);
+		if (bit_get(&regs.vwrite, r) || ji->next == NO_INST || l->code->inst[ji->next].block != NO_BLOCK)
+			return span;
+	}
+}
+
+/* The register as a checked base for ji's access; NULL: not of use. */
+static struct lds_base *find_base(struct lift *l, const struct jit_inst *ji, unsigned r)
+{
+	struct lds_base *base = l->lds_base[r];
+	uint32_t span;
+	V all = NULL;
+
+	if (base)
+		return base;
+	span = span_of(l, ji, r);
+	if (l->num_bases == MAX_BASES || span > 65536)
+		return NULL;
+	flush_queue(l);
+	base = &l->bases[l->num_bases++];
+	for (unsigned s = 0; s < l->strips; s++) {
+		V first = lane0(l, get_v(l, r, s)), ok = IS(ULE, first, LLVMBuildSub(l->b, l->bound, c32(l, span), ""));
+
+		base->of[s] = get_v(l, r, s);
+		base->first[s] = LLVMBuildZExt(l->b, first, l->i64, "");
+		all = all ? AND(all, ok) : ok;
+	}
+	emit_deopt_unless(l, AND(all, IS(UGE, l->bound, c32(l, span))), ji);
+	l->lds_base[r] = base;
+	return base;
+}
+
+void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip)
+{
+	unsigned n = q->lds_dwords;
+	V where = ADD(q->lds->first[strip], c64(l, q->lds_offset)), p = LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, "");
+
+	if (q->lds_step) {
+		V x = aligned1(LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), p, ""));
+
+		for (unsigned k = 0; k < n; k++)
+			set_v(l, q->lds_row + k, strip, n > 1 ? pick(l, x, k, n) : x);
+		return;
+	}
+	for (unsigned k = 0; k < n; k++)
+		set_v(l, q->lds_row + k, strip, splat(l, aligned1(LLVMBuildLoad2(l->b, l->i32, at(l, p, 4 * k), ""))));
+}
+
+/* Accesses of lanes whose places are known; called before the queue is flushed. */
+static bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	struct lds_base *base;
+	struct ds_part part[2];
+	bool store;
+	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
+	unsigned r = in->src[0].index;
+	int step = parts ? known_step(l, r, part[0].dwords) : -1;
+
+	if (step < 0 || !l->now.exec_full || (store && !step))
+		return false;
+	base = find_base(l, ji, r);
+	if (!base)
+		return false;
+	if (store) {
+		flush_queue(l);
+		for (unsigned p = 0; p < parts; p++)
+			for (unsigned s = 0; s < l->strips; s++) {
+				V where = ADD(base->first[s], c64(l, part[p].offset)), rows[4];
+
+				for (unsigned k = 0; k < part[p].dwords; k++)
+					rows[k] = get_v(l, part[p].row + k, s);
+				aligned1(LLVMBuildStore(l->b, interleave(l, rows, part[p].dwords),
+							LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, "")));
+			}
+		return true;
+	}
+	if (l->queued + 2 > QUEUE_SIZE)
+		flush_queue(l);
+	for (unsigned p = 0; p < parts; p++) {
+		l->queue[l->queued++] = (struct vop){.ji = ji, .lds = base, .mask_of = -1, .mask_pair = -1, .lds_offset = part[p].offset,
+						     .lds_row = part[p].row, .lds_dwords = part[p].dwords, .lds_step = (unsigned)step};
+		for (unsigned k = 0; k < part[p].dwords; k++)
+			l->lds_base[part[p].row + k] = NULL;
+	}
+	return true;
+}
+
 static bool lift_ds(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
@@ -737,5 +856,8 @@ static bool lift_ds(struct lift *l, const struct jit_inst *ji)
 
 bool lift_mem(struct lift *l, const struct jit_inst *ji)
 {
-	return lift_smem(l, ji) || lift_global(l, ji) || lift_ds(l, ji);
+	if (lift_smem(l, ji) || lift_known_ds(l, ji))
+		return true;
+	flush_queue(l);
+	return lift_global(l, ji) || lift_ds(l, ji);
 }

@@ -784,6 +784,10 @@ static void emit_special(struct lift *l, struct vop *q, unsigned strip)
 
 static void emit_queued(struct lift *l, struct vop *q, unsigned strip)
 {
+	if (q->lds) {
+		emit_lds_read(l, q, strip);
+		return;
+	}
 	switch (q->op ? q->op->form : LANE_NONE) {
 	case LANE_OP:
 		emit_op(l, q, strip);
@@ -1069,6 +1073,9 @@ bool lift_valu(struct lift *l, const struct jit_inst *ji)
 	if (op && op->form == LANE_CMP)
 		q->mask_pair = in->dst[0].index >> 1;
 	l->queued++;
+	if (in->dst[0].kind == ISA_OPND_VGPR)
+		for (unsigned i = 0; i < (in->dst[0].dwords ? in->dst[0].dwords : 1); i++)
+			l->lds_base[in->dst[0].index + i] = NULL;
 	if (q->mask_pair >= 0)
 		l->mask_def[q->mask_pair] = l->queued;
 	if (op && op->form == LANE_CMP && (op->part || in->dst[0].index == SGPR_EXEC)) {

@@ -28,7 +28,7 @@ enum { MODE_OFF, MODE_BACKGROUND, MODE_SYNC };
 struct jit_kernel {
 	struct jit_kernel *next;
 	uint64_t entry_pc;
-	uint32_t mode, vgprs, agprs;
+	uint32_t mode, vgprs, agprs, size[3], id_vgprs;
 	bool multi_wave;
 	_Atomic uint64_t epoch; /* of the code cache when the bytes were last compared */
 	atomic_bool stale;
@@ -233,7 +233,7 @@ static unsigned hash(uint64_t pc)
 static bool is_kernel(const struct jit_kernel *k, const struct wave *w, bool multi_wave)
 {
 	return k->entry_pc == w->pc && k->mode == w->mode && k->vgprs == w->num_vgprs && k->agprs == w->num_agprs &&
-	       k->multi_wave == multi_wave && !atomic_load_explicit(&k->stale, memory_order_relaxed);
+	       k->multi_wave == multi_wave && !memcmp(k->size, w->wg->size, sizeof(k->size)) && k->id_vgprs == w->wg->id_vgprs && !atomic_load_explicit(&k->stale, memory_order_relaxed);
 }
 
 static struct jit_kernel *look_up(struct jit_cache *jc, const struct wave *w, bool multi_wave)
@@ -260,6 +260,8 @@ static struct jit_kernel *add(struct jit_cache *jc, const struct wave *w, bool m
 			k->vgprs = w->num_vgprs;
 			k->agprs = w->num_agprs;
 			k->multi_wave = multi_wave;
+			memcpy(k->size, w->wg->size, sizeof(k->size));
+			k->id_vgprs = w->wg->id_vgprs;
 			k->cache = jc;
 			atomic_init(&k->epoch, epoch);
 			k->next = atomic_load(&jc->bucket[hash(w->pc)]);
@@ -340,29 +342,31 @@ static bool holds(const struct jit_safe *s, const struct wave *w)
 	return true;
 }
 
-/* The entry for where the wave stands, or -1. */
+/* The entry for where the wave stands; -1: none, -2: what it takes for granted does not hold. */
 static int entry_of(const struct jit_unit *u, const struct wave *w)
 {
 	for (uint32_t i = 0; i < u->num_safe; i++)
 		if (u->safe[i].pc == w->pc)
-			return holds(&u->safe[i], w) ? (int)i : -1;
+			return holds(&u->safe[i], w) ? (int)i : -2;
 	return -1;
 }
 
 bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, uint64_t budget, const atomic_uint *stop, uint64_t *ran)
 {
+	bool unfit = false; /* the code for full waves does not fit here */
+
 	for (int full = 1; full >= 0; full--) {
 		struct jit_unit *u = atomic_load_explicit(&k->version[full].unit, memory_order_acquire);
 		struct jit_frame f;
 		int entry;
 
+		/* What is known of full waves is known from their start. */
+		if (full && !w->all_lanes)
+			continue;
 		if (!u) {
 			if (compiler.mode == MODE_SYNC || atomic_load_explicit(&k->groups, memory_order_relaxed) >= HOT_GROUPS ||
 			    atomic_load_explicit(&k->turns, memory_order_relaxed) >= HOT_TURNS) {
-				/* Which kind this wave is shows at the entry only. */
-				if (w->pc == k->entry_pc && full == (WAVE_EXEC(w) == UINT64_MAX))
-					ask(ctx, k, w, full);
-				else if (w->pc != k->entry_pc && full)
+				if (full == w->all_lanes || unfit)
 					ask(ctx, k, w, full);
 			}
 			u = atomic_load_explicit(&k->version[full].unit, memory_order_acquire);
@@ -370,8 +374,10 @@ bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, ui
 				continue;
 		}
 		entry = entry_of(u, w);
-		if (entry < 0)
+		if (entry < 0) {
+			unfit = entry < -1;
 			continue;
+		}
 		f = (struct jit_frame){.limit = budget < POLL_INTERVAL ? budget : POLL_INTERVAL,
 				       .budget = budget,
 				       .stop = stop,

@@ -71,6 +71,13 @@ struct jit_block {
 	uint64_t sdirty[2];
 };
 
+/* shape.c: a vector register's value is that of its strip's first lane plus delta[lane]. */
+struct jit_shape {
+	uint16_t delta; /* index + 1 in jit_code.delta; 0: not known */
+	uint32_t bits;	/* that the strips' first lanes may have */
+};
+#define SHAPE_UNIFORM 1
+
 struct jit_code {
 	uint64_t entry_pc;
 	enum isa_target target;
@@ -84,6 +91,11 @@ struct jit_code {
 	uint32_t num_blocks;
 	uint64_t wide_pairs; /* SGPR pairs only ever used whole */
 	struct bits256 vused;
+	/* Work-group size and how many of y and z the kernel gets (gfx900), for shapes. */
+	uint32_t wg_size[3], id_vgprs;
+	struct jit_shape (*shape)[256]; /* of each block */
+	int32_t (*delta)[WAVE_LANES];
+	uint32_t num_deltas;
 	/* The machine code this was made from. */
 	struct jit_bytes {
 		uint64_t va;
@@ -100,7 +112,10 @@ struct jit_code {
 struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64_t entry_pc, uint32_t mode);
 void jit_code_free(struct jit_code *c);
 /* Liveness, EXEC, MODE; false: not for the JIT. */
-bool jit_analyse(struct jit_code *c);
+bool jit_analyse(struct jit_code *c, unsigned width);
+/* Shapes at the blocks' begins, for strips of width lanes; false: out of memory. */
+bool jit_find_shapes(struct jit_code *c, unsigned width);
+void jit_shape_after(struct jit_code *c, struct jit_shape v[256], const struct isa_inst *in, bool exec_full);
 /* True if the code's bytes in guest memory are still those. */
 bool jit_code_same(struct exec_ctx *ctx, const struct jit_code *c);
 
