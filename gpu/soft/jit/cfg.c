@@ -509,13 +509,23 @@ static bool meet(struct jit_facts *to, const struct jit_facts *from, bool *chang
 	return to->mode == from->mode;
 }
 
+bool jit_comes_back(const struct jit_code *c)
+{
+	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		uint32_t i = c->block[b].first;
+
+		for (uint32_t k = 1; k < c->block[b].count; k++)
+			i = c->inst[i].next;
+		if (c->block[b].term == TERM_INTERP && c->inst[i].ci.inst.op != ISA_OP_INVALID)
+			return true;
+	}
+	return false;
+}
+
 static bool find_facts(struct jit_code *c)
 {
-	bool changed = true, comes_back = false;
+	bool changed = true, comes_back = jit_comes_back(c);
 
-	/* The interpreter may come back from anywhere. */
-	for (uint32_t b = 0; b < c->num_blocks; b++)
-		comes_back |= c->block[b].term == TERM_INTERP;
 	for (uint32_t b = 0; b < c->num_blocks; b++)
 		c->block[b].in.stored = comes_back && c->block[b].safe;
 	c->block[0].in.exec_full = c->full;

@@ -500,6 +500,7 @@ bool wide_sgpr(const struct lift *l, unsigned r)
 
 void emit_step(struct lift *l, const struct jit_inst *ji)
 {
+	struct jit_facts then;
 	struct jit_regs r;
 
 	emit_step_call(l, ji);
@@ -520,7 +521,9 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 			set_s32(l, i, load_field(l, l->wave, sgpr_offset(i), l->i32));
 		}
 	}
-	if (!l->now.exec_full)
+	then = l->now;
+	jit_after(&then, &ji->ci.inst);
+	if (!then.exec_full)
 		set_pair(l, PAIR_EXEC, load_field(l, l->wave, sgpr_offset(SGPR_EXEC), l->i64));
 	if (ji->ci.inst.writes_scc)
 		set_scc(l, LLVMBuildZExt(l->b, load_field(l, l->wave, offsetof(struct wave, scc), l->i8), l->i32, ""));

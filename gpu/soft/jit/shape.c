@@ -301,7 +301,7 @@ static bool meet(struct jit_shape to[256], const struct jit_shape from[256], boo
 
 bool jit_find_shapes(struct jit_code *c, unsigned width)
 {
-	bool changed = true, comes_back = false, *reached = calloc(c->num_blocks, sizeof(*reached));
+	bool changed = true, comes_back = jit_comes_back(c), *reached = calloc(c->num_blocks, sizeof(*reached));
 	struct jit_shape now[256];
 
 	c->shape = calloc(c->num_blocks, sizeof(*c->shape));
@@ -314,8 +314,6 @@ bool jit_find_shapes(struct jit_code *c, unsigned width)
 		free(reached);
 		return true;
 	}
-	for (uint32_t b = 0; b < c->num_blocks; b++)
-		comes_back |= c->block[b].term == TERM_INTERP;
 	reached[0] = true;
 	if (!comes_back)
 		ids(c, c->shape[0], width);

@@ -125,6 +125,8 @@ struct jit_regs {
 	uint64_t suse[2], skill[2], swrite[2];
 };
 void jit_inst_regs(const struct isa_inst *in, bool exec_full, struct jit_regs *r);
+/* True if the interpreter, given a wave where compiled code ends, may bring it back anywhere. */
+bool jit_comes_back(const struct jit_code *c);
 /* What holds behind an instruction. */
 void jit_after(struct jit_facts *f, const struct isa_inst *in);
 
