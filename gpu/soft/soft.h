@@ -33,7 +33,7 @@
 /* ------------------------------------------------------------------ memory */
 
 #define MEM_PAGE_SHIFT 12
-#define MEM_TLB_BITS   8 /* entries of a view's translation cache: 256, direct-mapped */
+#define MEM_TLB_BITS   10 /* entries of a view's translation cache: 1024, direct-mapped */
 
 struct mem_tlb_entry {
 	uint64_t page; /* va >> 12, or ~0 */

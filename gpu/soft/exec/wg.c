@@ -163,23 +163,23 @@ static void init_wave(struct wave *w, const struct dispatch_setup *s, const stru
 	init_sgprs(w, s, wg);
 	if (items > first)
 		exec = items - first >= WAVE_LANES ? UINT64_MAX : (1ull << (items - first)) - 1;
-	for (uint32_t lane = 0; lane < WAVE_LANES && first + lane < items; lane++, x++) {
-		if (x == size[0]) {
-			x = 0;
-			if (++y == size[1]) {
-				y = 0;
-				z++;
-			}
+	/* A row of work-items, or what of it fits, at a time. */
+	for (uint32_t lane = 0, n; lane < WAVE_LANES && first + lane < items; lane += n) {
+		uint32_t *row = &w->vgpr[0][lane], base = s->target == ISA_GFX90A ? x | y << 10 | z << 20 : x;
+
+		n = size[0] - x < WAVE_LANES - lane ? size[0] - x : WAVE_LANES - lane;
+		n = n < items - first - lane ? n : items - first - lane;
+		for (uint32_t i = 0; i < n; i++)
+			row[i] = base + i;
+		for (uint32_t i = 0; ids >= 1 && s->target != ISA_GFX90A && i < n; i++)
+			w->vgpr[1][lane + i] = y;
+		for (uint32_t i = 0; ids >= 2 && s->target != ISA_GFX90A && i < n; i++)
+			w->vgpr[2][lane + i] = z;
+		x = 0;
+		if (++y == size[1]) {
+			y = 0;
+			z++;
 		}
-		if (s->target == ISA_GFX90A) {
-			w->vgpr[0][lane] = x | y << 10 | z << 20;
-			continue;
-		}
-		w->vgpr[0][lane] = x;
-		if (ids >= 1)
-			w->vgpr[1][lane] = y;
-		if (ids >= 2)
-			w->vgpr[2][lane] = z;
 	}
 	WAVE_EXEC(w) = exec;
 	w->all_lanes = exec == UINT64_MAX;

@@ -592,6 +592,31 @@ static void block_regs(struct jit_code *c, struct jit_block *blk)
 	}
 }
 
+/*
+ * Loops with barriers: waves leave and enter compiled code in each turn, so registers that the loop only reads are best read from struct wave
+ * where they are used. A loop is what lies from its header to the last edge back to it.
+ */
+static void find_sync_loops(struct jit_code *c)
+{
+	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		struct jit_block *head = &c->block[b];
+		uint64_t end = 0;
+		bool barrier = false;
+
+		for (uint32_t i = 0; i < c->num_blocks; i++)
+			for (unsigned s = 0; s < 2; s++)
+				if (c->block[i].succ[s] == b && c->block[i].pc >= head->pc && c->block[i].pc > end)
+					end = c->block[i].pc;
+		if (!end)
+			continue;
+		for (uint32_t i = 0; i < c->num_blocks; i++)
+			barrier |= c->block[i].pc >= head->pc && c->block[i].pc <= end && c->block[i].term == TERM_BARRIER;
+		head->sync = barrier;
+		for (uint32_t i = 0; barrier && i < c->num_blocks; i++)
+			c->block[i].in_sync |= c->block[i].pc >= head->pc && c->block[i].pc <= end;
+	}
+}
+
 static void find_live(struct jit_code *c)
 {
 	/* Read without being named: flat_scratch, VCC, M0, EXEC. */
@@ -599,6 +624,7 @@ static void find_live(struct jit_code *c)
 				3ull << (SGPR_EXEC - 64);
 	bool changed = true;
 
+	find_sync_loops(c);
 	for (uint32_t b = 0; b < c->num_blocks; b++)
 		block_regs(c, &c->block[b]);
 	while (changed) {
@@ -637,7 +663,7 @@ static void find_live(struct jit_code *c)
 				if (!to || blk->term == TERM_BARRIER || blk->term == TERM_SLEEP)
 					continue;
 				old = *to;
-				for (unsigned w = 0; w < 4; w++)
+				for (unsigned w = 0; w < 4 && !jit_sync_edge(blk, to); w++)
 					to->vdirty.w[w] |= blk->vdirty.w[w] | blk->vwrite.w[w];
 				for (unsigned w = 0; w < 2; w++)
 					to->sdirty[w] |= blk->sdirty[w] | blk->swrite[w];

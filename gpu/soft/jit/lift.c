@@ -74,7 +74,8 @@ static V variable_v(struct lift *l, unsigned r, unsigned strip)
 V get_v(struct lift *l, unsigned r, unsigned strip)
 {
 	if (!l->v[r][strip])
-		l->v[r][strip] = LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, strip), "");
+		l->v[r][strip] = l->blk && l->blk->in_sync && !bit_get(&l->blk->vdirty, r) ? load_wave_row(l, r, strip)
+			: LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, strip), "");
 	return l->v[r][strip];
 }
 
@@ -737,6 +738,16 @@ static void emit_poll(struct lift *l, const struct jit_block *blk)
 	go_to(l, go);
 }
 
+/* Changed registers that are live in a loop with barriers, on the way into it. */
+static void sync_rows(struct lift *l, const struct jit_block *to, const struct bits256 *vdirty)
+{
+	if (!jit_sync_edge(l->blk, to))
+		return;
+	for (unsigned r = 0; r < 256; r++)
+		if (bit_get(vdirty, r) && bit_get(&to->vlive, r))
+			store_row(l, r);
+}
+
 static void lift_block(struct lift *l, struct jit_block *blk)
 {
 	struct jit_code *c = l->code;
@@ -771,12 +782,15 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	switch (blk->term) {
 	case TERM_FALL:
 	case TERM_BRANCH:
+		sync_rows(l, &c->block[blk->succ[0]], &vdirty);
 		settle_exec(l);
 		write_back(l);
 		LLVMBuildBr(l->b, l->bb[blk->succ[0]]);
 		break;
 	case TERM_COND:
 		cond = condition(l, last->ci.inst.op);
+		sync_rows(l, &c->block[blk->succ[0]], &vdirty);
+		sync_rows(l, &c->block[blk->succ[1]], &vdirty);
 		settle_exec(l);
 		write_back(l);
 		LLVMBuildCondBr(l->b, cond, l->bb[blk->succ[0]], l->bb[blk->succ[1]]);
@@ -810,6 +824,7 @@ static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk)
 
 	go_to(l, bb);
 	forget(l);
+	l->blk = NULL;
 	for (unsigned r = 0; r < 256; r++)
 		if (bit_get(&blk->vlive, r) && bit_get(&l->code->vused, r))
 			load_row(l, r);

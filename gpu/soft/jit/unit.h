@@ -64,6 +64,8 @@ struct jit_block {
 	uint32_t succ[2];
 	bool safe;	       /* waves may be resumed here */
 	bool back;	       /* some edge to it goes backwards */
+	bool sync;	       /* header of a loop with barriers: struct wave has all vector registers when it is entered from outside */
+	bool in_sync;	       /* inside such a loop */
 	struct jit_facts in;
 	struct bits256 vlive, vdirty; /* VGPRs live here; possibly changed since the wave was taken up */
 	struct bits256 vuse, vkill, vwrite;
@@ -125,6 +127,11 @@ struct jit_regs {
 	uint64_t suse[2], skill[2], swrite[2];
 };
 void jit_inst_regs(const struct isa_inst *in, bool exec_full, struct jit_regs *r);
+/* An edge at which the vector registers go to struct wave. */
+static inline bool jit_sync_edge(const struct jit_block *from, const struct jit_block *to)
+{
+	return to->sync && from->pc < to->pc;
+}
 /* True if the interpreter, given a wave where compiled code ends, may bring it back anywhere. */
 bool jit_comes_back(const struct jit_code *c);
 /* What holds behind an instruction. */
