@@ -48,12 +48,16 @@ demo: build image ## two VMs and a host process share the GPU: everything, from 
 check: build image ## run every test; SUITE=name runs one suite
 	@tests/run $(SUITE)
 
+.PHONY: fuzz
+fuzz: setup $(BUILD)/build.ninja ## feed made-up input to all that takes it from tenants; FUZZ_SECONDS=60 of each fuzzer
+	@fuzz/run --seconds $(or $(FUZZ_SECONDS),60) $(FUZZER)
+
 .PHONY: check-libraries
 check-libraries: build image ## run Debian's rocRAND and rocBLAS on both software GPUs (fetches 200 MB)
 	@tests/libraries/check
 
-bench-%: build image ## run a benchmark: bench-dispatch
-	@if [ -x bench/$* ]; then bench/$*; else $(BUILD)/bench/$*; fi
+bench-%: build image ## run a benchmark: bench-dispatch, bench-sharing (ARGS=--json)
+	@bench/$* $(ARGS)
 
 .PHONY: install
 install: build ## install below PREFIX (default /usr/local)

@@ -27,6 +27,7 @@
 
 /* Device feature bits (virtio feature bit numbers 0..23 belong to the device type). */
 #define HSV_F_PARK 0 /* the device parks doorbell pages of idle processes; without it it polls */
+#define HSV_F_SWAP 1 /* the VM's VRAM may go away for a while: HSV_EVENT_VRAM_AWAY */
 
 /* Virtqueues. */
 #define HSV_QUEUE_CONTROL 0 /* guest -> device: struct hsv_request; answered in the same chain */
@@ -116,6 +117,12 @@ enum hsv_request_type {
 	/* A store to a parked doorbell page faulted: when answered, the device polls the doorbells
 	   again and they may be mapped. No args. */
 	HSV_REQ_UNPARK = 10,
+	/* The guest has unmapped all VRAM and will send VRAM_BACK before it maps any again (answer to
+	   HSV_EVENT_VRAM_AWAY). No process, no args. */
+	HSV_REQ_VRAM_AWAY = 11,
+	/* The guest is about to map VRAM: when answered, all of it is there, until the next
+	   HSV_EVENT_VRAM_AWAY. May take long. No process, no args. */
+	HSV_REQ_VRAM_BACK = 12,
 };
 
 /*
@@ -170,6 +177,8 @@ enum hsv_event_type {
 	HSV_EVENT_MEMORY_FAULT = 2, /* memory */
 	HSV_EVENT_HW_EXCEPTION = 3, /* GPU process lost: exception */
 	HSV_EVENT_PARK = 4, /* please unmap the process's doorbells and answer HSV_REQ_PARKED */
+	HSV_EVENT_VRAM_AWAY = 5, /* of no process: please unmap VRAM and answer HSV_REQ_VRAM_AWAY. A
+				    guest that doesn't keeps it. */
 };
 
 struct hsv_event {

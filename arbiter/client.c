@@ -6,7 +6,8 @@
  * and an eventfd that wakes the arbiter. turn_acquire() is two atomic accesses while the tenant has
  * the GPU. When it hasn't, the calling GPU thread wakes the arbiter and waits on the futex word
  * `granted`; the wait has a time limit, at which it looks whether the arbiter still lives. Once it
- * doesn't, `alone` is set and every later acquire returns at once.
+ * doesn't, `alone` is set and every later acquire returns at once. An executor that the arbiter
+ * dismissed never has a turn again.
  *
  * close() and mmap() go through syscall(): this file lives in the preload library too, which
  * interposes them.
@@ -28,6 +29,7 @@
 
 #include "arbiter/msg.h"
 #include "arbiter/protocol.h"
+#include "arbiter/reporter.h"
 #include "base/log.h"
 
 #define SHARED_BYTES sizeof(struct arbiter_shared)
@@ -35,14 +37,20 @@
 /* How long a thread waits for its turn before it looks whether the arbiter is still there. */
 #define LIVENESS_MS 100
 
+/* An arbiter that was told of a want isn't told again before this. */
+#define ASK_AGAIN_NS 2000000u
+
 struct arbiter_client {
+	struct reporter *reporter; /* of faults and trace events */
 	int sock, wake_fd, vram_fd;
+	int swap_fd, bell_fd; /* -1: VRAM is not overcommitted */
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
-	_Atomic uint32_t alone; /* the arbiter is gone */
-	pthread_mutex_t lock;	/* one CHARGE at a time on the socket */
-	uint64_t quota;
-	_Atomic int64_t charged; /* bytes, kept for the time after the arbiter */
+	_Atomic uint32_t alone;	   /* the arbiter is gone */
+	_Atomic uint32_t told;	/* that it was dismissed */
+	_Atomic uint64_t asked;	   /* when it was last woken for a turn, ns */
+	pthread_mutex_t lock;	   /* one CHARGE at a time on the socket */
+	_Atomic int64_t charged;   /* bytes, kept for the time after the arbiter */
 };
 
 const char *arbiter_socket_path(void)
@@ -70,10 +78,18 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+struct reporter *client_reporter(struct arbiter_client *client)
+{
+	return client->reporter;
+}
+
 static void client_free(struct arbiter_client *c)
 {
+	reporter_free(c->reporter);
 	if (c->shared)
 		syscall(SYS_munmap, c->shared, SHARED_BYTES);
+	close_fd(&c->bell_fd);
+	close_fd(&c->swap_fd);
 	close_fd(&c->vram_fd);
 	close_fd(&c->wake_fd);
 	close_fd(&c->sock);
@@ -116,11 +132,18 @@ static int say(char *error, int err, const char *text)
 int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 		    struct arbiter_client **client, struct arbiter_grant *grant, char *error)
 {
+	return arbiter_connect_max(kind, name, vram, 0, client, grant, error);
+}
+
+int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram, uint64_t vram_max,
+			struct arbiter_client **client, struct arbiter_grant *grant, char *error)
+{
 	struct arbiter_msg msg = {.magic = ARBITER_MAGIC,
 				  .version = ARBITER_VERSION,
 				  .type = ARBITER_MSG_HELLO,
 				  .kind = kind,
-				  .vram = vram};
+				  .vram = vram,
+				  .vram_max = vram_max};
 	unsigned want_fds = kind == ARBITER_HOST ? 2 : 3;
 	struct arbiter_reply reply;
 	int fds[MSG_MAX_FDS];
@@ -136,7 +159,7 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return say(error, -ENOMEM, "out of memory");
-	c->wake_fd = c->vram_fd = -1;
+	c->wake_fd = c->vram_fd = c->swap_fd = c->bell_fd = -1;
 	pthread_mutex_init(&c->lock, NULL);
 	c->sock = msg_connect(arbiter_socket_path());
 	if (c->sock < 0) {
@@ -157,28 +180,35 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 		c->wake_fd = num_fds > 1 ? fds[1] : -1;
 	if (num_fds > 2)
 		c->vram_fd = fds[2];
+	if (num_fds > 4) {
+		c->swap_fd = fds[3];
+		c->bell_fd = fds[4];
+	}
+	for (unsigned i = num_fds > 4 ? 5 : 3; i < num_fds; i++)
+		syscall(SYS_close, fds[i]);
 	if (reply.error || num_fds < want_fds) {
-		for (unsigned i = 3; i < num_fds; i++)
-			syscall(SYS_close, fds[i]);
 		if (num_fds > 0)
 			syscall(SYS_close, fds[0]);
 		client_free(c);
 		return say(error, reply.error ? reply.error : -EPROTO,
 			   reply.error ? reply.message : "hsavisord sent too few descriptors");
 	}
-	page = (void *)syscall(SYS_mmap, NULL, SHARED_BYTES, PROT_READ | PROT_WRITE,
-			       MAP_SHARED, fds[0], 0L);
+	page = (void *)syscall(SYS_mmap, NULL, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			       fds[0], 0L);
 	err = errno;
 	syscall(SYS_close, fds[0]);
-	for (unsigned i = 3; i < num_fds; i++)
-		syscall(SYS_close, fds[i]);
 	if (page == MAP_FAILED) {
 		client_free(c);
 		return say(error, -err, "cannot map the page shared with hsavisord");
 	}
+	c->reporter = reporter_new(page, c->wake_fd);
+	if (!c->reporter) {
+		syscall(SYS_munmap, page, SHARED_BYTES);
+		client_free(c);
+		return say(error, -ENOMEM, "out of memory");
+	}
 	c->shared = page;
 	c->page = &c->shared->page;
-	c->quota = reply.vram;
 	*grant = (struct arbiter_grant){.tenant = reply.tenant,
 					.threads = reply.threads,
 					.vram_size = reply.vram,
@@ -198,8 +228,11 @@ void arbiter_forget(struct arbiter_client *client)
 {
 	/* The parent's socket stays open in the parent, so closing our copies tells the arbiter
 	 * nothing. */
-	if (client)
+	if (client) {
+		reporter_forget(client->reporter);
+		client->reporter = NULL;
 		client_free(client);
+	}
 }
 
 struct arbiter_counters *arbiter_counters(struct arbiter_client *client)
@@ -217,16 +250,34 @@ uint64_t arbiter_vram_limit(const struct arbiter_client *client)
 	return atomic_load_explicit(&client->page->vram_limit, memory_order_relaxed);
 }
 
+uint64_t arbiter_vram_used(const struct arbiter_client *client)
+{
+	return arbiter_alive(client)
+		       ? atomic_load_explicit(&client->page->vram_used, memory_order_relaxed)
+		       : 0;
+}
+
 bool arbiter_alive(const struct arbiter_client *client)
 {
 	return !atomic_load_explicit(&client->alone, memory_order_relaxed);
 }
 
+static bool dismissed(const struct arbiter_client *c)
+{
+	return atomic_load_explicit(&c->page->dismissed, memory_order_relaxed);
+}
+
 static void gone(struct arbiter_client *c)
 {
-	if (!atomic_exchange(&c->alone, 1))
-		log_warn("hsavisord is gone; this tenant goes on without sharing turns or "
-			 "accounting");
+	if (dismissed(c)) {
+		if (!atomic_exchange(&c->told, 1))
+			log_error("hsavisord dismissed this executor, which ran on after its turns: it "
+				  "gets no more of them");
+		return;
+	}
+	if (atomic_exchange(&c->alone, 1))
+		return;
+	log_warn("hsavisord is gone; this tenant goes on without sharing turns or accounting");
 }
 
 static void check_alive(struct arbiter_client *c)
@@ -246,6 +297,14 @@ static void wake_arbiter(struct arbiter_client *c)
 	}
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static bool turn_lost(void *ctx)
 {
 	struct arbiter_client *c = ctx;
@@ -255,7 +314,32 @@ static bool turn_lost(void *ctx)
 
 static void turn_leave(void *ctx);
 
-/* Counts the thread in if the tenant has the GPU. The order is the protocol's: first in, then look. */
+/* Says in the page that there is work. True if that is news. */
+static bool want(struct arbiter_client *c)
+{
+	struct arbiter_page *page = c->page;
+
+	if (atomic_load_explicit(&page->want, memory_order_relaxed) ||
+	    atomic_exchange(&page->want, 1))
+		return false;
+	atomic_store_explicit(&page->want_since, now_ns(), memory_order_relaxed);
+	return true;
+}
+
+/* Wakes the arbiter for a turn. What it was told a moment ago it knows (see protocol.h); that it is
+ * told again later is for the case that one of us errs. */
+static void ask(struct arbiter_client *c, bool news)
+{
+	uint64_t now = now_ns();
+
+	if (!news && now - atomic_load_explicit(&c->asked, memory_order_relaxed) < ASK_AGAIN_NS)
+		return;
+	atomic_store_explicit(&c->asked, now, memory_order_relaxed);
+	wake_arbiter(c);
+}
+
+/* Counts the thread in if the tenant has the GPU. The order is the protocol's: first in, then look.
+ */
 static bool enter(struct arbiter_client *c)
 {
 	struct arbiter_page *page = c->page;
@@ -279,28 +363,26 @@ static void turn_leave(void *ctx)
 static bool turn_try_acquire(void *ctx)
 {
 	struct arbiter_client *c = ctx;
+	bool news = want(c);
 
-	if (!atomic_load_explicit(&c->page->want, memory_order_relaxed))
-		atomic_store(&c->page->want, 1);
-	if (turn_lost(c)) {
-		wake_arbiter(c);
-		return false;
-	}
-	return enter(c);
+	if (!turn_lost(c) && enter(c))
+		return true;
+	ask(c, news);
+	return false;
 }
 
 static void turn_acquire(void *ctx)
 {
 	struct arbiter_client *c = ctx;
 	struct arbiter_page *page = c->page;
+	bool news = want(c);
 
-	if (!atomic_load_explicit(&page->want, memory_order_relaxed))
-		atomic_store(&page->want, 1);
 	while (turn_lost(c) || !enter(c)) {
 		struct timespec limit = {0, LIVENESS_MS * 1000000L};
 
-		atomic_store(&page->want, 1); /* another thread may have released meanwhile */
-		wake_arbiter(c);
+		news |= want(c); /* another thread may have released meanwhile */
+		ask(c, news);
+		news = false;
 		if (syscall(SYS_futex, &page->granted, FUTEX_WAIT, 0, &limit, NULL, 0) < 0 &&
 		    errno == ETIMEDOUT)
 			check_alive(c);
@@ -310,9 +392,13 @@ static void turn_acquire(void *ctx)
 static void turn_release(void *ctx)
 {
 	struct arbiter_client *c = ctx;
+	struct arbiter_page *page = c->page;
+	uint64_t since = atomic_exchange_explicit(&page->want_since, 0, memory_order_relaxed);
 
-	atomic_store(&c->page->want, 0);
-	if (atomic_load(&c->page->contended) && arbiter_alive(c))
+	if (since)
+		atomic_fetch_add_explicit(&page->wanted_ns, now_ns() - since, memory_order_relaxed);
+	atomic_store(&page->want, 0);
+	if (atomic_load(&page->contended) && arbiter_alive(c))
 		wake_arbiter(c);
 }
 
@@ -333,6 +419,40 @@ const struct gpu_turn_ops arbiter_turn_ops = {
 	.lost = turn_lost,
 	.account = turn_account,
 };
+
+void arbiter_swap_files(const struct arbiter_client *client, int *file, int *bell)
+{
+	*file = client->swap_fd;
+	*bell = client->bell_fd;
+}
+
+uint32_t arbiter_vram_order(const struct arbiter_client *client)
+{
+	return atomic_load(&client->page->vram_order);
+}
+
+void arbiter_vram_answer(struct arbiter_client *client, uint32_t order, bool done)
+{
+	atomic_store(done ? &client->page->vram_done : &client->page->vram_refused, order);
+	wake_arbiter(client);
+}
+
+void arbiter_vram_need(struct arbiter_client *client, bool need)
+{
+	if (atomic_exchange(&client->page->vram_need, need) != need && need)
+		wake_arbiter(client);
+}
+
+uint32_t arbiter_turn_users(const struct arbiter_client *client)
+{
+	return atomic_load(&client->page->users);
+}
+
+bool arbiter_look(struct arbiter_client *client)
+{
+	check_alive(client);
+	return arbiter_alive(client);
+}
 
 int arbiter_charge_vram(void *client, int64_t bytes)
 {
@@ -355,7 +475,8 @@ int arbiter_charge_vram(void *client, int64_t bytes)
 			err = reply.error;
 	}
 	if (!arbiter_alive(c))
-		err = bytes > 0 && (uint64_t)(c->charged + bytes) > c->quota ? -ENOMEM : 0;
+		err = bytes > 0 && (uint64_t)(c->charged + bytes) > arbiter_vram_limit(c) ? -ENOMEM
+											  : 0;
 	if (!err)
 		c->charged += bytes;
 	pthread_mutex_unlock(&c->lock);

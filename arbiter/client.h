@@ -33,7 +33,7 @@ struct arbiter_grant {
 	uint32_t tenant;    /* id */
 	char target[16];    /* GPU to present: "gfx90a" */
 	uint32_t threads;   /* worker threads this executor may use */
-	uint64_t vram_size; /* quota, bytes */
+	uint64_t vram_size; /* the most the quota can become, bytes: the size of vram_fd */
 	int vram_fd; /* memfd of vram_size bytes (sparse), one a connection, owned by the client: do
 			not close; -1 for ARBITER_HOST */
 };
@@ -42,7 +42,9 @@ struct arbiter_grant {
  * untrusted there). */
 struct arbiter_counters {
 	_Atomic uint64_t vram_used, vram_peak, dispatches, gpu_ns, vm_exits, faults, queue_errors;
+	_Atomic uint64_t system_pinned; /* system memory registered for the GPU, bytes */
 	_Atomic uint32_t processes, queues;
+	_Atomic uint32_t backlog; /* packets written to queues and not yet done */
 	char program[64]; /* name of the newest program, for listings; may be torn */
 };
 
@@ -56,6 +58,10 @@ struct arbiter_client;
  */
 int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 		    struct arbiter_client **client, struct arbiter_grant *grant, char *error);
+/* The same for a tenant whose quota may later be changed to at most vram_max bytes (0: the quota).
+ */
+int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram, uint64_t vram_max,
+			struct arbiter_client **client, struct arbiter_grant *grant, char *error);
 void arbiter_disconnect(struct arbiter_client *client);
 /* After fork in the child: frees memory and descriptors without telling the arbiter anything. */
 void arbiter_forget(struct arbiter_client *client);
@@ -70,11 +76,44 @@ const struct gpu_limits *arbiter_limits(struct arbiter_client *client);
 
 /* The tenant's VRAM quota as it is now, bytes. One relaxed load. */
 uint64_t arbiter_vram_limit(const struct arbiter_client *client);
+/* What all executors of the tenant have of it, bytes; 0 once the daemon is gone. */
+uint64_t arbiter_vram_used(const struct arbiter_client *client);
+
+/*
+ * For the log of faults: process, process_name, queue, code, address, flags, kernel and kernel_name
+ * of fault are told (time_ns is set here). Any thread; does not block.
+ */
+struct arbiter_fault; /* arbiter/protocol.h */
+void arbiter_report_fault(struct arbiter_client *client, const struct arbiter_fault *fault);
+
+/* gpu_config.trace, with turn_ctx as its ctx. */
+extern const struct gpu_trace_ops arbiter_trace_ops;
+
+/*
+ * Who knows kernels' names, for traces: writes the name of the kernel whose descriptor is at kernel
+ * of the tenant's process to name (size bytes with NUL), or returns false. Called by a thread of
+ * the client's own. With NULL, returns when the last call has.
+ */
+typedef bool arbiter_namer(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size);
+void arbiter_set_namer(struct arbiter_client *client, arbiter_namer *namer, void *ctx);
 
 /* False once the daemon is gone. No system call. */
 bool arbiter_alive(const struct arbiter_client *client);
 
-/* VRAM of a tenant with several processes is charged at the arbiter: 0 or -ENOMEM. For
+/*
+ * Swapping (protocol.h); arbiter/swap.c is who uses these. The file for the VRAM and the bell, the
+ * client's; both -1 where VRAM is not overcommitted.
+ */
+void arbiter_swap_files(const struct arbiter_client *client, int *file, int *bell);
+uint32_t arbiter_vram_order(const struct arbiter_client *client);
+void arbiter_vram_answer(struct arbiter_client *client, uint32_t order, bool done);
+void arbiter_vram_need(struct arbiter_client *client, bool need);
+/* GPU threads in the turn. */
+uint32_t arbiter_turn_users(const struct arbiter_client *client);
+/* arbiter_alive() after a look. */
+bool arbiter_look(struct arbiter_client *client);
+
+/* VRAM is charged at the arbiter before it is allocated: 0 or -ENOMEM. For
  * kfd_front_ops.charge_vram (ctx: the client). */
 int arbiter_charge_vram(void *client, int64_t bytes);
 

@@ -7,23 +7,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arbiter/access.h"
+#include "arbiter/answer.h"
+#include "arbiter/pool.h"
 #include "hsavisor-version.h"
 
-static void put_u64(struct json_object *o, const char *key, uint64_t v)
+void answer_u64(struct json_object *o, const char *key, uint64_t v)
 {
 	json_object_object_add(o, key, json_object_new_uint64(v));
 }
 
-static void put_str(struct json_object *o, const char *key, const char *v)
+void answer_str(struct json_object *o, const char *key, const char *v)
 {
 	json_object_object_add(o, key, json_object_new_string(v));
 }
 
-static void fail(struct json_object *answer, int err, const char *sentence)
+void answer_fail(struct json_object *answer, int err, const char *sentence)
 {
 	json_object_object_add(answer, "ok", json_object_new_boolean(false));
 	json_object_object_add(answer, "errno", json_object_new_int(err));
-	put_str(answer, "error", sentence);
+	answer_str(answer, "error", sentence);
 }
 
 static void op_status(struct tenants *t, struct control_facts *f, uid_t peer,
@@ -31,16 +34,19 @@ static void op_status(struct tenants *t, struct control_facts *f, uid_t peer,
 {
 	struct json_object *gpus = json_object_new_array(), *g = json_object_new_object();
 
-	put_str(a, "version", HSAVISOR_VERSION);
-	put_u64(a, "pid", (uint64_t)getpid());
-	put_u64(a, "uptime_ns", f->now_ns - f->started_ns);
-	put_u64(a, "tenants", t->count);
-	put_u64(g, "id", 0);
-	put_str(g, "backend", "soft");
-	put_str(g, "target", f->target);
-	put_u64(g, "threads", f->threads);
-	put_u64(g, "vram_bytes", t->pool);
-	put_u64(g, "vram_reserved_bytes", t->reserved);
+	answer_str(a, "version", HSAVISOR_VERSION);
+	answer_u64(a, "pid", (uint64_t)getpid());
+	answer_u64(a, "uptime_ns", f->now_ns - f->started_ns);
+	answer_u64(a, "tenants", t->count);
+	answer_u64(g, "id", 0);
+	answer_str(g, "backend", "soft");
+	answer_str(g, "target", f->target);
+	answer_u64(g, "threads", f->threads);
+	answer_u64(g, "vram_bytes", t->pool);
+	answer_u64(g, "vram_reserved_bytes", t->reserved);
+	answer_str(g, "vram_overcommit", t->swap ? "swap" : "refuse");
+	answer_u64(g, "vram_resident_bytes", t->resident);
+	answer_reserved(g, t);
 	json_object_array_add(gpus, g);
 	json_object_object_add(a, "gpus", gpus);
 }
@@ -55,24 +61,50 @@ static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, stru
 		struct tenant_figures k;
 
 		tenants_figures(x, &k);
-		put_u64(o, "id", x->id);
-		put_str(o, "name", x->name);
-		put_str(o, "kind", x->kind == ARBITER_VM ? "vm" : "host");
-		put_u64(o, "pid", (uint64_t)x->pid);
-		put_str(o, "program", x->program);
-		put_u64(o, "vram_quota_bytes", x->quota);
-		put_u64(o, "vram_used_bytes", k.vram_used);
-		put_u64(o, "vram_peak_bytes", k.vram_peak);
-		put_u64(o, "dispatches", k.totals.dispatches);
-		put_u64(o, "gpu_ns", k.totals.gpu_ns);
-		put_u64(o, "vm_exits", k.totals.vm_exits);
-		put_u64(o, "memory_faults", k.totals.faults);
-		put_u64(o, "queue_errors", k.totals.queue_errors);
-		put_u64(o, "processes", k.processes);
-		put_u64(o, "queues", k.queues);
+		answer_u64(o, "id", x->id);
+		answer_str(o, "name", x->name);
+		answer_str(o, "kind", x->kind == ARBITER_VM ? "vm" : "host");
+		answer_u64(o, "pid", (uint64_t)x->pid);
+		answer_str(o, "program", x->program);
+		answer_u64(o, "vram_quota_bytes", x->quota);
+		answer_u64(o, "vram_max_bytes", x->vram_max);
+		answer_u64(o, "vram_used_bytes", k.vram_used);
+		answer_u64(o, "vram_peak_bytes", k.vram_peak);
+		answer_u64(o, "vram_swapped_bytes", pool_swapped(x));
+		answer_u64(o, "vram_swap_outs", x->swap_outs);
+		answer_u64(o, "vram_swap_ins", x->swap_ins);
+		answer_u64(o, "system_pinned_bytes", k.system_pinned);
+		answer_u64(o, "dispatches", k.totals.dispatches);
+		answer_u64(o, "gpu_ns", k.totals.gpu_ns);
+		answer_u64(o, "vm_exits", k.totals.vm_exits);
+		answer_u64(o, "memory_faults", k.totals.faults);
+		answer_u64(o, "queue_errors", k.totals.queue_errors);
+		answer_u64(o, "processes", k.processes);
+		answer_u64(o, "queues", k.queues);
+		answer_u64(o, "backlog_packets", k.backlog);
+		answer_turns(o, x);
 		json_object_array_add(list, o);
 	}
 	json_object_object_add(a, "tenants", list);
+}
+
+static void op_faults(struct tenants *t, struct control_facts *f, uid_t peer,
+		      struct json_object *req, struct json_object *a)
+{
+	struct json_object *after = NULL, *tenant = NULL;
+
+	json_object_object_get_ex(req, "after", &after);
+	json_object_object_get_ex(req, "tenant", &tenant);
+	faults_answer(f->faults, peer, json_object_get_uint64(after),
+		      json_object_is_type(tenant, json_type_string) ? json_object_get_string(tenant)
+								     : NULL,
+		      a);
+}
+
+static void op_trace(struct tenants *t, struct control_facts *f, uid_t peer,
+		     struct json_object *req, struct json_object *a)
+{
+	f->trace = true;
 }
 
 static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer,
@@ -80,26 +112,29 @@ static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer,
 {
 	struct json_object *force = NULL;
 
-	if (peer != 0 && peer != geteuid()) {
-		fail(a, EPERM, "only root and the daemon's user may stop it");
-		return;
-	}
 	json_object_object_get_ex(req, "force", &force);
 	if (t->count && !json_object_get_boolean(force)) {
-		fail(a, EBUSY, "there are tenants; stop them first, or use --force");
+		answer_fail(a, EBUSY, "there are tenants; stop them first, or use --force");
 		return;
 	}
 	f->shutdown = true;
 }
 
+/* Who may: see access.h. An op for members that changes a tenant looks whose it is. */
 static const struct {
 	const char *name;
+	enum access_role role;
 	void (*fn)(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
 		   struct json_object *answer);
 } ops[] = {
-	{"status", op_status},
-	{"list", op_list},
-	{"shutdown", op_shutdown},
+	{"status", ACCESS_MEMBER, op_status},
+	{"list", ACCESS_MEMBER, op_list},
+	{"faults", ACCESS_MEMBER, op_faults},
+	{"trace", ACCESS_OWNER, op_trace},
+	{"get", ACCESS_MEMBER, control_get},
+	{"set", ACCESS_OWNER, control_set},
+	{"reset", ACCESS_MEMBER, control_reset},
+	{"shutdown", ACCESS_OWNER, op_shutdown},
 };
 
 char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, const char *text,
@@ -116,16 +151,18 @@ char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, con
 	if (!req || !json_object_is_type(req, json_type_object) ||
 	    !json_object_object_get_ex(req, "op", &op) ||
 	    !json_object_is_type(op, json_type_string)) {
-		fail(answer, EINVAL, "a control request is a JSON object with an \"op\"");
+		answer_fail(answer, EINVAL, "a control request is a JSON object with an \"op\"");
 	} else {
 		json_object_object_add(answer, "ok", json_object_new_boolean(true));
 		for (; i < sizeof(ops) / sizeof(ops[0]); i++)
 			if (!strcmp(ops[i].name, json_object_get_string(op)))
 				break;
-		if (i < sizeof(ops) / sizeof(ops[0]))
-			ops[i].fn(t, f, peer, req, answer);
+		if (i == sizeof(ops) / sizeof(ops[0]))
+			answer_fail(answer, EINVAL, "unknown \"op\"");
+		else if (access_of_user(peer) < ops[i].role)
+			answer_fail(answer, EPERM, "only root and the daemon's user may do that");
 		else
-			fail(answer, EINVAL, "unknown \"op\"");
+			ops[i].fn(t, f, peer, req, answer);
 	}
 	out = strdup(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN));
 out:

@@ -5,6 +5,12 @@
  *
  *   status   version, pid, uptime, GPUs with their VRAM
  *   list     tenants with their figures
+ *   faults   the log of faults, see faults.h ("after": number, "tenant": name)
+ *   trace    the trace rings, see trace.h (root and the daemon's user)
+ *   get      {"tenant": NAME}: its "policy", as in the configuration file (config.h)
+ *   set      {"tenant": NAME, "policy": {...}, "save": bool}: changes the keys that are there, all or
+ *            none; save: in the configuration file, too
+ *   reset    {"tenant": NAME, "process": PID}: stops its kernels that run now; without process all
  *   shutdown end the daemon (refused while tenants are there, unless "force": true)
  */
 #ifndef ARBITER_CONTROL_H
@@ -14,13 +20,19 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "arbiter/faults.h"
 #include "arbiter/tenants.h"
 
 struct control_facts { /* of the daemon */
 	const char *target;
 	uint32_t threads;
 	uint64_t started_ns, now_ns;
-	bool shutdown; /* set by the request */
+	const struct fault_log *faults;
+	struct turns *turns;
+	const char *config_path; /* of the configuration file, NULL: none */
+	bool shutdown;		 /* set by the request */
+	bool config_changed;	 /* the same: the file was written */
+	bool trace;    /* set by the request: the connection traces from now on */
 };
 
 /* Answers the request text[size]; the answer is malloc'ed text. Never NULL but when memory is out.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "arbiter/client.h"
+#include "arbiter/config.h"
 #include "arbiter/server.h"
 #include "base/size.h"
 #include "hsavisor-version.h"
@@ -22,9 +23,14 @@ static const char usage[] =
 	"  --vram SIZE          VRAM of the GPU, all tenants together (default: half of the "
 	"memory, at most 16G)\n"
 	"  --default-quota SIZE VRAM of a tenant that asks for none (default 1G)\n"
+	"  --vram-overcommit P  when quotas of all tenants would exceed the VRAM: refuse (default),\n"
+	"                       or swap VRAM of idle tenants to host memory\n"
+	"  --swap-dir DIR       swap to files (without a name) in this directory, not to memory\n"
 	"  --threads N          worker threads a tenant's executor uses (default: one per CPU)\n"
 	"  --socket PATH        control socket (default $HSAVISOR_SOCKET or "
 	"/run/hsavisor/hsavisord.sock)\n"
+	"  --config FILE        what tenants may have, by name (default " CONFIG_DEFAULT_PATH ",\n"
+	"                       if it is there); SIGHUP reads it again\n"
 	"  --group GROUP        let this group's users be tenants, too (default: the daemon's user "
 	"only)\n"
 	"  --daemonize          return when the daemon is ready, leave it running\n"
@@ -79,14 +85,18 @@ static int daemonize(void)
 
 int main(int argc, char **argv)
 {
-	enum { OPT_GPU = 256, OPT_VRAM, OPT_QUOTA, OPT_THREADS, OPT_SOCKET, OPT_GROUP, OPT_DAEMON };
+	enum { OPT_GPU = 256, OPT_VRAM, OPT_QUOTA, OPT_THREADS, OPT_SOCKET, OPT_CONFIG, OPT_GROUP,
+	       OPT_OVERCOMMIT, OPT_SWAP_DIR, OPT_DAEMON };
 	static const struct option options[] = {
 		{"gpu", required_argument, NULL, OPT_GPU},
 		{"vram", required_argument, NULL, OPT_VRAM},
 		{"default-quota", required_argument, NULL, OPT_QUOTA},
 		{"threads", required_argument, NULL, OPT_THREADS},
 		{"socket", required_argument, NULL, OPT_SOCKET},
+		{"config", required_argument, NULL, OPT_CONFIG},
 		{"group", required_argument, NULL, OPT_GROUP},
+		{"vram-overcommit", required_argument, NULL, OPT_OVERCOMMIT},
+		{"swap-dir", required_argument, NULL, OPT_SWAP_DIR},
 		{"daemonize", no_argument, NULL, OPT_DAEMON},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},
@@ -100,6 +110,7 @@ int main(int argc, char **argv)
 		.default_quota = 1ull << 30,
 		.group = (gid_t)-1,
 		.ready_fd = -1,
+		.config_path = CONFIG_DEFAULT_PATH,
 	};
 	bool background = false;
 	struct group *group;
@@ -130,11 +141,23 @@ int main(int argc, char **argv)
 		case OPT_SOCKET:
 			config.socket_path = optarg;
 			break;
+		case OPT_CONFIG:
+			config.config_path = optarg;
+			config.config_required = true;
+			break;
 		case OPT_GROUP:
 			group = getgrnam(optarg);
 			if (!group)
 				return bad("group", optarg);
 			config.group = group->gr_gid;
+			break;
+		case OPT_OVERCOMMIT:
+			if (strcmp(optarg, "refuse") && strcmp(optarg, "swap"))
+				return bad("policy of overcommitting", optarg);
+			config.swap = !strcmp(optarg, "swap");
+			break;
+		case OPT_SWAP_DIR:
+			config.swap_dir = optarg;
 			break;
 		case OPT_DAEMON:
 			background = true;
@@ -151,6 +174,8 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return bad("argument", argv[optind]);
+	if (config.swap_dir && !config.swap)
+		return bad("--swap-dir without --vram-overcommit swap:", config.swap_dir);
 	if (background) {
 		config.ready_fd = daemonize();
 		config.detach = true;

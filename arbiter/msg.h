@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define MSG_MAX_FDS 4
+#define MSG_MAX_FDS 6
 
 /* Sends one packet with num_fds descriptors (kept by the caller). 0 or negative errno; never raises
  * SIGPIPE. */

@@ -20,7 +20,7 @@
 #define ARBITER_MAGIC	 0x31565348u /* "HSV1" */
 #define ARBITER_VERSION	 2
 #define ARBITER_NAME_MAX 64	      /* with its NUL */
-#define ARBITER_MSG_MAX	 (256 * 1024) /* largest packet: a JSON answer */
+#define ARBITER_MSG_MAX	 (384 * 1024) /* largest packet: a JSON answer */
 
 enum arbiter_msg_type { ARBITER_MSG_HELLO = 1, ARBITER_MSG_CHARGE = 2 };
 
@@ -28,18 +28,21 @@ enum arbiter_msg_type { ARBITER_MSG_HELLO = 1, ARBITER_MSG_CHARGE = 2 };
 #define ARBITER_PAGE_BYTES   4096
 #define ARBITER_FAULTS	     32
 #define ARBITER_TRACE_EVENTS 16384
+#define ARBITER_KERNEL_NAME  184 /* of a kernel, with its NUL */
+#define ARBITER_NAME_PART    40	 /* bytes of it in a GPU_TRACE_NAME record */
 
 struct arbiter_msg { /* executor -> arbiter */
 	uint32_t magic, version;
 	uint32_t type; /* enum arbiter_msg_type */
 	uint32_t kind; /* HELLO: enum arbiter_kind */
 	uint64_t vram; /* HELLO: wanted quota, bytes; 0: default */
+	uint64_t vram_max; /* HELLO: the most it may be changed to; 0: no more than the quota */
 	int64_t bytes; /* CHARGE: VRAM to take (> 0) or give back (< 0) */
 	char name[ARBITER_NAME_MAX];
 };
 
 struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM (not for
-			  ARBITER_HOST) */
+			  ARBITER_HOST), swap file and bell (if VRAM is overcommitted) */
 	uint32_t magic;
 	int32_t error; /* 0 or negative errno */
 	uint32_t tenant, threads;
@@ -54,22 +57,45 @@ struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM 
  * granted; one that becomes idle while contended writes it too. So a lone tenant keeps its grant
  * and never makes a system call.
  *
+ * The arbiter sets contended when it wants to know of idleness, and looks at want afterwards; it
+ * looks at want after it cleared granted, too. So an executor need not write the eventfd again for a
+ * want that it has told.
+ *
  * Taking the GPU away: the arbiter clears granted; each GPU thread of the client sees that at its
  * next quiescent point and leaves, counting users down; the last one, finding granted clear, writes
  * the wake eventfd. Then, or when the executor was late beyond a bound, the GPU goes to the next. A
  * thread counts itself into users before it looks at granted. Ordering: all of these are
  * sequentially consistent.
  */
+/*
+ * Swapping, when VRAM is overcommitted: the executor has a file for its VRAM and a bell, an eventfd
+ * that the arbiter writes after it changed vram_order: a count in the upper 31 bits, and in the
+ * lowest whether the VRAM is to be in the file (ARBITER_VRAM_OUT) or in its memory. The executor
+ * does that, copies order to vram_done, or to vram_refused if it can't, and writes the wake eventfd.
+ * While its VRAM is or goes away an executor has no turns. It comes back when it wants one, or sets
+ * vram_need and writes the wake eventfd.
+ */
+#define ARBITER_VRAM_OUT 1u
+
 struct arbiter_page {
 	_Atomic uint32_t want;
 	_Atomic uint32_t granted;
 	_Atomic uint32_t contended;
 	_Atomic uint32_t users;	   /* client: GPU threads that run something now */
 	_Atomic uint64_t vram_limit; /* arbiter: the tenant's VRAM quota as it is now, bytes */
+	_Atomic uint64_t vram_used;  /* arbiter: what all executors of the tenant have of it */
+	/* Where the executor's VRAM is to be, see "Swapping" above. */
+	_Atomic uint32_t vram_order;   /* arbiter */
+	_Atomic uint32_t vram_done;    /* client: the last order that it carried out */
+	_Atomic uint32_t vram_refused; /* client: the last one that it can't */
+	_Atomic uint32_t vram_need;    /* client: somebody waits for its VRAM to be there */
 	struct gpu_limits limits;    /* arbiter: see gpu/gpu.h */
 	_Atomic uint32_t trace;	     /* arbiter: fill the trace ring */
 	_Atomic uint32_t faults;     /* client: faults written so far, see struct arbiter_fault */
 	_Atomic uint64_t traced;     /* client: trace events written so far */
+	_Atomic uint64_t want_since; /* client: when it set want, CLOCK_MONOTONIC ns; 0: it does not */
+	_Atomic uint64_t wanted_ns;  /* client: how long it wanted the GPU before that */
+	_Atomic uint32_t dismissed;  /* arbiter: it has no more to do with this executor */
 	struct arbiter_counters counters;
 };
 
@@ -86,7 +112,7 @@ struct arbiter_fault {
 	uint32_t code; /* 0: memory fault, else KFD's queue error code */
 	uint32_t flags; /* of a memory fault: 1 not present, 2 read only, 4 no execute */
 	char process_name[32];
-	char kernel_name[184]; /* "" when the code object does not tell */
+	char kernel_name[ARBITER_KERNEL_NAME]; /* "" when the code object does not tell */
 };
 _Static_assert(sizeof(struct arbiter_fault) == 256, "sixteen to a page");
 
@@ -94,7 +120,7 @@ _Static_assert(sizeof(struct arbiter_fault) == 256, "sixteen to a page");
  * The trace ring: struct gpu_trace_event number n is entry n % ARBITER_TRACE_EVENTS; page->traced
  * counts them. The reader copies an entry, then checks that it was not overwritten meanwhile
  * (traced - n < ARBITER_TRACE_EVENTS). GPU_TRACE_NAME is not the GPU's: kernel is the descriptor's
- * address and the text lies in the other fields; arbiter/client.c tells how.
+ * address and the text lies in the other fields; arbiter/reporter.c tells how.
  */
 struct arbiter_shared {
 	union {
@@ -104,6 +130,10 @@ struct arbiter_shared {
 	struct arbiter_fault faults[ARBITER_FAULTS];
 	struct gpu_trace_event trace[ARBITER_TRACE_EVENTS];
 };
+/* Of a GPU_TRACE_NAME record: its part of the text (not terminated); returns where in the name it
+ * is. */
+size_t arbiter_name_part(const struct gpu_trace_event *event, char text[ARBITER_NAME_PART]);
+
 _Static_assert(sizeof(struct arbiter_page) <= ARBITER_PAGE_BYTES, "the shared page is one page");
 
 #endif

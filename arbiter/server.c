@@ -3,9 +3,11 @@
  * server.c - the daemon's loop; see server.h.
  *
  * Theory of operation: one thread, one epoll. It holds the listening socket, one socket a
- * connection, one eventfd an executor ("look at turns"), a timerfd armed only while several
- * executors want the GPU, and a signalfd. Whatever happened, turns_step() is called at the end of
- * each round. Without contention the loop sleeps for good: no timer ticks.
+ * connection, one eventfd an executor ("look at turns"), a timerfd armed only while turns_step()
+ * asks for it, and a signalfd. Whatever happened, turns_step() is called at the end of each round.
+ * Without contention the loop sleeps for good: no timer ticks. It runs before other programs
+ * (SCHED_RR), where the system lets it: tenants wait for each other's turns through it. An executor
+ * that writes its eventfd without end is therefore not listened to for a while.
  *
  * Clients are not trusted: packets are parsed from a private copy, answers are sent without
  * blocking (a client that doesn't read its answer is disconnected), and descriptors sent to us are
@@ -20,25 +22,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/futex.h>
+#include <limits.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "arbiter/access.h"
+#include "arbiter/answer.h"
+#include "arbiter/config.h"
 #include "arbiter/control.h"
+#include "arbiter/faults.h"
 #include "arbiter/msg.h"
+#include "arbiter/pool.h"
+#include "arbiter/privileges.h"
 #include "arbiter/tenants.h"
+#include "arbiter/trace.h"
 #include "arbiter/turns.h"
 #include "base/log.h"
 
 #define MAX_CONNECTIONS (MAX_EXECUTORS + 64)
 #define DEAF_MS		100
+
+/* An executor may wake us so often in a while; then it is not listened to until the while is over.
+ */
+#define WAKES_MAX 1000
+#define WAKES_NS  10000000u
 
 enum source { SRC_LISTEN, SRC_SIGNAL, SRC_TIMER, SRC_CONNECTION, SRC_WAKE };
 
@@ -49,22 +67,32 @@ struct connection {
 		struct connection *connection;
 	} wake;
 	struct connection *next;
+	bool tracing; /* a tool that is told of executors, see trace.h */
 	int sock;
 	struct ucred peer;
 	struct executor *executor; /* NULL: a tool, or before HELLO */
+	uint64_t wakes_since;	   /* ns: it woke us so often since then: */
+	uint32_t wakes;
+	bool deaf; /* its eventfd isn't watched for a while */
 	bool dead;
 };
 
 struct server {
 	const struct server_config *config;
+	struct config *policies; /* the configuration file; NULL: none */
 	struct tenants tenants;
 	struct turns turns;
 	struct control_facts facts;
+	struct fault_log faults;
+	struct tracing tracing;
 	struct connection *connections;
 	unsigned num_connections;
 	int epoll, listen, timer, signals, lock;
 	uint64_t deaf_since; /* ns; not 0: out of descriptors, the listening socket isn't watched
 				for a while */
+	uint64_t timer_at;   /* ns: the timer is armed for that; 0: it isn't */
+	uint64_t deaf_until; /* ns: not 0: some connection is deaf until then */
+	bool dismissing;     /* some executor is to be disconnected */
 	char packet[64 * 1024];
 };
 
@@ -83,6 +111,27 @@ static int watch(struct server *s, int fd, enum source *source)
 	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
+static void read_faults(struct server *s, struct connection *c)
+{
+	struct timespec real;
+
+	if (!c->executor)
+		return;
+	clock_gettime(CLOCK_REALTIME, &real);
+	faults_read(&s->faults, c->executor, now_ns(),
+		    (uint64_t)real.tv_sec * 1000000000u + (uint64_t)real.tv_nsec);
+}
+
+static void hang_up(struct server *s, struct connection *c);
+
+/* Tells tools that trace of an executor that came or goes. */
+static void tell_tools(struct server *s, const struct executor *e, bool gone)
+{
+	for (struct connection *c = s->connections; c && s->tracing.tools; c = c->next)
+		if (c->tracing && !c->dead && trace_tell(c->sock, e, gone))
+			hang_up(s, c);
+}
+
 /* Marks it; it is freed at the end of the round, when no event of the round can name it any more.
  */
 static void hang_up(struct server *s, struct connection *c)
@@ -90,9 +139,13 @@ static void hang_up(struct server *s, struct connection *c)
 	if (c->dead)
 		return;
 	c->dead = true;
+	if (c->tracing)
+		trace_end(&s->tracing, &s->tenants);
 	if (c->executor) {
-		turns_forget(&s->turns, c->executor);
+		turns_forget(&s->turns, c->executor, now_ns());
 		epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->executor->wake_fd, NULL);
+		read_faults(s, c);
+		tell_tools(s, c->executor, true);
 		tenants_goodbye(&s->tenants, c->executor);
 		c->executor = NULL;
 	}
@@ -117,7 +170,6 @@ static void bury(struct server *s)
 static void accept_connection(struct server *s)
 {
 	int fd = accept4(s->listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	socklen_t len = sizeof(struct ucred);
 	struct connection *c;
 	int size = ARBITER_MSG_MAX * 2;
 
@@ -131,8 +183,9 @@ static void accept_connection(struct server *s)
 		return;
 	}
 	c = s->num_connections < MAX_CONNECTIONS ? calloc(1, sizeof(*c)) : NULL;
-	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &len) < 0) {
-		log_warn("connection refused: too many, or out of memory");
+	if (!c || access_of_peer(fd, s->config->group, &c->peer) == ACCESS_NONE) {
+		log_warn("connection refused: %s",
+			 c ? "from a user who may not be here" : "too many, or out of memory");
 		free(c);
 		close(fd);
 		return;
@@ -151,9 +204,119 @@ static void accept_connection(struct server *s)
 	s->num_connections++;
 }
 
+/* ------------------------------------------------------------------ what turns.c needs */
+
+static void wake_executor(void *ctx, struct executor *e)
+{
+	syscall(SYS_futex, &e->page->granted, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static uint64_t cpu_of_executor(void *ctx, const struct executor *e)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(e->pid, &clock) || clock_gettime(clock, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void dismiss_executor(void *ctx, struct executor *e)
+{
+	struct server *s = ctx;
+
+	atomic_store(&e->page->dismissed, 1);
+	s->dismissing = true;
+}
+
+static const struct turns_ops turns_ops = {
+	.wake = wake_executor,
+	.cpu_ns = cpu_of_executor,
+	.drop = dismiss_executor,
+};
+
+static void hang_up_dismissed(struct server *s)
+{
+	s->dismissing = false;
+	for (struct connection *c = s->connections; c; c = c->next)
+		if (!c->dead && c->executor && c->executor->turn.dropped)
+			hang_up(s, c);
+}
+
+/* ------------------------------------------------------------------ policies */
+
+/* The configuration file, if there is one. On an error what was loaded before stays. */
+static int load_policies(struct server *s, char *message)
+{
+	struct config *c = NULL;
+	int err = s->config->config_path ? config_load(s->config->config_path, &c, message) : 0;
+
+	if (err == -ENOENT && !s->config->config_required)
+		err = 0;
+	if (err)
+		return err;
+	config_free(s->policies);
+	s->policies = c;
+	return 0;
+}
+
+/* A tenant that was made gets the file's policy. A reservation that doesn't fit is not given. */
+static void join_turns(struct server *s, struct tenant *x)
+{
+	struct tenant_policy policy;
+	char message[CONFIG_MESSAGE];
+	uint64_t vram;
+
+	config_policy(s->policies, x->name, &policy, &vram);
+	if (control_admit(&s->tenants, x, &policy, message)) {
+		log_warn("tenant '%s': starts without its reservation: %s", x->name, message);
+		policy.budget_ns = policy.period_ns = 0;
+	}
+	turns_join(&s->turns, x, &policy);
+}
+
+/* One that runs gets what the file says now. Reservations go last: room for them may come with the
+ * changes of others. */
+static void apply_policy(struct server *s, struct tenant *x, bool with_reservation)
+{
+	struct tenant_policy policy;
+	char message[CONFIG_MESSAGE];
+	uint64_t vram;
+
+	if (!config_policy(s->policies, x->name, &policy, &vram))
+		return;
+	if (!with_reservation) {
+		policy.budget_ns = policy.period_ns = 0;
+		if (vram && vram != x->quota && pool_set_quota(&s->tenants, x, vram, message))
+			log_warn("tenant '%s': its quota stays: %s", x->name, message);
+	} else if (control_admit(&s->tenants, x, &policy, message)) {
+		log_warn("tenant '%s': goes on without its reservation: %s", x->name, message);
+		return;
+	}
+	control_apply(&s->tenants, &s->turns, x, &policy, now_ns());
+}
+
+/* SIGHUP: reads the file again, for tenants that it names. */
+static void reload(struct server *s)
+{
+	char message[CONFIG_MESSAGE];
+
+	if (load_policies(s, message)) {
+		log_error("configuration not reloaded: %s", message);
+		return;
+	}
+	for (int pass = 0; pass < 2; pass++)
+		for (struct tenant *x = s->tenants.list; x; x = x->next)
+			apply_policy(s, x, pass);
+	log_info("configuration reloaded");
+}
+
+/* ------------------------------------------------------------------ messages */
+
 static int hello(struct server *s, struct connection *c, const struct arbiter_msg *msg,
 		 struct arbiter_reply *reply)
 {
+	struct arbiter_msg wanted = *msg;
 	struct executor *e;
 	int err;
 
@@ -161,20 +324,32 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 		snprintf(reply->message, sizeof(reply->message), "said hello already");
 		return -EALREADY;
 	}
-	err = tenants_hello(&s->tenants, msg, c->sock, c->peer.pid, c->peer.uid, &e,
+	/* A tool that traces is hung up when it does not read, also while executors are told of. */
+	if (c->tracing) {
+		snprintf(reply->message, sizeof(reply->message), "this connection traces");
+		return -EBUSY;
+	}
+	if (msg->kind != ARBITER_PROCESS && !msg->name[ARBITER_NAME_MAX - 1])
+		wanted.vram = config_vram(s->policies, msg->name, msg->vram);
+	err = tenants_hello(&s->tenants, &wanted, c->sock, c->peer.pid, c->peer.uid, &e,
 			    reply->message);
 	if (err)
 		return err;
 	c->executor = e;
+	if (msg->kind != ARBITER_PROCESS)
+		join_turns(s, e->tenant);
+	atomic_store(&e->page->limits.kernel_ns, e->tenant->turn.policy.kernel_ns);
 	err = watch(s, e->wake_fd, &c->wake.source);
 	if (err) {
 		tenants_goodbye(&s->tenants, e);
 		c->executor = NULL;
 		return err;
 	}
+	tell_tools(s, e, false);
+	atomic_store(&e->page->trace, s->tracing.session);
 	reply->tenant = e->tenant->id;
 	reply->threads = s->config->threads;
-	reply->vram = e->tenant->quota;
+	reply->vram = e->tenant->vram_max;
 	snprintf(reply->target, sizeof(reply->target), "%s", s->config->target);
 	return 0;
 }
@@ -184,7 +359,7 @@ static int executor_message(struct server *s, struct connection *c, const void *
 	struct arbiter_reply reply = {.magic = ARBITER_MAGIC};
 	struct arbiter_msg msg;
 	unsigned num_fds = 0;
-	int fds[3];
+	int fds[MSG_MAX_FDS];
 
 	if (size != sizeof(msg))
 		return -EPROTO;
@@ -199,10 +374,18 @@ static int executor_message(struct server *s, struct connection *c, const void *
 			fds[num_fds++] = c->executor->wake_fd;
 			if (c->executor->vram_fd >= 0)
 				fds[num_fds++] = c->executor->vram_fd;
+			if (c->executor->pool.swap_fd >= 0) {
+				fds[num_fds++] = c->executor->pool.swap_fd;
+				fds[num_fds++] = c->executor->pool.bell_fd;
+			}
 		}
 		break;
 	case ARBITER_MSG_CHARGE:
-		reply.error = c->executor ? tenants_charge(c->executor, msg.bytes) : -EPROTO;
+		reply.error = c->executor ? pool_charge(&s->tenants, c->executor, msg.bytes,
+							now_ns())
+					  : -EPROTO;
+		if (reply.error == POOL_LATER)
+			return 0;
 		break;
 	default:
 		return -EPROTO;
@@ -216,11 +399,26 @@ static int tool_message(struct server *s, struct connection *c, const char *text
 	int err;
 
 	s->facts.now_ns = now_ns();
+	turns_settle(&s->turns, s->facts.now_ns);
+	s->facts.trace = false;
 	answer = control_answer(&s->tenants, &s->facts, c->peer.uid, text, size);
 	if (!answer)
 		return -ENOMEM;
+	if (s->facts.config_changed) {
+		char message[CONFIG_MESSAGE];
+
+		s->facts.config_changed = false;
+		if (load_policies(s, message))
+			log_error("configuration not reloaded: %s", message);
+	}
 	err = msg_send(c->sock, answer, strlen(answer), NULL, 0);
 	free(answer);
+	if (!err && s->facts.trace && !c->tracing && !c->executor) {
+		/* Told where their rings are before they go on writing. */
+		err = trace_tell_all(c->sock, &s->tenants);
+		c->tracing = true;
+		trace_begin(&s->tracing, &s->tenants);
+	}
 	return err;
 }
 
@@ -244,12 +442,15 @@ static void connection_readable(struct server *s, struct connection *c)
 		hang_up(s, c);
 }
 
-static void arm_timer(struct server *s, uint64_t after_ns)
+/* at: ns of CLOCK_MONOTONIC, 0: not at all. */
+static void arm_timer(struct server *s, uint64_t at)
 {
-	struct itimerspec t = {
-		.it_value = {(time_t)(after_ns / 1000000000u), (long)(after_ns % 1000000000u)}};
+	struct itimerspec t = {.it_value = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)}};
 
-	timerfd_settime(s->timer, 0, &t, NULL);
+	if (at == s->timer_at)
+		return;
+	s->timer_at = at;
+	timerfd_settime(s->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
 static void drain(int fd)
@@ -261,7 +462,70 @@ static void drain(int fd)
 	}
 }
 
+/* An executor wrote its eventfd. */
+static void executor_woke(struct server *s, struct connection *c)
+{
+	uint64_t now = now_ns();
+
+	drain(c->executor->wake_fd);
+	read_faults(s, c); /* after that: what is reported from here on wakes us again */
+	if (now - c->wakes_since > WAKES_NS) {
+		c->wakes_since = now;
+		c->wakes = 0;
+	}
+	if (++c->wakes > WAKES_MAX &&
+	    !epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->executor->wake_fd, NULL)) {
+		c->deaf = true;
+		if (!s->deaf_until)
+			s->deaf_until = now + WAKES_NS;
+	}
+	turns_poke(&s->turns, c->executor, now);
+}
+
+static void listen_again(struct server *s)
+{
+	s->deaf_until = 0;
+	for (struct connection *c = s->connections; c; c = c->next) {
+		if (c->dead || !c->deaf || !c->executor)
+			continue;
+		c->deaf = false;
+		c->wakes = 0;
+		if (watch(s, c->executor->wake_fd, &c->wake.source))
+			hang_up(s, c);
+	}
+}
+
+static void take_turns(struct server *s)
+{
+	uint64_t now = now_ns(), after, pool;
+
+	if (s->deaf_until && now >= s->deaf_until)
+		listen_again(s);
+	pool = pool_step(&s->tenants, &s->turns, now);
+	after = turns_step(&s->turns, now);
+	if (s->dismissing) {
+		hang_up_dismissed(s);
+		after = turns_step(&s->turns, now);
+	}
+	if (pool && (!after || pool < after))
+		after = pool;
+	if (s->deaf_until && (!after || now + after > s->deaf_until))
+		after = s->deaf_until > now ? s->deaf_until - now : 1;
+	arm_timer(s, after ? now + after : 0);
+}
+
 static enum source listen_source = SRC_LISTEN;
+
+/* True: it ends us. */
+static bool take_signal(struct server *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signals, &info, sizeof(info)) != sizeof(info) || info.ssi_signo != SIGHUP)
+		return true;
+	reload(s);
+	return false;
+}
 
 static int loop(struct server *s)
 {
@@ -283,9 +547,12 @@ static int loop(struct server *s)
 				accept_connection(s);
 				break;
 			case SRC_SIGNAL:
-				return 0;
+				if (take_signal(s))
+					return 0;
+				break;
 			case SRC_TIMER:
 				drain(s->timer);
+				s->timer_at = 0;
 				break;
 			case SRC_CONNECTION:
 				if (!c->dead)
@@ -294,11 +561,11 @@ static int loop(struct server *s)
 			case SRC_WAKE:
 				c = ((struct wake *)(void *)source)->connection;
 				if (!c->dead)
-					drain(c->executor->wake_fd);
+					executor_woke(s, c);
 				break;
 			}
 		}
-		arm_timer(s, turns_step(&s->turns, &s->tenants, now_ns()));
+		take_turns(s);
 		bury(s);
 	}
 	return 0;
@@ -321,23 +588,30 @@ static int make_directory_of(const char *path)
  * a killed one. */
 static int take_lock(struct server *s, const char *path)
 {
+	struct stat ours, there;
 	char lock[116], pid[16];
 	ssize_t n;
 
 	snprintf(lock, sizeof(lock), "%s.lock", path);
-	s->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	if (s->lock < 0) {
-		int err = -errno;
+	for (;;) {
+		s->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		if (s->lock < 0) {
+			int err = -errno;
 
-		fprintf(stderr, "hsavisord: cannot open %s: %s\n", lock, strerror(-err));
-		return err;
-	}
-	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
-		n = read(s->lock, pid, sizeof(pid) - 1);
-		pid[n > 0 ? n : 0] = 0;
-		fprintf(stderr, "hsavisord: already running at %s (pid %ld)\n", path,
-			strtol(pid, NULL, 10));
-		return -EADDRINUSE;
+			fprintf(stderr, "hsavisord: cannot open %s: %s\n", lock, strerror(-err));
+			return err;
+		}
+		if (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
+			n = read(s->lock, pid, sizeof(pid) - 1);
+			pid[n > 0 ? n : 0] = 0;
+			fprintf(stderr, "hsavisord: already running at %s (pid %ld)\n", path,
+				strtol(pid, NULL, 10));
+			return -EADDRINUSE;
+		}
+		/* A daemon that ended meanwhile has removed the file that we opened. */
+		if (!fstat(s->lock, &ours) && !stat(lock, &there) && ours.st_ino == there.st_ino)
+			break;
+		close(s->lock);
 	}
 	if (ftruncate(s->lock, 0) < 0 || dprintf(s->lock, "%d\n", (int)getpid()) < 0)
 		return -EIO;
@@ -433,6 +707,8 @@ static void close_all(struct server *s)
 	for (int *fd = (int[]){s->epoll, s->signals, s->timer, -2}; *fd != -2; fd++)
 		if (*fd >= 0)
 			close(*fd);
+	if (s->tenants.swap_dir >= 0)
+		close(s->tenants.swap_dir);
 }
 
 /* So that a pipe that our starter reads from ends when it does. Logs go to HSAVISOR_LOG_FILE, if
@@ -447,9 +723,20 @@ static void give_up_terminal(void)
 		close(null);
 }
 
+/* Before other programs, if the system lets us; it is no failure if not. */
+static void run_first(void)
+{
+	struct sched_param param = {.sched_priority = 1};
+
+	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) &&
+	    setpriority(PRIO_PROCESS, 0, -20))
+		log_info("runs with normal priority: turns may come later on a busy machine");
+}
+
 int server_run(const struct server_config *config)
 {
 	struct server *s = calloc(1, sizeof(*s));
+	char message[CONFIG_MESSAGE];
 	int err;
 
 	if (!s)
@@ -458,9 +745,26 @@ int server_run(const struct server_config *config)
 	s->epoll = s->listen = s->timer = s->signals = s->lock = -1;
 	s->tenants.pool = config->pool;
 	s->tenants.default_quota = config->default_quota;
-	s->facts = (struct control_facts){
-		.target = config->target, .threads = config->threads, .started_ns = now_ns()};
-	err = open_all(s);
+	s->tenants.swap = config->swap;
+	s->tenants.swap_dir = -1;
+	turns_init(&s->turns, &turns_ops, s);
+	s->facts = (struct control_facts){.turns = &s->turns,
+					  .config_path = config->config_path,
+					  .faults = &s->faults,
+					  .target = config->target,
+					  .threads = config->threads,
+					  .started_ns = now_ns()};
+	err = load_policies(s, message);
+	if (err)
+		fprintf(stderr, "hsavisord: %s\n", message);
+	else
+		err = open_all(s);
+	if (!err && config->swap && config->swap_dir)
+		err = pool_open_directory(&s->tenants, config->swap_dir);
+	if (!err) {
+		run_first();
+		err = privileges_drop();
+	}
 	if (!err) {
 		fprintf(stderr,
 			"hsavisord: ready at %s: software GPU %s, %llu MiB of VRAM, %u threads a "
@@ -477,6 +781,7 @@ int server_run(const struct server_config *config)
 		err = loop(s);
 	}
 	close_all(s);
+	config_free(s->policies);
 	free(s);
 	return err;
 }

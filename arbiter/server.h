@@ -13,6 +13,11 @@ struct server_config {
 	uint32_t threads;   /* worker threads an executor gets */
 	uint64_t pool;	    /* VRAM bytes of the GPU */
 	uint64_t default_quota;
+	bool swap;	      /* VRAM may be overcommitted */
+	const char *swap_dir; /* where swapped VRAM goes; NULL: memory */
+	/* Configuration file, see config.h; NULL: none. It may be missing, unless config_required. */
+	const char *config_path;
+	bool config_required;
 	gid_t group;  /* may connect too; (gid_t)-1: the daemon's user only */
 	int ready_fd; /* gets one byte when the socket listens, then is closed; -1: none */
 	bool detach;  /* then give up the terminal: standard streams become /dev/null */

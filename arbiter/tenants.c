@@ -12,9 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arbiter/pool.h"
 #include "base/log.h"
-
-#define PAGE_BYTES 4096
 
 static bool name_ok(const char *s)
 {
@@ -61,9 +60,14 @@ static void executor_free(struct executor *e)
 		close(e->wake_fd);
 	if (e->vram_fd >= 0)
 		close(e->vram_fd);
+	if (e->pool.swap_fd >= 0)
+		close(e->pool.swap_fd);
+	if (e->pool.bell_fd >= 0)
+		close(e->pool.bell_fd);
 	free(e);
 }
 
+/* vram: the size of its VRAM, bytes. */
 static struct executor *executor_new(enum arbiter_kind kind, uint64_t vram)
 {
 	struct executor *e = calloc(1, sizeof(*e));
@@ -71,7 +75,7 @@ static struct executor *executor_new(enum arbiter_kind kind, uint64_t vram)
 	if (!e)
 		return NULL;
 	e->kind = kind;
-	e->vram_fd = -1;
+	e->vram_fd = e->pool.swap_fd = e->pool.bell_fd = -1;
 	e->page_fd = sealed_memfd("hsavisor-tenant", sizeof(struct arbiter_shared));
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (kind != ARBITER_HOST)
@@ -85,7 +89,6 @@ static struct executor *executor_new(enum arbiter_kind kind, uint64_t vram)
 		goto fail;
 	}
 	e->page = &e->shared->page;
-	atomic_store(&e->page->vram_limit, vram);
 	return e;
 fail:
 	executor_free(e);
@@ -103,6 +106,7 @@ static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct 
 {
 	uint64_t vram = msg->vram ? msg->vram : t->default_quota;
 	struct tenant *x, **tail;
+	int err;
 
 	if (find(t, msg->name)) {
 		snprintf(message, 128, "a tenant named '%s' exists already", msg->name);
@@ -110,29 +114,22 @@ static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct 
 	}
 	if (t->count >= MAX_TENANTS)
 		return refuse(message, -ENOSPC, "there are 256 tenants already");
-	if (vram % PAGE_BYTES || vram < (16u << 20))
-		return refuse(message, -EINVAL,
-			      "the VRAM quota must be at least 16M and a multiple of 4K");
-	if (vram > t->pool - t->reserved) {
-		snprintf(message, 128,
-			 "VRAM quota of %llu MiB does not fit: %llu of %llu MiB are free",
-			 (unsigned long long)vram >> 20,
-			 (unsigned long long)(t->pool - t->reserved) >> 20,
-			 (unsigned long long)t->pool >> 20);
-		return -ENOMEM;
-	}
+	err = pool_admit(t, vram, msg->vram_max, message);
+	if (err)
+		return err;
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return refuse(message, -ENOMEM, "hsavisord is out of memory");
 	x->id = ++t->next_id;
 	x->kind = msg->kind;
 	x->quota = vram;
+	x->vram_max = msg->vram_max ? msg->vram_max : vram;
 	strcpy(x->name, msg->name);
 	for (tail = &t->list; *tail; tail = &(*tail)->next)
 		;
 	*tail = x;
 	t->count++;
-	t->reserved += vram;
+	pool_account(t);
 	*out = x;
 	return 0;
 }
@@ -146,7 +143,6 @@ static void drop_tenant(struct tenants *t, struct tenant *x)
 		break;
 	}
 	t->count--;
-	t->reserved -= x->quota;
 	free(x);
 }
 
@@ -183,10 +179,16 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 		x->pid = peer;
 		x->uid = peer_uid;
 	}
-	e = executor_new(msg.kind, x->quota);
+	e = executor_new(msg.kind, x->vram_max);
+	if (e && pool_join(t, e, x->vram_max)) {
+		executor_free(e);
+		e = NULL;
+	}
 	if (!e) {
-		if (msg.kind != ARBITER_PROCESS)
+		if (msg.kind != ARBITER_PROCESS) {
 			drop_tenant(t, x);
+			pool_account(t);
+		}
 		return refuse(message, -ENOMEM, "hsavisord has no memory or descriptors left");
 	}
 	e->tenant = x;
@@ -195,18 +197,22 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 	e->next = x->executors;
 	x->executors = e;
 	t->executors++;
+	pool_account(t);
 	*executor = e;
 	log_info("tenant '%s' (%u): executor pid %d", x->name, x->id, (int)peer);
 	return 0;
 }
 
 /* Keeps the name of the executor's newest program: a client's text, so printable characters only.
- */
+ * The client may write while we read, so it is copied before it is looked at. */
 static void note_program(struct tenant *x, const struct executor *e)
 {
-	const char *program = e->page->counters.program;
-	size_t n = strnlen(program, sizeof(x->program) - 1);
+	char program[sizeof(e->page->counters.program)];
+	size_t n;
 
+	memcpy(program, e->page->counters.program, sizeof(program));
+	atomic_signal_fence(memory_order_seq_cst); /* the compiler does not read it again, either */
+	n = strnlen(program, sizeof(x->program) - 1);
 	if (e->kind == ARBITER_HOST || !n)
 		return;
 	for (size_t i = 0; i < n; i++)
@@ -226,38 +232,18 @@ void tenants_goodbye(struct tenants *t, struct executor *e)
 	x->ended.vm_exits += k->vm_exits;
 	x->ended.faults += k->faults;
 	x->ended.queue_errors += k->queue_errors;
-	x->charged -= e->charged;
+	pool_forget(t, e);
 	for (struct executor **p = &x->executors; *p; p = &(*p)->next) {
 		if (*p == e) {
 			*p = e->next;
 			break;
 		}
 	}
-	if (x->turn == e)
-		x->turn = NULL;
 	if (!x->executors)
 		drop_tenant(t, x);
 	t->executors--;
 	executor_free(e);
-}
-
-int tenants_charge(struct executor *e, int64_t bytes)
-{
-	struct tenant *x = e->tenant;
-
-	if (e->kind != ARBITER_PROCESS)
-		return -EINVAL;
-	if (bytes < 0) {
-		if (bytes < -e->charged)
-			return -EINVAL;
-	} else if (bytes > (int64_t)x->quota || x->charged + bytes > (int64_t)x->quota) {
-		return -ENOMEM;
-	}
-	e->charged += bytes;
-	x->charged += bytes;
-	if ((uint64_t)x->charged > x->charged_peak)
-		x->charged_peak = (uint64_t)x->charged;
-	return 0;
+	pool_account(t);
 }
 
 void tenants_figures(struct tenant *x, struct tenant_figures *f)
@@ -273,14 +259,10 @@ void tenants_figures(struct tenant *x, struct tenant_figures *f)
 		f->totals.queue_errors += k->queue_errors;
 		f->processes += k->processes;
 		f->queues += k->queues;
-		if (x->kind == ARBITER_VM) {
-			f->vram_used += k->vram_used;
-			f->vram_peak += k->vram_peak;
-		}
+		f->backlog += k->backlog;
+		f->system_pinned += k->system_pinned;
 		note_program(x, e);
 	}
-	if (x->kind == ARBITER_HOST) {
-		f->vram_used = (uint64_t)x->charged;
-		f->vram_peak = x->charged_peak;
-	}
+	f->vram_used = (uint64_t)x->charged;
+	f->vram_peak = x->charged_peak;
 }

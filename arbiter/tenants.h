@@ -13,12 +13,28 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "arbiter/faults.h"
 #include "arbiter/protocol.h"
+#include "arbiter/turns.h"
 
 #define MAX_TENANTS   256
 #define MAX_EXECUTORS 1024 /* of all tenants together */
 
 struct tenant;
+
+/* pool.c's part of an executor: where its VRAM is. */
+struct pool_executor {
+	enum { POOL_HERE, POOL_LEAVING, POOL_AWAY, POOL_COMING } where;
+	bool away; /* not here: no turns */
+	int swap_fd, bell_fd; /* -1: can't be swapped */
+	uint32_t order;	      /* as in the page */
+	uint64_t since;	      /* of where, ns */
+	uint64_t active_at;   /* when it was last seen to use the GPU or allocate, ns */
+	uint64_t gpu_ns;      /* its figure then */
+	uint64_t stuck_until; /* it refused to go: isn't asked before, ns */
+	uint64_t needs_at;    /* since when it waits for room, ns; 0: it doesn't */
+	int64_t charge;	      /* room for what, bytes: an allocation; 0: all its VRAM */
+};
 
 struct executor {
 	struct tenant *tenant;
@@ -26,24 +42,30 @@ struct executor {
 	enum arbiter_kind kind;
 	pid_t pid;
 	int sock; /* borrowed from the connection */
+	uint32_t faults_seen; /* of page->faults: read, or lost */
 	int page_fd, wake_fd, vram_fd;
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
-	int64_t charged; /* VRAM of a host process, bytes */
+	int64_t charged; /* VRAM it has allocated, bytes */
+	struct turn_executor turn; /* turns.c's */
+	struct pool_executor pool;
 };
 
 struct tenant {
 	struct tenant *next;
 	uint32_t id;
+	struct fault_rate fault_rate;
 	enum arbiter_kind kind; /* VM or HOST */
 	char name[ARBITER_NAME_MAX];
 	char program[64]; /* last name an executor gave */
 	pid_t pid;
 	uid_t uid;
-	uint64_t quota;
-	int64_t charged; /* sum of its host processes' charges */
+	uint64_t quota, vram_max; /* VRAM it may have now, and at most; bytes */
+	int64_t charged;	  /* sum of its executors' charges */
 	uint64_t charged_peak;
-	struct executor *executors, *turn; /* turn: whom of them the next turn is for */
+	uint64_t swap_outs, swap_ins; /* how often VRAM of one of its executors was swapped */
+	struct executor *executors;
+	struct turn_tenant turn; /* turns.c's */
 	struct arbiter_totals {
 		uint64_t dispatches, gpu_ns, vm_exits, faults, queue_errors;
 	} ended; /* of executors that left */
@@ -52,7 +74,10 @@ struct tenant {
 struct tenants {
 	struct tenant *list; /* in order of their start */
 	uint32_t next_id, count, executors;
-	uint64_t pool, reserved; /* VRAM of the GPU; sum of quotas, bytes */
+	uint64_t pool, reserved; /* VRAM of the GPU; what tenants reserve of it; see pool.h */
+	bool swap;		 /* quotas may exceed the pool */
+	int swap_dir;		 /* directory for swapped VRAM; -1: memory */
+	uint64_t resident;	 /* what executors have that is not swapped out, bytes */
 	uint64_t default_quota;
 };
 
@@ -66,14 +91,12 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *msg, int sock, pi
 /* The connection ended. A tenant goes with the last of its executors: a process that outlives
  * `hsavisor run` keeps it. */
 void tenants_goodbye(struct tenants *t, struct executor *executor);
-/* 0 or -ENOMEM, -EINVAL. */
-int tenants_charge(struct executor *executor, int64_t bytes);
-
 /* What a tenant's executors published plus what ended ones did. */
 struct tenant_figures {
 	struct arbiter_totals totals;
-	uint64_t vram_used, vram_peak;
+	uint64_t vram_used, vram_peak, system_pinned;
 	uint32_t processes, queues;
+	uint64_t backlog;
 };
 void tenants_figures(struct tenant *tenant, struct tenant_figures *figures);
 

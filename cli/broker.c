@@ -36,9 +36,9 @@ static void tell_why(const char *name)
 	cli_fail(EXIT_FAIL, "%s", !strncmp(last, "hsavisor-broker: ", 17) ? last + 17 : last);
 }
 
-int broker_start(const char *name, uint64_t vram, pid_t *pid)
+int broker_start(const char *name, uint64_t vram, uint64_t vram_max, pid_t *pid)
 {
-	char path[4096], vram_text[32], ready_text[16];
+	char path[4096], vram_text[32], max_text[32], ready_text[16];
 	const char *socket_path = vm_path(name, "broker.sock"), *arbiter = arbiter_socket_path();
 	char *argv[16] = {path,
 			  "--name",
@@ -65,6 +65,11 @@ int broker_start(const char *name, uint64_t vram, pid_t *pid)
 		snprintf(vram_text, sizeof(vram_text), "%llu", (unsigned long long)vram);
 		argv[n++] = "--vram";
 		argv[n++] = vram_text;
+	}
+	if (vram_max) {
+		snprintf(max_text, sizeof(max_text), "%llu", (unsigned long long)vram_max);
+		argv[n++] = "--vram-max";
+		argv[n++] = max_text;
 	}
 	*pid = fork();
 	if (*pid == 0) {

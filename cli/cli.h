@@ -27,7 +27,13 @@ int cmd_vm(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_set(int argc, char **argv);
+int cmd_reset(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
+int cmd_faults(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 
 /* Finds and runs table's command argv[1], or prints usage (and the table) for none, --help, or an
@@ -49,6 +55,9 @@ int cli_companion(const char *name, char *path, size_t size);
 /* Sends {"op": op} (or request, consumed, when op is NULL); *answer is the caller's. 0, or an exit
  * code after saying why. */
 int daemon_request(const char *op, struct json_object *request, struct json_object **answer);
+/* The same without a word: 0 with the caller's *answer, or negative errno (-ECONNREFUSED: no daemon).
+ * request is consumed. */
+int daemon_try(struct json_object *request, struct json_object **answer);
 /* Starts hsavisord in the background with this socket (arbiter_socket_path()) and extra arguments
  * (NULL-terminated, may be NULL). 0 or exit code. */
 int daemon_start(char *const *extra);
@@ -57,6 +66,27 @@ struct json_object *daemon_tenant(const char *name);
 uint64_t json_u64(struct json_object *o, const char *key);    /* 0 when missing */
 const char *json_str(struct json_object *o, const char *key); /* "" when missing */
 void json_print(struct json_object *o);			      /* pretty, to standard output */
+
+/* ------------------------------------------------------------------ policies (cmd_set.c) */
+
+/* Options of commands that start a tenant: {"weight", required_argument, NULL, POLICY_OPTION + 'w'}
+ * and so on, by these letters. */
+#define POLICY_OPTION 512
+#define POLICY_OPTIONS                                                                             \
+	{"weight", required_argument, NULL, POLICY_OPTION + 'w'},                                  \
+		{"priority", required_argument, NULL, POLICY_OPTION + 'p'},                        \
+		{"reserve", required_argument, NULL, POLICY_OPTION + 'r'},                         \
+		{"cap", required_argument, NULL, POLICY_OPTION + 'c'}, {                           \
+		"kernel-timeout", required_argument, NULL, POLICY_OPTION + 'k'                     \
+	}
+#define POLICY_HELP "--weight, --priority, --reserve, --cap, --kernel-timeout: see hsavisor set --help"
+/* Puts option c (POLICY_OPTION + letter, or the letter) with its value into *policy, made if it is
+ * NULL. 0 or an exit code after it said why. */
+int policy_option(int c, const char *text, struct json_object **policy);
+/* Asks the daemon; policy is consumed. *answer (may be NULL) is the caller's. 0 or an exit code
+ * after it said why. */
+int policy_set(const char *tenant, struct json_object *policy, bool save,
+	       struct json_object **answer);
 
 /* ------------------------------------------------------------------ host programs (host_program.c)
  */
@@ -74,6 +104,7 @@ int host_program_exec(const char *tenant, const char *root, char **argv);
 struct vm_config {
 	const char *name, *image; /* image NULL: ours, read-only, changes thrown away at the stop */
 	uint64_t memory, vram;	  /* bytes; vram 0: the daemon's default */
+	uint64_t vram_max;	  /* what the quota may be raised to, bytes; 0: no more */
 	unsigned cpus;
 	const char *accel;     /* "auto", "kvm", "tcg" */
 	unsigned boot_timeout; /* seconds until the guest agent must answer; 0: don't wait */
@@ -98,7 +129,7 @@ int vm_exec(const char *name, char *const *argv, int out, int err, unsigned limi
 
 /* Starts a broker for tenant name listening at its vm_path(name, "broker.sock"); *pid is its
  * process. 0 or an exit code after it said why. */
-int broker_start(const char *name, uint64_t vram, pid_t *pid);
+int broker_start(const char *name, uint64_t vram, uint64_t vram_max, pid_t *pid);
 /* What QEMU needs for it, as words; count at most 16; strings live in a static buffer. */
 size_t broker_qemu_args(const char *name, uint64_t memory, const char **words, size_t max);
 

@@ -20,12 +20,15 @@
 #include "cli/cli.h"
 
 static const char usage[] =
-	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--root DIR | --debian13] [--stats] -- "
+	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--vram-max SIZE] "
+	"[--root DIR | --debian13] [--stats] -- "
 	"PROGRAM [ARGUMENTS]\n"
 	"Runs an unmodified ROCm program on the host with the shared GPU.\n"
 	"\n"
 	"  --name NAME   name of the tenant (default: the program's name and pid)\n"
 	"  --vram SIZE   its VRAM quota, all its processes together (default: the daemon's)\n"
+	"  --vram-max SIZE  what `hsavisor set` may raise it to (default: the quota)\n"
+	"  " POLICY_HELP "\n"
 	"  --root DIR    run it in another root tree, with that tree's ROCm (needs bubblewrap)\n"
 	"  --debian13    the same, with the Debian 13 tree that `make image` made\n"
 	"  --stats       at the end print what it used, as JSON on standard error\n"
@@ -55,6 +58,8 @@ int cmd_run(int argc, char **argv)
 {
 	static const struct option known[] = {{"name", required_argument, NULL, 'n'},
 					      {"vram", required_argument, NULL, 'v'},
+					      {"vram-max", required_argument, NULL, 'x'},
+					      POLICY_OPTIONS,
 					      {"root", required_argument, NULL, 'r'},
 					      {"debian13", no_argument, NULL, 'd'},
 					      {"stats", no_argument, NULL, 's'},
@@ -64,8 +69,9 @@ int cmd_run(int argc, char **argv)
 	struct arbiter_client *client;
 	struct arbiter_grant grant;
 	char name[64] = "", error[256];
+	struct json_object *policy = NULL;
 	bool stats = false;
-	uint64_t vram = 0;
+	uint64_t vram = 0, vram_max = 0;
 	struct sigaction sa = {.sa_handler = forward};
 	pid_t pid;
 	int c, err;
@@ -82,7 +88,8 @@ int cmd_run(int argc, char **argv)
 			snprintf(name, sizeof(name), "%s", optarg);
 			break;
 		case 'v':
-			if (size_parse(optarg, &vram))
+		case 'x':
+			if (size_parse(optarg, c == 'v' ? &vram : &vram_max))
 				return cli_fail(EXIT_USAGE,
 						"bad size '%s': write 512M, 2G and the like",
 						optarg);
@@ -104,6 +111,12 @@ int cmd_run(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_OK;
 		default:
+			if (c > POLICY_OPTION) {
+				err = policy_option(c, optarg, &policy);
+				if (err)
+					return err;
+				break;
+			}
 			fputs(usage, stderr);
 			return EXIT_USAGE;
 		}
@@ -122,12 +135,17 @@ int cmd_run(int argc, char **argv)
 				    *p))
 				*p = '_';
 	}
-	err = arbiter_connect(ARBITER_HOST, name, vram, &client, &grant, error);
+	err = arbiter_connect_max(ARBITER_HOST, name, vram, vram_max, &client, &grant, error);
 	if (err)
 		return cli_fail(err == -EEXIST				 ? EXIT_IN_USE
 				: err == -ENOENT || err == -ECONNREFUSED ? EXIT_NO_DAEMON
 									 : EXIT_FAIL,
 				"%s", error);
+	if (policy) {
+		err = policy_set(name, policy, false, NULL);
+		if (err)
+			return err;
+	}
 	pid = fork();
 	if (pid < 0)
 		return cli_fail(EXIT_FAIL, "cannot start a process: %s", strerror(errno));

@@ -43,16 +43,21 @@ static int vm_start_cmd(int argc, char **argv)
 		"  --memory SIZE  (default 2G)\n"
 		"  --cpus N       (default 2)\n"
 		"  --vram SIZE    VRAM quota (default: the daemon's)\n"
+		"  --vram-max SIZE  what `hsavisor set` may raise it to (default: the quota)\n"
+		"  " POLICY_HELP "\n"
 		"  --accel A      auto (default), kvm or tcg\n"
 		"  --timeout S    seconds to wait for the guest agent (default 180; 0: don't "
 		"wait)\n";
 	static const struct option known[] = {
 		{"image", required_argument, NULL, 'i'}, {"memory", required_argument, NULL, 'm'},
 		{"cpus", required_argument, NULL, 'c'},	 {"vram", required_argument, NULL, 'v'},
+		{"vram-max", required_argument, NULL, 'x'},
+		POLICY_OPTIONS,
 		{"accel", required_argument, NULL, 'a'}, {"timeout", required_argument, NULL, 't'},
 		{"help", no_argument, NULL, 'h'},	 {0}};
 	struct vm_config config = {
 		.memory = 2ull << 30, .cpus = 2, .accel = "auto", .boot_timeout = 180};
+	struct json_object *policy = NULL;
 	char *end;
 	int c;
 
@@ -71,7 +76,8 @@ static int vm_start_cmd(int argc, char **argv)
 					optarg);
 			break;
 		case 'v':
-			if (size_parse(optarg, &config.vram))
+		case 'x':
+			if (size_parse(optarg, c == 'v' ? &config.vram : &config.vram_max))
 				return cli_fail(EXIT_USAGE,
 						"bad size '%s': write 512M, 2G and the like",
 						optarg);
@@ -97,7 +103,11 @@ static int vm_start_cmd(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_OK;
 		default:
-			return usage_error(usage);
+			if (c < POLICY_OPTION)
+				return usage_error(usage);
+			c = policy_option(c, optarg, &policy);
+			if (c)
+				return c;
 		}
 	}
 	if (optind + 1 != argc)
@@ -106,6 +116,8 @@ static int vm_start_cmd(int argc, char **argv)
 	c = check_name(config.name);
 	if (!c)
 		c = vm_start(&config);
+	if (!c && policy)
+		c = policy_set(config.name, policy, false, NULL);
 	if (!c && config.boot_timeout)
 		printf("VM '%s' is ready\n", config.name);
 	return c;

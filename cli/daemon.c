@@ -66,6 +66,21 @@ static int transact(const char *text, struct json_object **answer)
 	return err;
 }
 
+int daemon_try(struct json_object *request, struct json_object **answer)
+{
+	struct json_object *ok;
+	int err = transact(json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN), answer);
+
+	json_object_put(request);
+	if (err)
+		return err == -ENOENT ? -ECONNREFUSED : err;
+	if (json_object_object_get_ex(*answer, "ok", &ok) && json_object_get_boolean(ok))
+		return 0;
+	err = -(int)json_u64(*answer, "errno");
+	json_object_put(*answer);
+	return err < 0 ? err : -EPROTO;
+}
+
 int daemon_request(const char *op, struct json_object *request, struct json_object **answer)
 {
 	struct json_object *ok;
@@ -86,9 +101,10 @@ int daemon_request(const char *op, struct json_object *request, struct json_obje
 		return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(),
 				strerror(-err));
 	if (!json_object_object_get_ex(*answer, "ok", &ok) || !json_object_get_boolean(ok)) {
-		cli_fail(EXIT_FAIL, "hsavisord: %s", json_str(*answer, "error"));
+		err = json_u64(*answer, "errno") == ESRCH ? EXIT_NO_SUCH : EXIT_FAIL;
+		cli_fail(err, "hsavisord: %s", json_str(*answer, "error"));
 		json_object_put(*answer);
-		return EXIT_FAIL;
+		return err;
 	}
 	return 0;
 }

@@ -222,7 +222,7 @@ int vm_start(const struct vm_config *c)
 	code = vm_state_make(c->name);
 	if (code)
 		return code;
-	code = broker_start(c->name, c->vram, &broker);
+	code = broker_start(c->name, c->vram, c->vram_max, &broker);
 	if (!code)
 		code = run_qemu(c, qemu, kvm);
 	if (!code)

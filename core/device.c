@@ -83,13 +83,29 @@ void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size)
 	pthread_mutex_unlock(&device->lock);
 }
 
+void device_vram(struct kfd_device *d, uint64_t *limit, uint64_t *used)
+{
+	*limit = d->vram.size;
+	*used = d->vram.used;
+	if (!d->config.ops->vram_quota)
+		return;
+	d->config.ops->vram_quota(d->config.ctx, limit, used);
+	/* These are words that others write: never more than there is, nor less than is ours. */
+	if (*limit > d->vram.size)
+		*limit = d->vram.size;
+	if (*used < d->vram.used)
+		*used = d->vram.used;
+}
+
 void kfd_device_stats(struct kfd_device *device, struct kfd_stats *stats)
 {
+	uint64_t used;
+
 	pthread_mutex_lock(&device->lock);
 	*stats = device->past;
 	stats->vram_used = device->vram.used;
 	stats->vram_peak = device->vram.peak;
-	stats->vram_size = device->vram.size;
+	device_vram(device, &stats->vram_size, &used);
 	stats->system_pinned = device->system_pinned;
 	stats->processes = device->num_processes;
 	stats->queues = device->queues;

@@ -14,14 +14,12 @@
 
 #define GB_ADDR_CONFIG 0x263e /* dword offset, GC of gfx9 */
 
-static uint64_t vram_used(struct kfd_device *d)
+/* The quota and what the tenant uses of it. After the quota was lowered that may be more. */
+static void vram_heap(struct kfd_device *d, uint64_t *limit, uint64_t *used)
 {
-	uint64_t used;
-
 	pthread_mutex_lock(&d->lock);
-	used = d->vram.used;
+	device_vram(d, limit, used);
 	pthread_mutex_unlock(&d->lock);
-	return used;
 }
 
 static uint64_t system_used(struct kfd_device *d)
@@ -120,7 +118,10 @@ static int timestamp(struct kfd_device *d, const struct drm_amdgpu_info *info, v
 
 static int vram_usage(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
 {
-	return put64(out, vram_used(d));
+	uint64_t limit, used;
+
+	vram_heap(d, &limit, &used);
+	return put64(out, used);
 }
 
 static int gtt_usage(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
@@ -130,24 +131,26 @@ static int gtt_usage(struct kfd_device *d, const struct drm_amdgpu_info *info, v
 
 static int vram_gtt(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
 {
-	struct drm_amdgpu_info_vram_gtt v = {
-		.vram_size = d->vram.size,
-		.vram_cpu_accessible_size = d->vram.size,
-		.gtt_size = d->vram.size,
-	};
+	struct drm_amdgpu_info_vram_gtt v = {0};
+	uint64_t limit, used;
 
+	vram_heap(d, &limit, &used);
+	v.vram_size = v.vram_cpu_accessible_size = v.gtt_size = limit;
 	memcpy(out, &v, sizeof(v));
 	return sizeof(v);
 }
 
 static int memory(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
 {
-	struct drm_amdgpu_memory_info m = {
-		.vram = {d->vram.size, d->vram.size, vram_used(d), d->vram.size},
-		.cpu_accessible_vram = {d->vram.size, d->vram.size, vram_used(d), d->vram.size},
-		.gtt = {d->vram.size, d->vram.size, system_used(d), d->vram.size},
-	};
+	struct drm_amdgpu_memory_info m;
+	uint64_t limit, used;
 
+	vram_heap(d, &limit, &used);
+	m = (struct drm_amdgpu_memory_info){
+		.vram = {limit, limit, used, limit},
+		.cpu_accessible_vram = {limit, limit, used, limit},
+		.gtt = {limit, limit, system_used(d), limit},
+	};
 	memcpy(out, &m, sizeof(m));
 	return sizeof(m);
 }
@@ -193,7 +196,8 @@ int kfd_drm_info(struct kfd_device *device, const struct drm_amdgpu_info *info, 
 			*size = info->return_size;
 		if (*size > capacity)
 			*size = capacity;
-		memcpy(out, answer, *size);
+		if (*size)
+			memcpy(out, answer, *size);
 		return 0;
 	}
 	return -EINVAL;

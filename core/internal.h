@@ -89,6 +89,9 @@ struct kfd_process {
 
 	struct kfd_queue *queues[KFD_MAX_QUEUES];
 	uint32_t num_queues;
+	/* Queues that have no place where the GPU could note their error: the program is told by
+	 * an HW exception, as when hardware resets the engine. Read by GPU threads. */
+	_Atomic bool mute[KFD_MAX_QUEUES];
 };
 
 struct kfd_device {
@@ -113,6 +116,9 @@ typedef int kfd_handler(struct kfd_process *p, struct kfd_request *request);
 #undef HSV_KFD_IOCTL
 #undef HSV_KFD_FRONT
 #undef HSV_KFD_CORE
+
+/* device.c: the tenant's VRAM quota, and what all of the tenant uses. Device lock held. */
+void device_vram(struct kfd_device *d, uint64_t *limit, uint64_t *used);
 
 /* memory.c */
 struct kfd_memory *memory_by_handle(struct kfd_process *p, uint64_t handle);

@@ -30,6 +30,16 @@
 struct kfd_device;
 struct kfd_process;
 
+/* A fault or error, for logs: the program is told by other means. */
+struct kfd_fault {
+	uint32_t pid, queue;
+	const char *process; /* its name, printable */
+	unsigned code;	     /* 0: memory fault, else KFD's queue error code */
+	struct gpu_memory_fault memory; /* of a memory fault */
+	uint64_t kernel;     /* address of the kernel's descriptor, 0: unknown or none */
+	char kernel_name[184]; /* "" when the code object does not tell */
+};
+
 /* What the core asks of its front end. ctx is kfd_device_config.ctx; process_ctx is
  * kfd_process_create's. Event callbacks come from GPU threads. */
 struct kfd_front_ops {
@@ -39,12 +49,26 @@ struct kfd_front_ops {
 	 * contiguous in the host.
 	 */
 	void *(*resolve)(void *ctx, uint64_t addr, uint64_t size);
-	/* VRAM about to be allocated (bytes > 0) or freed (< 0): 0 or -ENOMEM. NULL: vram_size is
+	/* VRAM about to be allocated (bytes > 0) or freed (< 0): 0 or -ENOMEM. NULL: the quota is
 	 * the only limit. */
 	int (*charge_vram)(void *ctx, int64_t bytes);
+	/*
+	 * The tenant's VRAM quota as it is now, and what the tenant uses of it in other devices and
+	 * in this one, bytes. NULL: vram_size, and what this device uses.
+	 */
+	void (*vram_quota)(void *ctx, uint64_t *limit, uint64_t *used);
+	/* Makes [offset, offset + size) of the VRAM read as zeroes, wherever its contents are. NULL:
+	 * the core does it through the mapping. */
+	void (*clear_vram)(void *ctx, uint64_t offset, uint64_t size);
+	/* Bytes of system memory that all buffers together may have; NULL: no limit but the
+	 * tenant's memory. */
+	uint64_t (*system_limit)(void *ctx);
 
 	void (*signal_event)(void *process_ctx, uint32_t event_id);
 	void (*memory_fault)(void *process_ctx, const struct gpu_memory_fault *fault);
+	/* For logs: a memory fault, or a queue that was stopped by an error. ctx is
+	 * kfd_device_config.ctx. NULL: not wanted. */
+	void (*report)(void *ctx, const struct kfd_fault *fault);
 	/* The process's GPU state is lost (a queue was reset in a way that no queue error can
 	 * tell). */
 	void (*hw_exception)(void *process_ctx, uint32_t reset_type, uint32_t reset_cause);
@@ -59,7 +83,7 @@ struct kfd_device_config {
 	void *ctx;
 	void *vram; /* host mapping of the tenant's VRAM, zeroed when first handed out and again
 		       when freed */
-	uint64_t vram_size; /* bytes, the quota */
+	uint64_t vram_size; /* bytes of it: the most the quota can be */
 	void *doorbells;    /* host mapping of max_processes * HSV_DOORBELL_SLOT bytes */
 	uint32_t max_processes;
 	uint32_t kfd_minor; /* 14 */
@@ -121,9 +145,14 @@ int kfd_topology(struct kfd_device *device, const struct hsv_topology_args *args
  * RAM). Synchronous. */
 void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size);
 
+/* The name of the kernel whose descriptor is at va of the GPU process pid. False: unknown; name is
+ * "" then. Not for GPU threads. */
+bool kfd_device_kernel_name(struct kfd_device *device, uint32_t pid, uint64_t va, char *name,
+			    size_t size);
+
 struct kfd_stats {
 	uint64_t vram_used, vram_peak, vram_size,
-		system_pinned; /* bytes; peak: the most that was used at once */
+		system_pinned; /* bytes; peak: the most that was used at once; size: the quota */
 	uint64_t dispatches, packets, gpu_ns, faults, queue_errors;
 	uint32_t processes, queues;
 };

@@ -124,9 +124,13 @@ static int map_whole(struct kfd_process *p, const struct kfd_memory *m)
 }
 
 /* Zeroes VRAM. Of a memfd the pages are given back, so free VRAM costs no memory. */
-static void clear(void *host, uint64_t size)
+static void clear(struct kfd_device *d, void *host, uint64_t size)
 {
-	if (madvise(host, size, MADV_REMOVE))
+	if (d->config.ops->clear_vram)
+		d->config.ops->clear_vram(d->config.ctx,
+					  (uint64_t)((uint8_t *)host - (uint8_t *)d->config.vram),
+					  size);
+	else if (madvise(host, size, MADV_REMOVE))
 		memset(host, 0, size);
 }
 
@@ -137,6 +141,7 @@ static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_re
 	size_t max = request->out_capacity / sizeof(struct hsv_extent), n = 0;
 	struct hsv_extent *out = request->out;
 	struct vram_extent *list = NULL;
+	uint64_t limit, used;
 	int err = 0;
 
 	if (ops->charge_vram)
@@ -144,7 +149,12 @@ static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_re
 	if (err)
 		return -ENOMEM;
 	pthread_mutex_lock(&d->lock);
-	err = vram_alloc(&d->vram, m->size, max, &list, &n);
+	device_vram(d, &limit, &used);
+	/* Of this device: what others of the tenant have is charge_vram's business. */
+	if (d->vram.used > limit || m->size > limit - d->vram.used)
+		err = -ENOMEM;
+	else
+		err = vram_alloc(&d->vram, m->size, max, &list, &n);
 	pthread_mutex_unlock(&d->lock);
 	if (err)
 		goto uncharge;
@@ -154,7 +164,7 @@ static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_re
 	for (size_t i = 0; i < n; i++) {
 		m->extents[i].host = (uint8_t *)d->config.vram + list[i].offset;
 		m->extents[i].size = list[i].size;
-		clear(m->extents[i].host, list[i].size);
+		clear(d, m->extents[i].host, list[i].size);
 		out[i].addr = list[i].offset;
 		out[i].size = list[i].size;
 	}
@@ -179,7 +189,7 @@ static void free_vram(struct kfd_process *p, struct kfd_memory *m)
 	struct kfd_device *d = p->device;
 
 	for (size_t i = 0; i < m->num_extents; i++)
-		clear(m->extents[i].host, m->extents[i].size);
+		clear(d, m->extents[i].host, m->extents[i].size);
 	pthread_mutex_lock(&d->lock);
 	for (size_t i = 0; i < m->num_extents; i++) {
 		struct vram_extent e = {
@@ -273,6 +283,21 @@ void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *f
 		e->host = NULL;
 		p->holes = true;
 	}
+}
+
+/* Counts m's system memory, if it is within the limit. */
+static bool pin(struct kfd_process *p, struct kfd_memory *m)
+{
+	struct kfd_device *d = p->device;
+	uint64_t limit = d->config.ops->system_limit ? d->config.ops->system_limit(d->config.ctx)
+						     : UINT64_MAX;
+
+	pthread_mutex_lock(&d->lock);
+	m->pinned = d->system_pinned <= limit && m->size <= limit - d->system_pinned;
+	if (m->pinned)
+		d->system_pinned += m->size;
+	pthread_mutex_unlock(&d->lock);
+	return m->pinned;
 }
 
 static void unpin(struct kfd_process *p, struct kfd_memory *m)
@@ -443,6 +468,8 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 		if (request->in_size % sizeof(struct hsv_extent) ||
 		    (request->in_size && !request->in))
 			err = -EINVAL;
+		else if (!pin(p, m))
+			err = -ENOMEM;
 		else
 			err = add_extents(p, m, request->in,
 					  request->in_size / sizeof(struct hsv_extent));
@@ -462,12 +489,6 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 	if (err)
 		goto free_memory;
 
-	if (m->flags & (F(GTT) | F(USERPTR))) {
-		m->pinned = true;
-		pthread_mutex_lock(&d->lock);
-		d->system_pinned += m->size;
-		pthread_mutex_unlock(&d->lock);
-	}
 	p->memories[m->id] = m;
 	p->num_svm += m->svm;
 	args->handle = (uint64_t)d->config.gpu_id << 32 | m->id;
@@ -478,6 +499,7 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 		args->mmap_offset = (uint64_t)d->config.gpu_id << 46;
 	return 0;
 free_memory:
+	unpin(p, m);
 	memory_free(p, m);
 	return err;
 }
@@ -592,12 +614,14 @@ int kfd_ioctl_AVAILABLE_MEMORY(struct kfd_process *p, struct kfd_request *reques
 {
 	struct kfd_ioctl_get_available_memory_args *args = request->args;
 	struct kfd_device *d = p->device;
+	uint64_t limit, used;
 
 	if (args->gpu_id != d->config.gpu_id)
 		return -EINVAL;
 	pthread_mutex_lock(&d->lock);
-	args->available = d->vram.size - d->vram.used;
+	device_vram(d, &limit, &used);
 	pthread_mutex_unlock(&d->lock);
+	args->available = limit > used ? limit - used : 0;
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "core/kernel_name.h"
 
 static void on_signal(void *ctx, uint32_t event_id)
 {
@@ -21,15 +22,49 @@ static void on_signal(void *ctx, uint32_t event_id)
 		p->device->config.ops->signal_event(p->ctx, event_id);
 }
 
-static void on_fault(void *ctx, const struct gpu_memory_fault *fault)
+static int read_code(void *ctx, uint64_t va, void *buf, size_t size)
 {
 	struct kfd_process *p = ctx;
 
-	log_warn("%s[%u]: GPU memory fault at 0x%llx (%s)", p->name, p->pid,
+	return gpu_vm_read(p->vm, va, buf, size);
+}
+
+/* Called by GPU threads: the vm can't go away meanwhile. */
+static void report(struct kfd_process *p, struct kfd_fault *fault)
+{
+	fault->pid = p->pid;
+	fault->process = p->name;
+	kernel_name(read_code, p, fault->kernel, fault->kernel_name, sizeof(fault->kernel_name));
+	if (p->device->config.ops->report)
+		p->device->config.ops->report(p->device->config.ctx, fault);
+}
+
+static void on_queue_error(void *ctx, uint32_t queue, unsigned code, uint64_t kernel)
+{
+	struct kfd_process *p = ctx;
+	struct kfd_fault f = {.queue = queue, .code = code, .kernel = kernel};
+
+	report(p, &f);
+	log_warn("%s[%u]: queue %u stopped by error %u%s%s", p->name, p->pid, queue, code,
+		 f.kernel_name[0] ? " in kernel " : "", f.kernel_name);
+	if (queue < KFD_MAX_QUEUES && atomic_load(&p->mute[queue]) &&
+	    p->device->config.ops->hw_exception)
+		p->device->config.ops->hw_exception(p->ctx, KFD_HW_EXCEPTION_PER_ENGINE_RESET,
+						    KFD_HW_EXCEPTION_GPU_HANG);
+}
+
+static void on_fault(void *ctx, const struct gpu_memory_fault *fault)
+{
+	struct kfd_process *p = ctx;
+	struct kfd_fault f = {.queue = fault->queue, .memory = *fault, .kernel = fault->kernel};
+
+	report(p, &f);
+	log_warn("%s[%u]: GPU memory fault at 0x%llx (%s)%s%s", p->name, p->pid,
 		 (unsigned long long)fault->va,
 		 fault->no_execute  ? "not executable"
 		 : fault->read_only ? "read only"
-				    : "not present");
+				    : "not present",
+		 f.kernel_name[0] ? " in kernel " : "", f.kernel_name);
 	if (p->device->config.ops->memory_fault)
 		p->device->config.ops->memory_fault(p->ctx, fault);
 }
@@ -45,6 +80,7 @@ static void on_idle(void *ctx)
 static const struct gpu_vm_ops vm_ops = {
 	.signal_event = on_signal,
 	.memory_fault = on_fault,
+	.queue_error = on_queue_error,
 	.idle = on_idle,
 };
 
@@ -138,4 +174,32 @@ int kfd_process_parked(struct kfd_process *process)
 void kfd_process_unpark(struct kfd_process *process)
 {
 	gpu_vm_wake(process->vm);
+}
+
+bool kfd_device_kernel_name(struct kfd_device *device, uint32_t pid, uint64_t va, char *name,
+			    size_t size)
+{
+	struct kfd_process *p = NULL;
+	bool found = false;
+
+	name[0] = 0;
+	pthread_mutex_lock(&device->lock);
+	for (uint32_t i = 0; i < device->config.max_processes && !p; i++)
+		if (device->slots[i] && device->slots[i]->pid == pid && !device->slots[i]->ended)
+			p = device->slots[i];
+	if (p)
+		p->pins++;
+	pthread_mutex_unlock(&device->lock);
+	if (!p)
+		return false;
+	/* Its vm lives as long as it isn't ended, which the lock keeps so. */
+	pthread_mutex_lock(&p->lock);
+	if (!p->ended)
+		found = kernel_name(read_code, p, va, name, size);
+	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_lock(&device->lock);
+	if (!--p->pins)
+		pthread_cond_broadcast(&device->unpinned);
+	pthread_mutex_unlock(&device->lock);
+	return found;
 }

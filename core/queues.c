@@ -149,6 +149,8 @@ int kfd_ioctl_CREATE_QUEUE(struct kfd_process *p, struct kfd_request *request)
 	if (err)
 		goto free_queue;
 	*q->desc.doorbell = 0;
+	atomic_store(&p->mute[id],
+		     q->desc.type != GPU_QUEUE_AQL && !(q->desc.error_events && q->desc.cwsr_va));
 	err = gpu_queue_create(p->vm, &q->desc, &q->gpu);
 	if (err) {
 		give_queue(d, q->sdma);

@@ -131,14 +131,19 @@ static void cache_file(struct writer *w, unsigned i, unsigned level, unsigned ki
 	end(w);
 }
 
-static void gpu_node(struct writer *w, const struct kfd_device *d,
+static void gpu_node(struct writer *w, struct kfd_device *d,
 		     const struct hsv_topology_args *args)
 {
+	uint64_t vram, used;
 	const struct gpu_properties *props = d->props;
 	bool gfx90a = !strcmp(props->target, "gfx90a");
 	uint32_t capability = CAP_WATCH_POINTS | CAP_WATCH_TOTAL(2) | CAP_DOORBELL_TYPE(2) |
 			      CAP_SVMAPI | CAP_DEBUG_FIRMWARE | (gfx90a ? CAP_SRAM_EDC : 0);
 
+	/* What a program takes for the size of VRAM is the quota at this time. */
+	pthread_mutex_lock(&d->lock);
+	device_vram(d, &vram, &used);
+	pthread_mutex_unlock(&d->lock);
 	begin(w, "nodes/1/gpu_id");
 	text(w, "%u\n", d->config.gpu_id);
 	end(w);
@@ -171,7 +176,7 @@ static void gpu_node(struct writer *w, const struct kfd_device *d,
 
 	begin(w, "nodes/1/mem_banks/0/properties");
 	text(w, "heap_type 1\nsize_in_bytes %llu\nflags 0\nwidth 4096\nmem_clk_max 1000\n",
-	     (unsigned long long)d->vram.size);
+	     (unsigned long long)vram);
 	end(w);
 	cache_file(w, 0, 1, 16, gfx90a ? 128 : 64, 1);
 	cache_file(w, 1, 2, gfx90a ? 8192 : 4096, gfx90a ? 128 : 64, props->num_cu);

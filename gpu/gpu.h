@@ -106,6 +106,8 @@ struct gpu_config {
 	void *turn_ctx;			   /* of trace, too */
 	const struct gpu_trace_ops *trace; /* NULL: none */
 	const struct gpu_limits *limits;   /* NULL: none; must outlive the gpu */
+	_Atomic uint32_t *backlog; /* NULL, or kept: packets in all queues not yet done, as of the
+				      last tenth of a second; must outlive the gpu */
 };
 
 /* Fault kinds, as KFD's memory exception data has them. */

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arbiter/protocol.h"
 #include "base/log.h"
 #include "host/front.h"
 
@@ -60,11 +61,46 @@ static int charge(void *ctx, int64_t bytes)
 	return arbiter_charge_vram(front.client, bytes);
 }
 
+static void quota(void *ctx, uint64_t *limit, uint64_t *used)
+{
+	*limit = arbiter_vram_limit(front.client);
+	*used = arbiter_vram_used(front.client);
+}
+
+/* By a GPU thread. Counted here, too: after a fault many programs make no request any more. */
+static void report(void *ctx, const struct kfd_fault *fault)
+{
+	struct arbiter_counters *c = arbiter_counters(front.client);
+	struct arbiter_fault f = {
+		.address = fault->memory.va,
+		.kernel = fault->kernel,
+		.process = fault->pid,
+		.queue = fault->queue,
+		.code = fault->code,
+		.flags = fault->memory.not_present | fault->memory.read_only << 1 |
+			 fault->memory.no_execute << 2,
+	};
+
+	snprintf(f.process_name, sizeof(f.process_name), "%s", fault->process);
+	snprintf(f.kernel_name, sizeof(f.kernel_name), "%s", fault->kernel_name);
+	atomic_fetch_add_explicit(fault->code ? &c->queue_errors : &c->faults, 1,
+				  memory_order_relaxed);
+	arbiter_report_fault(front.client, &f);
+}
+
+static bool kernel_name(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
+{
+	return kfd_device_kernel_name(ctx, process, kernel, name, size);
+}
+
 static const struct kfd_front_ops ops = {
 	.resolve = memory_resolve,
 	.charge_vram = charge,
+	.vram_quota = quota,
+	.clear_vram = memory_clear,
 	.signal_event = on_signal,
 	.memory_fault = on_memory_fault,
+	.report = report,
 	.hw_exception = on_hw_exception,
 	.idle = park_idle,
 };
@@ -77,8 +113,7 @@ void front_publish(void)
 	kfd_device_stats(front.device, &stats);
 	atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
 	atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
-	atomic_store_explicit(&c->faults, stats.faults, memory_order_relaxed);
-	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
+	atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
 	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
 	atomic_store_explicit(&c->queues, stats.queues, memory_order_relaxed);
 }
@@ -104,6 +139,7 @@ static void undo(void)
 	if (front.gpu)
 		gpu_close(front.gpu);
 	kfd_events_free(front.events);
+	host_swap_close();
 	memory_forget();
 	if (front.client)
 		arbiter_disconnect(front.client);
@@ -133,7 +169,7 @@ static int make(void)
 		.kfd_minor = 14,
 		.gpu_id = FRONT_GPU_ID,
 	};
-	struct gpu_config gpu = {.turn = &arbiter_turn_ops};
+	struct gpu_config gpu = {.turn = &arbiter_turn_ops, .trace = &arbiter_trace_ops};
 	const char *tenant = getenv("HSAVISOR_TENANT");
 	struct arbiter_grant grant = {.vram_fd = -1};
 	char error[256] = "", name[32];
@@ -148,12 +184,15 @@ static int make(void)
 	front.vram_fd = grant.vram_fd;
 	front.vram_size = grant.vram_size;
 	err = memory_open();
+	if (!err)
+		err = host_swap_open();
 	if (err)
 		goto fail;
 	gpu.target = grant.target;
 	gpu.threads = grant.threads;
 	gpu.turn_ctx = front.client;
 	gpu.limits = arbiter_limits(front.client);
+	gpu.backlog = &arbiter_counters(front.client)->backlog;
 	err = gpu_open(&gpu, &front.gpu);
 	if (!err)
 		err = kfd_events_new(FRONT_GPU_ID, &front.events);
@@ -170,6 +209,7 @@ static int make(void)
 	err = kfd_process_create(front.device, 0, NULL, (uint32_t)getpid(), name, &front.process);
 	if (err)
 		goto fail;
+	arbiter_set_namer(front.client, kernel_name, front.device);
 	snprintf(arbiter_counters(front.client)->program, 64, "%s", name);
 	return 0;
 fail:
@@ -196,6 +236,7 @@ static void after_fork_child(void)
 	 * memory, left as it is. */
 	if (front.pid) {
 		park_forget();
+		host_swap_forget();
 		memory_forget();
 		arbiter_forget(front.client);
 		front.client = NULL;

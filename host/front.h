@@ -30,6 +30,7 @@
 #include <sys/types.h>
 
 #include "arbiter/client.h"
+#include "arbiter/swap.h"
 #include "core/events.h"
 #include "core/kfd.h"
 #include "core/vram.h"
@@ -78,6 +79,7 @@ struct front {
 	uint8_t *vram, *gtt, *doorbells;
 	uint64_t vram_size, gtt_size;
 	int vram_fd, gtt_fd, doorbell_fd;
+	struct swap *swap; /* NULL: VRAM stays where it is */
 	struct vram gtt_free;
 	uint64_t *own_events_page; /* when the program gave none */
 	int events_fd;
@@ -119,6 +121,7 @@ int copy_to_program(void *to, const void *from, size_t size);
 int memory_open(void);
 void memory_forget(void);				       /* in a child */
 void *memory_resolve(void *ctx, uint64_t addr, uint64_t size); /* kfd_front_ops.resolve */
+void memory_clear(void *ctx, uint64_t offset, uint64_t size);   /* kfd_front_ops.clear_vram */
 /* ALLOC and FREE_MEMORY_OF_GPU of the program, and SVM; args are private copies. */
 int memory_alloc(struct kfd_ioctl_alloc_memory_of_gpu_args *args);
 int memory_free(struct kfd_ioctl_free_memory_of_gpu_args *args);
@@ -129,6 +132,11 @@ void *memory_address(uint64_t handle, uint64_t size);
 void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int flags, off_t offset);
 /* The program is about to unmap [addr, addr + length); takes the lock when it matters. */
 void memory_unmapped(void *addr, size_t length);
+
+/* swap.c: VRAM that hsavisord has swapped out. */
+int host_swap_open(void);
+void host_swap_close(void);
+void host_swap_forget(void); /* in a child */
 
 /* park.c */
 int park_map(void *addr);  /* a new user mapping of the doorbells */

@@ -120,6 +120,14 @@ void *memory_resolve(void *ctx, uint64_t addr, uint64_t size)
 	return addr < USER_END && size <= USER_END - addr ? (void *)(uintptr_t)addr : NULL;
 }
 
+void memory_clear(void *ctx, uint64_t offset, uint64_t size)
+{
+	if (front.swap)
+		swap_clear(front.swap, offset, size);
+	else if (madvise(front.vram + offset, size, MADV_REMOVE))
+		memset(front.vram + offset, 0, size);
+}
+
 static struct buffer *buffer_by_handle(uint64_t handle)
 {
 	uint32_t id = (uint32_t)handle;
@@ -334,30 +342,71 @@ int memory_free(struct kfd_ioctl_free_memory_of_gpu_args *args)
 	return 0;
 }
 
+/* The first part of [*start, end) that no SVM buffer has, into *start and *size. False: there is
+ * none. */
+static bool svm_gap(uint64_t *start, uint64_t end, uint64_t *size)
+{
+	uint64_t at = *start, to;
+	bool moved;
+
+	do {
+		moved = false;
+		to = end;
+		for (uint32_t id = 1; id < front.max_buffers; id++) {
+			const struct buffer *b = &front.buffers[id];
+
+			if (!b->size || !b->svm || b->user + b->size <= at)
+				continue;
+			if (b->user <= at) {
+				at = b->user + b->size;
+				moved = true;
+			} else if (b->user < to) {
+				to = b->user;
+			}
+		}
+	} while (moved && at < end);
+	*start = at;
+	*size = at < end ? to - at : 0;
+	return at < end;
+}
+
 int memory_svm(struct kfd_request *request)
 {
 	struct kfd_ioctl_svm_args *svm = request->args;
 	struct kfd_ioctl_alloc_memory_of_gpu_args args = {
-		.va_addr = svm->start_addr,
-		.size = svm->size,
-		.mmap_offset = svm->start_addr,
 		.gpu_id = FRONT_GPU_ID,
 		.flags = F(USERPTR) | F(WRITABLE) | F(EXECUTABLE) | HSV_KFD_ALLOC_SVM,
 	};
-	bool made = false;
-	int err;
+	uint64_t *made = NULL;
+	size_t num_made = 0;
+	int err = 0;
 
-	if (svm->op == KFD_IOCTL_SVM_OP_SET_ATTR && svm->start_addr && svm->size) {
-		err = do_alloc(&args);
-		if (err && err != -EEXIST)
-			return err;
-		made = !err;
+	/* Ranges may overlap older ones, in a page at least, as those of neighbouring allocations do:
+	 * what is in no SVM buffer yet becomes one. */
+	if (svm->op == KFD_IOCTL_SVM_OP_SET_ATTR && svm->start_addr && svm->size &&
+	    svm->size <= UINT64_MAX - svm->start_addr) {
+		uint64_t at = svm->start_addr, end = at + svm->size, size;
+
+		while (!err && svm_gap(&at, end, &size)) {
+			uint64_t *grown = realloc(made, (num_made + 1) * sizeof(*made));
+
+			args.va_addr = args.mmap_offset = at;
+			args.size = size;
+			at += size;
+			if (grown)
+				made = grown;
+			err = grown ? do_alloc(&args) : -ENOMEM;
+			if (!err)
+				made[num_made++] = args.handle;
+		}
 	}
-	err = kfd_process_ioctl(front.process, request);
-	if (err && made) {
-		core_free(args.handle);
-		memset(&front.buffers[(uint32_t)args.handle], 0, sizeof(struct buffer));
+	if (!err)
+		err = kfd_process_ioctl(front.process, request);
+	for (size_t i = 0; err && i < num_made; i++) {
+		core_free(made[i]);
+		memset(&front.buffers[(uint32_t)made[i]], 0, sizeof(struct buffer));
 	}
+	free(made);
 	return err;
 }
 
@@ -386,9 +435,16 @@ static void *fail(int err)
 static void *map_piece(void *addr, size_t length, int prot, int flags, int fd, uint64_t offset)
 {
 	void *p = mmap(addr, length, prot, flags, fd, (off_t)offset);
+	int err;
 
-	if (p != MAP_FAILED)
-		madvise(p, length, MADV_DONTFORK);
+	if (p == MAP_FAILED)
+		return p;
+	madvise(p, length, MADV_DONTFORK);
+	err = fd == front.vram_fd ? swap_mapped(front.swap, p, length) : 0;
+	if (err) {
+		munmap(p, length);
+		return fail(err);
+	}
 	return p;
 }
 

@@ -5,7 +5,8 @@
  * It registers the VM as a tenant with hsavisord, opens the GPU it was granted, and serves the
  * device on a UNIX socket that a QEMU connects to. It outlives QEMU: when one goes away its state
  * is dropped and the next may connect. SIGTERM and SIGINT end it; so does a VM whose memory
- * vanishes under it.
+ * vanishes under it. Before a QEMU is let in it isolates itself (isolation.c); what it needs a path
+ * for it opens before that.
  *
  * How QEMU (10.1 or newer) gets the device:
  *   -object memory-backend-memfd,id=mem,size=4G,share=on -machine q35,memory-backend=mem
@@ -24,56 +25,92 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "arbiter/client.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "vmm/device.h"
+#include "vmm/isolation.h"
 #include "vmm/vfio_user.h"
 
 #define PUBLISH_MS 500 /* between two looks at the core's totals */
 
 struct options {
 	const char *name, *socket, *arbiter;
-	uint64_t vram;
+	uint64_t vram, vram_max;
 	int ready_fd;
+	gid_t socket_group; /* -1: the starter's */
+	mode_t socket_mode; /* 0: as the group suggests */
+	struct isolation isolation;
 };
 
 static const char usage[] =
-	"Usage: hsavisor-broker --name NAME --socket PATH [--vram SIZE] [--arbiter-socket PATH] "
-	"[--ready-fd N]\n"
+	"Usage: hsavisor-broker --name NAME --socket PATH [OPTIONS]\n"
 	"Serves the GPU of one virtual machine to a QEMU (vfio-user-pci).\n"
 	"\n"
 	"  --name NAME            name of the tenant: 1 to 63 of A-Z a-z 0-9 . _ -\n"
 	"  --socket PATH          UNIX socket for QEMU to connect to; made here\n"
 	"  --vram SIZE            VRAM quota, e.g. 512M or 2G (default: what hsavisord gives)\n"
+	"  --vram-max SIZE        what `hsavisor set` may raise the quota to (default: the quota)\n"
 	"  --arbiter-socket PATH  hsavisord's control socket\n"
 	"  --ready-fd N           write \"ready\" to this descriptor, and close it, when QEMU may "
 	"connect\n"
+	"  --socket-group GROUP   let this group's users (QEMU's) connect, too\n"
+	"  --socket-mode MODE     the socket's permissions, octal (default 600, with a group 660)\n"
+	"  --user USER            as root: run as this user (default: hsavisor if there is one, else "
+	"a user id of its own)\n"
+	"  --sandbox=try|require|off  isolation: as far as the environment permits (default), all of "
+	"it or fail, none\n"
+	"  --seccomp=kill|log|off system calls that a broker does not need: end it (default), are "
+	"logged, are done\n"
 	"  --help                 this text\n";
 
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { NAME = 1, SOCKET, VRAM, ARBITER, READY, HELP };
+	enum {
+		NAME = 1,
+		SOCKET,
+		VRAM,
+		VRAM_MAX,
+		ARBITER,
+		READY,
+		GROUP,
+		MODE,
+		USER,
+		SANDBOX,
+		SECCOMP,
+		HELP
+	};
 	static const struct option longs[] = {
 		{"name", required_argument, NULL, NAME},
 		{"socket", required_argument, NULL, SOCKET},
 		{"vram", required_argument, NULL, VRAM},
+		{"vram-max", required_argument, NULL, VRAM_MAX},
 		{"arbiter-socket", required_argument, NULL, ARBITER},
 		{"ready-fd", required_argument, NULL, READY},
+		{"socket-group", required_argument, NULL, GROUP},
+		{"socket-mode", required_argument, NULL, MODE},
+		{"user", required_argument, NULL, USER},
+		{"sandbox", required_argument, NULL, SANDBOX},
+		{"seccomp", required_argument, NULL, SECCOMP},
 		{"help", no_argument, NULL, HELP},
 		{0},
 	};
+	struct group *group;
+	char *end;
 	int c;
 
-	*o = (struct options){.ready_fd = -1};
+	*o = (struct options){.ready_fd = -1, .socket_group = (gid_t)-1};
+	isolation_defaults(&o->isolation);
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
 		case NAME:
@@ -83,7 +120,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 			o->socket = optarg;
 			break;
 		case VRAM:
-			if (size_parse(optarg, &o->vram)) {
+		case VRAM_MAX:
+			if (size_parse(optarg, c == VRAM ? &o->vram : &o->vram_max)) {
 				fprintf(stderr, "hsavisor-broker: '%s' is not a size\n", optarg);
 				return -EINVAL;
 			}
@@ -96,6 +134,34 @@ static int parse_options(int argc, char **argv, struct options *o)
 			if (o->ready_fd < 1 || fcntl(o->ready_fd, F_SETFD, FD_CLOEXEC) < 0) {
 				fprintf(stderr, "hsavisor-broker: '%s' is not an open descriptor\n",
 					optarg);
+				return -EINVAL;
+			}
+			break;
+		case GROUP:
+			group = getgrnam(optarg);
+			if (!group) {
+				fprintf(stderr, "hsavisor-broker: there is no group '%s'\n", optarg);
+				return -EINVAL;
+			}
+			o->socket_group = group->gr_gid;
+			break;
+		case MODE:
+			o->socket_mode = (mode_t)strtoul(optarg, &end, 8);
+			if (*end || !o->socket_mode || o->socket_mode > 0777) {
+				fprintf(stderr, "hsavisor-broker: '%s' is not a mode such as 660\n",
+					optarg);
+				return -EINVAL;
+			}
+			break;
+		case USER:
+			o->isolation.user = optarg;
+			break;
+		case SANDBOX:
+		case SECCOMP:
+			if (c == SANDBOX ? isolation_mode_parse(optarg, &o->isolation.mode)
+					 : sandbox_seccomp_parse(optarg, &o->isolation.seccomp)) {
+				fprintf(stderr, "hsavisor-broker: --%s: '%s'; see --help\n",
+					c == SANDBOX ? "sandbox" : "seccomp", optarg);
 				return -EINVAL;
 			}
 			break;
@@ -164,6 +230,16 @@ static void serve(struct vfio_user_server *server, struct hsv_device *device, in
 	}
 }
 
+/* Who may connect: the starter, and a group if one is named, as QEMU may be another user's. */
+static int admit(const struct options *o)
+{
+	mode_t mode = o->socket_mode ? o->socket_mode : o->socket_group == (gid_t)-1 ? 0600 : 0660;
+
+	if (o->socket_group != (gid_t)-1 && chown(o->socket, (uid_t)-1, o->socket_group) < 0)
+		return -errno;
+	return chmod(o->socket, mode) < 0 ? -errno : 0;
+}
+
 static void say_ready(int fd)
 {
 	static const char text[] = "ready\n";
@@ -189,6 +265,7 @@ int main(int argc, char **argv)
 
 	if (parse_options(argc, argv, &options))
 		return 2;
+	isolation_close_others(options.ready_fd);
 	if (options.arbiter)
 		setenv("HSAVISOR_SOCKET", options.arbiter, 1);
 
@@ -205,17 +282,32 @@ int main(int argc, char **argv)
 		return 1;
 	}
 
-	ret = arbiter_connect(ARBITER_VM, options.name, options.vram, &arbiter, &grant, error);
+	ret = arbiter_connect_max(ARBITER_VM, options.name, options.vram, options.vram_max, &arbiter,
+				  &grant, error);
 	if (ret) {
 		fprintf(stderr, "hsavisor-broker: %s\n", error[0] ? error : strerror(-ret));
 		return 1;
 	}
+	ret = vfio_user_server_open(options.socket, &hsv_device_vfio_ops, NULL, &server);
+	if (!ret)
+		ret = admit(&options);
+	if (ret) {
+		fprintf(stderr, "hsavisor-broker: %s: %s\n", options.socket,
+			ret == -EADDRINUSE ? "in use" : strerror(-ret));
+		goto out;
+	}
+	/* The last use of a path, and the first thread comes with the GPU. */
+	ret = isolation_enter(&options.isolation);
+	if (ret)
+		goto out;
 	struct gpu_config gpu_config = {
 		.target = grant.target,
 		.threads = grant.threads,
 		.turn = &arbiter_turn_ops,
 		.turn_ctx = arbiter,
+		.trace = &arbiter_trace_ops,
 		.limits = arbiter_limits(arbiter),
+		.backlog = &arbiter_counters(arbiter)->backlog,
 	};
 	ret = gpu_open(&gpu_config, &gpu);
 	if (ret) {
@@ -228,22 +320,23 @@ int main(int argc, char **argv)
 		.vram_fd = grant.vram_fd,
 		.vram_size = grant.vram_size,
 		.counters = arbiter_counters(arbiter),
+		.arbiter = arbiter,
 	};
 	ret = hsv_device_open(&device_config, &device);
 	if (ret) {
 		fprintf(stderr, "hsavisor-broker: can't make the device: %s\n", strerror(-ret));
 		goto out;
 	}
-	ret = vfio_user_server_open(options.socket, &hsv_device_vfio_ops, device, &server);
-	if (ret) {
-		fprintf(stderr, "hsavisor-broker: %s: %s\n", options.socket,
-			ret == -EADDRINUSE ? "in use" : strerror(-ret));
-		goto out;
-	}
+	vfio_user_server_set_device(server, device);
 	hsv_device_publish(device);
 	printf("hsavisor-broker: %s: %s with %llu MiB of VRAM on %s\n", options.name, grant.target,
-	       (unsigned long long)(grant.vram_size >> 20), options.socket);
+	       (unsigned long long)(arbiter_vram_limit(arbiter) >> 20), options.socket);
 	fflush(stdout);
+	ret = isolation_seal(&options.isolation, options.name);
+	if (ret)
+		goto out;
+	if (options.isolation.mode != ISOLATION_OFF)
+		vfio_user_server_keep_file(server);
 	say_ready(options.ready_fd);
 	serve(server, device, signals);
 out:

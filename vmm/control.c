@@ -8,6 +8,9 @@
  * to see whose it is, and runs it or leaves it in the list until that process's current request is
  * done.
  *
+ * Without memory for what it takes, requests still go on, one at a time: one job is there from the
+ * beginning.
+ *
  * Whatever touches the DMA map or ends everything pauses the workers first: none starts a request
  * then, and pausing waits for those that run.
  */
@@ -29,6 +32,26 @@ struct job {
 	struct vq_chain chain;
 };
 
+/* NULL: there's no memory, and the spare one is in use; its end leads here again. */
+static struct job *job_new(struct control *c)
+{
+	struct job *job = malloc(sizeof(*job));
+
+	if (!job && !c->spare_used) {
+		c->spare_used = true;
+		job = c->spare;
+	}
+	return job;
+}
+
+static void job_free(struct control *c, struct job *job)
+{
+	if (job == c->spare)
+		c->spare_used = false;
+	else
+		free(job);
+}
+
 static bool runnable(const struct control *c, int process)
 {
 	return process == NO_PROCESS || !c->busy[process];
@@ -40,7 +63,7 @@ static void drop_jobs(struct control *c)
 		struct job *job = c->first;
 
 		c->first = job->next;
-		free(job);
+		job_free(c, job);
 	}
 	c->last = &c->first;
 	c->jobs = 0;
@@ -73,7 +96,7 @@ static struct job *take_repark(struct control *c)
 	for (int i = 0; i < HSV_MAX_PROCESSES; i++) {
 		if (!c->repark[i] || c->busy[i])
 			continue;
-		job = calloc(1, sizeof(*job));
+		job = job_new(c);
 		if (!job)
 			return NULL;
 		c->repark[i] = false;
@@ -99,19 +122,19 @@ static void take_from_ring(struct hsv_device *dev)
 			struct job *job;
 			int ret;
 
-			job = malloc(sizeof(*job));
+			job = job_new(c);
 			if (!job)
 				return;
 			ret = vq_pop(&c->vq, &job->chain);
 			if (ret <= 0) {
-				free(job);
+				job_free(c, job);
 				break;
 			}
 			if (c->jobs ==
 			    c->vq.size) { /* so it made descriptors available that are in use */
 				log_warn("the guest has more requests under way than its queue "
 					 "holds");
-				free(job);
+				job_free(c, job);
 				c->vq.broken = true;
 				break;
 			}
@@ -159,7 +182,7 @@ static void run(struct hsv_device *dev, struct job *job)
 		else if (vq_should_interrupt(&c->vq))
 			virtio_interrupt(&dev->virtio, HSV_QUEUE_CONTROL);
 	}
-	free(job);
+	job_free(c, job);
 	c->active--;
 	if (c->active == 0)
 		pthread_cond_broadcast(&c->idle);
@@ -204,6 +227,11 @@ int control_init(struct hsv_device *dev)
 	pthread_cond_init(&c->idle, NULL);
 	c->last = &c->first;
 	vq_reset(&c->vq, &dev->dma, HSV_QUEUE_SIZE);
+	c->spare = malloc(sizeof(*c->spare));
+	if (!c->spare) {
+		control_fini(dev);
+		return -ENOMEM;
+	}
 	for (; c->num_workers < CONTROL_WORKERS; c->num_workers++) {
 		int ret = pthread_create(&c->workers[c->num_workers], NULL, worker, dev);
 
@@ -226,6 +254,7 @@ void control_fini(struct hsv_device *dev)
 	while (c->num_workers)
 		pthread_join(c->workers[--c->num_workers], NULL);
 	drop_jobs(c);
+	free(c->spare);
 	pthread_cond_destroy(&c->idle);
 	pthread_cond_destroy(&c->work);
 	pthread_mutex_destroy(&c->lock);

@@ -15,11 +15,13 @@
 #include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arbiter/protocol.h"
 #include "base/log.h"
 #include "vmm/device_internal.h"
 
@@ -28,7 +30,8 @@
 #define DOORBELLS_SIZE ((uint64_t)HSV_MAX_PROCESSES * HSV_DOORBELL_SLOT)
 #define DEVICE_FEATURES                                                                            \
 	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
-	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << HSV_F_PARK)
+	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << HSV_F_PARK |            \
+	 UINT64_C(1) << HSV_F_SWAP)
 
 /* ---- The core's front end ---- */
 
@@ -40,10 +43,72 @@ static void *front_resolve(void *ctx, uint64_t addr, uint64_t size)
 	return dma_resolve(&dev->dma, addr, size);
 }
 
+static int front_charge(void *ctx, int64_t bytes)
+{
+	struct hsv_device *dev = ctx;
+
+	return dev->arbiter ? arbiter_charge_vram(dev->arbiter, bytes) : 0;
+}
+
+static void front_quota(void *ctx, uint64_t *limit, uint64_t *used)
+{
+	struct hsv_device *dev = ctx;
+
+	if (dev->arbiter) /* the device is all that the tenant has */
+		*limit = arbiter_vram_limit(dev->arbiter);
+}
+
+/* The guest's driver counts buffers as this does and allows them less than all memory. */
+static uint64_t front_system_limit(void *ctx)
+{
+	struct hsv_device *dev = ctx;
+
+	return dma_total(&dev->dma);
+}
+
+static void front_clear(void *ctx, uint64_t offset, uint64_t size)
+{
+	struct hsv_device *dev = ctx;
+
+	vram_clear(dev, offset, size);
+}
+
+static void front_report(void *ctx, const struct kfd_fault *fault)
+{
+	struct hsv_device *dev = ctx;
+	struct arbiter_fault f = {
+		.address = fault->memory.va,
+		.kernel = fault->kernel,
+		.process = fault->pid,
+		.queue = fault->queue,
+		.code = fault->code,
+		.flags = fault->memory.not_present | fault->memory.read_only << 1 |
+			 fault->memory.no_execute << 2,
+	};
+
+	if (!dev->arbiter)
+		return;
+	snprintf(f.process_name, sizeof(f.process_name), "%s", fault->process);
+	snprintf(f.kernel_name, sizeof(f.kernel_name), "%s", fault->kernel_name);
+	arbiter_report_fault(dev->arbiter, &f);
+}
+
+static bool kernel_name(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
+{
+	struct hsv_device *dev = ctx;
+
+	return kfd_device_kernel_name(dev->kfd, process, kernel, name, size);
+}
+
 static const struct kfd_front_ops front_ops = {
 	.resolve = front_resolve,
+	.charge_vram = front_charge,
+	.vram_quota = front_quota,
+	.clear_vram = front_clear,
+	.system_limit = front_system_limit,
 	.signal_event = events_signal,
 	.memory_fault = events_memory_fault,
+	.report = front_report,
 	.hw_exception = events_hw_exception,
 	.idle = events_idle,
 };
@@ -61,9 +126,11 @@ static void reset_device(void *ctx)
 {
 	struct hsv_device *dev = ctx;
 
+	vram_reset(dev); /* requests may wait for what the guest won't do any more */
 	control_pause(dev, true);
 	end_processes(dev);
 	events_reset(dev);
+	vram_reset(dev);
 	control_resume(dev);
 }
 
@@ -305,6 +372,9 @@ static void disconnected(void *ctx)
 	dma_map_clear(dev);
 	for (unsigned i = 0; i < IRQ_VECTORS; i++)
 		irqs_set(&dev->irqs, i, -1);
+	/* The next client may be another VM: whatever this one wrote, also to what no buffer had.
+	 */
+	vram_clear(dev, 0, dev->vram_size);
 	log_info("exits so far: %llu configuration space, %llu registers, %llu memory, %llu "
 		 "control kicks, %llu event kicks",
 		 (unsigned long long)e->config, (unsigned long long)e->registers,
@@ -338,6 +408,7 @@ void hsv_device_publish(struct hsv_device *dev)
 	kfd_device_stats(dev->kfd, &stats);
 	atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
 	atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
+	atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
 	atomic_store_explicit(&c->faults, stats.faults, memory_order_relaxed);
 	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
 	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
@@ -409,18 +480,23 @@ int hsv_device_open(const struct hsv_device_config *config, struct hsv_device **
 	dev->vram_fd = config->vram_fd;
 	dev->vram_size = config->vram_size;
 	dev->counters = config->counters;
+	dev->arbiter = config->arbiter;
 	for (uint32_t i = 0; i < HSV_MAX_PROCESSES; i++) {
 		dev->processes[i].dev = dev;
 		dev->processes[i].id = i;
 	}
 	irqs_init(&dev->irqs);
 	virtio_init(&dev->virtio, &virtio_ops, dev, &dev->irqs, DEVICE_FEATURES);
+	pthread_mutex_init(&dev->vram_guest.lock, NULL);
+	pthread_cond_init(&dev->vram_guest.answered, NULL);
 	pci_init(&dev->pci, dev->vram_size, DOORBELLS_SIZE, bar_access, dev);
 	ret = events_init(dev);
 	if (!ret)
 		ret = dma_init(&dev->dma, VFIO_USER_MAX_MAPS);
 	if (!ret)
 		ret = map_shared(dev->vram_fd, dev->vram_size, &dev->vram);
+	if (!ret)
+		ret = vram_swap_init(dev);
 	if (!ret)
 		ret = make_doorbells(dev);
 	if (!ret)
@@ -431,6 +507,8 @@ int hsv_device_open(const struct hsv_device_config *config, struct hsv_device **
 		hsv_device_close(dev);
 		return ret;
 	}
+	if (dev->arbiter)
+		arbiter_set_namer(dev->arbiter, kernel_name, dev);
 	*device = dev;
 	return 0;
 }
@@ -439,12 +517,15 @@ void hsv_device_close(struct hsv_device *dev)
 {
 	if (!dev)
 		return;
+	if (dev->arbiter)
+		arbiter_set_namer(dev->arbiter, NULL, NULL);
 	if (dev->control.num_workers) {
 		reset_device(dev);
 		control_fini(dev);
 	}
 	if (dev->kfd)
 		kfd_device_close(dev->kfd);
+	vram_swap_fini(dev);
 	if (dev->dma.ranges)
 		dma_fini(&dev->dma);
 	events_fini(dev);

@@ -18,8 +18,9 @@ struct hsv_device;
 struct hsv_device_config {
 	struct gpu *gpu;
 	int vram_fd;			   /* memfd of vram_size bytes; stays the caller's */
-	uint64_t vram_size;		   /* bytes, a page multiple */
+	uint64_t vram_size;		   /* bytes of it, a page multiple */
 	struct arbiter_counters *counters; /* to publish in; may be NULL */
+	struct arbiter_client *arbiter;	   /* who grants VRAM; NULL: vram_size is the quota */
 };
 
 /* What made the VM exit to us, since the device was opened. */

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 
 #include "abi/hsavisor.h"
+#include "arbiter/swap.h"
 #include "core/kfd.h"
 #include "vmm/device.h"
 #include "vmm/dma.h"
@@ -45,7 +46,9 @@ struct control {
 	pthread_cond_t work, idle;
 	struct virtqueue vq;
 	struct job *first,
-		**last;	 /* taken from the queue, waiting for another request of their process */
+		**last;	   /* taken from the queue, waiting for another request of their process */
+	struct job *spare; /* for when there's no memory */
+	bool spare_used;
 	unsigned jobs;	 /* taken and not given back */
 	unsigned active; /* running */
 	unsigned paused;
@@ -76,7 +79,16 @@ struct events {
 	struct virtqueue vq;
 	struct vq_chain chain;
 	unsigned num_pending, cursor;
+	bool vram_away; /* pending, of the device */
 	struct pending pending[HSV_MAX_PROCESSES];
+};
+
+/* The VRAM and the guest, while it is swapped; see swap.c. */
+struct vram_guest {
+	pthread_mutex_t lock;
+	pthread_cond_t answered;
+	bool away;	/* the guest has unmapped it and comes by swap_back first */
+	unsigned reset; /* counts: who waits for an answer stops */
 };
 
 struct hsv_device {
@@ -94,6 +106,9 @@ struct hsv_device {
 	uint8_t *vram, *doorbells;
 	uint64_t vram_size;
 	struct arbiter_counters *counters;
+	struct arbiter_client *arbiter;
+	struct swap *swap; /* NULL: VRAM stays where it is */
+	struct vram_guest vram_guest;
 	struct hsv_device_exits exits;
 };
 
@@ -122,11 +137,21 @@ void events_signal(void *ctx, uint32_t event_id);
 void events_memory_fault(void *ctx, const struct gpu_memory_fault *fault);
 void events_hw_exception(void *ctx, uint32_t reset_type, uint32_t reset_cause);
 void events_idle(void *ctx);
+/* Asks the guest to unmap its VRAM. */
+void events_vram_away(struct hsv_device *dev);
 int events_init(struct hsv_device *dev);
 void events_fini(struct hsv_device *dev);
 int events_enable(struct hsv_device *dev, const struct virtio_queue_regs *regs, uint64_t features);
 void events_notify(struct hsv_device *dev);
 void events_forget(struct hsv_device *dev, uint32_t process);
 void events_reset(struct hsv_device *dev);
+
+/* swap.c */
+int vram_swap_init(struct hsv_device *dev);
+void vram_swap_fini(struct hsv_device *dev);
+void vram_reset(struct hsv_device *dev); /* the guest's driver is gone, all processes are */
+void vram_clear(struct hsv_device *dev, uint64_t offset, uint64_t size);
+void vram_guest_away(struct hsv_device *dev); /* HSV_REQ_VRAM_AWAY */
+void vram_guest_back(struct hsv_device *dev); /* HSV_REQ_VRAM_BACK; waits */
 
 #endif

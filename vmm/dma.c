@@ -98,6 +98,16 @@ void dma_remove(struct dma_map *map, struct dma_range *range)
 	memmove(range, range + 1, (map->count - i) * sizeof(*range));
 }
 
+uint64_t dma_total(const struct dma_map *map)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < map->count; i++)
+		if (map->ranges[i].host && map->ranges[i].write)
+			total += map->ranges[i].size;
+	return total;
+}
+
 void *dma_resolve(const struct dma_map *map, uint64_t address, uint64_t size)
 {
 	size_t i = lower(map, address);

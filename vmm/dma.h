@@ -39,6 +39,9 @@ struct dma_range *dma_find(struct dma_map *map, uint64_t address, uint64_t size)
 /* Unmaps and removes. */
 void dma_remove(struct dma_map *map, struct dma_range *range);
 
+/* Bytes of the VM's memory that can be reached and written. */
+uint64_t dma_total(const struct dma_map *map);
+
 /* Host address of [address, address + size), NULL unless all of it is in one host-contiguous piece
  * and may be written. */
 void *dma_resolve(const struct dma_map *map, uint64_t address, uint64_t size);

@@ -140,7 +140,7 @@ static void deliver(struct hsv_device *dev)
 
 	if (!e->vq.enabled || !virtio_driver_ok(&dev->virtio))
 		return;
-	while (e->num_pending) {
+	while (e->num_pending || e->vram_away) {
 		struct hsv_event event;
 
 		ret = vq_pop(&e->vq, &e->chain);
@@ -158,7 +158,13 @@ static void deliver(struct hsv_device *dev)
 		}
 		if (ret < 0)
 			break;
-		take(e, next_process(e), &event);
+		if (e->vram_away) {
+			memset(&event, 0, sizeof(event));
+			event.type = htole32(HSV_EVENT_VRAM_AWAY);
+			e->vram_away = false;
+		} else {
+			take(e, next_process(e), &event);
+		}
 		if (e->chain.write_size < sizeof(event) ||
 		    vq_chain_put(&e->vq, &e->chain, 0, &event, sizeof(event)) ||
 		    vq_push(&e->vq, e->chain.head, sizeof(event))) {
@@ -171,9 +177,9 @@ static void deliver(struct hsv_device *dev)
 	}
 	if (ret < 0 || e->vq.broken)
 		virtio_needs_reset(&dev->virtio);
-	else if (!e->num_pending)
+	else if (!e->num_pending && !e->vram_away)
 		vq_want_notify(&e->vq, false);
-	if (!e->num_pending || e->vq.broken) {
+	if ((!e->num_pending && !e->vram_away) || e->vq.broken) {
 		e->starved = false;
 		e->tries = 0;
 	}
@@ -263,6 +269,14 @@ void events_idle(void *ctx)
 	end(p);
 }
 
+void events_vram_away(struct hsv_device *dev)
+{
+	pthread_mutex_lock(&dev->events.lock);
+	dev->events.vram_away = true;
+	deliver(dev);
+	pthread_mutex_unlock(&dev->events.lock);
+}
+
 int events_enable(struct hsv_device *dev, const struct virtio_queue_regs *regs, uint64_t features)
 {
 	struct virtqueue *vq = &dev->events.vq;
@@ -308,6 +322,7 @@ void events_reset(struct hsv_device *dev)
 	vq_reset(&e->vq, &dev->dma, HSV_QUEUE_SIZE);
 	memset(e->pending, 0, sizeof(e->pending));
 	e->num_pending = 0;
+	e->vram_away = false;
 	e->starved = false;
 	e->tries = 0;
 	pthread_mutex_unlock(&e->lock);

@@ -150,6 +150,18 @@ static int unpark(struct call *c)
 	return 0;
 }
 
+static int vram_away(struct call *c)
+{
+	vram_guest_away(c->dev);
+	return 0;
+}
+
+static int vram_back(struct call *c)
+{
+	vram_guest_back(c->dev);
+	return 0;
+}
+
 enum needs { NOTHING, PROCESS_ID /* a valid one */, PROCESS /* one that exists */ };
 
 static const struct {
@@ -167,6 +179,8 @@ static const struct {
 	[HSV_REQ_MEMORY_RESTORE] = {memory_restore, PROCESS, sizeof(struct hsv_memory_args)},
 	[HSV_REQ_PARKED] = {parked, PROCESS, 0},
 	[HSV_REQ_UNPARK] = {unpark, PROCESS, 0},
+	[HSV_REQ_VRAM_AWAY] = {vram_away, NOTHING, 0},
+	[HSV_REQ_VRAM_BACK] = {vram_back, NOTHING, 0},
 };
 
 #define NUM_TYPES (sizeof(types) / sizeof(types[0]))

@@ -675,12 +675,23 @@ err_free:
 	return ret;
 }
 
+void vfio_user_server_set_device(struct vfio_user_server *s, void *ctx)
+{
+	s->ctx = ctx;
+}
+
+void vfio_user_server_keep_file(struct vfio_user_server *s)
+{
+	s->address.sun_path[0] = 0;
+}
+
 void vfio_user_server_close(struct vfio_user_server *s)
 {
 	if (!s)
 		return;
 	disconnect(s);
 	close(s->listener);
-	unlink(s->address.sun_path);
+	if (s->address.sun_path[0])
+		unlink(s->address.sun_path);
 	free(s);
 }

@@ -67,6 +67,10 @@ struct vfio_user_server;
  */
 int vfio_user_server_open(const char *path, const struct vfio_user_ops *ops, void *ctx,
 			  struct vfio_user_server **server);
+/* The device, if it was not there yet when the server was opened; before the first poll. */
+void vfio_user_server_set_device(struct vfio_user_server *server, void *ctx);
+/* Leaves the socket file where it is at the end: this process has no paths any more. */
+void vfio_user_server_keep_file(struct vfio_user_server *server);
 /* Disconnects, stops listening, removes the socket file. */
 void vfio_user_server_close(struct vfio_user_server *server);
 

@@ -77,6 +77,12 @@ struct hsv_device {
 	struct delayed_work
 		watch_work; /* finds out that the host side died while programs only wait */
 
+	/* VRAM that the host has swapped out, see vram.c. */
+	struct mutex vram_lock;	      /* what the host is told of vram_away, in order */
+	struct rw_semaphore vram_map; /* vram_away against faults that map VRAM */
+	bool vram_away;		      /* no VRAM is mapped */
+	struct work_struct vram_work;
+
 	spinlock_t event_lock; /* the event queue */
 	struct hsv_event *event_buffers;
 	struct work_struct event_work; /* in hsv_event_wq */
@@ -228,6 +234,7 @@ struct hsv_process {
 	struct work_struct park_work;
 
 	struct page *mmio_page, *reserved_page; /* made when first mapped */
+	struct page *dummy_page;		/* of doorbells, when the GPU is lost */
 };
 
 #define HSV_HEALTH_INTERVAL                                                                        \
@@ -263,6 +270,7 @@ struct hsv_memory {
 
 	struct rw_semaphore map_lock; /* dead against page faults */
 	bool dead;		      /* its memory may be somebody else's: faults are SIGBUS */
+	struct page *dummy_page;      /* all that is left of it when the GPU is lost, if asked for */
 
 	struct hsv_extents {
 		struct hsv_extent *v; /* little-endian, as it travels */
@@ -273,6 +281,7 @@ struct hsv_memory {
 	/* USERPTR, see userptr.c */
 	u64 user_addr;
 	bool writable, svm, registered;
+	const void *made_by; /* SVM: the call that made it and isn't over yet; memory_lock */
 	struct mmu_interval_notifier interval;
 	struct mutex wire; /* order of what the device is told about the pages */
 	enum {
@@ -308,6 +317,12 @@ int hsv_extents_add(struct hsv_extents *extents, u64 addr, u64 size);
 void hsv_extents_free(struct hsv_extents *extents);
 int hsv_pages_alloc(struct hsv_memory *memory, struct hsv_extents *extents);
 void hsv_pages_free(struct hsv_memory *memory);
+
+/* vram.c: VRAM that the host has swapped out. */
+void hsv_vram_init(struct hsv_device *hdev);
+void hsv_vram_ask(struct hsv_device *hdev);
+bool hsv_vram_begin(struct hsv_device *hdev);
+void hsv_vram_end(struct hsv_device *hdev);
 
 /* userptr.c */
 int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args);

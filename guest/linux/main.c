@@ -32,6 +32,7 @@
  *   hsv_device.process_lock
  *   mmap_lock
  *   hsv_process.memory_lock
+ *   hsv_device.vram_lock, hsv_device.vram_map
  *   hsv_memory.map_lock (read in faults), hsv_process.doorbell_lock
  *   (the core's i_mmap and page table locks; MMU notifiers)
  *   hsv_memory.wire
@@ -180,6 +181,7 @@ static int device_init(struct hsv_device *hdev)
 	spin_lock_init(&hdev->event_lock);
 	INIT_WORK(&hdev->event_work, hsv_event_work);
 	INIT_DELAYED_WORK(&hdev->watch_work, watch_work);
+	hsv_vram_init(hdev);
 	mutex_init(&hdev->process_lock);
 	idr_init(&hdev->processes);
 	spin_lock_init(&hdev->id_lock);
@@ -343,6 +345,7 @@ reset:
 	host_stop(vdev);
 	hsv_calls_abort(hdev);
 	cancel_work_sync(&hdev->event_work);
+	cancel_work_sync(&hdev->vram_work);
 queues:
 	vdev->config->del_vqs(vdev);
 unmap:
@@ -384,6 +387,7 @@ static void hsv_remove(struct virtio_device *vdev)
 	/* What the host knew is gone with the reset: pages need not stay until the programs end. */
 	hsv_processes_end(hdev);
 	cancel_work_sync(&hdev->event_work);
+	cancel_work_sync(&hdev->vram_work);
 	vdev->config->del_vqs(vdev);
 	region_unmap(&hdev->vram);
 	region_unmap(&hdev->doorbells);
@@ -416,7 +420,7 @@ static const struct virtio_device_id hsv_ids[] = {
 };
 MODULE_DEVICE_TABLE(virtio, hsv_ids);
 
-static const unsigned int hsv_features[] = {HSV_F_PARK};
+static const unsigned int hsv_features[] = {HSV_F_PARK, HSV_F_SWAP};
 
 static struct virtio_driver hsv_virtio_driver = {
 	.driver.name = KBUILD_MODNAME,

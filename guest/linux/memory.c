@@ -67,6 +67,8 @@ static void memory_release(struct kref *ref)
 {
 	struct hsv_memory *memory = container_of(ref, struct hsv_memory, ref);
 
+	if (memory->dummy_page)
+		__free_page(memory->dummy_page);
 	hsv_system_uncharge(memory->hdev, HSV_MEMORY_OVERHEAD);
 	kfree(memory);
 }
@@ -554,40 +556,107 @@ put:
 	return err;
 }
 
-/* Is [start, start + size) within one range that is known? */
-static bool svm_known(struct hsv_process *process, u64 start, u64 size)
+/* The first part of [*start, end) that no SVM buffer has, into *start and *size. False: there is none. */
+static bool svm_gap(struct hsv_process *process, u64 *start, u64 end, u64 *size)
 {
 	struct hsv_memory *memory;
-	bool known = false;
+	u64 at = *start, to;
+	bool moved;
 
 	mutex_lock(&process->memory_lock);
-	list_for_each_entry(memory, &process->memory_all, link)
-	{
-		if (memory->svm && memory->handle && memory->user_addr <= start &&
-		    memory->user_addr + memory->size >= start + size)
-			known = true;
-	}
+	do {
+		moved = false;
+		to = end;
+		list_for_each_entry(memory, &process->memory_all, link)
+		{
+			if (!memory->svm || !memory->handle ||
+			    memory->user_addr + memory->size <= at)
+				continue;
+			if (memory->user_addr <= at) {
+				at = memory->user_addr + memory->size;
+				moved = true;
+			} else if (memory->user_addr < to) {
+				to = memory->user_addr;
+			}
+		}
+	} while (moved && at < end);
 	mutex_unlock(&process->memory_lock);
-	return known;
+	*start = at;
+	*size = at < end ? to - at : 0;
+	return at < end;
+}
+
+/* Ends the SVM buffers of [start, end) that the call made_by made, or lets them stay for good. */
+static void svm_settle(struct hsv_process *process, const void *made_by, bool stay)
+{
+	struct hsv_memory *memory, *found;
+
+	do {
+		found = NULL;
+		mutex_lock(&process->memory_lock);
+		list_for_each_entry(memory, &process->memory_all, link)
+		{
+			if (memory->made_by != made_by)
+				continue;
+			memory->made_by = NULL;
+			if (!stay) {
+				found = memory;
+				kref_get(&found->ref);
+				break;
+			}
+		}
+		mutex_unlock(&process->memory_lock);
+		if (found) {
+			if (hsv_memory_take(found))
+				hsv_memory_end(found);
+			hsv_memory_put(found);
+		}
+	} while (found);
+}
+
+/* Makes SVM buffers of what is not in one yet: ranges may overlap older ones, in a page at least, as
+ * those of neighbouring allocations do. */
+static int svm_fill(struct hsv_process *process, u64 start, u64 end, const void *made_by)
+{
+	struct kfd_ioctl_alloc_memory_of_gpu_args part = {
+		.gpu_id = process->hdev->gpu_id,
+		.flags = KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE |
+			 KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE | HSV_KFD_ALLOC_SVM,
+	};
+	struct hsv_memory *memory;
+	u64 last = 0;
+
+	while (svm_gap(process, &start, end, &part.size)) {
+		u64 size = part.size;
+		int err;
+
+		part.va_addr = part.mmap_offset = start;
+		err = memory_alloc(process, HSV_MEMORY_USERPTR, &part);
+		/* Another thread was faster: look again, once for each place. Then the device decides. */
+		if (err == -EEXIST && last != start) {
+			last = start;
+			continue;
+		}
+		if (err)
+			return err == -EEXIST ? 0 : err;
+		mutex_lock(&process->memory_lock);
+		memory = xa_load(&process->memory, lower_32_bits(part.handle));
+		if (memory)
+			memory->made_by = made_by;
+		mutex_unlock(&process->memory_lock);
+		start += size;
+	}
+	return 0;
 }
 
 /*
- * SVM: args is the struct, n its attributes from attrs in user space. A range that gets attributes
- * first becomes a buffer of its own, as <abi/kfd_ioctls.h> says.
+ * SVM: args is the struct, n its attributes from attrs in user space. What of a range that gets
+ * attributes is in no SVM buffer becomes one first, as <abi/kfd_ioctls.h> says.
  */
 long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 {
 	struct kfd_ioctl_svm_args *args = data;
 	u32 bytes = args->nattr * sizeof(struct kfd_ioctl_svm_attribute);
-	struct kfd_ioctl_alloc_memory_of_gpu_args range = {
-		.va_addr = args->start_addr,
-		.mmap_offset = args->start_addr,
-		.size = args->size,
-		.gpu_id = process->hdev->gpu_id,
-		.flags = KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE |
-			 KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE | HSV_KFD_ALLOC_SVM,
-	};
-	struct hsv_memory *memory = NULL;
 	struct hsv_call *call;
 	long err;
 
@@ -606,18 +675,10 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 	err = -EFAULT;
 	if (bytes && copy_from_user(call->in, attrs, bytes))
 		goto put;
-	if (args->op == KFD_IOCTL_SVM_OP_SET_ATTR &&
-	    !svm_known(process, args->start_addr, args->size)) {
-		err = memory_alloc(process, HSV_MEMORY_USERPTR, &range);
-		if (err && err != -EEXIST)
-			goto put;
-		if (!err) {
-			mutex_lock(&process->memory_lock);
-			memory = xa_load(&process->memory, lower_32_bits(range.handle));
-			if (memory)
-				kref_get(&memory->ref);
-			mutex_unlock(&process->memory_lock);
-		}
+	if (args->op == KFD_IOCTL_SVM_OP_SET_ATTR) {
+		err = svm_fill(process, args->start_addr, args->start_addr + args->size, call);
+		if (err)
+			goto settle;
 	}
 	memcpy(call->args, args, sizeof(*args));
 	err = hsv_call_send(call, HSV_REQ_KFD_IOCTL, NR_SVM, sizeof(*args), bytes, true);
@@ -625,11 +686,9 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 		memcpy(args, call->args, sizeof(*args));
 		if (call->out_size && copy_to_user(attrs, call->out, min(bytes, call->out_size)))
 			err = -EFAULT;
-	} else if (err != -EINTR && memory && hsv_memory_take(memory)) {
-		hsv_memory_end(memory);
 	}
-	if (memory)
-		hsv_memory_put(memory);
+settle:
+	svm_settle(process, call, !err || err == -EFAULT || err == -EINTR);
 put:
 	hsv_call_put(call);
 	return err;

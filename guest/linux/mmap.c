@@ -11,6 +11,11 @@
  * Doorbells are parked when the host asks: the process's mapping is zapped, then the host is told,
  * and the next store faults, which tells the host to look again before the page is mapped.
  * doorbell_lock keeps the two in order.
+ *
+ * When the GPU is lost (hsv_device.gone), what can't be had any more is replaced by a page of the
+ * buffer's or the process's own that nobody else sees, as amdgpu does after an unplug: a program
+ * that stores to a doorbell or to VRAM isn't killed by a signal it can't understand, but lives
+ * until its runtime has taken the HW exception and says what happened.
  */
 #include <linux/slab.h>
 
@@ -27,6 +32,35 @@ enum { KFD_MMAP_MMIO, KFD_MMAP_RESERVED, KFD_MMAP_EVENTS, KFD_MMAP_DOORBELL };
 #define FAULT_AROUND 64
 
 #define VMA_FLAGS (VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP)
+
+/* ---- pages of our own ---- */
+
+/* The page, made by the first who asks; NULL if there's no memory. */
+static struct page *page_once(struct page **page, unsigned int order)
+{
+	struct page *fresh = READ_ONCE(*page), *old;
+
+	if (fresh)
+		return fresh;
+	fresh = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, order);
+	if (!fresh)
+		return NULL;
+	old = cmpxchg(page, NULL, fresh);
+	if (!old)
+		return fresh;
+	__free_pages(fresh, order);
+	return old;
+}
+
+/* What a program gets of a GPU that is lost. */
+static vm_fault_t insert_dummy(struct vm_fault *vmf, struct page **page)
+{
+	struct page *dummy = page_once(page, 0);
+
+	if (!dummy)
+		return VM_FAULT_OOM;
+	return vmf_insert_pfn(vmf->vma, vmf->address & PAGE_MASK, page_to_pfn(dummy));
+}
 
 /* ---- buffers ---- */
 
@@ -94,16 +128,23 @@ static vm_fault_t memory_insert(struct hsv_memory *memory, struct vm_fault *vmf)
 static vm_fault_t memory_fault(struct vm_fault *vmf)
 {
 	struct hsv_memory *memory = vmf->vma->vm_private_data;
+	bool vram = memory->kind == HSV_MEMORY_VRAM;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 	int idx;
 
-	if (!drm_dev_enter(&memory->hdev->drm, &idx))
-		return VM_FAULT_SIGBUS;
-	down_read(&memory->map_lock);
-	if (!memory->dead)
-		ret = memory_insert(memory, vmf);
-	up_read(&memory->map_lock);
-	drm_dev_exit(idx);
+	if (drm_dev_enter(&memory->hdev->drm, &idx)) {
+		if (!vram || hsv_vram_begin(memory->hdev)) {
+			down_read(&memory->map_lock);
+			if (!memory->dead)
+				ret = memory_insert(memory, vmf);
+			up_read(&memory->map_lock);
+			if (vram)
+				hsv_vram_end(memory->hdev);
+		}
+		drm_dev_exit(idx);
+	}
+	if (ret == VM_FAULT_SIGBUS && READ_ONCE(memory->hdev->gone))
+		ret = insert_dummy(vmf, &memory->dummy_page);
 	return ret;
 }
 
@@ -190,19 +231,19 @@ static vm_fault_t doorbell_fault(struct vm_fault *vmf)
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 	int idx;
 
-	if (page >= HSV_DOORBELL_SLOT >> PAGE_SHIFT || READ_ONCE(process->dying) ||
-	    !drm_dev_enter(&hdev->drm, &idx))
+	if (page >= HSV_DOORBELL_SLOT >> PAGE_SHIFT)
 		return VM_FAULT_SIGBUS;
-	mutex_lock(&process->doorbell_lock);
-	if (process->doorbell_parked) {
-		if (hsv_call_simple(process, HSV_REQ_UNPARK, NULL, 0))
-			goto unlock;
-		process->doorbell_parked = false;
+	if (!READ_ONCE(process->dying) && drm_dev_enter(&hdev->drm, &idx)) {
+		mutex_lock(&process->doorbell_lock);
+		if (process->doorbell_parked && !hsv_call_simple(process, HSV_REQ_UNPARK, NULL, 0))
+			process->doorbell_parked = false;
+		if (!process->doorbell_parked)
+			ret = vmf_insert_pfn(vma, vmf->address & PAGE_MASK, pfn);
+		mutex_unlock(&process->doorbell_lock);
+		drm_dev_exit(idx);
 	}
-	ret = vmf_insert_pfn(vma, vmf->address & PAGE_MASK, pfn);
-unlock:
-	mutex_unlock(&process->doorbell_lock);
-	drm_dev_exit(idx);
+	if (ret == VM_FAULT_SIGBUS && READ_ONCE(hdev->gone))
+		ret = insert_dummy(vmf, &process->dummy_page);
 	return ret;
 }
 
@@ -261,22 +302,6 @@ static int pages_mmap(struct vm_area_struct *vma, struct page *pages, unsigned l
 	return remap_pfn_range(vma, vma->vm_start, page_to_pfn(pages), size, vma->vm_page_prot);
 }
 
-static struct page *page_once(struct hsv_process *process, struct page **page, unsigned int order)
-{
-	struct page *fresh = READ_ONCE(*page), *old;
-
-	if (fresh)
-		return fresh;
-	fresh = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, order);
-	if (!fresh)
-		return NULL;
-	old = cmpxchg(page, NULL, fresh);
-	if (!old)
-		return fresh;
-	__free_pages(fresh, order);
-	return old;
-}
-
 /* mmap of /dev/kfd. */
 int hsv_kfd_mmap(struct hsv_process *process, struct vm_area_struct *vma)
 {
@@ -296,10 +321,10 @@ int hsv_kfd_mmap(struct hsv_process *process, struct vm_area_struct *vma)
 	case KFD_MMAP_RESERVED:
 		if (size != RESERVED_SIZE)
 			return -EINVAL;
-		return pages_mmap(vma, page_once(process, &process->reserved_page, 1), size);
+		return pages_mmap(vma, page_once(&process->reserved_page, 1), size);
 	default:
 		if (size != PAGE_SIZE)
 			return -EINVAL;
-		return pages_mmap(vma, page_once(process, &process->mmio_page, 0), size);
+		return pages_mmap(vma, page_once(&process->mmio_page, 0), size);
 	}
 }

@@ -51,8 +51,13 @@ void hsv_event_done(struct virtqueue *vq)
 
 static void event_dispatch(struct hsv_device *hdev, const struct hsv_event *event)
 {
-	struct hsv_process *process = hsv_process_by_id(hdev, le32_to_cpu(event->process));
+	struct hsv_process *process;
 
+	if (le32_to_cpu(event->type) == HSV_EVENT_VRAM_AWAY) {
+		hsv_vram_ask(hdev);
+		return;
+	}
+	process = hsv_process_by_id(hdev, le32_to_cpu(event->process));
 	if (!process)
 		return; /* it ended while the event was on its way */
 	switch (le32_to_cpu(event->type)) {

@@ -26,6 +26,8 @@ static void process_release(struct kref *ref)
 	hsv_events_fini(&process->events);
 	if (process->mmio_page)
 		__free_page(process->mmio_page);
+	if (process->dummy_page)
+		__free_page(process->dummy_page);
 	if (process->reserved_page)
 		__free_pages(process->reserved_page, 1);
 	xa_destroy(&process->memory);

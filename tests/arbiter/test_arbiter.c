@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -224,10 +225,12 @@ static void names_and_quotas(void **state)
 	arbiter_disconnect(b);
 	assert_true(eventually_gone("b"));
 	assert_int_equal(arbiter_connect(ARBITER_VM, "c", 16 * MIB, &c, &g, text), 0);
-	arbiter_counters(a)->vram_used = 5 * MIB;
+	assert_int_equal(arbiter_charge_vram(a, 5 * MIB), 0);
+	arbiter_counters(a)->system_pinned = 3 * MIB;
 	arbiter_turn_ops.account(a, 1000, 3);
 	row = tenant_row("a");
 	assert_int_equal(field(row, "vram_used_bytes"), 5 * MIB);
+	assert_int_equal(field(row, "system_pinned_bytes"), 3 * MIB);
 	assert_int_equal(field(row, "dispatches"), 3);
 	assert_int_equal(field(row, "gpu_ns"), 1000);
 	json_object_put(row);
@@ -272,13 +275,51 @@ static void host_processes_share_a_quota(void **state)
 	assert_int_equal(arbiter_connect(ARBITER_VM, "other", 0, &run, &g, text), 0);
 	for (int i = 0; i < 3; i++) { /* hangs (meson's time limit) if one is forgotten */
 		arbiter_turn_ops.acquire(p2);
+		arbiter_turn_ops.leave(p2);
 		arbiter_turn_ops.release(p2);
 		arbiter_turn_ops.acquire(run);
+		arbiter_turn_ops.leave(run);
 		arbiter_turn_ops.release(run);
 	}
 	arbiter_disconnect(run);
 	arbiter_disconnect(p2);
 	assert_true(eventually_gone("h"));
+}
+
+/* Memory that a file takes. */
+static uint64_t taken(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* A broker that is killed leaves nothing behind, though others (QEMU) still have its VRAM mapped.
+ */
+static void what_the_dead_leave_is_given_back(void **state)
+{
+	struct arbiter_client *a;
+	struct arbiter_grant g;
+	uint8_t *vram;
+	int fd;
+
+	assert_int_equal(arbiter_connect(ARBITER_VM, "dead", 16 * MIB, &a, &g, NULL), 0);
+	fd = dup(g.vram_fd);
+	vram = mmap(NULL, 16 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(vram != MAP_FAILED);
+	memset(vram, 0x5a, 16 * MIB);
+	assert_int_equal(arbiter_charge_vram(a, 16 * MIB), 0);
+	assert_int_equal(taken(fd), 16 * MIB);
+	arbiter_disconnect(a);
+	assert_true(eventually_gone("dead"));
+	for (int i = 0; i < 200 && taken(fd); i++)
+		usleep(10000);
+	assert_int_equal(taken(fd), 0);
+	assert_int_equal(vram[0], 0);
+	assert_int_equal(vram[16 * MIB - 1], 0);
+	munmap(vram, 16 * MIB);
+	close(fd);
 }
 
 struct runner {
@@ -308,6 +349,7 @@ static void *hog(void *arg)
 		while (!arbiter_turn_ops.lost(r->client) && !r->stop)
 			usleep(200);
 		r->had_ns += now() - t;
+		arbiter_turn_ops.leave(r->client);
 	}
 	arbiter_turn_ops.release(r->client);
 	return NULL;
@@ -348,6 +390,7 @@ static void a_lone_tenant_keeps_its_turn(void **state)
 	assert_int_equal(arbiter_connect(ARBITER_VM, "lone", 0, &c, &g, NULL), 0);
 	arbiter_turn_ops.acquire(c);
 	for (int i = 0; i < 100000; i++) {
+		arbiter_turn_ops.leave(c);
 		arbiter_turn_ops.release(c);
 		arbiter_turn_ops.acquire(c);
 		assert_false(arbiter_turn_ops.lost(c));
@@ -502,6 +545,7 @@ int main(void)
 		cmocka_unit_test(bad_hellos_are_refused),
 		cmocka_unit_test(names_and_quotas),
 		cmocka_unit_test(host_processes_share_a_quota),
+		cmocka_unit_test(what_the_dead_leave_is_given_back),
 		cmocka_unit_test(turns_are_fair),
 		cmocka_unit_test(a_lone_tenant_keeps_its_turn),
 		cmocka_unit_test(a_holder_that_dies_frees_the_gpu),

@@ -41,7 +41,7 @@ def wait_until(what, seconds=10):
 
 
 def test_help_everywhere():
-    for args in ([], ["vm"], ["run"], ["attach"], ["status"], ["list"], ["stop"], ["demo"], ["vm", "start"], ["vm", "exec"], ["vm", "console"], ["vm", "stop"], ["vm", "list"]):
+    for args in ([], ["vm"], ["run"], ["attach"], ["status"], ["list"], ["set"], ["reset"], ["stop"], ["demo"], ["vm", "start"], ["vm", "exec"], ["vm", "console"], ["vm", "stop"], ["vm", "list"]):
         call(*args, "--help", says="Usage: hsavisor")
     call("--help", program=HSAVISORD, says="Usage: hsavisord")
     call("--version", says="hsavisor ")
@@ -77,6 +77,29 @@ def test_bad_usage():
         ["run", "--name", "a b", "--", "true"],
         ["attach"],
         ["attach", "a b"],
+        ["set"],
+        ["set", "a b"],
+        ["set", "a", "b"],
+        ["set", "a", "--save"],
+        ["set", "a", "--weight", "0"],
+        ["set", "a", "--weight", "10001"],
+        ["set", "a", "--weight", "1x"],
+        ["set", "a", "--weight", "7", "--priority", "8"],
+        ["set", "a", "--priority", "-1"],
+        ["set", "a", "--cap", "0"],
+        ["set", "a", "--cap", "101%"],
+        ["set", "a", "--cap", "%"],
+        ["set", "a", "--reserve", "6ms"],
+        ["set", "a", "--reserve", "6/16"],
+        ["set", "a", "--reserve", "/16ms"],
+        ["set", "a", "--kernel-timeout", "10"],
+        ["set", "a", "--vram", "0"],
+        ["set", "a", "--bogus"],
+        ["reset"],
+        ["reset", "a", "--process", "0"],
+        ["reset", "a", "--process", "x"],
+        ["run", "--weight", "x", "--", "true"],
+        ["vm", "start", "a", "--cap", "x"],
         ["status", "extra"],
         ["list", "--bogus"],
         ["demo", "--target", "gfx803"],
@@ -88,7 +111,7 @@ def test_bad_usage():
 
 
 def test_no_daemon():
-    for args in (["status"], ["list"], ["stop"], ["run", "--", "true"], ["attach", "a"]):
+    for args in (["status"], ["list"], ["set", "a"], ["set", "a", "--weight", "1"], ["reset", "a"], ["stop"], ["run", "--", "true"], ["attach", "a"]):
         call(*args, code=3, says="hsavisord")
     call("vm", "stop", "a", code=4, says="no VM 'a'")
     call("vm", "exec", "a", "--", "true", code=4, says="no running VM 'a'")
@@ -103,7 +126,13 @@ def test_no_image():
 
 
 def test_daemon_starts_once():
-    call("--daemonize", "--vram", "1G", "--default-quota", "256M", "--gpu", "gfx900", program=HSAVISORD, says="ready")
+    with open(f"{DIR}/conf", "w", encoding="utf-8") as f:
+        f.write('{"tenants": {"policied": {"wait": 1}}}')
+    call("--config", f"{DIR}/conf", program=HSAVISORD, code=1, says=f"{DIR}/conf:1:27: unknown key \"wait\"")
+    call("--config", f"{DIR}/no-such-file", program=HSAVISORD, code=1, says="no-such-file")
+    with open(f"{DIR}/conf", "w", encoding="utf-8") as f:
+        f.write('{"tenants": {"policied": {"weight": 7, "vram": "64M"}}}')
+    call("--daemonize", "--vram", "1G", "--default-quota", "256M", "--gpu", "gfx900", "--config", f"{DIR}/conf", program=HSAVISORD, says="ready")
     call("--daemonize", program=HSAVISORD, code=1, says="already running")
     call(program=HSAVISORD, code=3, says="already running")
     status = json.loads(call("status", "--json"))
@@ -175,6 +204,28 @@ def test_run_is_a_tenant_while_it_runs():
         p.send_signal(signal.SIGTERM)
         assert p.wait(10) == 128 + signal.SIGTERM
     wait_until(lambda: "sleeper" not in tenants())
+
+
+def test_policies():
+    call("set", "policied", code=4, says="policied")
+    call("reset", "policied", code=4, says="policied")
+    with subprocess.Popen([HSAVISOR, "run", "--name", "policied", "--priority", "5", "--vram-max", "96M", "--", "sleep", "60"], env=ENV) as p:
+        wait_until(lambda: tenants().get("policied", {}).get("priority") == 5)
+        call("set", "policied", says="weight 7, priority 5, reserve none, cap none, VRAM 64 MiB, kernel timeout none")
+        out = json.loads(call("set", "policied", "--weight", "9", "--reserve", "6ms/16.6ms", "--cap", "50%", "--vram", "96M", "--kernel-timeout", "2s", "--save", "--json"))
+        assert out["policy"] == {"weight": 9, "priority": 5, "cap": 50, "reserve": "6ms/16.6ms", "kernel_timeout": "2s", "vram": 96 << 20}
+        row = tenants()["policied"]
+        assert (row["weight"], row["reserve_budget_ns"], row["reserve_period_ns"], row["cap_percent"], row["kernel_timeout_ns"]) == (9, 6000000, 16600000, 50, 2000000000)
+        call("set", "policied", "--weight", "11", "--cap", "10", code=1, says="cap is below")
+        call("set", "policied", "--weight", "11", "--vram", "1G", code=1, says="96 MiB")
+        call("run", "--reserve", "8ms/10ms", "--", "true", code=1, says="36.1 % are reserved")
+        call("set", "policied", "--reserve", "none", "--cap", "none", "--kernel-timeout", "none", says="weight 9, priority 5, reserve none, cap none, VRAM 96 MiB, kernel timeout none")
+        call("reset", "policied", "--process", "1")
+        p.terminate()
+    wait_until(lambda: "policied" not in tenants())
+    with open(f"{DIR}/conf", encoding="utf-8") as f:
+        saved = json.load(f)["tenants"]["policied"]
+    assert saved == {"weight": 9, "vram": 96 << 20, "reserve": "6ms/16.6ms", "cap": 50, "kernel_timeout": "2s"}
 
 
 def test_run_killed_takes_its_program_along():

@@ -48,10 +48,35 @@ static void on_signal(void *ctx, uint32_t id)
 	events_seen += (int)id;
 }
 
+static int exceptions;
+
+static void on_exception(void *ctx, uint32_t reset_type, uint32_t reset_cause)
+{
+	assert_int_equal(reset_type, KFD_HW_EXCEPTION_PER_ENGINE_RESET);
+	assert_int_equal(reset_cause, KFD_HW_EXCEPTION_GPU_HANG);
+	exceptions++;
+}
+
+static uint64_t quota_limit, others_use, system_limit;
+
+static void quota(void *ctx, uint64_t *limit, uint64_t *used)
+{
+	*limit = quota_limit;
+	*used += others_use;
+}
+
+static uint64_t most_system(void *ctx)
+{
+	return system_limit;
+}
+
 static const struct kfd_front_ops ops = {
+	.vram_quota = quota,
+	.system_limit = most_system,
 	.resolve = resolve,
 	.charge_vram = charge,
 	.signal_event = on_signal,
+	.hw_exception = on_exception,
 };
 
 static void *map_memory(size_t size)
@@ -109,6 +134,9 @@ static int setup(void **state)
 	events_seen = 0;
 	charged = 0;
 	charge_limit = INT64_MAX;
+	quota_limit = VRAM;
+	others_use = 0;
+	system_limit = UINT64_MAX;
 	assert_int_equal(gpu_open(NULL, &config.gpu), 0);
 	config.vram = vram = map_memory(VRAM);
 	config.doorbells = doorbells = map_memory(4 * HSV_DOORBELL_SLOT);
@@ -459,6 +487,105 @@ static void test_vram_zeroed_and_quota(void **state)
 	kfd_device_stats(device, &stats);
 	assert_int_equal(stats.vram_used, 8192);
 	assert_int_equal(stats.vram_peak, VRAM);
+}
+
+static void heap(struct drm_amdgpu_heap_info *vram_heap, struct drm_amdgpu_info_vram_gtt *sizes)
+{
+	struct drm_amdgpu_info info = {.query = AMDGPU_INFO_MEMORY};
+	struct drm_amdgpu_memory_info m;
+	size_t size;
+
+	info.return_size = sizeof(m);
+	assert_int_equal(kfd_drm_info(device, &info, &m, sizeof(m), &size), 0);
+	*vram_heap = m.vram;
+	info.query = AMDGPU_INFO_VRAM_GTT;
+	info.return_size = sizeof(*sizes);
+	assert_int_equal(kfd_drm_info(device, &info, sizes, sizeof(*sizes), &size), 0);
+}
+
+static uint64_t bank_size(void)
+{
+	struct hsv_topology_args args = {.cpus = 1, .render_minor = 128, .memory = 1 << 30};
+	static char buf[65536];
+	const char *key;
+	size_t size;
+
+	assert_int_equal(kfd_topology(device, &args, buf, sizeof(buf), &size), 0);
+	key = memmem(buf, size, "heap_type 1\nsize_in_bytes ", 26);
+	assert_non_null(key);
+	return strtoull(key + 26, NULL, 10);
+}
+
+/* The quota is changed and others of the tenant take VRAM: all answers say the same. */
+static void test_vram_quota_changes(void **state)
+{
+	struct kfd_ioctl_get_available_memory_args m = {.gpu_id = GPU_ID};
+	struct drm_amdgpu_info_vram_gtt sizes;
+	struct drm_amdgpu_heap_info h;
+	struct kfd_stats stats;
+	uint64_t a, b;
+
+	quota_limit = VRAM / 2;
+	others_use = 1 << 20;
+	assert_int_equal(alloc(VA, VRAM / 2 + 4096, FLAGS_VRAM, &a), -ENOMEM);
+	assert_int_equal(charged, 0);
+	assert_int_equal(alloc(VA, 2 << 20, FLAGS_VRAM, &a), 0);
+	assert_int_equal(CALL(AVAILABLE_MEMORY, &m), 0);
+	assert_int_equal(m.available, VRAM / 2 - (3 << 20));
+	heap(&h, &sizes);
+	assert_int_equal(h.total_heap_size, VRAM / 2);
+	assert_int_equal(h.usable_heap_size, VRAM / 2);
+	assert_int_equal(h.heap_usage, 3 << 20);
+	assert_int_equal(sizes.vram_size, VRAM / 2);
+	assert_int_equal(bank_size(), VRAM / 2);
+	kfd_device_stats(device, &stats);
+	assert_int_equal(stats.vram_size, VRAM / 2);
+
+	quota_limit = 1 << 20; /* below what is used */
+	assert_int_equal(CALL(AVAILABLE_MEMORY, &m), 0);
+	assert_int_equal(m.available, 0);
+	assert_int_equal(alloc(VA + VRAM, 4096, FLAGS_VRAM, &b), -ENOMEM);
+	assert_int_equal(charged, 2 << 20);
+	assert_int_equal(MAP(a), 0); /* nothing is lost */
+	assert_int_equal(UNMAP(a), 0);
+
+	quota_limit = UINT64_MAX; /* a word that others write: never more than there is */
+	others_use = UINT64_MAX - (16 << 20);
+	heap(&h, &sizes);
+	assert_int_equal(h.total_heap_size, VRAM);
+	assert_int_equal(CALL(AVAILABLE_MEMORY, &m), 0);
+	assert_int_equal(m.available, 0);
+	others_use = 0;
+	assert_int_equal(alloc(VA + VRAM, VRAM - (2 << 20), FLAGS_VRAM, &b), 0);
+	assert_int_equal(CALL(AVAILABLE_MEMORY, &m), 0);
+	assert_int_equal(m.available, 0);
+}
+
+static void test_system_memory_is_bounded(void **state)
+{
+	struct hsv_extent e = {GUEST_AT, 8192}, outside = {0, 8192};
+	struct kfd_stats stats;
+	uint64_t h, h2;
+	size_t n;
+
+	system_limit = 12288;
+	assert_int_equal(alloc_full(VA, 8192, FLAGS_GTT, &e, 1, NULL, 0, &n, &h), 0);
+	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_USER, &e, 1, NULL, 0, &n, &h2), -ENOMEM);
+	/* Also of buffers whose pages are to come later. */
+	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_GTT, NULL, 0, NULL, 0, &n, &h2),
+			 -ENOMEM);
+	system_limit = 16384;
+	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_GTT, &outside, 1, NULL, 0, &n, &h2),
+			 -EFAULT); /* a failure counts nothing */
+	assert_int_equal(alloc_full(VA + 8192, 8192, FLAGS_GTT, NULL, 0, NULL, 0, &n, &h2), 0);
+	kfd_device_stats(device, &stats);
+	assert_int_equal(stats.system_pinned, 16384);
+	system_limit = 0; /* RAM was unplugged */
+	assert_int_equal(alloc_full(VA + 16384, 4096, FLAGS_GTT, NULL, 0, NULL, 0, &n, &h2),
+			 -ENOMEM);
+	assert_int_equal(free_memory(h), 0);
+	kfd_device_stats(device, &stats);
+	assert_int_equal(stats.system_pinned, 8192);
 }
 
 static void test_vram_fragments(void **state)
@@ -853,6 +980,33 @@ static void test_callbacks(void **state)
 	fake.ops->idle(fake.ctx);
 }
 
+/* A queue's own notice is enough where it has one. */
+static void test_hw_exception(void **state)
+{
+	struct kfd_ioctl_create_queue_args a;
+	static const struct {
+		uint32_t type;
+		int told;
+	} kinds[] = {
+		{KFD_IOC_QUEUE_TYPE_COMPUTE_AQL, 0},
+		{KFD_IOC_QUEUE_TYPE_SDMA, 1},
+		{KFD_IOC_QUEUE_TYPE_COMPUTE, 1},
+	};
+
+	alloc_map(VA, 0x4000, FLAGS_USER);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		a = queue_args();
+		a.queue_type = kinds[i].type;
+		assert_int_equal(CALL(CREATE_QUEUE, &a), 0);
+		exceptions = 0;
+		fake.ops->queue_error(fake.ctx, a.queue_id, 1, 0);
+		assert_int_equal(exceptions, kinds[i].told);
+	}
+	exceptions = 0;
+	fake.ops->queue_error(fake.ctx, UINT32_MAX, 1, 0);
+	assert_int_equal(exceptions, 0);
+}
+
 static void test_drm(void **state)
 {
 	struct drm_amdgpu_info info = {.query = AMDGPU_INFO_DEV_INFO, .return_size = 4096};
@@ -941,6 +1095,8 @@ int main(void)
 		TEST(test_protection),
 		TEST(test_vram_zeroed_and_quota),
 		TEST(test_vram_fragments),
+		TEST(test_vram_quota_changes),
+		TEST(test_system_memory_is_bounded),
 		TEST(test_invalidate),
 		TEST(test_stale_keeps_its_place),
 		TEST(test_records_are_bounded),
@@ -952,6 +1108,7 @@ int main(void)
 		TEST(test_svm),
 		TEST(test_processes),
 		TEST(test_callbacks),
+		TEST(test_hw_exception),
 		TEST(test_drm),
 		TEST(test_topology),
 	};

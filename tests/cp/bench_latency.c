@@ -2,12 +2,14 @@
 /*
  * bench_latency - what one dispatch costs: round trip of an empty kernel (doorbell store to
  * completion signal seen by a spinning host thread), and the time per dispatch when many are
- * queued. Arguments: target, code object. Prints "name value" lines.
+ * queued. Arguments: target, code object, and "turns" to have the GPU by turns that are never taken
+ * away, as a tenant has it that is alone. Prints "name value" lines.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/cp/real.h"
+#include "tests/cp/turns.h"
 
 static int compare(const void *a, const void *b)
 {
@@ -21,17 +23,19 @@ int main(int argc, char **argv)
 	enum { ROUNDS = 20000, QUEUED = 20000 };
 	static uint64_t ns[ROUNDS];
 	static struct client client, *c = &client;
+	static struct turns turns;
 	struct codeobj co;
 	struct signal *done;
 	struct packet p;
 	uint64_t arg = 0, begin;
 	struct aql q;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: bench_latency TARGET CODE-OBJECT\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: bench_latency TARGET CODE-OBJECT [turns]\n");
 		return 2;
 	}
-	client_open(c, argv[1], 0, NULL);
+	atomic_store(&turns.granted, 1);
+	client_open(c, argv[1], 2, argc > 3 ? &turns_ops : NULL, &turns);
 	real_load(c, &co, argv[2]);
 	aql_open(&q, c, 1024, true);
 	done = client_signal(c, 0, 0);
@@ -70,6 +74,21 @@ int main(int argc, char **argv)
 		while (atomic_load_explicit(&done->value, memory_order_acquire))
 			sleep_ms(1);
 		printf("cp_workgroup_us %.3f\n", (double)(clock_ns() - begin) / GROUPS / 1000);
+	}
+	{
+		enum { GROUPS = 300 };
+		uint64_t args[2];
+
+		client_alloc(c, GROUPS * 64 * 8, &args[0]);
+		client_alloc(c, 4096, &args[1]);
+		p = real_packet(c, &co, "straight", args, 16, 64, GROUPS, 0, done);
+		atomic_store(&done->value, 3);
+		begin = clock_ns();
+		for (unsigned i = 0; i < 3; i++)
+			aql_submit(&q, &p);
+		while (atomic_load_explicit(&done->value, memory_order_acquire))
+			sleep_ms(1);
+		printf("cp_compute_ms %.2f\n", (double)(clock_ns() - begin) / 1e6);
 	}
 	client_close(c);
 	codeobj_free(&co);

@@ -61,6 +61,16 @@ static void on_fault(void *ctx, const struct gpu_memory_fault *fault)
 	atomic_fetch_add(&c->faults, 1);
 }
 
+static void on_error(void *ctx, uint32_t queue, unsigned code, uint64_t kernel)
+{
+	struct client *c = ctx;
+
+	c->error_queue = queue;
+	c->error_code = code;
+	c->error_kernel = kernel;
+	atomic_fetch_add(&c->errors, 1);
+}
+
 static void on_idle(void *ctx)
 {
 	struct client *c = ctx;
@@ -71,27 +81,50 @@ static void on_idle(void *ctx)
 }
 
 static const struct gpu_vm_ops ops = {
-	.signal_event = on_event, .memory_fault = on_fault, .idle = on_idle};
+	.signal_event = on_event, 
+	.memory_fault = on_fault,
+	.queue_error = on_error,
+	.idle = on_idle};
 
-void client_open(struct client *c, const char *target, unsigned threads,
-		 const struct gpu_turn_ops *turn)
+static void open_vm(struct client *c)
 {
-	struct gpu_config config = {.target = target, .threads = threads, .turn = turn};
-
-	memset(c, 0, sizeof(*c));
 	c->pool = mmap(NULL, POOL_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(c->pool, MAP_FAILED);
-	assert_int_equal(gpu_open(&config, &c->gpu), 0);
 	assert_int_equal(gpu_vm_create(c->gpu, &ops, c, &c->vm), 0);
 	assert_int_equal(gpu_vm_map(c->vm, POOL_VA, POOL_SIZE, c->pool,
 				    GPU_PROT_READ | GPU_PROT_WRITE | GPU_PROT_EXEC),
 			 0);
 }
 
+void client_open_config(struct client *c, const struct gpu_config *config)
+{
+	memset(c, 0, sizeof(*c));
+	assert_int_equal(gpu_open(config, &c->gpu), 0);
+	open_vm(c);
+}
+
+void client_open(struct client *c, const char *target, unsigned threads,
+		 const struct gpu_turn_ops *turn, void *ctx)
+{
+	struct gpu_config config = {
+		.target = target, .threads = threads, .turn = turn, .turn_ctx = ctx};
+
+	client_open_config(c, &config);
+}
+
+void client_join(struct client *c, struct client *first)
+{
+	memset(c, 0, sizeof(*c));
+	c->gpu = first->gpu;
+	c->joined = true;
+	open_vm(c);
+}
+
 void client_close(struct client *c)
 {
 	gpu_vm_destroy(c->vm);
-	gpu_close(c->gpu);
+	if (!c->joined)
+		gpu_close(c->gpu);
 	munmap(c->pool, POOL_SIZE);
 }
 

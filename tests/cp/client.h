@@ -30,12 +30,19 @@ struct client {
 	_Atomic uint64_t events[64]; /* how often each id was signalled */
 	atomic_uint idles, faults;
 	struct gpu_memory_fault fault;
-	bool park_when_idle;
+	atomic_uint errors; /* queue_error: how often, and the last one */
+	uint32_t error_queue, error_code;
+	uint64_t error_kernel;
+	bool park_when_idle, joined;
 };
 
-/* threads 0: one per CPU. turn may be NULL. */
+/* threads 0: one per CPU. turn may be NULL; ctx is its. */
 void client_open(struct client *c, const char *target, unsigned threads,
-		 const struct gpu_turn_ops *turn);
+		 const struct gpu_turn_ops *turn, void *ctx);
+/* The same with all that a GPU can be given. */
+void client_open_config(struct client *c, const struct gpu_config *config);
+/* A second GPU process of the same GPU, with its own pool; closed before the first. */
+void client_join(struct client *c, struct client *first);
 void client_close(struct client *c);
 /* Zeroed memory of the pool; va in *va. */
 void *client_alloc(struct client *c, size_t size, uint64_t *va);
@@ -104,6 +111,8 @@ enum fake_op {
 	FAKE_ORDER, /* compares the u64 at addr with arg, writes arg + 1, counts mismatches in the
 		       u64 at addr + 8 */
 	FAKE_IDS,   /* adds 1 to the u32 at addr[flat work-group id] */
+	FAKE_SPIN,  /* adds 1 to the u64 at arg in turns, until the u64 at addr is not 0 */
+	FAKE_MEET,  /* a slice of about 100 us: at addr { u64 running, most at once, CUs seen as bits } */
 };
 struct fake_args {
 	uint64_t op, addr, arg;

@@ -6,6 +6,7 @@
  * It keeps exec's rules: memory only through the view, quiescent points, the stop flag, slices.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -128,6 +129,35 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 				view->quiesce(view);
 		}
 		return EXEC_YIELD;
+	case FAKE_SPIN:
+		for (uint64_t i = 0;
+		     i < budget && !atomic_load_explicit(stop, memory_order_relaxed); i += 16) {
+			word = access_va(wg, view, args.addr, GPU_PROT_READ);
+			other = word ? access_va(wg, view, args.arg, GPU_PROT_WRITE) : NULL;
+			if (!other)
+				return EXEC_MEMORY_FAULT;
+			if (atomic_load(word))
+				return EXEC_DONE;
+			atomic_fetch_add(other, 1);
+			view->quiesce(view);
+		}
+		return EXEC_YIELD;
+	case FAKE_MEET: {
+		uint64_t now, most, end = clock_ns() + 100000;
+
+		word = access_va(wg, view, args.addr, GPU_PROT_READ | GPU_PROT_WRITE);
+		if (!word)
+			return EXEC_MEMORY_FAULT;
+		now = atomic_fetch_add(word, 1) + 1;
+		most = atomic_load(word + 1);
+		while (most < now && !atomic_compare_exchange_weak(word + 1, &most, now))
+			;
+		atomic_fetch_or(word + 2, 1ull << wg->cu);
+		while (clock_ns() < end)
+			sched_yield();
+		atomic_fetch_sub(word, 1);
+		return EXEC_DONE;
+	}
 	case FAKE_ILLEGAL:
 		return EXEC_ILLEGAL;
 	case FAKE_APERTURE:

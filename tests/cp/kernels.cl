@@ -64,3 +64,38 @@ __kernel void trap(__global uint *out)
 {
 	__builtin_trap();
 }
+
+#define FMA8(x) x = fma(x, x, y); y = fma(y, x, x); z = fma(z, y, x); w = fma(w, z, y); \
+	x = fma(x, w, z); y = fma(y, x, w); z = fma(z, y, x); w = fma(w, z, y);
+#define FMA64 FMA8(x) FMA8(x) FMA8(x) FMA8(x) FMA8(x) FMA8(x) FMA8(x) FMA8(x)
+#define FMA1024 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64 FMA64
+
+// Thousands of instructions without a branch.
+__kernel void straight(__global double *out, __global const double *in)
+{
+	double x = in[0] + get_global_id(0), y = in[1], z = in[2], w = in[3];
+
+	FMA1024 FMA1024 FMA1024 FMA1024
+	out[get_global_id(0)] = x + y + z + w;
+}
+
+#ifdef __gfx90a__
+typedef float float32 __attribute__((ext_vector_type(32)));
+
+#define MFMA8 a = __builtin_amdgcn_mfma_f32_32x32x1f32(x, y, a, 0, 0, 0); a = __builtin_amdgcn_mfma_f32_32x32x1f32(y, x, a, 0, 0, 0); \
+	a = __builtin_amdgcn_mfma_f32_32x32x1f32(x, x, a, 0, 0, 0); a = __builtin_amdgcn_mfma_f32_32x32x1f32(y, y, a, 0, 0, 0); \
+	a = __builtin_amdgcn_mfma_f32_32x32x1f32(x, y, a, 0, 0, 0); a = __builtin_amdgcn_mfma_f32_32x32x1f32(y, x, a, 0, 0, 0); \
+	a = __builtin_amdgcn_mfma_f32_32x32x1f32(x, x, a, 0, 0, 0); a = __builtin_amdgcn_mfma_f32_32x32x1f32(y, y, a, 0, 0, 0);
+#define MFMA64 MFMA8 MFMA8 MFMA8 MFMA8 MFMA8 MFMA8 MFMA8 MFMA8
+#define MFMA512 MFMA64 MFMA64 MFMA64 MFMA64 MFMA64 MFMA64 MFMA64 MFMA64
+
+// The longest instructions there are, thousands without a branch.
+__kernel void matrix(__global float *out, __global const float *in)
+{
+	float32 a = (float32)(0.0f);
+	float x = in[0], y = in[1];
+
+	MFMA512 MFMA512 MFMA512 MFMA512
+	out[get_global_id(0)] = a[0] + a[31];
+}
+#endif

@@ -12,7 +12,7 @@ static int open_client(void **state)
 {
 	static struct client c;
 
-	client_open(&c, "gfx90a", 2, NULL);
+	client_open(&c, "gfx90a", 2, NULL, NULL);
 	*state = &c;
 	return 0;
 }
@@ -171,7 +171,7 @@ static void unmapped_parts(void **state)
 		struct packet p;
 		uint64_t nowhere = 0x7700000000;
 
-		client_open(c, "gfx90a", 2, NULL);
+		client_open(c, "gfx90a", 2, NULL, NULL);
 		client_kernel(c, &k, 32);
 		aql_open(&other, c, 16, false);
 		done = client_signal(c, 1, 0);

@@ -17,7 +17,7 @@ static int open_real(void **state)
 {
 	struct real *r = calloc(1, sizeof(*r));
 
-	client_open(&r->c, target, 2, NULL);
+	client_open(&r->c, target, 2, NULL, NULL);
 	real_load(&r->c, &r->co, object_path);
 	aql_open(&r->q, &r->c, 64, true);
 	*state = r;

@@ -128,8 +128,8 @@ static void fuzz(void **state)
 
 		seed = round * 7919 + 1;
 		tame = round & 2;
-		client_open(c, round & 1 ? "gfx900" : "gfx90a", 2, NULL);
-		client_open(g, "gfx90a", 1, NULL);
+		client_open(c, round & 1 ? "gfx900" : "gfx90a", 2, NULL, NULL);
+		client_open(g, "gfx90a", 1, NULL, NULL);
 		aql_open(&gq, g, 16, true);
 		client_kernel(g, &gk, 32);
 		bytes = client_alloc(c, 65536, &data);

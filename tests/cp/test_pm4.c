@@ -9,7 +9,7 @@ static int open_client(void **state)
 {
 	static struct client c;
 
-	client_open(&c, "gfx90a", 2, NULL);
+	client_open(&c, "gfx90a", 2, NULL, NULL);
 	*state = &c;
 	return 0;
 }
@@ -141,6 +141,12 @@ static void wrap(void **state)
 
 /* One step moves so much, however many packets it is asked in: others wait for it. The lock keeps
  * the CP thread out; this thread steps. */
+static void one_pass(struct gpu_queue *q)
+{
+	q->vm->copy_left = COPY_BYTES_PER_PASS;
+	queue_step(q);
+}
+
 static void a_step_is_bounded(void **state)
 {
 	enum { PACKETS = 30, SIZE = 256 << 10, LONG = 4000 };
@@ -162,11 +168,11 @@ static void a_step_is_bounded(void **state)
 	pthread_mutex_lock(&c->gpu->lock);
 	ring_ring(&r);
 	pthread_rwlock_rdlock(&c->vm->map_lock);
-	queue_step(r.queue);
+	one_pass(r.queue);
 	copies = r.queue->rptr / 7;
 	for (unsigned i = 0; i < PACKETS && r.queue->rptr < 7 * PACKETS; i++)
-		queue_step(r.queue);
-	queue_step(r.queue);
+		one_pass(r.queue);
+	one_pass(r.queue);
 	writes = (r.queue->rptr - 7 * PACKETS) / (4 + LONG);
 	pthread_rwlock_unlock(&c->vm->map_lock);
 	pthread_mutex_unlock(&c->gpu->lock);

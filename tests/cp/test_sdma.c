@@ -9,7 +9,7 @@ static int open_client(void **state)
 {
 	static struct client c;
 
-	client_open(&c, "gfx90a", 2, NULL);
+	client_open(&c, "gfx90a", 2, NULL, NULL);
 	*state = &c;
 	return 0;
 }
@@ -109,7 +109,7 @@ static void faults(void **state)
 		struct client client, *c = &client;
 		struct ring r;
 
-		client_open(c, "gfx900", 1, NULL);
+		client_open(c, "gfx900", 1, NULL, NULL);
 		ring_open(&r, c, GPU_QUEUE_SDMA, 4096);
 		switch (i) {
 		case 0:

@@ -15,7 +15,7 @@ static int open_vm(void **state)
 {
 	static struct client c;
 
-	client_open(&c, "gfx90a", 1, NULL);
+	client_open(&c, "gfx90a", 1, NULL, NULL);
 	*state = &c;
 	return 0;
 }

@@ -75,6 +75,25 @@ def memfds(pid):
     return count
 
 
+def usage(pid):
+    """What the process takes: bytes of private and anonymous memory, descriptors, threads. VRAM and guests' memory, which are shared, are not counted."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+        status = dict(line.rstrip().split(":", 1) for line in f)
+    return {"rss": int(status["RssAnon"].split()[0]) << 10, "fds": len(os.listdir(f"/proc/{pid}/fd")), "threads": int(status["Threads"])}
+
+
+def shrinks_back(pid, start, rss, fds=0, threads=0, who="", seconds=20):
+    """The process takes, soon, at most that much more than at @start, a usage()."""
+    most = {"rss": start["rss"] + rss, "fds": start["fds"] + fds, "threads": start["threads"] + threads}
+    end = time.monotonic() + seconds
+    while True:
+        now = usage(pid)
+        if all(now[key] <= most[key] for key in most):
+            return
+        assert time.monotonic() < end, f"{who or pid} grew: {start} at the start, {now} now"
+        time.sleep(0.2)
+
+
 class Job:
     """A command that runs beside the test; output of both kinds goes to a file, as daemons may inherit it."""
 

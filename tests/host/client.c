@@ -723,6 +723,26 @@ static void case_svm(void)
 	CHECK(!ioctl(kfd, request, args) && args->attrs[0].type == KFD_IOCTL_SVM_ATTR_ACCESS);
 	CHECK(args->attrs[1].value & 0x10);
 	FAILS(alloc(s, 4 * PAGE, F(VRAM) | F(USERPTR), &handle, NULL), EINVAL);
+	/* A neighbour whose first page is the last one of this range: neither goes. */
+	uint8_t *big = anonymous(8 * PAGE);
+
+	args->op = KFD_IOCTL_SVM_OP_SET_ATTR;
+	args->start_addr = (uintptr_t)big;
+	CHECK(!ioctl(kfd, request, args));
+	args->attrs[0].value = 1; /* a bad one undoes what it made */
+	args->start_addr = (uintptr_t)(big + 3 * PAGE);
+	FAILS(ioctl(kfd, request, args), EINVAL);
+	CHECK(!alloc(big + 5 * PAGE, PAGE, F(USERPTR) | WRITABLE, &handle, NULL));
+	CHECK(!free_gpu(handle));
+	args->attrs[0].value = 0x6873;
+	CHECK(!ioctl(kfd, request, args));
+	for (unsigned i = 0; i < 7; i += 2) {
+		struct signal *t = (struct signal *)(big + i * PAGE);
+
+		atomic_store(&t->value, 1);
+		barrier(&q, NULL, t);
+		CHECK(wait_zero(t, 2000));
+	}
 	/* Unmapped and mapped anew: a buffer may be there. */
 	CHECK(!munmap(s, 4 * PAGE));
 	CHECK(mmap(s, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,

@@ -10,8 +10,10 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arbiter/client.h"
+#include "core/kfd.h"
 #include "tests/vmm/client.h"
 
 #define MAX_ARGS 16
@@ -141,6 +145,7 @@ static int teardown(void **state)
 	kill(daemon_pid, SIGTERM);
 	waitpid(daemon_pid, NULL, 0);
 	unlink(arbiter_socket);
+	unlink(vm_socket);
 	return rmdir(dir); /* fails if a socket was left */
 }
 
@@ -223,7 +228,7 @@ static void serves_and_ends(void **state)
 	for (unsigned i = 0; i < 5; i++) /* clients come and go */
 		assert_int_equal(vram_seen(), 32u << 20);
 	stop(&p);
-	assert_int_not_equal(access(vm_socket, F_OK), 0);
+	/* The socket's file stays, as a broker has no paths; nobody listens there. */
 	assert_int_equal(client_connect(vm_socket), -1);
 }
 
@@ -301,13 +306,113 @@ static void idle_costs_nothing(void **state)
 	stop(&p);
 }
 
+struct charge {
+	struct arbiter_client *client;
+	int64_t bytes;
+	int result;
+};
+
+static void *charge(void *arg)
+{
+	struct charge *c = arg;
+
+	c->result = arbiter_charge_vram(c->client, c->bytes);
+	return NULL;
+}
+
+/* Another tenant wants the room of a VM: its guest does not answer when it is asked to let its VRAM
+ * go, and keeps it; then it does, and gets it back as it was. */
+static void swapped_if_the_guest_agrees(void **state)
+{
+	struct kfd_ioctl_alloc_memory_of_gpu_args alloc = {
+		.va_addr = 0x100000000,
+		.size = 48u << 20,
+		.flags = KFD_IOC_ALLOC_MEM_FLAGS_VRAM | 1u << 31,
+	};
+	struct kfd_ioctl_acquire_vm_args acquire = {.drm_fd = 1};
+	struct hsv_process_args args = {.pid = 1};
+	static uint8_t page[4096], seen[4096];
+	struct charge other = {.bytes = 32 << 20};
+	struct hsv_extent out[16];
+	uint32_t out_size = sizeof(out);
+	struct program d, p;
+	struct arbiter_grant grant;
+	struct hsv_config config;
+	struct hsv_event event;
+	char text[4096], saved[sizeof(arbiter_socket)];
+	pthread_t thread;
+	struct guest g;
+
+	memcpy(saved, arbiter_socket, sizeof(saved));
+	snprintf(arbiter_socket, sizeof(arbiter_socket), "%s/swapping", dir);
+	d = start(hsavisord,
+		  ARGS("--socket", arbiter_socket, "--vram", "64M", "--vram-overcommit", "swap"));
+	for (int i = 0; i < 200 && access(arbiter_socket, F_OK); i++)
+		usleep(10000);
+	setenv("HSAVISOR_SOCKET", arbiter_socket, 1);
+	p = start_ready("vm1", vm_socket, "64M");
+	assert_int_equal(
+		arbiter_connect(ARBITER_VM, "other", 32u << 20, &other.client, &grant, NULL), 0);
+	assert_int_equal(guest_connect(&g, vm_socket), 0);
+	assert_int_equal(guest_start(&g, UINT64_C(1) << HSV_F_SWAP), 0);
+	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
+	acquire.gpu_id = alloc.gpu_id = config.gpu_id;
+	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, 0, 0, &args, sizeof(args), NULL,
+				       0, NULL, NULL),
+			 0);
+	assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0, _IOC_NR(AMDKFD_IOC_ACQUIRE_VM),
+				       &acquire, sizeof(acquire), NULL, 0, NULL, NULL),
+			 0);
+	assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0,
+				       _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &alloc,
+				       sizeof(alloc), NULL, 0, out, &out_size),
+			 0);
+	assert_int_equal(out[0].addr, 0);
+	memset(page, 0x5a, sizeof(page));
+	assert_int_equal(client_write(g.sock, 2, 0x3000, page, sizeof(page)), 0);
+
+	assert_int_equal(pthread_create(&thread, NULL, charge, &other), 0);
+	assert_true(guest_event(&g, &event, CLIENT_TIMEOUT_MS));
+	assert_int_equal(event.type, HSV_EVENT_VRAM_AWAY);
+	pthread_join(thread, NULL); /* it was not answered */
+	assert_int_equal(other.result, -ENOMEM);
+
+	/* A late answer counts for the next time, which comes after a while. */
+	assert_int_equal(guest_request(&g, HSV_REQ_VRAM_AWAY, 0, 0, NULL, 0, NULL, 0, NULL, NULL),
+			 0);
+	for (int i = 0; i < 150 && other.result; i++) {
+		usleep(100000);
+		charge(&other);
+	}
+	assert_int_equal(other.result, 0);
+	other.bytes = -other.bytes;
+	charge(&other);
+	assert_int_equal(other.result, 0);
+	assert_int_equal(guest_request(&g, HSV_REQ_VRAM_BACK, 0, 0, NULL, 0, NULL, 0, NULL, NULL),
+			 0);
+	assert_int_equal(client_read(g.sock, 2, 0x3000, seen, sizeof(seen)), 0);
+	assert_memory_equal(seen, page, sizeof(page));
+
+	guest_close(&g);
+	arbiter_disconnect(other.client);
+	stop(&p);
+	kill(d.pid, SIGTERM);
+	finish(&d, text, sizeof(text));
+	memcpy(arbiter_socket, saved, sizeof(saved));
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bad_usage),	      cmocka_unit_test(no_daemon),
-		cmocka_unit_test(quota_too_large),    cmocka_unit_test(name_or_socket_in_use),
-		cmocka_unit_test(serves_and_ends),    cmocka_unit_test(killed_and_started_again),
-		cmocka_unit_test(idle_costs_nothing), cmocka_unit_test(memory_cut_short),
+		cmocka_unit_test(bad_usage),
+		cmocka_unit_test(no_daemon),
+		cmocka_unit_test(quota_too_large),
+		cmocka_unit_test(name_or_socket_in_use),
+		cmocka_unit_test(serves_and_ends),
+		cmocka_unit_test(killed_and_started_again),
+		cmocka_unit_test(idle_costs_nothing),
+		cmocka_unit_test(memory_cut_short),
+		cmocka_unit_test(swapped_if_the_guest_agrees),
 	};
 
 	if (argc != 3) {

@@ -26,6 +26,7 @@
 
 #include "tests/vmm/client.h"
 #include "tests/vmm/harness.h"
+#include "vmm/pci.h"
 
 #define INDIRECT  (UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC)
 #define EVENT_IDX (UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
@@ -329,7 +330,7 @@ static void random_rings(void **state)
 
 static void unknown_types(void **state)
 {
-	static const uint32_t types[] = {0, 11, 12, 1000, UINT32_MAX};
+	static const uint32_t types[] = {0, 13, 14, 1000, UINT32_MAX};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		assert_int_equal(guest_request(&g, types[i], 0, 0, NULL, 0, NULL, 0, NULL, NULL),
@@ -463,6 +464,59 @@ static void extents_outside_of_memory(void **state)
 		assert_int_not_equal(ioctl_in(0, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc, &wrong[i],
 					      sizeof(wrong[i])),
 				     0);
+	}
+}
+
+/* Buffers that a guest names without memory behind them count, too. */
+static void pinned_memory_is_bounded(void **state)
+{
+	struct kfd_ioctl_acquire_vm_args acquire = {.drm_fd = 1};
+	struct kfd_ioctl_alloc_memory_of_gpu_args alloc = {
+		.va_addr = 0x100000000,
+		.size = GUEST_RAM / 2,
+		.flags = KFD_IOC_ALLOC_MEM_FLAGS_GTT | WRITABLE,
+	};
+	struct hsv_config config;
+
+	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
+	acquire.gpu_id = alloc.gpu_id = config.gpu_id;
+	for (uint32_t p = 0; p < 3; p++) {
+		assert_int_equal(create(p), 0);
+		assert_int_equal(ioctl_(p, AMDKFD_IOC_ACQUIRE_VM, &acquire), 0);
+		assert_int_equal(ioctl_(p, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc),
+				 p < 2 ? 0 : -ENOMEM);
+	}
+	assert_int_equal(destroy(0), 0);
+	assert_int_equal(ioctl_(2, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc), 0);
+}
+
+/* What a VM wrote into its VRAM, buffers or not, the next one on this broker does not see. */
+static void vram_is_zeroed_between_vms(void **state)
+{
+	static uint8_t page[4096], zero[4096];
+
+	memset(page, 0x5a, sizeof(page));
+	assert_int_equal(client_write(g.sock, PCI_BAR_VRAM, 0x3000, page, sizeof(page)), 0);
+	assert_int_equal(client_write(g.sock, PCI_BAR_VRAM, HARNESS_VRAM - 4096, page, 4096), 0);
+	guest_close(&g);
+	assert_int_equal(setup(state), 0);
+	memset(page, 0xee, sizeof(page));
+	assert_int_equal(client_read(g.sock, PCI_BAR_VRAM, 0x3000, page, sizeof(page)), 0);
+	assert_memory_equal(page, zero, sizeof(page));
+	assert_int_equal(client_read(g.sock, PCI_BAR_VRAM, HARNESS_VRAM - 4096, page, 4096), 0);
+	assert_memory_equal(page, zero, sizeof(page));
+}
+
+/* Nothing is away here: who comes back has it at once, however often it says what. */
+static void vram_that_is_not_swapped(void **state)
+{
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(guest_request(&g, HSV_REQ_VRAM_BACK, 0, 0, NULL, 0, NULL, 0, NULL,
+					       NULL),
+				 0);
+		assert_int_equal(guest_request(&g, HSV_REQ_VRAM_AWAY, i * 1000, 0, NULL, 0, NULL, 0,
+					       NULL, NULL),
+				 0);
 	}
 }
 
@@ -840,6 +894,9 @@ int main(void)
 		TEST(ioctls_unknown),
 		TEST(ioctls_with_nonsense),
 		TEST(extents_outside_of_memory),
+		TEST(pinned_memory_is_bounded),
+		TEST(vram_that_is_not_swapped),
+		TEST(vram_is_zeroed_between_vms),
 		PLAIN(disconnect_in_mid_request),
 		TEST(reset_ends_processes),
 		TEST(configuration),

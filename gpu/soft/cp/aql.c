@@ -74,7 +74,7 @@ static bool peek(struct gpu_queue *q, uint32_t *header, bool *fault)
 	q->more = false;
 	p = vm_ptr64(q->vm, q->desc.write_ptr_va, GPU_PROT_READ);
 	if (!p) {
-		vm_fault(q->vm, q->desc.write_ptr_va, false, false);
+		vm_fault(q, q->desc.write_ptr_va, false, false);
 		*fault = true;
 		return false;
 	}
@@ -105,7 +105,7 @@ static enum step complete(struct gpu_queue *q)
 
 	q->phase = AQL_FETCH;
 	if (!header) {
-		vm_fault(q->vm, va, true, false);
+		vm_fault(q, va, true, false);
 		return STEP_PROGRESS;
 	}
 	__atomic_store_n(header, AQL_HEADER_INVALID, __ATOMIC_RELEASE);
@@ -270,6 +270,7 @@ static enum step begin_dispatch(struct gpu_queue *q)
 	unsigned waves;
 	int err;
 
+	q->kernel = packet64(q, 8);
 	err = setup_sizes(q, &s);
 	if (err)
 		return fail(q, err, "grid or work-group sizes of the dispatch");
@@ -284,7 +285,7 @@ static enum step begin_dispatch(struct gpu_queue *q)
 			    "more LDS or registers than a work-group of this size can have");
 
 	if (!vm_copy_in(q->vm, va + AMD_QUEUE_TMPRING, &scratch, sizeof(scratch), &bad)) {
-		vm_fault(q->vm, bad, false, false);
+		vm_fault(q, bad, false, false);
 		return STEP_WAIT;
 	}
 	/* COMPUTE_TMPRING_SIZE: WAVES [11:0], WAVESIZE [24:12] in units of 1 KiB */
@@ -305,7 +306,7 @@ static enum step begin_dispatch(struct gpu_queue *q)
 	s.dispatch_id = q->rptr;
 	s.shared_base = atomic_load(&q->vm->shared_base);
 	s.private_base = atomic_load(&q->vm->private_base);
-	err = dispatch_launch(q, &s);
+	err = dispatch_launch(q, &s, q->kernel);
 	if (err)
 		return fail(q, err, "the kernel's resources cannot be had");
 	q->phase = AQL_RUN;
@@ -322,7 +323,7 @@ static enum step running(struct gpu_queue *q)
 	if (step == STEP_WAIT || q->stopped)
 		return step;
 	if (!vm_copy_in(q->vm, queue_va(q) + AMD_QUEUE_TMPRING, &scratch, sizeof(scratch), &bad)) {
-		vm_fault(q->vm, bad, false, false);
+		vm_fault(q, bad, false, false);
 		return STEP_WAIT;
 	}
 	once = q->dispatch.setup.private_segment_size &&
@@ -389,10 +390,11 @@ static enum step fetch(struct gpu_queue *q)
 		return fault ? STEP_WAIT : STEP_IDLE;
 	q->packet[0] = header;
 	if (!vm_copy_in(q->vm, va + 4, q->packet + 1, AQL_PACKET_BYTES - 4, &bad)) {
-		vm_fault(q->vm, bad, false, false);
+		vm_fault(q, bad, false, false);
 		return STEP_WAIT;
 	}
 	q->start_ts = gpu_clock(q->vm->gpu);
+	q->kernel = 0;
 	atomic_fetch_add_explicit(&q->vm->packets, 1, memory_order_relaxed);
 	type = header & 0xff;
 	if (type >= sizeof(types) / sizeof(types[0]) || !types[type])

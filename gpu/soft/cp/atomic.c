@@ -78,7 +78,7 @@ static bool combine(unsigned op, bool wide, uint64_t old, uint64_t src, uint64_t
 	return false;
 }
 
-bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint64_t cmp,
+bool mem_atomic(struct gpu_queue *q, unsigned op, uint64_t va, uint64_t src, uint64_t cmp,
 		bool *matched, bool *fault)
 {
 	bool wide = op & 0x20;
@@ -88,7 +88,7 @@ bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint6
 	*matched = true;
 	op &= 0x1f;
 	if (wide) {
-		uint64_t *p = vm_ptr64(vm, va, GPU_PROT_READ | GPU_PROT_WRITE), old;
+		uint64_t *p = vm_ptr64(q->vm, va, GPU_PROT_READ | GPU_PROT_WRITE), old;
 
 		if (!p)
 			goto fault;
@@ -100,7 +100,7 @@ bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint6
 						      __ATOMIC_RELAXED));
 		*matched = op != TC_CMPSWAP || old == cmp;
 	} else {
-		uint32_t *p = vm_ptr32(vm, va, GPU_PROT_READ | GPU_PROT_WRITE), old;
+		uint32_t *p = vm_ptr32(q->vm, va, GPU_PROT_READ | GPU_PROT_WRITE), old;
 
 		if (!p)
 			goto fault;
@@ -114,7 +114,7 @@ bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint6
 	}
 	return true;
 fault:
-	vm_fault(vm, va, true, false);
+	vm_fault(q, va, true, false);
 	*fault = true;
 	return false;
 }
@@ -138,18 +138,18 @@ bool mem_compare(unsigned func, uint64_t value, uint64_t ref)
 	return true;
 }
 
-uint64_t copy_chunk(struct gpu_vm *vm, uint64_t dst, uint64_t src, uint64_t size)
+uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size)
 {
 	uint64_t done = 0;
 
 	while (done < size) {
 		uint64_t from_len, to_len, len = size - done;
-		const void *from = vm_translate(vm, src + done, GPU_PROT_READ, &from_len);
-		void *to = vm_translate(vm, dst + done, GPU_PROT_WRITE, &to_len);
+		const void *from = vm_translate(q->vm, src + done, GPU_PROT_READ, &from_len);
+		void *to = vm_translate(q->vm, dst + done, GPU_PROT_WRITE, &to_len);
 
 		if (!from || !to) {
 			if (!done)
-				vm_fault(vm, from ? dst : src, from, false);
+				vm_fault(q, from ? dst : src, from, false);
 			return done;
 		}
 		if (len > from_len)
@@ -163,17 +163,17 @@ uint64_t copy_chunk(struct gpu_vm *vm, uint64_t dst, uint64_t src, uint64_t size
 }
 
 /* The pattern's bytes stand at addresses that are multiples of 4 from dst. */
-uint64_t fill_chunk(struct gpu_vm *vm, uint64_t dst, uint32_t pattern, uint64_t size)
+uint64_t fill_chunk(struct gpu_queue *q, uint64_t dst, uint32_t pattern, uint64_t size)
 {
 	uint64_t done = 0;
 
 	while (done < size) {
 		uint64_t len;
-		uint8_t *to = vm_translate(vm, dst + done, GPU_PROT_WRITE, &len);
+		uint8_t *to = vm_translate(q->vm, dst + done, GPU_PROT_WRITE, &len);
 
 		if (!to) {
 			if (!done)
-				vm_fault(vm, dst, true, false);
+				vm_fault(q, dst, true, false);
 			return done;
 		}
 		if (len > size - done)

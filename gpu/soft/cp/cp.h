@@ -8,16 +8,18 @@
  *   aql.c     AQL packets         pm4.c  PM4 packets and indirect buffers      sdma.c  SDMA packets
  *   atomic.c  the memory atomics that SDMA and PM4 packets name
  *   dispatch.c  a kernel's start and end, for AQL and PM4
- *   sched.c   dispatches in flight: which work-group runs next, suspending, stopping
+ *   sched.c   dispatches in flight: which work-group runs next, suspending, stopping  (heap.c)
+ *   turn.c    the tenant's turn on the GPU, timelines, limits of kernels
+ *   backlog.c  packets that wait, for listings
  *   thread.c  the threads: the CP thread (polls doorbells, steps queues, runs waves between) and
  * the workers
  *
  * Theory of operation
  *
  * A queue is a state machine that the CP thread steps: each step does a bounded amount of work and
- * never waits. A kernel dispatch becomes a struct dispatch in the scheduler's ring; executor
+ * never waits. A kernel dispatch becomes a struct dispatch of the scheduler; executor
  * threads (the CP thread is one of them, so a small kernel never leaves it) take work-groups from
- * the ring, run them for a slice and put unfinished ones back. When a dispatch has ended, the CP
+ * it, run them for a slice and put unfinished ones back. When a dispatch has ended, the CP
  * thread sees it in its next step and completes the packet.
  *
  * Locks, in this order: gpu->lock (vms, queues; the CP thread holds it while it steps, so whoever
@@ -38,6 +40,7 @@
 #include <time.h>
 
 #include "gpu/gpu.h"
+#include "gpu/soft/cp/heap.h"
 #include "gpu/soft/exec/exec.h"
 #include "gpu/soft/soft.h"
 
@@ -51,9 +54,14 @@ enum {
 	PM4_PACKETS_PER_STEP = 64,
 	PM4_COMPUTE_REGS = 0x60, /* from COMPUTE_DISPATCH_INITIATOR */
 	PM4_IB_DEPTH = 4,	 /* nested indirect buffers */
+	PM4_BODY_MAX = 8, /* dwords that any packet but WRITE_DATA has after its header; more are
+			     ignored */
 	SDMA_PACKETS_PER_STEP = 16,
 	SDMA_MAX_DWORDS = 16, /* of a packet without WRITE's data */
-	SDMA_BYTES_PER_STEP = 256 * 1024,
+	COPY_BYTES_PER_PASS = 256 * 1024, /* that SDMA and PM4 queues of one vm move between two
+					     looks at everything else */
+	GPU_MAX_ERRORS = 16, /* of queues of one vm, not yet delivered */
+	GPU_PRIORITIES = 16,
 };
 #define GPU_MAX_INFLIGHT_BYTES                                                                     \
 	(512ull                                                                                    \
@@ -78,6 +86,7 @@ enum queue_error {
 	QERR_WORKGROUP_SIZE = 21,
 	QERR_REGISTERS = 22,
 	QERR_VENDOR = 23,
+	QERR_PREEMPTION = 30, /* a kernel was stopped: on request, or it ran too long */
 };
 
 /* ------------------------------------------------------------------ threads */
@@ -108,18 +117,22 @@ struct wg_slot {
 };
 
 struct dispatch {
-	struct dispatch *ring_next, *ring_prev;
-	bool in_ring;
+	struct heap_node node;	      /* in vm->ready while it has a work-group to run */
+	struct dispatch *next_starved; /* of gpu->starved */
+	bool starved;		      /* no memory for another work-group now */
+	bool listed;		      /* counted in gpu->listed */
 	struct gpu_queue *queue;
 	struct gpu_vm *vm;
 	struct dispatch_setup setup;
+	uint64_t kernel; /* address of the kernel's descriptor; PM4: of its code */
 	uint64_t wg_bytes;
 	uint32_t waves_per_wg;
 	uint32_t next_id[3];
-	bool active;  /* between sched_start and sched_finish/sched_kill */
-	bool issued;  /* every work-group was handed out */
-	bool few;     /* so few work-groups that the CP thread tries alone first */
-	unsigned cap; /* work-groups in flight at most */
+	bool active;	      /* between sched_start and sched_finish/sched_kill */
+	bool issued;	      /* every work-group was handed out */
+	bool few;	      /* so few work-groups that the CP thread tries alone first */
+	unsigned cap;	      /* work-groups in flight at most */
+	unsigned max_running; /* executors at most: the queue's share of the CUs */
 	unsigned inflight, running;
 	unsigned halt;				 /* > 0: nothing of it is run */
 	struct wg_slot *ready_head, *ready_tail; /* suspended or not yet run */
@@ -128,9 +141,16 @@ struct dispatch {
 	uint16_t free_index[GPU_MAX_WAVES];
 	unsigned num_free;
 	enum exec_result error; /* EXEC_DONE: none */
+	bool over_limit;	/* ran longer than it may: error is set */
 	struct exec_fault fault;
 	atomic_bool done;
-	uint64_t start_ns;
+	uint64_t start_ns, begin_ns, end_ns; /* begin: first wave, 0: none yet */
+	uint64_t run_ns;		     /* of all threads */
+	uint64_t gpu_ns, since_ns;	     /* time that it ran on any thread, up to since */
+	uint32_t preempted;		     /* how often it was suspended for another tenant */
+	uint64_t preempt_serial;	     /* the turn at whose end it last was */
+	unsigned priority;
+	uint64_t vtime; /* of the queue: time it ran, or was not there */
 };
 
 /* ------------------------------------------------------------------ queues */
@@ -149,6 +169,7 @@ struct pm4_state {
 	struct pm4_frame frame[PM4_IB_DEPTH];
 	unsigned depth;	   /* frames in use */
 	uint64_t dma_done; /* bytes of the current DMA_DATA copied */
+	uint32_t dma_packet[1 + PM4_BODY_MAX]; /* it, while dma_done */
 	uint32_t reg[PM4_COMPUTE_REGS];
 };
 
@@ -160,6 +181,8 @@ struct gpu_queue {
 	uint64_t rptr;		/* AQL: packets; SDMA: bytes; PM4: dwords */
 	uint64_t doorbell_seen; /* AQL: value of the last look */
 	bool more;		/* AQL: look even though the doorbell says nothing new */
+	uint64_t round;		/* pass of the CP thread that stepped it last */
+	uint64_t kernel;	/* address of the kernel descriptor of the packet at hand, or 0 */
 	uint32_t num_cu;	/* enabled ones and their numbers */
 	uint8_t cu[64];
 	struct dispatch dispatch;
@@ -171,6 +194,16 @@ struct gpu_queue {
 	/* SDMA: progress within the current packet, and what it was when it began */
 	uint64_t sdma_done;
 	uint32_t sdma_packet[SDMA_MAX_DWORDS], sdma_dwords;
+	/* Copies, for timelines: begin is 0 if there is nothing to tell */
+	struct {
+		uint64_t begin_ns, end_ns, bytes, piece_ns;
+	} copy;
+};
+
+struct vm_error {
+	uint32_t queue;
+	enum queue_error code;
+	uint64_t kernel;
 };
 
 struct gpu_vm {
@@ -191,7 +224,12 @@ struct gpu_vm {
 
 	/* gpu->lock */
 	struct gpu_queue *queues;
+	unsigned num_queues;
 	bool awake, idle_called;
+	uint64_t round;		       /* pass of the CP thread that was through with it last */
+	bool pass_over;		       /* through with it */
+	bool pass_progress, pass_busy; /* what its queues said in the pass so far */
+	uint64_t copy_left;	       /* bytes that may be moved in this pass */
 	unsigned suspended;
 	uint64_t delivery;    /* round of deliver() it was last looked at in */
 	uint64_t last_active; /* ns */
@@ -201,8 +239,18 @@ struct gpu_vm {
 	uint32_t *events;
 	unsigned num_events, max_events;
 	bool idle_pending;	/* gpu->lock */
+	struct vm_error errors[GPU_MAX_ERRORS]; /* gpu->lock */
+	unsigned num_errors;
 	atomic_int fault_state; /* 0 none, 1 being written, 2 to be reported, 3 reported */
 	struct gpu_memory_fault fault;
+
+	/* sched_lock */
+	struct heap_node node;	 /* in gpu->ready while a dispatch is in ready */
+	struct heap ready;	 /* dispatches that have a work-group to run */
+	unsigned running;	 /* executors */
+	unsigned num_dispatches; /* active ones */
+	uint64_t vtime;		 /* time its waves and copies ran, or it had none; weighted */
+	uint64_t queue_vtime[GPU_PRIORITIES]; /* of the last pick; for queues that come back */
 
 	_Atomic uint64_t dispatches, packets, sdma_packets, gpu_ns, faults, queue_errors;
 };
@@ -214,15 +262,19 @@ struct gpu {
 	void *turn_ctx;
 	const struct gpu_trace_ops *trace;
 	const struct gpu_limits *limits;
+	_Atomic uint32_t *backlog;
+	uint64_t backlog_at; /* ns; gpu->lock */
 	unsigned num_threads;
 	uint64_t spin_ns; /* how long the CP thread polls without sleeping */
 	uint64_t park_ns; /* park delay: how long a vm has no work before ops->idle */
 
 	pthread_mutex_t lock;
 	pthread_cond_t callback_cond; /* a callback returned */
-	atomic_uint waiters;	      /* threads that want lock: the CP thread lets them in */
+	atomic_uint waiters;	      /* futex: threads that want lock, the CP thread lets them in */
+	atomic_bool cp_gated;	      /* the CP thread waits for that */
 	struct gpu_vm *vms;
-	uint64_t deliveries;
+	uint64_t deliveries, rounds;
+	uint32_t reset_seen; /* of limits->reset_seq */
 	struct gpu_vm *callback_vm; /* whose callback runs */
 	unsigned num_queues;
 	uint64_t next_serial;
@@ -233,9 +285,18 @@ struct gpu {
 
 	pthread_mutex_t sched_lock;
 	pthread_cond_t work_cond, halt_cond;
-	struct dispatch *ring;
-	unsigned idle_workers, turn_users;
-	bool turn_held;
+	struct heap ready;	  /* vms with a dispatch that has a work-group to run */
+	struct dispatch *starved; /* to be tried again when a work-group's memory is freed */
+	unsigned listed;	  /* dispatches neither done nor halted */
+	uint64_t vtime;		  /* of the last pick; for vms that come back */
+	unsigned idle_workers;
+	unsigned turn_users; /* threads in the turn */
+	bool turn_held;	     /* one was, and it was not lost since */
+	bool turn_asked;     /* to be released when there is no work */
+	bool turn_needed;    /* asked for in vain: a worker is to wait for it */
+	bool turn_waiter;    /* and does */
+	bool copy_wanted;    /* CP thread: a queue wants to copy and has not got the turn */
+	uint64_t turn_begin_ns, turn_left_ns, turn_serial;
 	uint64_t inflight_bytes, pool_bytes;
 
 	atomic_bool quit;
@@ -291,7 +352,9 @@ bool vm_copy_in(struct gpu_vm *vm, uint64_t va, void *buf, size_t size, uint64_t
 bool vm_copy_out(struct gpu_vm *vm, uint64_t va, const void *buf, size_t size, uint64_t *bad);
 /* Records a memory fault of the vm (first one counts) and wakes the CP thread, which stops the vm's
  * queues. */
-void vm_fault(struct gpu_vm *vm, uint64_t va, bool write, bool execute);
+void vm_fault(struct gpu_queue *q, uint64_t va, bool write, bool execute);
+/* The same for what a wave of the kernel did. */
+void vm_fault_wave(struct gpu_queue *q, uint64_t kernel, const struct exec_fault *fault);
 /* An event to be set by the CP thread at the end of its pass. */
 void vm_signal_event(struct gpu_vm *vm, uint32_t event_id);
 
@@ -324,7 +387,7 @@ bool signal_complete(struct gpu_queue *q, uint64_t signal, uint64_t start, uint6
 int dispatch_sizes(struct dispatch_setup *s, const uint16_t size[3], const uint32_t grid[3]);
 /* Waves per work-group and how many work-groups may be in flight, into q->dispatch. */
 int dispatch_shape(struct gpu_queue *q, const struct dispatch_setup *s);
-int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s);
+int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_t kernel);
 /* STEP_WAIT: it runs, or a memory fault was raised. STEP_PROGRESS: done, or q was stopped by an
  * error of its waves. */
 enum step dispatch_end(struct gpu_queue *q);
@@ -341,12 +404,12 @@ bool pm4_push(struct gpu_queue *q, uint64_t va, uint32_t dwords);
 enum step sdma_step(struct gpu_queue *q);
 bool sdma_busy(struct gpu_queue *q);
 /* atomic.c: op as in the packets; false: unknown op or *fault set. */
-bool mem_atomic(struct gpu_vm *vm, unsigned op, uint64_t va, uint64_t src, uint64_t cmp,
+bool mem_atomic(struct gpu_queue *q, unsigned op, uint64_t va, uint64_t src, uint64_t cmp,
 		bool *matched, bool *fault);
 /* Copies [src] to [dst] or fills dst; at most max bytes at once. Returns bytes done, 0 with a fault
- * raised. */
-uint64_t copy_chunk(struct gpu_vm *vm, uint64_t dst, uint64_t src, uint64_t size);
-uint64_t fill_chunk(struct gpu_vm *vm, uint64_t dst, uint32_t pattern, uint64_t size);
+ * raised. Between copy_begin and copy_end. */
+uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size);
+uint64_t fill_chunk(struct gpu_queue *q, uint64_t dst, uint32_t pattern, uint64_t size);
 /* The compare functions of POLL_REGMEM and WAIT_REG_MEM. */
 bool mem_compare(unsigned func, uint64_t value, uint64_t ref);
 
@@ -362,12 +425,49 @@ void sched_halt_begin(struct gpu *gpu, struct dispatch *d);
 void sched_halt_wait(struct gpu *gpu, struct dispatch *d);
 void sched_unhalt(struct gpu *gpu, struct dispatch *d);
 void sched_free_pool(struct gpu *gpu, struct dispatch *d);
-/* The next work-group to run, NULL if none; caller holds sched_lock. spread: wake another worker if
- * there is more. */
-struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, bool spread);
+/* The next work-group to run, NULL if none; caller holds sched_lock. now: roughly. spread: wake
+ * another worker if there is more. */
+struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, uint64_t now, bool spread);
 /* Runs a picked work-group for a slice; takes and leaves sched_lock itself. Returns ns it ran. */
 uint64_t sched_run(struct executor *ex, struct wg_slot *slot);
-bool sched_has_work(struct gpu *gpu);
+/* sched_lock held. */
+bool sched_has_work(const struct gpu *gpu);
+void sched_charge_copy(struct gpu *gpu, struct gpu_vm *vm, uint64_t ns);
+/* Room for one more queue of vm. */
+int sched_add_queue(struct gpu *gpu, struct gpu_vm *vm, unsigned queues);
+/* The queue's CUs: so many executors may run it, in proportion, rounded up. */
+void sched_set_cus(struct gpu *gpu, struct dispatch *d, unsigned num_cu);
+void sched_set_priority(struct gpu *gpu, struct dispatch *d, unsigned priority);
+
+/* ---- turn.c ---- */
+bool turn_lost(const struct gpu *gpu);
+/* sched_lock held. The calling thread enters the turn. False: it is another tenant's now; somebody
+ * waits for it. */
+bool turn_enter(struct gpu *gpu);
+/* A worker that found turn_needed: waits for the turn and enters. Lets go of sched_lock. */
+void turn_wait(struct gpu *gpu);
+void turn_leave(struct gpu *gpu);
+/* Others may have the GPU, if there is nothing to run. Takes sched_lock. */
+void turn_release(struct gpu *gpu);
+/* Around each piece that is copied or filled for q. False: not now, somebody waits for the turn. */
+bool copy_begin(struct gpu_queue *q);
+void copy_end(struct gpu_queue *q, uint64_t bytes);
+/* Tells of q's copies if there was none for a while. */
+void copy_flush(struct gpu_queue *q, uint64_t now);
+static inline bool trace_on(const struct gpu *gpu)
+{
+	return gpu->trace && gpu->trace->on(gpu->turn_ctx);
+}
+void trace_event(struct gpu *gpu, const struct gpu_trace_event *event);
+void trace_dispatch(struct dispatch *d, uint64_t end_ns);
+void trace_error(struct gpu_vm *vm, enum gpu_trace_kind kind, uint32_t queue, uint64_t kernel,
+		 uint64_t value);
+/* Stops what gpu_limits wants stopped. gpu->lock held. */
+void limits_check(struct gpu *gpu);
+
+/* ---- backlog.c ---- */
+/* Looks at the queues if it's time, or at once; gpu->lock held. */
+void backlog_count(struct gpu *gpu, uint64_t now, bool at_once);
 
 /* ---- thread.c ---- */
 int threads_start(struct gpu *gpu);

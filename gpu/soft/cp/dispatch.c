@@ -63,7 +63,7 @@ int dispatch_shape(struct gpu_queue *q, const struct dispatch_setup *s)
 	return 0;
 }
 
-int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s)
+int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_t kernel)
 {
 	struct dispatch *d = &q->dispatch;
 	long bytes = exec_wg_bytes(s);
@@ -78,6 +78,7 @@ int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s)
 		sched_free_pool(q->vm->gpu, d);
 	d->wg_bytes = (uint64_t)bytes;
 	d->setup = *s;
+	d->kernel = kernel;
 	code_cache_revalidate(q->vm->code);
 	sched_start(q->vm->gpu, d);
 	return 0;
@@ -91,12 +92,15 @@ enum step dispatch_end(struct gpu_queue *q)
 	if (!atomic_load(&d->done))
 		return STEP_WAIT;
 	sched_finish(gpu, d);
+	trace_dispatch(d, d->end_ns);
+	if (d->over_limit) {
+		queue_error(q, QERR_PREEMPTION, "kernel ran longer than it may");
+		return STEP_PROGRESS;
+	}
 	switch (d->error) {
 	case EXEC_DONE:
 	case EXEC_YIELD:
 		atomic_fetch_add_explicit(&q->vm->dispatches, 1, memory_order_relaxed);
-		if (gpu->turn)
-			gpu->turn->account(gpu->turn_ctx, 0, 1);
 		break;
 	case EXEC_MEMORY_FAULT:
 		/* The vm's fault was raised where it happened and stops this queue too. */

@@ -6,9 +6,12 @@
 #include "gpu/soft/cp/cp.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -114,6 +117,9 @@ int gpu_open(const struct gpu_config *config, struct gpu **out)
 	gpu->turn_ctx = config->turn_ctx;
 	gpu->trace = config->trace;
 	gpu->limits = config->limits;
+	gpu->backlog = config->backlog;
+	if (gpu->limits)
+		gpu->reset_seen = atomic_load(&gpu->limits->reset_seq);
 	gpu->spin_ns = env_time("HSAVISOR_SPIN_US", SPIN_NS_DEFAULT);
 	gpu->park_ns = env_time("HSAVISOR_PARK_US", PARK_NS_DEFAULT);
 	gpu->next_serial = 1;
@@ -147,6 +153,7 @@ void gpu_close(struct gpu *gpu)
 	pthread_cond_destroy(&gpu->callback_cond);
 	pthread_mutex_destroy(&gpu->sched_lock);
 	pthread_mutex_destroy(&gpu->lock);
+	heap_free(&gpu->ready);
 	free(gpu->executors);
 	free(gpu);
 }
@@ -165,7 +172,8 @@ void gpu_lock(struct gpu *gpu)
 {
 	atomic_fetch_add(&gpu->waiters, 1);
 	pthread_mutex_lock(&gpu->lock);
-	atomic_fetch_sub(&gpu->waiters, 1);
+	if (atomic_fetch_sub(&gpu->waiters, 1) == 1 && atomic_load(&gpu->cp_gated))
+		syscall(SYS_futex, &gpu->waiters, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 void gpu_unlock(struct gpu *gpu)
@@ -243,6 +251,7 @@ void gpu_vm_destroy(struct gpu_vm *vm)
 	code_cache_free(vm->code);
 	vm_table_free(vm);
 	pthread_mutex_destroy(&vm->event_lock);
+	heap_free(&vm->ready);
 	free(vm->events);
 	free(vm);
 }

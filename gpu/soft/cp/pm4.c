@@ -5,6 +5,10 @@
  * Packet layouts: Linux soc15d.h. Type 3 packets have count + 2 dwords. Doorbell and write pointer
  * of a PM4 queue count dwords since its creation; the read pointer in memory is an index into the
  * ring, as the hardware reports it.
+ *
+ * A packet is read once before it is looked at. One whose condition does not hold yet is read, and
+ * checked, anew when it is tried again; a DMA_DATA that is done in pieces goes on as it was when it
+ * began, whatever its program makes of it meanwhile.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
@@ -13,10 +17,8 @@
 
 #include "base/log.h"
 
-enum {
-	PM4_BODY_MAX =
-		8 /* dwords that any packet but WRITE_DATA has after its header; more are ignored */
-};
+/* WRITE_DATA of up to so many dwords stores results and needs no turn on the GPU. */
+enum { WRITE_DATA_SMALL = 64 };
 
 enum result { DONE, MORE, WAIT, STOP };
 
@@ -26,7 +28,7 @@ struct pm4_packet {
 	uint64_t pos;
 	unsigned dwords; /* after the header */
 	uint32_t body[PM4_BODY_MAX];
-	uint64_t budget; /* bytes to move in this step */
+	uint64_t budget, moved; /* bytes to move in this step */
 };
 
 static bool fetch(struct gpu_queue *q, uint64_t va, uint64_t pos, uint32_t *buf, unsigned dwords)
@@ -37,7 +39,7 @@ static bool fetch(struct gpu_queue *q, uint64_t va, uint64_t pos, uint32_t *buf,
 		return ring_read(q, pos * 4, buf, 4ull * dwords);
 	if (vm_copy_in(q->vm, va, buf, 4ull * dwords, &bad))
 		return true;
-	vm_fault(q->vm, bad, false, false);
+	vm_fault(q, bad, false, false);
 	return false;
 }
 
@@ -95,30 +97,33 @@ static bool store32(struct gpu_queue *q, uint64_t va, uint32_t value)
 	if (to)
 		__atomic_store_n(to, value, __ATOMIC_RELEASE);
 	else
-		vm_fault(q->vm, va, true, false);
+		vm_fault(q, va, true, false);
 	return to;
 }
 
 static enum result op_write_data(struct gpu_queue *q, struct pm4_packet *p)
 {
 	unsigned dst = p->body[0] >> 8 & 0xf, data = p->dwords - 3;
-	bool one_address = p->body[0] >> 16 & 1;
+	bool one_address = p->body[0] >> 16 & 1, ok = true;
 	uint64_t va = body64(p, 1) & ~3ull;
 
 	if (dst != 1 && dst != 2 && dst != 5)
 		return garbage(q, "WRITE_DATA to something that is not memory");
-	for (unsigned i = 0; i < data;) {
+	if (data > WRITE_DATA_SMALL && !copy_begin(q))
+		return WAIT;
+	for (unsigned i = 0; i < data && ok;) {
 		uint32_t buf[64];
 		unsigned n = data - i < 64 ? data - i : 64;
 
-		if (!fetch(q, p->va ? p->va + 4ull * (4 + i) : 0, p->pos + 4 + i, buf, n))
-			return STOP;
-		for (unsigned k = 0; k < n; k++, i++) {
-			if (!store32(q, va + (one_address ? 0 : 4ull * i), buf[k]))
-				return STOP;
-		}
+		ok = fetch(q, p->va ? p->va + 4ull * (4 + i) : 0, p->pos + 4 + i, buf, n);
+		if (!ok)
+			break;
+		for (unsigned k = 0; k < n && ok; k++, i++)
+			ok = store32(q, va + (one_address ? 0 : 4ull * i), buf[k]);
 	}
-	return DONE;
+	if (data > WRITE_DATA_SMALL)
+		copy_end(q, 4ull * data);
+	return ok ? DONE : STOP;
 }
 
 static enum result op_release_mem(struct gpu_queue *q, struct pm4_packet *p)
@@ -203,7 +208,7 @@ static enum result op_atomic_mem(struct gpu_queue *q, struct pm4_packet *p)
 {
 	bool matched, fault;
 
-	if (!mem_atomic(q->vm, p->body[0] & 0x7f, body64(p, 1), body64(p, 3), body64(p, 5),
+	if (!mem_atomic(q, p->body[0] & 0x7f, body64(p, 1), body64(p, 3), body64(p, 5),
 			&matched, &fault))
 		return fault ? STOP : garbage(q, "ATOMIC_MEM of an unknown operation");
 	/* COMMAND 1: loop until the comparison held */
@@ -220,12 +225,15 @@ static enum result op_dma_data(struct gpu_queue *q, struct pm4_packet *p)
 	if (len > p->budget)
 		len = p->budget & ~3ull;
 	if (len) {
-		len = src == 2 ? fill_chunk(q->vm, body64(p, 3) + done, p->body[1], len)
-			       : copy_chunk(q->vm, body64(p, 3) + done, body64(p, 1) + done, len);
+		if (!copy_begin(q))
+			return WAIT;
+		len = src == 2 ? fill_chunk(q, body64(p, 3) + done, p->body[1], len)
+			       : copy_chunk(q, body64(p, 3) + done, body64(p, 1) + done, len);
+		copy_end(q, len);
 		if (!len)
 			return STOP;
 	}
-	p->budget -= len;
+	p->moved = len;
 	q->pm4.dma_done += len;
 	if (q->pm4.dma_done < size)
 		return MORE;
@@ -287,6 +295,7 @@ static enum result op_dispatch_direct(struct gpu_queue *q, struct pm4_packet *p)
 	uint32_t grid[3];
 	int err;
 
+	q->kernel = s.entry_pc;
 	if (!(p->body[3] & INITIATOR_SHADER_EN) || !p->body[0] || !p->body[1] || !p->body[2])
 		return DONE; /* nothing to launch */
 	for (unsigned i = 0; i < 3; i++) {
@@ -312,7 +321,7 @@ static enum result op_dispatch_direct(struct gpu_queue *q, struct pm4_packet *p)
 			q->dispatch.cap = waves / q->dispatch.waves_per_wg;
 	}
 	if (!err)
-		err = dispatch_launch(q, &s);
+		err = dispatch_launch(q, &s, s.entry_pc);
 	if (!err)
 		return DONE;
 	queue_error(q, err, "DISPATCH_DIRECT");
@@ -344,7 +353,7 @@ static const struct pm4_op {
 /* What a packet takes of a step's budget: a long one, or one that moves much, as much as many. */
 static void pay(const struct pm4_packet *p, unsigned *budget)
 {
-	unsigned cost = 1 + p->dwords / 256 + (unsigned)((SDMA_BYTES_PER_STEP - p->budget) / 4096);
+	unsigned cost = 1 + p->dwords / 256 + (unsigned)(p->moved / 4096);
 
 	*budget -= *budget < cost ? *budget : cost;
 }
@@ -358,13 +367,14 @@ static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t
 			      unsigned *dwords, unsigned *budget)
 {
 	struct pm4_packet p = {
-		.va = f ? f->va + 4ull * f->pos : 0, .pos = q->rptr, .budget = SDMA_BYTES_PER_STEP};
+		.va = f ? f->va + 4ull * f->pos : 0, .pos = q->rptr, .budget = q->vm->copy_left};
 	const struct pm4_op *op = NULL;
 	enum result result = DONE;
-	uint32_t header;
+	bool goes_on = q->pm4.dma_done;
+	uint32_t header = q->pm4.dma_packet[0];
 
 	*dwords = 1;
-	if (!fetch(q, p.va, p.pos, &header, 1))
+	if (!goes_on && !fetch(q, p.va, p.pos, &header, 1))
 		return STOP;
 	p.dwords = (header >> 16 & 0x3fff) + 1;
 	if (header >> 30 == 2 || /* type 2: filler */
@@ -388,12 +398,18 @@ static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t
 	if (p.dwords < op->min || p.dwords + 1 > avail)
 		return garbage(q, "PM4 packet of wrong length");
 	*dwords = p.dwords + 1;
-	if (!fetch(q, f ? p.va + 4 : 0, p.pos + 1, p.body,
-		   p.dwords < PM4_BODY_MAX ? p.dwords : PM4_BODY_MAX))
+	if (goes_on)
+		memcpy(p.body, q->pm4.dma_packet + 1, sizeof(p.body));
+	else if (!fetch(q, f ? p.va + 4 : 0, p.pos + 1, p.body,
+			p.dwords < PM4_BODY_MAX ? p.dwords : PM4_BODY_MAX))
 		return STOP;
 	if (f)
 		f->pos += *dwords;
 	result = op->run(q, &p);
+	if (q->pm4.dma_done && !goes_on) {
+		q->pm4.dma_packet[0] = header;
+		memcpy(q->pm4.dma_packet + 1, p.body, sizeof(p.body));
+	}
 	pay(&p, budget);
 	if (f && (result == WAIT || result == MORE))
 		f->pos -= *dwords;

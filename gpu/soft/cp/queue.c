@@ -55,7 +55,7 @@ bool ring_read(struct gpu_queue *q, uint64_t off, void *buf, size_t size)
 		if (len > size)
 			len = size;
 		if (!vm_copy_in(q->vm, q->desc.ring_va + at, to, len, &bad)) {
-			vm_fault(q->vm, bad, false, false);
+			vm_fault(q, bad, false, false);
 			return false;
 		}
 		to += len;
@@ -70,7 +70,7 @@ bool queue_store64(struct gpu_queue *q, uint64_t va, uint64_t value)
 	uint64_t *p = vm_ptr64(q->vm, va, GPU_PROT_WRITE);
 
 	if (!p) {
-		vm_fault(q->vm, va, true, false);
+		vm_fault(q, va, true, false);
 		return false;
 	}
 	__atomic_store_n(p, value, __ATOMIC_RELEASE);
@@ -82,7 +82,7 @@ bool queue_load64(struct gpu_queue *q, uint64_t va, uint64_t *value)
 	uint64_t *p = vm_ptr64(q->vm, va, GPU_PROT_READ);
 
 	if (!p) {
-		vm_fault(q->vm, va, false, false);
+		vm_fault(q, va, false, false);
 		return false;
 	}
 	*value = __atomic_load_n(p, __ATOMIC_ACQUIRE);
@@ -94,7 +94,7 @@ bool queue_load32(struct gpu_queue *q, uint64_t va, uint32_t *value)
 	uint32_t *p = vm_ptr32(q->vm, va, GPU_PROT_READ);
 
 	if (!p) {
-		vm_fault(q->vm, va, false, false);
+		vm_fault(q, va, false, false);
 		return false;
 	}
 	*value = __atomic_load_n(p, __ATOMIC_ACQUIRE);
@@ -140,7 +140,7 @@ bool signal_complete(struct gpu_queue *q, uint64_t signal, uint64_t start, uint6
 		return false;
 	value = vm_ptr64(q->vm, signal + SIGNAL_VALUE, GPU_PROT_READ | GPU_PROT_WRITE);
 	if (!value) {
-		vm_fault(q->vm, signal, true, false);
+		vm_fault(q, signal, true, false);
 		return false;
 	}
 	__atomic_fetch_sub(value, 1, __ATOMIC_ACQ_REL);
@@ -160,6 +160,7 @@ static const struct {
 	{QERR_GROUP_SEGMENT, 4},     {QERR_CODE, 8},
 	{QERR_PACKET, 32},	     {QERR_WORKGROUP_SIZE, 64},
 	{QERR_REGISTERS, 128},	     {QERR_VENDOR, 256},
+	{QERR_PREEMPTION, 0x80000000},
 };
 
 void queue_stop(struct gpu_queue *q)
@@ -171,27 +172,39 @@ void queue_stop(struct gpu_queue *q)
 void queue_error(struct gpu_queue *q, enum queue_error code, const char *why)
 {
 	struct gpu_vm *vm = q->vm;
-	uint64_t bad;
+	uint64_t bad, kernel = q->kernel, bits = 1ull << (code - 1);
 
-	log_warn("%s queue stopped, error %d: %s", kinds[q->desc.type].name, code, why);
+	/*
+	 * ROCr has no name for a failed preemption and would call it a generic error; together with
+	 * "aborted" it says that the kernel ended by an exception. Debuggers see both.
+	 */
+	if (code == QERR_PREEMPTION)
+		bits |= 1ull << (QERR_ABORT - 1);
+	log_warn("%s queue %u stopped, error %d, kernel %#llx: %s", kinds[q->desc.type].name,
+		 q->desc.id, code, (unsigned long long)kernel, why);
 	atomic_fetch_add(&vm->queue_errors, 1);
 	queue_stop(q);
+	trace_error(vm, GPU_TRACE_ERROR, q->desc.id, kernel, code);
+	if (vm->num_errors < GPU_MAX_ERRORS) {
+		vm->errors[vm->num_errors++] = (struct vm_error){q->desc.id, code, kernel};
+		atomic_store(&vm->gpu->callbacks, 1);
+	}
 	if (q->desc.error_events && q->desc.cwsr_va) {
 		struct kfd_context_save_area_header header;
 		uint64_t *payload;
 
 		if (!vm_copy_in(vm, q->desc.cwsr_va, &header, sizeof(header), &bad)) {
-			vm_fault(vm, bad, false, false);
+			vm_fault(q, bad, false, false);
 			return;
 		}
 		if (header.err_payload_addr) {
 			payload = vm_ptr64(vm, header.err_payload_addr,
 					   GPU_PROT_READ | GPU_PROT_WRITE);
 			if (!payload) {
-				vm_fault(vm, header.err_payload_addr, true, false);
+				vm_fault(q, header.err_payload_addr, true, false);
 				return;
 			}
-			__atomic_fetch_or(payload, 1ull << (code - 1), __ATOMIC_ACQ_REL);
+			__atomic_fetch_or(payload, bits, __ATOMIC_ACQ_REL);
 			vm_signal_event(vm, header.err_event_id);
 		}
 	} else if (q->desc.type == GPU_QUEUE_AQL) {
@@ -242,12 +255,15 @@ int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struc
 	q->desc = *desc;
 	q->dispatch.queue = q;
 	q->dispatch.vm = vm;
+	q->dispatch.priority = desc->priority;
 	gpu_queue_set_cu_mask(q, NULL, 0);
 
 	gpu_lock(gpu);
 	if (gpu->num_queues >= GPU_MAX_QUEUES)
 		ret = -ENOSPC;
 	else
+		ret = sched_add_queue(gpu, vm, vm->num_queues + 1);
+	if (!ret)
 		ret = threads_start(gpu);
 	if (!ret) {
 		if (vm->suspended)
@@ -256,6 +272,7 @@ int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struc
 			q->dispatch.halt++;
 		q->next = vm->queues;
 		vm->queues = q;
+		vm->num_queues++;
 		gpu->num_queues++;
 		vm->awake = true;
 		vm->idle_called = false;
@@ -275,6 +292,8 @@ int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struc
 void queue_free(struct gpu_queue *q)
 {
 	sched_kill(q->vm->gpu, &q->dispatch);
+	copy_flush(q, UINT64_MAX);
+	q->vm->num_queues--;
 	q->vm->gpu->num_queues--;
 	free(q);
 }
@@ -310,6 +329,7 @@ int gpu_queue_update(struct gpu_queue *queue, const struct gpu_queue_desc *desc)
 	queue->desc.ring_size = desc->ring_size;
 	queue->desc.percent = desc->percent;
 	queue->desc.priority = desc->priority;
+	sched_set_priority(gpu, &queue->dispatch, desc->priority);
 	queue->vm->awake = true;
 	queue->vm->idle_called = false;
 	queue->vm->last_active = now_ns();
@@ -337,6 +357,7 @@ void gpu_queue_set_cu_mask(struct gpu_queue *queue, const uint32_t *mask, unsign
 	sched_halt(gpu, &queue->dispatch);
 	memcpy(queue->cu, cu, num);
 	queue->num_cu = num;
+	sched_set_cus(gpu, &queue->dispatch, num);
 	sched_unhalt(gpu, &queue->dispatch);
 	gpu_unlock(gpu);
 }

@@ -2,18 +2,32 @@
 /*
  * sched.c - dispatches in flight: which work-group runs next.
  *
- * Every active dispatch that may run is in one ring. A free executor takes from the dispatch at the
- * ring's head and turns the ring, so queues and processes get slices in turn. Of one dispatch,
- * work-groups not started yet go first, as long as fewer than `cap` are in flight (what the real
- * GPU could hold); then those that were suspended at the end of a slice, oldest first. So a kernel
- * whose work-groups wait for each other makes progress like on hardware, and one that does not has
- * few half-run work-groups.
+ * Theory of operation
  *
- * The pick is made in sched_pick alone: priorities and shares belong there.
+ * A free executor takes the GPU process (vm) that has run least, of its dispatches the one of
+ * highest queue priority, and of several the one whose queue has run least. "Has run" is a virtual
+ * time: ns of executor threads, counted up when a slice ends. One that comes back after a pause
+ * starts at most CREDIT_NS behind the others: it may catch up with a short absence, but not save
+ * time. Processes therefore share by time and not by how many queues they have.
+ *
+ * Priorities are the KFD's 0..15. Within a process they are strict: a dispatch of higher priority
+ * goes first and ends the slices of lower ones when it comes. Across processes, hardware arbitrates
+ * by three levels (amdkfd's pipe priorities: 0-6 low, 7-10 medium, 11-15 high), strictly, so that a
+ * process could keep all others from running; here a level is a weight of 1, 4 or 16 instead.
+ *
+ * Of one dispatch, work-groups not started yet go first, as long as fewer than `cap` are in flight
+ * (what the real GPU could hold); then those that were suspended at the end of a slice, oldest
+ * first. So a kernel whose work-groups wait for each other makes progress like on hardware, and one
+ * that does not has few half-run work-groups. At most max_running executors run one dispatch: that
+ * is the share of the CUs its queue may use.
+ *
+ * A dispatch is in its vm's heap while it has a work-group to run, and the vm in the gpu's while it
+ * has such a dispatch: place() keeps that, after each change. The pick is made in sched_pick alone.
  */
 #define LOG_PART "cp"
 #include "gpu/soft/cp/cp.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,63 +39,113 @@
 #define SLICE_WORKER 200000u
 #define SLICE_MIN    500u
 
+#define SLICE_NS   1000000u  /* what an executor at work is taken to add to the time run */
+#define CREDIT_NS  10000000u /* what a process or queue that comes back may be behind */
+#define VTIME_BITS 60
+
 /* Dispatches of up to this many work-groups are tried by the CP thread alone before workers are
- * woken. */
+ * woken, for so long. */
 #define FEW_WORKGROUPS 16
+#define SPREAD_NS      10000u
 
-static void ring_add(struct gpu *gpu, struct dispatch *d)
+/* Time run counts this many quarters for the process: weights 1, 4, 16 of low, medium and high. */
+static uint64_t weighted(unsigned priority, uint64_t ns)
 {
-	if (d->in_ring)
-		return;
-	if (!gpu->ring) {
-		gpu->ring = d->ring_next = d->ring_prev = d;
-	} else {
-		d->ring_next = gpu->ring;
-		d->ring_prev = gpu->ring->ring_prev;
-		d->ring_prev->ring_next = d;
-		gpu->ring->ring_prev = d;
+	return priority < 7 ? ns * 4 : priority < 11 ? ns : ns / 4;
+}
+
+static uint64_t behind(uint64_t vtime)
+{
+	return vtime > CREDIT_NS ? vtime - CREDIT_NS : 0;
+}
+
+static struct dispatch *dispatch_of(struct heap_node *n)
+{
+	return (struct dispatch *)((char *)n - offsetof(struct dispatch, node));
+}
+
+static struct gpu_vm *vm_of(struct heap_node *n)
+{
+	return (struct gpu_vm *)((char *)n - offsetof(struct gpu_vm, node));
+}
+
+static bool may_start(const struct dispatch *d)
+{
+	return !d->issued && d->num_free;
+}
+
+static bool has_memory(const struct gpu *gpu, const struct dispatch *d)
+{
+	return !d->inflight || gpu->inflight_bytes + d->wg_bytes <= GPU_MAX_INFLIGHT_BYTES;
+}
+
+static bool has_job(const struct dispatch *d)
+{
+	return d->active && !d->halt && d->error == EXEC_DONE && !d->starved &&
+	       d->running < d->max_running && (d->ready_head || may_start(d));
+}
+
+static void place_vm(struct gpu *gpu, struct gpu_vm *vm)
+{
+	if (vm->ready.num)
+		heap_set(&gpu->ready, &vm->node, vm->vtime + (uint64_t)vm->running * SLICE_NS);
+	else
+		heap_remove(&gpu->ready, &vm->node);
+}
+
+/* d, or its vm, has changed: puts both where they belong. */
+static void place(struct gpu *gpu, struct dispatch *d)
+{
+	bool listed = d->active && !d->halt && !atomic_load(&d->done);
+
+	if (listed != d->listed) {
+		d->listed = listed;
+		gpu->listed += listed ? 1 : -1;
 	}
-	d->in_ring = true;
+	if (has_job(d))
+		heap_set(&d->vm->ready, &d->node,
+			 (uint64_t)(GPU_PRIORITIES - 1 - d->priority) << VTIME_BITS |
+				 (d->vtime + (uint64_t)d->running * SLICE_NS));
+	else
+		heap_remove(&d->vm->ready, &d->node);
+	place_vm(gpu, d->vm);
 }
 
-static void ring_remove(struct gpu *gpu, struct dispatch *d)
+static void starve(struct gpu *gpu, struct dispatch *d)
 {
-	if (!d->in_ring)
-		return;
-	if (d->ring_next == d) {
-		gpu->ring = NULL;
-	} else {
-		d->ring_prev->ring_next = d->ring_next;
-		d->ring_next->ring_prev = d->ring_prev;
-		if (gpu->ring == d)
-			gpu->ring = d->ring_next;
+	d->starved = true;
+	d->next_starved = gpu->starved;
+	gpu->starved = d;
+	place(gpu, d);
+}
+
+static void unstarve(struct gpu *gpu, struct dispatch *d)
+{
+	for (struct dispatch **p = &gpu->starved; *p; p = &(*p)->next_starved) {
+		if (*p == d) {
+			*p = d->next_starved;
+			break;
+		}
 	}
-	d->in_ring = false;
+	d->starved = false;
+	place(gpu, d);
 }
 
-static bool may_start(const struct gpu *gpu, const struct dispatch *d)
+bool sched_has_work(const struct gpu *gpu)
 {
-	return !d->issued && d->num_free &&
-	       (!d->inflight || gpu->inflight_bytes + d->wg_bytes <= GPU_MAX_INFLIGHT_BYTES);
+	return gpu->ready.num;
 }
 
-static bool has_job(const struct gpu *gpu, const struct dispatch *d)
+int sched_add_queue(struct gpu *gpu, struct gpu_vm *vm, unsigned queues)
 {
-	return d->error == EXEC_DONE && (d->ready_head || may_start(gpu, d));
-}
+	int ret;
 
-bool sched_has_work(struct gpu *gpu)
-{
-	struct dispatch *d = gpu->ring;
-
-	if (!d)
-		return false;
-	do {
-		if (has_job(gpu, d))
-			return true;
-		d = d->ring_next;
-	} while (d != gpu->ring);
-	return false;
+	pthread_mutex_lock(&gpu->sched_lock);
+	ret = heap_reserve(&vm->ready, queues);
+	if (!ret) /* a vm without a queue is in no heap */
+		ret = heap_reserve(&gpu->ready, gpu->num_queues + 1);
+	pthread_mutex_unlock(&gpu->sched_lock);
+	return ret;
 }
 
 /* Steps to the next work-group id, x fastest. */
@@ -119,37 +183,71 @@ static struct wg_slot *start_workgroup(struct gpu *gpu, struct dispatch *d)
 	return slot;
 }
 
-struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, bool spread)
+/* A work-group of d, which has a job by what is known; NULL: it has not, and is in no heap now. */
+static struct wg_slot *take(struct gpu *gpu, struct dispatch *d)
 {
-	struct dispatch *first = gpu->ring, *d = first;
 	struct wg_slot *slot = NULL;
 
-	if (!d)
-		return NULL;
-	do {
-		if (has_job(gpu, d)) {
-			if (may_start(gpu, d))
-				slot = start_workgroup(gpu, d);
-			if (!slot && d->ready_head) {
-				slot = d->ready_head;
-				d->ready_head = slot->next;
-				if (!d->ready_head)
-					d->ready_tail = NULL;
-				slot->next = NULL;
-			}
-		}
-		d = d->ring_next;
-	} while (!slot && d != first);
+	if (may_start(d) && has_memory(gpu, d))
+		slot = start_workgroup(gpu, d);
+	if (!slot && d->ready_head) {
+		slot = d->ready_head;
+		d->ready_head = slot->next;
+		if (!d->ready_head)
+			d->ready_tail = NULL;
+		slot->next = NULL;
+	}
+	if (!slot)
+		starve(gpu, d);
+	return slot;
+}
+
+struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, uint64_t now, bool spread)
+{
+	struct heap_node *top;
+	struct wg_slot *slot = NULL;
+	struct dispatch *d = NULL;
+	struct gpu_vm *vm;
+
+	while (!slot && (top = heap_top(&gpu->ready))) {
+		d = dispatch_of(heap_top(&vm_of(top)->ready));
+		slot = take(gpu, d);
+	}
 	if (!slot)
 		return NULL;
-	gpu->ring = d;
-
-	slot->dispatch->running++;
-	ex->current = slot->dispatch;
+	vm = d->vm;
+	if (gpu->vtime < vm->vtime)
+		gpu->vtime = vm->vtime;
+	if (vm->queue_vtime[d->priority] < d->vtime)
+		vm->queue_vtime[d->priority] = d->vtime;
+	if (!d->running++)
+		d->since_ns = now;
+	vm->running++;
+	if (!d->begin_ns)
+		d->begin_ns = now;
+	place(gpu, d);
+	ex->current = d;
 	atomic_store(&ex->stop, 0);
-	if (gpu->idle_workers && (spread || !slot->dispatch->few) && sched_has_work(gpu))
+	if (gpu->idle_workers && sched_has_work(gpu) &&
+	    (spread || !d->few || now - d->start_ns > SPREAD_NS))
 		pthread_cond_signal(&gpu->work_cond);
 	return slot;
+}
+
+/* d ran for ns. */
+static void charge(struct gpu *gpu, struct dispatch *d, uint64_t ns)
+{
+	d->run_ns += ns;
+	d->vtime += ns;
+	d->vm->vtime += weighted(d->priority, ns);
+}
+
+void sched_charge_copy(struct gpu *gpu, struct gpu_vm *vm, uint64_t ns)
+{
+	if (vm->vtime < behind(gpu->vtime))
+		vm->vtime = behind(gpu->vtime);
+	vm->vtime += ns;
+	place_vm(gpu, vm);
 }
 
 static void slot_free(struct wg_slot *slot)
@@ -174,6 +272,8 @@ static void retire(struct gpu *gpu, struct dispatch *d, struct wg_slot *slot, bo
 	} else {
 		slot_free(slot);
 	}
+	while (gpu->starved && has_memory(gpu, gpu->starved))
+		unstarve(gpu, gpu->starved);
 }
 
 static void drop_ready(struct gpu *gpu, struct dispatch *d)
@@ -225,14 +325,38 @@ static void stop_executors(struct gpu *gpu, struct dispatch *d)
 	}
 }
 
+/* What the owner of the GPU's time lets a kernel use, in ns; 0: no limit. */
+static uint64_t kernel_limit(const struct gpu *gpu)
+{
+	return gpu->limits ? atomic_load_explicit(&gpu->limits->kernel_ns, memory_order_relaxed)
+			   : 0;
+}
+
 /* sched_lock held: the slice is over. */
 static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
-		     enum exec_result result)
+		     enum exec_result result, uint64_t begin, uint64_t ns)
 {
 	struct dispatch *d = slot->dispatch;
+	uint64_t limit = kernel_limit(gpu);
 
 	ex->current = NULL;
 	d->running--;
+	d->vm->running--;
+	charge(gpu, d, ns);
+	if (begin + ns > d->since_ns) {
+		d->gpu_ns += begin + ns - d->since_ns;
+		d->since_ns = begin + ns;
+	}
+	if (result == EXEC_YIELD && d->preempt_serial != gpu->turn_serial && turn_lost(gpu)) {
+		d->preempt_serial = gpu->turn_serial;
+		d->preempted++;
+	}
+	if (limit && d->gpu_ns > limit && d->error == EXEC_DONE &&
+	    !(result == EXEC_DONE && d->issued && d->inflight == 1)) {
+		d->error = EXEC_TRAP;
+		d->over_limit = true;
+		stop_executors(gpu, d);
+	}
 	if (result == EXEC_YIELD && d->error == EXEC_DONE) {
 		if (d->ready_tail)
 			d->ready_tail->next = slot;
@@ -254,9 +378,10 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 			pthread_cond_broadcast(&gpu->halt_cond);
 	}
 	if (!d->inflight && (d->issued || d->error != EXEC_DONE)) {
-		ring_remove(gpu, d);
+		d->end_ns = begin + ns;
 		atomic_store(&d->done, true);
 	}
+	place(gpu, d);
 }
 
 uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
@@ -266,7 +391,7 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 	struct gpu_vm *vm = d->vm;
 	enum exec_result result = EXEC_YIELD;
 	uint64_t slice, begin, ns;
-	bool done;
+	bool done, ended;
 
 	vm_attach(ex, vm);
 	begin = now_ns();
@@ -279,18 +404,19 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 		result = exec_run(&slot->wg, &ex->view, slice, &ex->stop);
 	}
 	if (result == EXEC_MEMORY_FAULT)
-		vm_fault(vm, slot->wg.fault.va, slot->wg.fault.write, slot->wg.fault.no_execute);
+		vm_fault_wave(d->queue, d->kernel, &slot->wg.fault);
 	ns = now_ns() - begin;
 	atomic_fetch_add_explicit(&vm->gpu_ns, ns, memory_order_relaxed);
 	vm_detach(ex);
 
 	/* After put_back the dispatch, its queue and its vm may go away. */
 	pthread_mutex_lock(&gpu->sched_lock);
-	put_back(gpu, ex, slot, result);
+	put_back(gpu, ex, slot, result, begin, ns);
 	done = atomic_load(&d->done);
+	ended = done && d->error == EXEC_DONE;
 	pthread_mutex_unlock(&gpu->sched_lock);
 	if (gpu->turn)
-		gpu->turn->account(gpu->turn_ctx, ns, 0);
+		gpu->turn->account(gpu->turn_ctx, ns, ended);
 	if (done && ex->index)
 		cp_kick(gpu);
 	return ns;
@@ -298,31 +424,77 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 
 /* ------------------------------------------------------------------ life of a dispatch */
 
+/* A dispatch of higher priority has come: those of lower ones in the same process give way. */
+static void stop_lower(struct gpu *gpu, const struct dispatch *d)
+{
+	for (unsigned i = 0; i < gpu->num_threads; i++) {
+		const struct dispatch *other = gpu->executors[i].current;
+
+		if (other && other->vm == d->vm && other->priority < d->priority)
+			atomic_store(&gpu->executors[i].stop, 1);
+	}
+}
+
 void sched_start(struct gpu *gpu, struct dispatch *d)
 {
 	uint64_t total = (uint64_t)d->setup.num_wg[0] * d->setup.num_wg[1];
+	struct gpu_vm *vm = d->vm;
 
 	memset(d->next_id, 0, sizeof(d->next_id));
 	d->issued = false;
 	d->few = total <= FEW_WORKGROUPS && total * d->setup.num_wg[2] <= FEW_WORKGROUPS;
 	d->error = EXEC_DONE;
+	d->over_limit = false;
 	d->start_ns = now_ns();
+	d->begin_ns = d->run_ns = d->gpu_ns = 0;
+	d->preempted = 0;
 	d->num_free = 0;
 	for (unsigned i = d->cap; i > 0; i--)
 		d->free_index[d->num_free++] = i - 1;
 	atomic_store(&d->done, false);
 	pthread_mutex_lock(&gpu->sched_lock);
 	d->active = true;
-	if (!d->halt)
-		ring_add(gpu, d);
+	if (!vm->num_dispatches++ && vm->vtime < behind(gpu->vtime))
+		vm->vtime = behind(gpu->vtime);
+	if (d->vtime < behind(vm->queue_vtime[d->priority]))
+		d->vtime = behind(vm->queue_vtime[d->priority]);
+	place(gpu, d);
+	if (vm->num_dispatches > 1)
+		stop_lower(gpu, d);
 	pthread_mutex_unlock(&gpu->sched_lock);
+}
+
+/* sched_lock held. */
+static void deactivate(struct gpu *gpu, struct dispatch *d)
+{
+	if (d->active)
+		d->vm->num_dispatches--;
+	d->active = false;
+	if (d->starved)
+		unstarve(gpu, d);
+	place(gpu, d);
 }
 
 void sched_finish(struct gpu *gpu, struct dispatch *d)
 {
 	pthread_mutex_lock(&gpu->sched_lock);
-	ring_remove(gpu, d);
-	d->active = false;
+	deactivate(gpu, d);
+	pthread_mutex_unlock(&gpu->sched_lock);
+}
+
+void sched_set_cus(struct gpu *gpu, struct dispatch *d, unsigned num_cu)
+{
+	pthread_mutex_lock(&gpu->sched_lock);
+	d->max_running = (gpu->num_threads * num_cu + gpu->props.num_cu - 1) / gpu->props.num_cu;
+	place(gpu, d);
+	pthread_mutex_unlock(&gpu->sched_lock);
+}
+
+void sched_set_priority(struct gpu *gpu, struct dispatch *d, unsigned priority)
+{
+	pthread_mutex_lock(&gpu->sched_lock);
+	d->priority = priority;
+	place(gpu, d);
 	pthread_mutex_unlock(&gpu->sched_lock);
 }
 
@@ -330,7 +502,7 @@ void sched_halt_begin(struct gpu *gpu, struct dispatch *d)
 {
 	pthread_mutex_lock(&gpu->sched_lock);
 	d->halt++;
-	ring_remove(gpu, d);
+	place(gpu, d);
 	stop_executors(gpu, d);
 	pthread_mutex_unlock(&gpu->sched_lock);
 }
@@ -352,10 +524,10 @@ void sched_halt(struct gpu *gpu, struct dispatch *d)
 void sched_unhalt(struct gpu *gpu, struct dispatch *d)
 {
 	pthread_mutex_lock(&gpu->sched_lock);
-	if (!--d->halt && d->active && !atomic_load(&d->done)) {
-		ring_add(gpu, d);
+	d->halt--;
+	place(gpu, d);
+	if (sched_has_work(gpu))
 		pthread_cond_signal(&gpu->work_cond);
-	}
 	pthread_mutex_unlock(&gpu->sched_lock);
 	cp_kick(gpu);
 }
@@ -381,8 +553,10 @@ void sched_kill(struct gpu *gpu, struct dispatch *d)
 	sched_halt(gpu, d);
 	pthread_mutex_lock(&gpu->sched_lock);
 	drop_ready(gpu, d);
-	d->active = false;
+	if (d->active && !atomic_load(&d->done))
+		trace_dispatch(d, now_ns());
 	d->halt--;
+	deactivate(gpu, d);
 	pthread_mutex_unlock(&gpu->sched_lock);
 	sched_free_pool(gpu, d);
 }

@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 
-enum { SDMA_ROWS_PER_STEP = 4096 };
+enum { SDMA_ROWS_PER_STEP = 1024 };
 
 /* DONE: next packet. MORE: goes on in the next step. WAIT: a condition does not hold yet. STOP:
  * fault or error, raised. */
@@ -69,10 +69,10 @@ static enum result op_copy_linear(struct gpu_queue *q, struct sdma_packet *p)
 
 	if (!len)
 		return MORE;
-	len = copy_chunk(q->vm, dst, src, len);
+	len = copy_chunk(q, dst, src, len);
 	/* broadcast: a second destination */
 	if (len && (p->dw[0] >> 27 & 1))
-		len = copy_chunk(q->vm, addr(p, 7) + q->sdma_done, src, len);
+		len = copy_chunk(q, addr(p, 7) + q->sdma_done, src, len);
 	return advance(q, p, len, size);
 }
 
@@ -101,7 +101,7 @@ static enum result op_copy_rect(struct gpu_queue *q, struct sdma_packet *p)
 		src = addr(p, 1) + (src << element);
 		dst = addr(p, 6) + (dst << element);
 		while (done < len) {
-			uint64_t n = copy_chunk(q->vm, dst + done, src + done, len - done);
+			uint64_t n = copy_chunk(q, dst + done, src + done, len - done);
 
 			if (!n)
 				return STOP;
@@ -126,7 +126,7 @@ static enum result op_write(struct gpu_queue *q, struct sdma_packet *p)
 		if (!ring_read(q, q->rptr + 16 + q->sdma_done, buf, len))
 			return STOP;
 		if (!vm_copy_out(q->vm, addr(p, 1) + q->sdma_done, buf, len, &bad)) {
-			vm_fault(q->vm, bad, true, false);
+			vm_fault(q, bad, true, false);
 			return STOP;
 		}
 		q->sdma_done += len;
@@ -140,7 +140,7 @@ static enum result op_fence(struct gpu_queue *q, struct sdma_packet *p)
 	uint32_t *to = vm_ptr32(q->vm, addr(p, 1), GPU_PROT_WRITE);
 
 	if (!to) {
-		vm_fault(q->vm, addr(p, 1), true, false);
+		vm_fault(q, addr(p, 1), true, false);
 		return STOP;
 	}
 	__atomic_store_n(to, p->dw[3], __ATOMIC_RELEASE);
@@ -169,7 +169,7 @@ static enum result op_atomic(struct gpu_queue *q, struct sdma_packet *p)
 {
 	bool matched, fault;
 
-	if (!mem_atomic(q->vm, p->dw[0] >> 25, addr(p, 1), addr(p, 3), addr(p, 5), &matched,
+	if (!mem_atomic(q, p->dw[0] >> 25, addr(p, 1), addr(p, 3), addr(p, 5), &matched,
 			&fault))
 		return fault ? STOP : garbage(q, "SDMA atomic of an unknown operation");
 	/* bit 16: again until the comparison held */
@@ -191,7 +191,7 @@ static enum result op_fill(struct gpu_queue *q, struct sdma_packet *p)
 		return MORE;
 	if (!len)
 		len = size - q->sdma_done;
-	return advance(q, p, fill_chunk(q->vm, addr(p, 1) + q->sdma_done, pattern, len), size);
+	return advance(q, p, fill_chunk(q, addr(p, 1) + q->sdma_done, pattern, len), size);
 }
 
 static enum result op_timestamp(struct gpu_queue *q, struct sdma_packet *p)
@@ -205,16 +205,17 @@ static const struct sdma_op {
 	uint8_t dwords;
 	const char *name;
 	enum result (*run)(struct gpu_queue *q, struct sdma_packet *p);
+	bool bulk; /* moves data: in the turn, and accounted */
 } ops[] = {
 	{0, 0, 0, "NOP", op_nop},
-	{1, 0, 0, "COPY linear", op_copy_linear},
-	{1, 4, 13, "COPY rectangle", op_copy_rect},
-	{2, 0, 0, "WRITE", op_write},
+	{1, 0, 0, "COPY linear", op_copy_linear, true},
+	{1, 4, 13, "COPY rectangle", op_copy_rect, true},
+	{2, 0, 0, "WRITE", op_write, true},
 	{5, 0, 4, "FENCE", op_fence},
 	{6, 0, 2, "TRAP", op_trap},
 	{8, 0, 6, "POLL_REGMEM", op_poll},
 	{10, 0, 8, "ATOMIC", op_atomic},
-	{11, 0, 5, "FILL", op_fill},
+	{11, 0, 5, "FILL", op_fill, true},
 	{13, 0, 3, "TIMESTAMP set", op_nop},
 	{13, 1, 3, "TIMESTAMP local", op_timestamp},
 	{13, 2, 3, "TIMESTAMP global", op_timestamp},
@@ -294,7 +295,11 @@ static enum result one_packet(struct gpu_queue *q, uint64_t avail, uint64_t *bud
 		memcpy(q->sdma_packet, p.dw, sizeof(p.dw));
 		q->sdma_dwords = p.dwords;
 	}
+	if (op->bulk && !copy_begin(q))
+		return WAIT;
 	result = op->run(q, &p);
+	if (op->bulk)
+		copy_end(q, *budget - p.budget);
 	*budget = p.budget;
 	if (result != DONE)
 		return result;
@@ -307,9 +312,11 @@ static enum result one_packet(struct gpu_queue *q, uint64_t avail, uint64_t *bud
 
 enum step sdma_step(struct gpu_queue *q)
 {
-	uint64_t budget = SDMA_BYTES_PER_STEP;
+	uint64_t budget = q->vm->copy_left;
 	bool progress = false;
 
+	if (!budget) /* other queues of the process had it all: next pass */
+		return available(q) ? STEP_PROGRESS : STEP_IDLE;
 	for (unsigned i = 0; i < SDMA_PACKETS_PER_STEP && budget; i++) {
 		uint64_t avail = available(q);
 		enum result result;

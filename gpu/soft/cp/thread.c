@@ -21,6 +21,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,8 +33,12 @@
 #define SPREAD_NS	10000u /* a small dispatch older than this gets workers */
 #define SLEEP_MIN_NS	20000u
 #define SLEEP_BUSY_NS	250000u	 /* longest sleep between passes while a queue waits or waves run */
-#define SLEEP_IDLE_NS	1000000u /* the same while all is idle */
+#define SLEEP_LOST_NS	500000u	 /* the same while waves wait for the turn on the GPU */
+#define SLEEP_SOON_NS	80000u	 /* the same while all is idle, for the park delay */
+#define SLEEP_IDLE_NS	1000000u /* and after it */
 #define TURN_RELEASE_NS 50000u	 /* the GPU is given back when it had no work for so long */
+#define LET_IN_NS	100000u
+#define TIMER_SLACK_NS	1000ul /* sleeps are short: the default of 50 us would double them */
 
 /* ------------------------------------------------------------------ waking the CP thread */
 
@@ -67,60 +73,146 @@ static void stop_faulted(struct gpu_vm *vm)
 	}
 }
 
-/* Steps the queues of one vm. gpu->lock held. */
-static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now, bool *waiting)
+/* Threads with something to change come first, and get gpu->lock before it is taken again; but
+ * however many come, the queues are served, too. */
+static void let_in(struct gpu *gpu)
 {
-	bool progress = false, busy = false;
+	const struct timespec limit = {.tv_nsec = LET_IN_NS};
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned waiters;
+
+		atomic_store(&gpu->cp_gated, true);
+		waiters = atomic_load(&gpu->waiters);
+		if (!waiters)
+			break;
+		syscall(SYS_futex, &gpu->waiters, FUTEX_WAIT_PRIVATE, waiters, &limit, NULL, 0);
+	}
+	atomic_store(&gpu->cp_gated, false);
+}
+
+static bool wanted(const struct gpu *gpu)
+{
+	return atomic_load_explicit(&gpu->waiters, memory_order_relaxed);
+}
+
+/* The next queue that this pass has not stepped yet. */
+static struct gpu_queue *next_queue(const struct gpu_vm *vm, uint64_t round)
+{
+	for (struct gpu_queue *q = vm->queues; q; q = q->next) {
+		if (q->round != round)
+			return q;
+	}
+	return NULL;
+}
+
+/* What may be copied in a pass did not suffice for all: another queue comes first in the next. */
+static void rotate(struct gpu_vm *vm)
+{
+	struct gpu_queue *first = vm->queues, **p = &first->next;
+
+	if (!*p)
+		return;
+	vm->queues = first->next;
+	while (*p)
+		p = &(*p)->next;
+	*p = first;
+	first->next = NULL;
+}
+
+/* Steps the queues of one vm. False: interrupted, gpu->lock is wanted. gpu->lock held. */
+static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
+{
+	struct gpu *gpu = vm->gpu;
 	int fault = atomic_load(&vm->fault_state);
+	struct gpu_queue *q;
+	bool interrupted = false;
 
 	if (fault == 2) {
 		stop_faulted(vm);
+		vm->pass_progress = true;
 		return true;
 	}
 	if (!vm->awake || vm->suspended)
-		return false;
-	for (struct gpu_queue *q = vm->queues; q && !fault; q = q->next) {
+		return true;
+	for (q = vm->queues; q && !fault && !interrupted; q = q->next) {
 		enum step step;
 
+		if (q->round == gpu->rounds)
+			continue;
+		q->round = gpu->rounds;
 		if (!queue_runs(q))
 			continue;
-		vm_attach(
-			ex,
-			vm); /* each time a quiescent point: who unmaps waits for one queue only */
+		/* each time a quiescent point: who unmaps waits for one queue only */
+		vm_attach(ex, vm);
 		step = queue_step(q);
-		progress |= step == STEP_PROGRESS;
-		busy |= step == STEP_WAIT;
+		vm->pass_progress |= step == STEP_PROGRESS;
+		vm->pass_busy |= step == STEP_WAIT;
+		copy_flush(q, now);
 		fault = atomic_load(&vm->fault_state);
+		interrupted = wanted(gpu);
 	}
 	vm_detach(ex);
-	*waiting |= busy;
-	if (progress || busy) {
+	if (interrupted && !fault && next_queue(vm, gpu->rounds))
+		return false;
+	if (!vm->copy_left)
+		rotate(vm);
+	if (vm->pass_progress || vm->pass_busy) {
 		vm->last_active = now;
 		vm->idle_called = false;
-	} else if (!vm->idle_called && now - vm->last_active > vm->gpu->park_ns) {
+	} else if (!vm->idle_called && now - vm->last_active > gpu->park_ns) {
 		vm->idle_called = true;
 		vm->idle_pending = true;
-		atomic_store(&vm->gpu->callbacks, 1);
+		atomic_store(&gpu->callbacks, 1);
 	}
-	return progress;
+	return true;
 }
 
-static bool step_all(struct executor *ex, bool *awake, bool *waiting)
+/* What a pass found. */
+struct pass {
+	bool awake;    /* vms whose doorbells are to be polled */
+	bool waiting;  /* queues whose packet waits for something */
+	bool running;  /* dispatches */
+	bool progress; /* something was done */
+	bool called;   /* all vms that are awake have been told idle */
+};
+
+static void step_all(struct executor *ex, struct pass *pass)
 {
 	struct gpu *gpu = ex->gpu;
 	uint64_t now = now_ns();
-	bool progress = false;
 
-	for (unsigned i = 0; i < 1000 && atomic_load_explicit(&gpu->waiters, memory_order_relaxed);
-	     i++)
-		sched_yield();
+	if (wanted(gpu))
+		let_in(gpu);
 	pthread_mutex_lock(&gpu->lock);
+	gpu->rounds++;
+	gpu->copy_wanted = false;
+	limits_check(gpu);
+	backlog_count(gpu, now, false);
+again:
 	for (struct gpu_vm *vm = gpu->vms; vm; vm = vm->next) {
-		progress |= step_vm(ex, vm, now, waiting);
-		*awake |= vm->awake && !vm->suspended;
+		if (vm->round != gpu->rounds) {
+			vm->round = gpu->rounds;
+			vm->pass_progress = vm->pass_busy = vm->pass_over = false;
+			vm->copy_left = COPY_BYTES_PER_PASS;
+		}
+		if (vm->pass_over)
+			continue;
+		if (!step_vm(ex, vm, now)) {
+			pthread_mutex_unlock(&gpu->lock);
+			let_in(gpu);
+			pthread_mutex_lock(&gpu->lock);
+			goto again; /* the list may have changed */
+		}
+		vm->pass_over = true;
+		pass->progress |= vm->pass_progress;
+		pass->waiting |= vm->pass_busy;
+		if (vm->awake && !vm->suspended) {
+			pass->awake = true;
+			pass->called &= vm->idle_called;
+		}
 	}
 	pthread_mutex_unlock(&gpu->lock);
-	return progress;
 }
 
 /* ------------------------------------------------------------------ callbacks */
@@ -128,6 +220,8 @@ static bool step_all(struct executor *ex, bool *awake, bool *waiting)
 struct delivery {
 	uint32_t *events;
 	unsigned num;
+	struct vm_error errors[GPU_MAX_ERRORS];
+	unsigned num_errors;
 	bool idle, fault;
 };
 
@@ -136,8 +230,11 @@ static bool take_delivery(struct gpu_vm *vm, struct delivery *d)
 {
 	int reported = 2;
 
-	*d = (struct delivery){.idle = vm->idle_pending};
+	d->idle = vm->idle_pending;
 	vm->idle_pending = false;
+	d->num_errors = vm->num_errors;
+	memcpy(d->errors, vm->errors, vm->num_errors * sizeof(vm->errors[0]));
+	vm->num_errors = 0;
 	pthread_mutex_lock(&vm->event_lock);
 	d->events = vm->events;
 	d->num = vm->num_events;
@@ -147,7 +244,7 @@ static bool take_delivery(struct gpu_vm *vm, struct delivery *d)
 	d->fault = atomic_compare_exchange_strong(&vm->fault_state, &reported, 3);
 	if (d->fault)
 		stop_faulted(vm);
-	return d->num || d->idle || d->fault;
+	return d->num || d->num_errors || d->idle || d->fault;
 }
 
 /* Each vm once: a kernel that sends messages without end must not hold the CP thread here. */
@@ -174,6 +271,9 @@ again:
 		pthread_mutex_unlock(&gpu->lock);
 		for (unsigned i = 0; i < d.num; i++)
 			vm->ops->signal_event(vm->ctx, d.events[i]);
+		for (unsigned i = 0; i < d.num_errors && vm->ops->queue_error; i++)
+			vm->ops->queue_error(vm->ctx, d.errors[i].queue, d.errors[i].code,
+					     d.errors[i].kernel);
 		if (d.fault)
 			vm->ops->memory_fault(vm->ctx, &vm->fault);
 		if (d.idle)
@@ -189,69 +289,29 @@ again:
 
 /* ------------------------------------------------------------------ waves */
 
-/* sched_lock held; it is dropped while waiting for the GPU. */
-static void take_turn(struct gpu *gpu)
-{
-	gpu->turn_users++;
-	if (!gpu->turn)
-		return;
-	pthread_mutex_unlock(&gpu->sched_lock);
-	gpu->turn->acquire(gpu->turn_ctx);
-	pthread_mutex_lock(&gpu->sched_lock);
-	gpu->turn_held = true;
-}
-
-/* sched_lock held. */
-static void leave_turn(struct gpu *gpu)
-{
-	gpu->turn_users--;
-	if (gpu->turn)
-		gpu->turn->leave(gpu->turn_ctx);
-}
-
-static void release_turn(struct gpu *gpu)
-{
-	if (!gpu->turn)
-		return;
-	pthread_mutex_lock(&gpu->sched_lock);
-	if (gpu->turn_held && !gpu->turn_users && !sched_has_work(gpu)) {
-		gpu->turn_held = false;
-		gpu->turn->release(gpu->turn_ctx);
-	}
-	pthread_mutex_unlock(&gpu->sched_lock);
-}
-
 /* The CP thread's share of the waves. True if it ran something. */
 static bool cp_run_waves(struct executor *ex, bool *running)
 {
 	struct gpu *gpu = ex->gpu;
 	struct wg_slot *slot;
-	uint64_t ran = 0;
+	uint64_t ran = 0, now;
 	bool any = false;
 
 	pthread_mutex_lock(&gpu->sched_lock);
-	if (!gpu->ring)
+	*running = gpu->listed;
+	/* Not our turn: a worker waits for it; this thread has queues to serve. */
+	if (!sched_has_work(gpu) || !turn_enter(gpu))
 		goto out;
-	*running = true;
-	if (gpu->turn && gpu->turn->lost(gpu->turn_ctx)) {
-		/* A worker waits for the turn; this thread has queues to serve. */
-		if (gpu->idle_workers && sched_has_work(gpu))
-			pthread_cond_signal(&gpu->work_cond);
-		goto out;
-	}
-	if (!sched_has_work(gpu))
-		goto out;
-	take_turn(gpu);
-	/* The lock was let go of, for the turn or the run: workers may have emptied the ring. */
-	while (ran < RUN_NS && gpu->ring &&
-	       (slot = sched_pick(gpu, ex,
-				  ran > SPREAD_NS || now_ns() - gpu->ring->start_ns > SPREAD_NS))) {
+	now = now_ns();
+	while ((slot = sched_pick(gpu, ex, now + ran, ran > SPREAD_NS))) {
 		pthread_mutex_unlock(&gpu->sched_lock);
 		ran += sched_run(ex, slot) + 1;
 		any = true;
 		pthread_mutex_lock(&gpu->sched_lock);
+		if (ran >= RUN_NS || turn_lost(gpu))
+			break;
 	}
-	leave_turn(gpu);
+	turn_leave(gpu);
 out:
 	pthread_mutex_unlock(&gpu->sched_lock);
 	return any;
@@ -267,6 +327,7 @@ static void name_thread(const struct executor *ex)
 	else
 		snprintf(name, sizeof(name), "hsv-cp");
 	pthread_setname_np(pthread_self(), name);
+	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
 }
 
 static void *worker_main(void *arg)
@@ -279,20 +340,23 @@ static void *worker_main(void *arg)
 	while (!atomic_load(&gpu->quit)) {
 		struct wg_slot *slot;
 
-		if (!sched_has_work(gpu)) {
+		if (gpu->turn_needed && !gpu->turn_waiter) {
+			turn_wait(gpu);
+		} else if (!sched_has_work(gpu) || !turn_enter(gpu)) {
+			if (gpu->turn_needed && !gpu->turn_waiter)
+				continue;
 			gpu->idle_workers++;
 			pthread_cond_wait(&gpu->work_cond, &gpu->sched_lock);
 			gpu->idle_workers--;
 			continue;
 		}
-		take_turn(gpu);
-		slot = sched_pick(gpu, ex, true);
+		slot = sched_pick(gpu, ex, now_ns(), true);
 		if (slot) {
 			pthread_mutex_unlock(&gpu->sched_lock);
 			sched_run(ex, slot);
 			pthread_mutex_lock(&gpu->sched_lock);
 		}
-		leave_turn(gpu);
+		turn_leave(gpu);
 	}
 	pthread_mutex_unlock(&gpu->sched_lock);
 	return NULL;
@@ -309,40 +373,52 @@ static void *cp_main(void *arg)
 	for (;;) {
 		/* Before anything is looked at: a kick after this ends the sleep below. */
 		unsigned event = atomic_load(&gpu->cp_event);
-		bool awake = false, waiting = false, running = false, progress;
-		uint64_t idle, limit, sleep_ns;
+		struct pass pass = {.called = true};
+		uint64_t idle, spin, limit, sleep_ns;
+		bool lost;
 
 		if (atomic_load(&gpu->quit))
 			break;
-		progress = step_all(ex, &awake, &waiting);
+		step_all(ex, &pass);
 		deliver(gpu);
-		progress |= cp_run_waves(ex, &running);
-		if (progress) {
+		pass.progress |= cp_run_waves(ex, &pass.running);
+		if (pass.progress) {
 			last = now_ns();
 			continue;
 		}
 		idle = now_ns() - last;
-		if (gpu->turn && (idle > TURN_RELEASE_NS || gpu->turn->lost(gpu->turn_ctx)))
-			release_turn(gpu);
-		if (!awake && !running) {
-			release_turn(gpu);
+		lost = turn_lost(gpu);
+		if (lost || idle > TURN_RELEASE_NS)
+			turn_release(gpu);
+		if (!pass.awake && !pass.running) {
+			turn_release(gpu);
+			pthread_mutex_lock(&gpu->lock);
+			backlog_count(gpu, now_ns(), true);
+			pthread_mutex_unlock(&gpu->lock);
 			cp_sleep(gpu, event, 0);
 			last = now_ns();
 			continue;
 		}
-		if (idle < gpu->spin_ns) {
+		/* While others have the GPU, this thread would take a processor from them. */
+		spin = lost ? 0 : gpu->spin_ns;
+		if (idle < spin) {
 			for (unsigned i = 0; i < 16; i++)
 				cpu_relax();
 			/* On a busy machine a yield costs a time slice: first wait for what comes
 			 * soon. */
-			if (idle > gpu->spin_ns / 2 && !(++spins % 64))
+			if (idle > spin / 2 && !(++spins % 64))
 				sched_yield();
 			continue;
 		}
-		limit = waiting || running ? SLEEP_BUSY_NS : SLEEP_IDLE_NS;
+		if (lost && pass.running)
+			limit = SLEEP_LOST_NS; /* a kick tells that the GPU is ours again */
+		else if (pass.waiting || pass.running)
+			limit = SLEEP_BUSY_NS;
+		else
+			limit = pass.called ? SLEEP_IDLE_NS : SLEEP_SOON_NS;
 		/* In proportion to the pause so far: what comes then is late by a quarter of it at
 		 * most. */
-		sleep_ns = (idle - gpu->spin_ns) / 4;
+		sleep_ns = (idle - spin) / 4;
 		if (sleep_ns < SLEEP_MIN_NS)
 			sleep_ns = SLEEP_MIN_NS;
 		if (sleep_ns > limit)
@@ -395,6 +471,5 @@ void threads_stop(struct gpu *gpu)
 		if (gpu->executors[i].started)
 			pthread_join(gpu->executors[i].thread, NULL);
 	}
-	if (gpu->turn && gpu->turn_held)
-		gpu->turn->release(gpu->turn_ctx);
+	turn_release(gpu);
 }

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -378,7 +379,12 @@ static void tell_unmappers(struct gpu *gpu)
 	if (!atomic_load(&gpu->unmappers))
 		return;
 	atomic_fetch_add(&gpu->quiesced, 1);
-	syscall(SYS_futex, &gpu->quiesced, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	/*
+	 * This thread goes on with its waves, and with as many executors as processors the kernel
+	 * would let it have its slice first, for milliseconds.
+	 */
+	if (syscall(SYS_futex, &gpu->quiesced, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0) > 0)
+		sched_yield();
 }
 
 /* Brings the view up to the vm's page table, which has changed if the generation did. */
@@ -527,8 +533,9 @@ void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size)
 
 /* ------------------------------------------------------------------ faults and events */
 
-void vm_fault(struct gpu_vm *vm, uint64_t va, bool write, bool execute)
+static void raise_fault(struct gpu_queue *q, uint64_t kernel, uint64_t va, bool write, bool execute)
 {
+	struct gpu_vm *vm = q->vm;
 	unsigned level = 0;
 	uint64_t e;
 	int none = 0;
@@ -541,16 +548,30 @@ void vm_fault(struct gpu_vm *vm, uint64_t va, bool write, bool execute)
 		.not_present = !e,
 		.read_only = e && write && !(e & GPU_PROT_WRITE),
 		.no_execute = e && execute && !(e & GPU_PROT_EXEC),
+		.queue = q->desc.id,
+		.kernel = kernel,
 	};
 	atomic_store(&vm->fault_state, 2);
 	atomic_fetch_add(&vm->faults, 1);
-	log_info("memory fault at %#llx (%s)", (unsigned long long)va,
+	log_info("memory fault at %#llx (%s), queue %u, kernel %#llx", (unsigned long long)va,
 		 !e	   ? "not mapped"
 		 : write   ? "not writable"
 		 : execute ? "not executable"
-			   : "misaligned or not readable");
+			   : "misaligned or not readable",
+		 q->desc.id, (unsigned long long)kernel);
+	trace_error(vm, GPU_TRACE_FAULT, q->desc.id, kernel, vm->fault.va);
 	atomic_store(&vm->gpu->callbacks, 1);
 	cp_kick(vm->gpu);
+}
+
+void vm_fault(struct gpu_queue *q, uint64_t va, bool write, bool execute)
+{
+	raise_fault(q, 0, va, write, execute);
+}
+
+void vm_fault_wave(struct gpu_queue *q, uint64_t kernel, const struct exec_fault *fault)
+{
+	raise_fault(q, kernel, fault->va, fault->write, fault->no_execute);
 }
 
 void vm_signal_event(struct gpu_vm *vm, uint32_t event_id)

@@ -351,6 +351,26 @@ static bool may_branch(unsigned op)
 	       op == ISA_S_ICACHE_INV;
 }
 
+/*
+ * What the instruction takes beyond an ordinary one, in such: a run of the costly ones must not keep a thread from its next
+ * quiescent point for long. 0 for most.
+ */
+static uint8_t weight(const struct isa_inst *inst)
+{
+	if (inst->op >= ISA_V_MFMA_F32_16X16X16BF16_1K && inst->op <= ISA_V_MFMA_I32_4X4X4I8)
+		return 64;
+	switch (inst->format) {
+	case ISA_FMT_DS:
+	case ISA_FMT_FLAT:
+	case ISA_FMT_GLOBAL:
+	case ISA_FMT_SCRATCH:
+	case ISA_FMT_MUBUF:
+	case ISA_FMT_MTBUF:
+		return 4;
+	}
+	return 0;
+}
+
 /* Decodes one instruction into ci. False: its rest lies in the next page, which can't be fetched. */
 static bool decode(struct exec_ctx *ctx, struct code_cache *cache, struct code_page *page, uint32_t i, struct code_inst *ci)
 {
@@ -384,7 +404,9 @@ static bool decode(struct exec_ctx *ctx, struct code_cache *cache, struct code_p
 	ci->fn = exec_lookup(cache->target, ci->inst.op);
 	if (!ci->fn)
 		ci->fn = exec_illegal;
-	ci->ends_run = ci->fn == exec_illegal || may_branch(ci->inst.op);
+	ci->weight = weight(&ci->inst);
+	/* Where the run loop looks around. */
+	ci->ends_run = ci->fn == exec_illegal || may_branch(ci->inst.op) || ci->weight;
 	return true;
 }
 

@@ -22,7 +22,8 @@ struct code_inst {
 	struct isa_inst inst;
 	uint16_t vgprs, agprs; /* registers the wave must have for this instruction */
 	uint8_t size;	       /* bytes */
-	bool ends_run;	       /* may branch, or is the last of its run */
+	uint8_t weight;	       /* how many ordinary instructions more it costs: 0 for most */
+	bool ends_run;	       /* may branch, has a weight, or is the last of its run */
 	bool last;	       /* of its run: look up the next instruction by address */
 };
 

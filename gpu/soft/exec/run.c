@@ -7,7 +7,8 @@
  * operation. Decoded records carry the function. run_wave goes through a run of records (code.h)
  * with one indirect call an instruction, and looks around only where the program may branch or a
  * run ends: there it checks the time slice and the stop flag when it went backwards, and passes a
- * quiescent point every QUIESCE_INTERVAL instructions, where it checks them, too.
+ * quiescent point every QUIESCE_INTERVAL instructions, where it checks them, too. Costly instructions
+ * count as many (code_inst's weight).
  *
  * exec_run turns the waves round-robin, SLICE instructions each, so that waves which spin on each
  * other progress. A wave at a barrier waits until every wave that has not ended is there.
@@ -75,14 +76,14 @@ static void bad_registers(struct exec_ctx *ctx, struct wave *w, const struct cod
 
 /*
  * Runs one wave until it leaves (barrier, sleep, end), an error, or budget instructions at a branch
- * backwards or a quiescent point. Returns how many it ran.
+ * backwards or a quiescent point. Returns how many it ran, costly ones counted as many.
  */
 static uint64_t run_wave(struct exec_ctx *ctx, struct wave *w, uint64_t budget,
 			 const atomic_uint *stop)
 {
 	struct code_cache *cache = w->wg->code;
 	struct code_page *page = NULL;
-	uint64_t page_va = 1, count = 0, next_quiesce = QUIESCE_INTERVAL;
+	uint64_t page_va = 1, count = 0, cost = 0, next_quiesce = QUIESCE_INTERVAL;
 
 	ctx->wave = w;
 	ctx->leave = false;
@@ -119,30 +120,34 @@ static uint64_t run_wave(struct exec_ctx *ctx, struct wave *w, uint64_t budget,
 				ci->fn(ctx, w, &ci->inst);
 			if (__builtin_expect(ctx->error != EXEC_DONE || ctx->leave, 0))
 				goto out;
-			if (ci->ends_run && (ci->last || w->pc != pc || ctx->recheck_code))
-				break;
+			if (ci->ends_run) {
+				cost += ci->weight;
+				if (ci->last || w->pc != pc || ctx->recheck_code ||
+				    count + cost >= next_quiesce)
+					break;
+			}
 		}
 		before = ctx->pc;
 		if (ctx->recheck_code) {
 			ctx->recheck_code = false;
 			page_va = 1;
 		}
-		if (count >= next_quiesce) {
-			next_quiesce = count + QUIESCE_INTERVAL;
+		if (count + cost >= next_quiesce) {
+			next_quiesce = count + cost + QUIESCE_INTERVAL;
 			if (ctx->view->quiesce)
 				ctx->view->quiesce(ctx->view);
 			page_va = 1; /* permission may have gone */
 			/* Code without loops has no other end than its own. */
-			if (count >= budget || atomic_load_explicit(stop, memory_order_relaxed))
+			if (count + cost >= budget || atomic_load_explicit(stop, memory_order_relaxed))
 				break;
 		}
 		if (w->pc <= before &&
-		    (count >= budget || atomic_load_explicit(stop, memory_order_relaxed)))
+		    (count + cost >= budget || atomic_load_explicit(stop, memory_order_relaxed)))
 			break;
 	}
 out:
 	w->instructions += count;
-	return count;
+	return count + cost;
 }
 
 enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget,

@@ -564,9 +564,16 @@ static void svm_part(void)
 	EXPECT(kfd_call(kfd, cmd, &svm), -EINVAL);
 	svm.args.size = ~0ull << 12;
 	EXPECT(kfd_call(kfd, cmd, &svm), -EINVAL);
+	svm.args.size = size / 2;
+	EXPECT(kfd_call(kfd, cmd, &svm), 0);
+	/* The neighbour shares a page with it, as two allocations of malloc() do. */
+	svm.args.start_addr += size / 2 - PAGE;
+	svm.args.size = size / 2 + PAGE;
+	EXPECT(kfd_call(kfd, cmd, &svm), 0);
+	svm.args.start_addr = (uintptr_t)p;
 	svm.args.size = size;
 	EXPECT(kfd_call(kfd, cmd, &svm), 0);
-	EXPECT(kfd_call(kfd, cmd, &svm), 0);
+	CHECK(pinned_pages() == (long)(size / PAGE));
 	/* The range goes with its addresses. */
 	munmap(p, size);
 	for (int i = 0; i < 100 && vmstat("nr_foll_pin_acquired") != vmstat("nr_foll_pin_released");

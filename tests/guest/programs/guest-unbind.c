@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * guest-unbind - the device is taken away while programs run: what they hold answers ENODEV or
- * SIGBUS, whoever waits wakes up, nothing leaks, and the device can be bound again and used. Last,
+ * guest-unbind - the device is taken away while programs run: what they hold answers ENODEV or leads
+ * nowhere, whoever waits wakes up, nothing leaks, and the device can be bound again and used. Last,
  * the module is unloaded and loaded. Must run alone: it ends every other program's GPU.
  */
 #include <dirent.h>
@@ -115,7 +115,9 @@ static void running(void)
 	}
 	EXPECT(kfd_call(kfd, AMDKFD_IOC_GET_VERSION, &version), -ENODEV);
 	EXPECT(gpu_alloc(&b, VRAM, reserve(size), size, 0), -ENODEV);
-	CHECK(touch(vram) == SIGBUS && touch(gtt) == SIGBUS && touch(doorbell) == SIGBUS);
+	/* What they were is gone; what they are hurts nobody. */
+	CHECK(touch(vram) == 0 && touch(gtt) == 0 && touch(doorbell) == 0);
+	vram[1] = gtt[1] = doorbell[1] = 3;
 	/* Its own memory is its own. */
 	CHECK(user[0] == 9);
 	munmap(user, size);

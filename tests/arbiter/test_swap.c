@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+/*
+ * test_swap.c - overcommitted VRAM: a daemon with a small pool, executors in this process that fill
+ * their VRAM, and what becomes of it when others need the room.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "arbiter/client.h"
+#include "arbiter/protocol.h"
+#include "arbiter/server.h"
+#include "arbiter/swap.h"
+
+#define MIB  (1ull << 20)
+#define POOL (64 * MIB)
+#define SIZE (48 * MIB)
+
+static pid_t daemon_pid;
+static char dir[64], sock_path[108];
+
+/* An executor: its VRAM, and whether it lets it go. */
+struct tenant_here {
+	struct arbiter_client *client;
+	struct arbiter_grant grant;
+	struct swap *swap;
+	uint8_t *vram;
+	_Atomic int stop_error;
+	_Atomic int stops;
+};
+
+static struct tenant_here a, b;
+
+static int start(const char *swap_dir)
+{
+	int ready[2];
+	char byte;
+
+	snprintf(dir, sizeof(dir), "/tmp/hsv-swap-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(sock_path, sizeof(sock_path), "%s/s.sock", dir);
+	setenv("HSAVISOR_SOCKET", sock_path, 1);
+	assert_int_equal(pipe(ready), 0);
+	daemon_pid = fork();
+	if (daemon_pid == 0) {
+		struct server_config c = {.socket_path = sock_path,
+					  .target = "gfx90a",
+					  .threads = 2,
+					  .pool = POOL,
+					  .default_quota = SIZE,
+					  .swap = true,
+					  .swap_dir = swap_dir,
+					  .group = (gid_t)-1,
+					  .ready_fd = ready[1]};
+		int null = open("/dev/null", O_WRONLY);
+
+		close(ready[0]);
+		dup2(null, STDERR_FILENO);
+		_exit(server_run(&c) ? 1 : 0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return 0;
+}
+
+static void stop_daemon(int signal)
+{
+	int status;
+
+	kill(daemon_pid, signal);
+	waitpid(daemon_pid, &status, 0);
+	daemon_pid = 0;
+}
+
+static int stop_vram(void *ctx)
+{
+	struct tenant_here *t = ctx;
+
+	t->stops++;
+	return t->stop_error;
+}
+
+static const struct swap_ops ops = {.stop = stop_vram};
+
+static void join(struct tenant_here *t, const char *name)
+{
+	struct swap_config config = {.size = SIZE, .ops = &ops, .ctx = t};
+
+	memset(t, 0, sizeof(*t));
+	assert_int_equal(arbiter_connect(ARBITER_VM, name, SIZE, &t->client, &t->grant, NULL), 0);
+	config.client = t->client;
+	config.vram_fd = t->grant.vram_fd;
+	t->vram = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, t->grant.vram_fd, 0);
+	assert_true(t->vram != MAP_FAILED);
+	config.vram = t->vram;
+	assert_int_equal(swap_open(&config, &t->swap), 0);
+	assert_non_null(t->swap);
+}
+
+static void leave(struct tenant_here *t)
+{
+	if (!t->client)
+		return;
+	swap_close(t->swap);
+	munmap(t->vram, SIZE);
+	arbiter_disconnect(t->client);
+	t->client = NULL;
+}
+
+static int setup(void **state)
+{
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	return 0;
+}
+
+static int setup_directory(void **state)
+{
+	start("/tmp");
+	join(&a, "a");
+	join(&b, "b");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	leave(&a);
+	leave(&b);
+	if (daemon_pid)
+		stop_daemon(SIGTERM);
+	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
+	return system(cmd);
+}
+
+static uint64_t taken(const struct tenant_here *t)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(t->grant.vram_fd, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+static uint64_t pattern(uint64_t i, uint64_t seed)
+{
+	i = (i + seed) * 0x9e3779b97f4a7c15ull;
+	return i ^ i >> 29;
+}
+
+/* Every third page stays a hole. */
+static void fill(struct tenant_here *t, uint64_t bytes, uint64_t seed)
+{
+	uint64_t *v = (uint64_t *)(void *)t->vram;
+
+	for (uint64_t i = 0; i < bytes / 8; i++)
+		if (i / 512 % 3 != 2)
+			v[i] = pattern(i, seed);
+}
+
+static uint64_t differ(const struct tenant_here *t, uint64_t bytes, uint64_t seed)
+{
+	const uint64_t *v = (const uint64_t *)(const void *)t->vram;
+	uint64_t wrong = 0;
+
+	for (uint64_t i = 0; i < bytes / 8; i++)
+		wrong += v[i] != (i / 512 % 3 != 2 ? pattern(i, seed) : 0);
+	return wrong;
+}
+
+static void take(struct tenant_here *t, uint64_t bytes)
+{
+	assert_int_equal(arbiter_charge_vram(t->client, (int64_t)bytes), 0);
+}
+
+static void there_and_back(void **state)
+{
+	take(&a, SIZE);
+	fill(&a, SIZE, 1);
+	assert_int_equal(taken(&a), SIZE / 3 * 2);
+	take(&b, SIZE); /* waits until a's is out */
+	assert_int_equal(taken(&a), 0);
+	assert_int_equal(a.stops, 1);
+	fill(&b, SIZE, 2);
+	/* A load brings it back, and takes b's away; a store does the same. */
+	assert_int_equal(differ(&a, SIZE, 1), 0);
+	assert_int_equal(taken(&b), 0);
+	b.vram[0] ^= 0xff;
+	assert_int_equal(taken(&a), 0);
+	b.vram[0] ^= 0xff;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(differ(&b, SIZE, 2), 0);
+		assert_int_equal(differ(&a, SIZE, 1), 0);
+	}
+}
+
+static void gpu_work_brings_it_back(void **state)
+{
+	take(&a, SIZE);
+	fill(&a, SIZE, 3);
+	take(&b, SIZE);
+	assert_int_equal(taken(&a), 0);
+	arbiter_turn_ops.acquire(a.client);
+	assert_int_equal(taken(&a), SIZE / 3 * 2);
+	assert_int_equal(differ(&a, SIZE, 3), 0);
+	arbiter_turn_ops.leave(a.client);
+	arbiter_turn_ops.release(a.client);
+	/* Who is out has no turns: b gets one, with its VRAM. */
+	arbiter_turn_ops.acquire(b.client);
+	assert_int_equal(taken(&a), 0);
+	arbiter_turn_ops.leave(b.client);
+	arbiter_turn_ops.release(b.client);
+}
+
+/* Freed while it is out: nobody gets to see it again. */
+static void cleared_while_it_is_out(void **state)
+{
+	take(&a, SIZE);
+	fill(&a, SIZE, 4);
+	take(&b, SIZE);
+	assert_int_equal(taken(&a), 0);
+	swap_clear(a.swap, 0, 8 * MIB);
+	swap_hold(a.swap);
+	swap_release(a.swap);
+	for (size_t i = 0; i < 8 * MIB; i++)
+		assert_int_equal(a.vram[i], 0);
+	assert_int_not_equal(a.vram[8 * MIB + 4096], 0); /* the first page there is a hole */
+}
+
+static void *writer(void *arg)
+{
+	struct tenant_here *t = arg;
+	uint64_t *v = (uint64_t *)(void *)t->vram;
+
+	for (uint64_t round = 1; round <= 40; round++) {
+		for (uint64_t i = 0; i < SIZE / 8; i += 509)
+			v[i] = pattern(i, round);
+	}
+	return NULL;
+}
+
+/* It is written to all the time while it goes and comes. */
+static void writers_do_not_notice(void **state)
+{
+	const uint64_t *v = (const uint64_t *)(const void *)a.vram;
+	uint64_t wrong = 0;
+	pthread_t thread;
+
+	take(&a, SIZE);
+	take(&b, SIZE);
+	assert_int_equal(pthread_create(&thread, NULL, writer, &a), 0);
+	for (int i = 0; i < 6; i++) {
+		b.vram[i] = 1;
+		usleep(30000);
+	}
+	pthread_join(thread, NULL);
+	for (uint64_t i = 0; i < SIZE / 8; i += 509)
+		wrong += v[i] != pattern(i, 40);
+	assert_int_equal(wrong, 0);
+	assert_true(a.stops > 0);
+}
+
+/* Who refuses keeps it, and the other's allocation fails as it would without overcommit. */
+static void who_refuses_keeps_it(void **state)
+{
+	a.stop_error = -ETIMEDOUT;
+	take(&a, SIZE);
+	fill(&a, SIZE, 5);
+	assert_int_equal(arbiter_charge_vram(b.client, SIZE), -ENOMEM);
+	assert_true(a.stops > 0);
+	assert_int_equal(arbiter_charge_vram(b.client, (int64_t)(POOL - SIZE)), 0);
+	assert_int_equal(taken(&a), SIZE / 3 * 2);
+	assert_int_equal(differ(&a, SIZE, 5), 0);
+}
+
+/* The one idle longest goes; those that are not needed stay. */
+static void the_longest_idle_goes(void **state)
+{
+	struct tenant_here c;
+
+	take(&a, 24 * MIB);
+	fill(&a, 24 * MIB, 6);
+	take(&b, 24 * MIB);
+	fill(&b, 24 * MIB, 7);
+	arbiter_turn_ops.acquire(a.client);
+	arbiter_turn_ops.account(a.client, 1000, 1);
+	arbiter_turn_ops.leave(a.client);
+	arbiter_turn_ops.release(a.client);
+	join(&c, "c");
+	take(&c, 24 * MIB);
+	assert_int_equal(taken(&b), 0);
+	assert_int_not_equal(taken(&a), 0);
+	leave(&c);
+	assert_int_equal(differ(&b, 24 * MIB, 7), 0);
+	assert_int_equal(a.stops, 0);
+}
+
+static void the_daemon_dies_while_it_is_out(void **state)
+{
+	take(&a, SIZE);
+	fill(&a, SIZE, 8);
+	take(&b, SIZE);
+	assert_int_equal(taken(&a), 0);
+	stop_daemon(SIGKILL);
+	assert_int_equal(differ(&a, SIZE, 8), 0);
+}
+
+static void no_directory(void **state)
+{
+	struct server_config c = {.socket_path = "/tmp/hsv-swap-none.sock",
+				  .target = "gfx90a",
+				  .threads = 1,
+				  .pool = POOL,
+				  .default_quota = SIZE,
+				  .swap = true,
+				  .swap_dir = "/nonexistent",
+				  .group = (gid_t)-1,
+				  .ready_fd = -1};
+	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+
+	dup2(null, STDERR_FILENO);
+	assert_int_equal(server_run(&c), -ENOENT);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(null);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(there_and_back),
+		cmocka_unit_test_setup_teardown(there_and_back, setup_directory, teardown),
+		TEST(gpu_work_brings_it_back),
+		TEST(cleared_while_it_is_out),
+		TEST(writers_do_not_notice),
+		TEST(who_refuses_keeps_it),
+		TEST(the_longest_idle_goes),
+		TEST(the_daemon_dies_while_it_is_out),
+		cmocka_unit_test(no_directory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
