@@ -43,6 +43,10 @@ void code_cache_revalidate(struct code_cache *cache)
 	atomic_fetch_add(&fake_revalidations, 1);
 }
 
+void exec_prepare(void)
+{
+}
+
 long exec_wg_bytes(const struct dispatch_setup *setup)
 {
 	return sizeof(struct fake) + setup->group_segment_size;

@@ -48,6 +48,11 @@ exec_fn *exec_lookup(enum isa_target target, unsigned op)
 	return op < ISA_NUM_OPS ? exec_table[op] : NULL;
 }
 
+void exec_prepare(void)
+{
+	jit_init();
+}
+
 bool exec_covers(enum isa_target target, unsigned op)
 {
 	return exec_lookup(target, op) != NULL;

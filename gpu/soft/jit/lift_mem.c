@@ -824,6 +824,9 @@ static bool lift_ds(struct lift *l, const struct jit_inst *ji)
 
 	if (!parts)
 		return false;
+	/* Lanes may overlap, and who wins is the interpreter's way: by dwords of 16 lanes with AVX-512, else lane by lane. */
+	if (store && part[0].dwords > 1 && l->width != 16)
+		return false;
 	if (!l->now.exec_full)
 		get_exec(l);
 	/* Everything is read before the first branch. */
