@@ -210,6 +210,6 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 out:
 	code_cache_leave(wg->code, side);
 	/* What this thread stored is visible to whoever hears of the end. */
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_thread_fence(memory_order_acq_rel);
 	return result;
 }

@@ -46,22 +46,24 @@ static V at(struct lift *l, V p, uint64_t offset)
  * Host address of the guest's va (i64), from the TLB; the builder goes on where the page is there with prot and bytes from va on lie in it,
  * else control is at slow.
  */
-static V translate(struct lift *l, V va, uint32_t prot, unsigned bytes, V also, LLVMBasicBlockRef slow)
+static V tlb_entry(struct lift *l, V page)
 {
-	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, "");
-	LLVMTypeRef params[2] = {l->ptr, l->i64};
-	V page = LLVMBuildLShr(l->b, va, c64(l, MEM_PAGE_SHIFT), ""), in_page = AND(va, c64(l, MEM_PAGE_MASK)), e, tag, have, ok, host, i;
-	V args[2] = {l->ctx, va}, fn, ret;
+	V i = LLVMBuildXor(l->b, page, LLVMBuildLShr(l->b, page, c64(l, 8), ""), "");
 
-	i = LLVMBuildXor(l->b, page, LLVMBuildLShr(l->b, page, c64(l, 8), ""), "");
 	i = LLVMBuildXor(l->b, i, LLVMBuildLShr(l->b, page, c64(l, 16), ""), "");
 	i = ADD(LLVMBuildMul(l->b, AND(i, c64(l, (1 << MEM_TLB_BITS) - 1)), c64(l, sizeof(struct mem_tlb_entry)), ""),
 		c64(l, offsetof(struct mem_view, tlb)));
-	e = LLVMBuildInBoundsGEP2(l->b, l->i8, l->view, &i, 1, "");
-	ok = IS(ULE, in_page, c64(l, MEM_PAGE_SIZE - bytes));
-	if (also)
-		ok = AND(ok, also);
-	emit_weights(l, LLVMBuildCondBr(l->b, ok, again, slow), true);
+	return LLVMBuildInBoundsGEP2(l->b, l->i8, l->view, &i, 1, "");
+}
+
+/* Host address of a page's first byte; where the page is not there with prot, control is at slow. */
+static V find_page(struct lift *l, V page, uint32_t prot, LLVMBasicBlockRef slow)
+{
+	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, "");
+	LLVMTypeRef params[2] = {l->ptr, l->i64};
+	V e = tlb_entry(l, page), args[2] = {l->ctx, NULL}, tag, have, host, ok, fn, ret;
+
+	LLVMBuildBr(l->b, again);
 	go_to(l, again);
 	tag = load_field(l, e, offsetof(struct mem_tlb_entry, page), l->i64);
 	have = load_field(l, e, offsetof(struct mem_tlb_entry, prot), l->i32);
@@ -70,9 +72,37 @@ static V translate(struct lift *l, V va, uint32_t prot, unsigned bytes, V also, 
 	emit_weights(l, LLVMBuildCondBr(l->b, ok, go, miss), true);
 	go_to(l, miss);
 	fn = load_field(l, l->frame, offsetof(struct jit_frame, miss), l->ptr);
+	args[1] = LLVMBuildShl(l->b, page, c64(l, MEM_PAGE_SHIFT), "");
 	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 2, 0), fn, args, 2, "");
 	LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), again, slow);
 	go_to(l, go);
+	return host;
+}
+
+static V translate(struct lift *l, V va, uint32_t prot, unsigned bytes, V also, LLVMBasicBlockRef slow)
+{
+	V page = LLVMBuildLShr(l->b, va, c64(l, MEM_PAGE_SHIFT), ""), in_page = AND(va, c64(l, MEM_PAGE_MASK)), host, second;
+	LLVMBasicBlockRef go;
+
+	if (also) {
+		go = new_block(l, "");
+		emit_weights(l, LLVMBuildCondBr(l->b, also, go, slow), true);
+		go_to(l, go);
+	}
+	host = find_page(l, page, prot, slow);
+	if (bytes > 1) {
+		/* Two pages that lie next to each other on the host, too. */
+		LLVMBasicBlockRef cross = new_block(l, "cross");
+		V next = c64(l, MEM_PAGE_SIZE);
+
+		go = new_block(l, "");
+		emit_weights(l, LLVMBuildCondBr(l->b, IS(ULE, in_page, c64(l, MEM_PAGE_SIZE - bytes)), go, cross), true);
+		go_to(l, cross);
+		second = find_page(l, ADD(page, c64(l, 1)), prot, slow);
+		next = LLVMBuildGEP2(l->b, l->i8, host, &next, 1, "");
+		LLVMBuildCondBr(l->b, IS(EQ, second, next), go, slow);
+		go_to(l, go);
+	}
 	return LLVMBuildInBoundsGEP2(l->b, l->i8, host, &in_page, 1, "");
 }
 
@@ -323,18 +353,40 @@ static V strips_have(struct lift *l, const struct global *g, unsigned step)
 	return all;
 }
 
-/* All of the wave in one row. */
-static V wave_rises(struct lift *l, const struct global *g, V va)
+/* What the wave's lane 0 would have if all lanes rose: its own, or by lane 63 when it is not active. */
+static V row_first(struct lift *l, const struct global *g, V *hi)
+{
+	V last = c32(l, l->width - 1), at_end, active;
+	unsigned s = l->strips - 1;
+
+	*hi = g->saddr ? NULL : lane0(l, g->hi[0]);
+	if (l->now.exec_full)
+		return lane0(l, g->lo[0]);
+	active = LLVMBuildTrunc(l->b, get_exec(l), l->i1, "");
+	if (*hi)
+		*hi = LLVMBuildSelect(l->b, active, *hi, LLVMBuildExtractElement(l->b, g->hi[s], last, ""), "");
+	at_end = LLVMBuildSub(l->b, LLVMBuildExtractElement(l->b, g->lo[s], last, ""), c32(l, 63 * 4 * g->a.dwords), "");
+	return LLVMBuildSelect(l->b, active, lane0(l, g->lo[0]), at_end, "");
+}
+
+/* All of the wave in one row; its address in *where. */
+static V wave_rises(struct lift *l, const struct global *g, V *where)
 {
 	unsigned n = g->a.dwords;
-	V first = lane0(l, g->lo[0]), all = rising(l, (V *)g->lo, first, 4 * n);
+	V hi, first = row_first(l, g, &hi), all = rising(l, (V *)g->lo, first, 4 * n), va = LLVMBuildZExt(l->b, first, l->i64, "");
 
+	if (g->saddr)
+		va = ADD(va, g->base);
+	else
+		va = OR(va, LLVMBuildShl(l->b, LLVMBuildZExt(l->b, hi, l->i64, ""), c64(l, 32), ""));
+	va = ADD(va, c64(l, (uint64_t)(int64_t)g->ji->ci.inst.offset));
+	*where = va;
 	if (!g->saddr)
-		all = AND(all, rising(l, (V *)g->hi, lane0(l, g->hi[0]), 0));
+		all = AND(all, rising(l, (V *)g->hi, hi, 0));
 	all = AND(all_of(l, all), IS(ULE, first, c32(l, UINT32_MAX - 64 * 4 * n)));
 	all = AND(all, IS(EQ, AND(va, c64(l, 3)), c64(l, 0)));
 	if (!l->now.exec_full)
-		all = AND(all, LLVMBuildTrunc(l->b, get_exec(l), l->i1, ""));
+		all = AND(all, IS(NE, AND(get_exec(l), c64(l, 1ull << 63 | 1)), c64(l, 0)));
 	return all;
 }
 
@@ -399,8 +451,8 @@ static void by_strips(struct lift *l, struct global *g)
 static void global_store(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
-	V va = strip_va(l, g, 0), host;
-	LLVMBasicBlockRef whole = when(l, wave_rises(l, g, va)), strips = when(l, strips_have(l, g, 4 * n));
+	V va, host, rises = wave_rises(l, g, &va);
+	LLVMBasicBlockRef whole = when(l, rises), strips = when(l, strips_have(l, g, 4 * n));
 
 	LLVMBuildBr(l->b, g->slow);
 	go_to(l, strips);
@@ -422,8 +474,8 @@ static void global_store(struct lift *l, struct global *g)
 static void global_load(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
-	V va = strip_va(l, g, 0), host;
-	LLVMBasicBlockRef whole = when(l, wave_rises(l, g, va)), same = when(l, strips_have(l, g, 0)),
+	V va, host, rises = wave_rises(l, g, &va);
+	LLVMBasicBlockRef whole = when(l, rises), same = when(l, strips_have(l, g, 0)),
 			  strips = when(l, strips_have(l, g, 4 * n));
 
 	LLVMBuildBr(l->b, g->slow);
