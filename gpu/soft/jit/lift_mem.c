@@ -308,8 +308,8 @@ struct global {
 	LLVMBasicBlockRef slow, join;
 	/* Loads: what each way in gives. */
 	unsigned ways;
-	LLVMBasicBlockRef from[4];
-	V got[4][4][MAX_STRIPS];
+	LLVMBasicBlockRef from[5];
+	V got[5][4][MAX_STRIPS];
 };
 
 /* Address of the strip's first lane. */
@@ -354,7 +354,7 @@ static V strips_have(struct lift *l, const struct global *g, unsigned step)
 }
 
 /* What the wave's lane 0 would have if all lanes rose: its own, or by lane 63 when it is not active. */
-static V row_first(struct lift *l, const struct global *g, V *hi)
+static V row_first(struct lift *l, const struct global *g, unsigned step, V *hi)
 {
 	V last = c32(l, l->width - 1), at_end, active;
 	unsigned s = l->strips - 1;
@@ -365,15 +365,14 @@ static V row_first(struct lift *l, const struct global *g, V *hi)
 	active = LLVMBuildTrunc(l->b, get_exec(l), l->i1, "");
 	if (*hi)
 		*hi = LLVMBuildSelect(l->b, active, *hi, LLVMBuildExtractElement(l->b, g->hi[s], last, ""), "");
-	at_end = LLVMBuildSub(l->b, LLVMBuildExtractElement(l->b, g->lo[s], last, ""), c32(l, 63 * 4 * g->a.dwords), "");
+	at_end = LLVMBuildSub(l->b, LLVMBuildExtractElement(l->b, g->lo[s], last, ""), c32(l, 63 * step), "");
 	return LLVMBuildSelect(l->b, active, lane0(l, g->lo[0]), at_end, "");
 }
 
-/* All of the wave in one row; its address in *where. */
-static V wave_rises(struct lift *l, const struct global *g, V *where)
+/* All of the wave in one row, lanes step bytes from each other; its address in *where. */
+static V wave_rises(struct lift *l, const struct global *g, unsigned step, V *where)
 {
-	unsigned n = g->a.dwords;
-	V hi, first = row_first(l, g, &hi), all = rising(l, (V *)g->lo, first, 4 * n), va = LLVMBuildZExt(l->b, first, l->i64, "");
+	V hi, first = row_first(l, g, step, &hi), all = rising(l, (V *)g->lo, first, step), va = LLVMBuildZExt(l->b, first, l->i64, "");
 
 	if (g->saddr)
 		va = ADD(va, g->base);
@@ -383,7 +382,7 @@ static V wave_rises(struct lift *l, const struct global *g, V *where)
 	*where = va;
 	if (!g->saddr)
 		all = AND(all, rising(l, (V *)g->hi, hi, 0));
-	all = AND(all_of(l, all), IS(ULE, first, c32(l, UINT32_MAX - 64 * 4 * n)));
+	all = AND(all_of(l, all), IS(ULE, first, c32(l, UINT32_MAX - 64 * step)));
 	all = AND(all, IS(EQ, AND(va, c64(l, 3)), c64(l, 0)));
 	if (!l->now.exec_full)
 		all = AND(all, IS(NE, AND(get_exec(l), c64(l, 1ull << 63 | 1)), c64(l, 0)));
@@ -451,7 +450,7 @@ static void by_strips(struct lift *l, struct global *g)
 static void global_store(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
-	V va, host, rises = wave_rises(l, g, &va);
+	V va, host, rises = wave_rises(l, g, 4 * n, &va);
 	LLVMBasicBlockRef whole = when(l, rises), strips = when(l, strips_have(l, g, 4 * n));
 
 	LLVMBuildBr(l->b, g->slow);
@@ -474,11 +473,22 @@ static void global_store(struct lift *l, struct global *g)
 static void global_load(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
-	V va, host, rises = wave_rises(l, g, &va);
+	V va, dense, host, rises = wave_rises(l, g, 4 * n, &va);
 	LLVMBasicBlockRef whole = when(l, rises), same = when(l, strips_have(l, g, 0)),
-			  strips = when(l, strips_have(l, g, 4 * n));
+			  strips = when(l, strips_have(l, g, 4 * n)), overlap = NULL;
 
+	if (n > 1)
+		overlap = when(l, wave_rises(l, g, 4, &dense));
 	LLVMBuildBr(l->b, g->slow);
+	if (overlap) {
+		/* Each lane's dwords are its neighbours' first ones: every dword of the wave is a row. */
+		go_to(l, overlap);
+		host = translate(l, dense, GPU_PROT_READ, 256 + 4 * (n - 1), NULL, g->slow);
+		for (unsigned s = 0; s < l->strips; s++)
+			for (unsigned k = 0; k < n; k++)
+				g->got[g->ways][k][s] = volatile_load(l, l->vi32, at(l, host, (uint64_t)s * l->width * 4 + 4 * k), 4);
+		way_done(l, g);
+	}
 	go_to(l, whole);
 	host = translate(l, va, GPU_PROT_READ, 256 * n, NULL, strips);
 	for (unsigned s = 0; s < l->strips; s++)
