@@ -392,8 +392,10 @@ static void store_scc(struct lift *l)
 	store_field(l, l->wave, offsetof(struct wave, scc), LLVMBuildTrunc(l->b, x, l->i8, ""));
 }
 
+/* Read by the interpreter's functions without being named. */
 static const uint64_t implicit_sgprs[2] = {
-	0, 3ull << (SGPR_FLAT_SCRATCH - 64) | 3ull << (SGPR_VCC - 64) | 1ull << (SGPR_M0 - 64) | 3ull << (SGPR_EXEC - 64)};
+	0, 3ull << (SGPR_FLAT_SCRATCH - 64) | 3ull << (SGPR_VCC - 64) | 1ull << (SGPR_M0 - 64)};
+static const uint64_t exec_sgprs = 3ull << (SGPR_EXEC - 64); /* written by operations that do not name it, so always stored */
 
 static void leave_function(struct lift *l)
 {
@@ -410,7 +412,8 @@ static void emit_exit(struct lift *l, uint64_t pc, const struct jit_block *live,
 		if (bit_get(vdirty, r) && (!live || bit_get(&live->vlive, r)))
 			store_row(l, r);
 	for (unsigned w = 0; w < 2; w++)
-		s[w] = (sdirty[w] & (live ? live->slive[w] : UINT64_MAX)) | implicit_sgprs[w];
+		s[w] = sdirty[w] & (live ? live->slive[w] : UINT64_MAX);
+	s[1] |= exec_sgprs;
 	store_sgprs(l, s);
 	store_scc(l);
 	store_field(l, l->wave, offsetof(struct wave, pc), c64(l, pc));
@@ -439,12 +442,17 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	uint64_t s[2];
 	V args[3] = {l->ctx, l->wave, NULL}, index = c64(l, (uint64_t)(ji - l->code->inst) * sizeof(*ji)), fn, ret;
 
+	struct bits256 vdirty;
+	uint64_t sdirty[2];
+
 	jit_inst_regs(&ji->ci.inst, l->now.exec_full, &r);
 	for (unsigned i = 0; i < 256; i++)
 		if ((bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i))) && !bit_get(&l->vstored, i))
 			store_row(l, i);
+	dirty_here(l->blk, &vdirty, sdirty);
 	for (unsigned w = 0; w < 2; w++)
-		s[w] = r.suse[w] | (r.swrite[w] & ~r.skill[w]) | implicit_sgprs[w];
+		s[w] = (r.suse[w] | (r.swrite[w] & ~r.skill[w]) | implicit_sgprs[w]) & sdirty[w];
+	s[1] |= exec_sgprs;
 	store_sgprs(l, s);
 	store_scc(l);
 	fn = load_field(l, l->frame, offsetof(struct jit_frame, step), l->ptr);
