@@ -8,11 +8,13 @@
 #define LOG_PART "jit"
 #include <llvm-c/Analysis.h>
 #include <llvm-c/BitReader.h>
+#include <llvm-c/ErrorHandling.h>
 #include <llvm-c/LLJIT.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,7 @@ static struct {
 	unsigned width;
 	uint64_t units;
 	bool ready;
+	jmp_buf bail; /* out of a compilation that LLVM gives up */
 } engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool failed(LLVMErrorRef err, const char *what)
@@ -56,6 +59,20 @@ static double milliseconds(void)
 	return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
 }
 
+/* What LLVM can't do ends the process if this returns. Instead nothing is compiled any more; all that was is still good. */
+static void fatal(const char *reason)
+{
+	log_error("LLVM: %s; kernels not compiled so far are interpreted", reason);
+	engine.ready = false;
+	longjmp(engine.bail, 1);
+}
+
+/* LLVM takes itself apart when the process ends: not under a compilation, and none after. */
+static void at_exit(void)
+{
+	pthread_mutex_lock(&engine.lock);
+}
+
 int jit_engine_init(void)
 {
 	char *features, *triple, *message = NULL;
@@ -71,6 +88,7 @@ int jit_engine_init(void)
 		pthread_mutex_unlock(&engine.lock);
 		return 0;
 	}
+	LLVMInstallFatalErrorHandler(fatal);
 	if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter())
 		goto out;
 	triple = LLVMGetDefaultTargetTriple();
@@ -118,6 +136,7 @@ int jit_engine_init(void)
 		goto out;
 	}
 	engine.ready = true;
+	atexit(at_exit);
 	err = 0;
 out:
 	pthread_mutex_unlock(&engine.lock);
@@ -228,6 +247,11 @@ static void *compile(struct jit_code *code, bool exact)
 	return (void *)(uintptr_t)address;
 }
 
+static void *try_compile(struct jit_code *code, bool exact)
+{
+	return setjmp(engine.bail) ? NULL : compile(code, exact);
+}
+
 struct jit_unit *jit_compile(struct jit_code *code, bool exact)
 {
 	struct jit_unit *u = calloc(1, sizeof(*u));
@@ -239,7 +263,7 @@ struct jit_unit *jit_compile(struct jit_code *code, bool exact)
 	if (u && u->safe && jit_analyse(code, engine.width)) {
 		pthread_mutex_lock(&engine.lock);
 		if (engine.ready)
-			fn = compile(code, exact);
+			fn = try_compile(code, exact);
 		pthread_mutex_unlock(&engine.lock);
 	}
 	if (!fn) {
@@ -249,7 +273,7 @@ struct jit_unit *jit_compile(struct jit_code *code, bool exact)
 		return NULL;
 	}
 	u->code = code;
-	memcpy(&u->fn, &fn, sizeof(fn));
+	u->fn = (jit_fn *)(uintptr_t)fn;
 	/* Entries are numbered as lift_code does. */
 	for (uint32_t b = 0; b < code->num_blocks; b++)
 		if (code->block[b].safe && code->block[b].in.known) {

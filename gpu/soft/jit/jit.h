@@ -32,7 +32,7 @@ void jit_cache_free(struct jit_cache *jc);
 struct jit_kernel *jit_kernel_get(struct exec_ctx *ctx, struct jit_cache *jc, struct workgroup *wg, uint64_t epoch);
 
 /*
- * Runs the wave by compiled code if there is some for where it stands; false: the interpreter has to. *ran: instructions. Sets ctx as
+ * Runs the wave by compiled code if there is some for where it stands; false: the interpreter has to go on. *ran: instructions. Sets ctx as
  * run_wave does. w->instructions is counted.
  */
 bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, uint64_t budget, const atomic_uint *stop, uint64_t *ran);

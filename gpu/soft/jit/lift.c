@@ -474,6 +474,7 @@ void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
 	emit_weights(l, LLVMBuildCondBr(l->b, condition, go, out), true);
 	go_to(l, out);
 	dirty_here(l->blk, &vdirty, sdirty);
+	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
 	emit_exit(l, ji->pc, NULL, &vdirty, sdirty);
 	go_to(l, go);
 }
@@ -807,7 +808,11 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		store_field(l, l->wave, offsetof(struct wave, state), c32(l, WAVE_ENDED));
 		store_field(l, l->wave, offsetof(struct wave, pc), c64(l, last->pc + last->ci.size));
 		store_field(l, l->ctx, offsetof(struct exec_ctx, leave), LLVMConstInt(l->i8, 1, 0));
-		leave_function(l);
+		/* Nobody reads the registers any more; but tests do. */
+		if (l->exact)
+			emit_exit(l, last->pc + last->ci.size, NULL, &vdirty, sdirty);
+		else
+			leave_function(l);
 		break;
 	case TERM_BARRIER:
 		store_field(l, l->wave, offsetof(struct wave, state), c32(l, WAVE_BARRIER));
@@ -820,6 +825,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		emit_exit(l, last->pc + last->ci.size, &c->block[blk->succ[0]], &vdirty, sdirty);
 		break;
 	case TERM_INTERP:
+		store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
 		emit_exit(l, last->pc, NULL, &vdirty, sdirty);
 		break;
 	}

@@ -22,7 +22,7 @@
 #define MAX_KERNELS   1024 /* of a cache: what a guest can make us keep */
 #define HOT_GROUPS    4
 #define HOT_TURNS     8	   /* slices of the interpreter */
-#define POLL_INTERVAL 8192 /* instructions between quiescent points */
+#define POLL_INTERVAL 4096 /* instructions between quiescent points */
 
 enum { MODE_OFF, MODE_BACKGROUND, MODE_SYNC };
 
@@ -410,7 +410,7 @@ bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, ui
 		u->fn(&f, ctx, w, (uint32_t)entry);
 		w->instructions += f.executed;
 		*ran = f.executed;
-		return true;
+		return !f.interp;
 	}
 	atomic_fetch_add_explicit(&k->turns, 1, memory_order_relaxed);
 	return false;

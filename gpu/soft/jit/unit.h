@@ -7,7 +7,7 @@
 
 #include "gpu/soft/jit/jit.h"
 
-#define JIT_MAX_INSTS	8192
+#define JIT_MAX_INSTS	4096
 #define JIT_MAX_BLOCKS	2048
 
 struct bits256 {
@@ -143,6 +143,7 @@ struct jit_frame {
 	uint64_t budget;
 	const atomic_uint *stop;
 	const struct jit_inst *inst;
+	uint32_t interp; /* set: the interpreter has to take the next instruction */
 	/* Runs one instruction by the interpreter; true: the wave must leave (error, or it gave up its turn). */
 	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
 	/* Fills the view's translation of va if it is mapped; true: try again. */
