@@ -44,42 +44,6 @@ struct load {
 	uint64_t launched;
 };
 
-static hsa_status_t find_cpu(hsa_agent_t agent, void *data)
-{
-	hsa_device_type_t type;
-
-	hsa_agent_get_info(agent, HSA_AGENT_INFO_DEVICE, &type);
-	if (type != HSA_DEVICE_TYPE_CPU)
-		return HSA_STATUS_SUCCESS;
-	*(hsa_agent_t *)data = agent;
-	return HSA_STATUS_INFO_BREAK;
-}
-
-static hsa_status_t find_vram(hsa_amd_memory_pool_t pool, void *data)
-{
-	hsa_amd_segment_t segment;
-	uint32_t flags = 0;
-
-	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_SEGMENT, &segment);
-	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_GLOBAL_FLAGS, &flags);
-	if (segment != HSA_AMD_SEGMENT_GLOBAL ||
-	    !(flags & HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_COARSE_GRAINED))
-		return HSA_STATUS_SUCCESS;
-	*(hsa_amd_memory_pool_t *)data = pool;
-	return HSA_STATUS_INFO_BREAK;
-}
-
-static hsa_status_t find_kernarg(hsa_amd_memory_pool_t pool, void *data)
-{
-	uint32_t flags = 0;
-
-	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_GLOBAL_FLAGS, &flags);
-	if (!(flags & HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_KERNARG_INIT))
-		return HSA_STATUS_SUCCESS;
-	*(hsa_amd_memory_pool_t *)data = pool;
-	return HSA_STATUS_INFO_BREAK;
-}
-
 static void *allocate(struct load *l, hsa_amd_memory_pool_t pool, size_t size)
 {
 	void *p;

@@ -42,7 +42,7 @@ static inline int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static hsa_status_t find_gpu(hsa_agent_t agent, void *data)
+static inline hsa_status_t find_gpu(hsa_agent_t agent, void *data)
 {
 	hsa_device_type_t type;
 
@@ -50,6 +50,44 @@ static hsa_status_t find_gpu(hsa_agent_t agent, void *data)
 	if (type != HSA_DEVICE_TYPE_GPU)
 		return HSA_STATUS_SUCCESS;
 	*(hsa_agent_t *)data = agent;
+	return HSA_STATUS_INFO_BREAK;
+}
+
+/* hsa_iterate_agents and hsa_amd_agent_iterate_memory_pools: the CPU; VRAM, of the GPU's pools; the CPU's pool
+ * for kernel arguments. */
+static inline hsa_status_t find_cpu(hsa_agent_t agent, void *data)
+{
+	hsa_device_type_t type;
+
+	hsa_agent_get_info(agent, HSA_AGENT_INFO_DEVICE, &type);
+	if (type != HSA_DEVICE_TYPE_CPU)
+		return HSA_STATUS_SUCCESS;
+	*(hsa_agent_t *)data = agent;
+	return HSA_STATUS_INFO_BREAK;
+}
+
+static inline hsa_status_t find_vram(hsa_amd_memory_pool_t pool, void *data)
+{
+	hsa_amd_segment_t segment;
+	uint32_t flags = 0;
+
+	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_SEGMENT, &segment);
+	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_GLOBAL_FLAGS, &flags);
+	if (segment != HSA_AMD_SEGMENT_GLOBAL ||
+	    !(flags & HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_COARSE_GRAINED))
+		return HSA_STATUS_SUCCESS;
+	*(hsa_amd_memory_pool_t *)data = pool;
+	return HSA_STATUS_INFO_BREAK;
+}
+
+static inline hsa_status_t find_kernarg(hsa_amd_memory_pool_t pool, void *data)
+{
+	uint32_t flags = 0;
+
+	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_GLOBAL_FLAGS, &flags);
+	if (!(flags & HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_KERNARG_INIT))
+		return HSA_STATUS_SUCCESS;
+	*(hsa_amd_memory_pool_t *)data = pool;
 	return HSA_STATUS_INFO_BREAK;
 }
 
