@@ -67,82 +67,6 @@ static void fatal(const char *reason)
 	longjmp(engine.bail, 1);
 }
 
-/* LLVM takes itself apart when the process ends: not under a compilation, and none after. */
-static void at_exit(void)
-{
-	pthread_mutex_lock(&engine.lock);
-}
-
-int jit_engine_init(void)
-{
-	char *features, *triple, *message = NULL;
-	LLVMOrcJITTargetMachineBuilderRef jtmb;
-	LLVMOrcLLJITBuilderRef builder;
-	LLVMMemoryBufferRef buffer;
-	LLVMTargetRef target;
-	const char *cpu, *narrow = getenv("HSAVISOR_JIT_WIDTH");
-	int err = -1;
-
-	pthread_mutex_lock(&engine.lock);
-	if (engine.ready) {
-		pthread_mutex_unlock(&engine.lock);
-		return 0;
-	}
-	LLVMInstallFatalErrorHandler(fatal);
-	if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter())
-		goto out;
-	triple = LLVMGetDefaultTargetTriple();
-	if (LLVMGetTargetFromTriple(triple, &target, &message)) {
-		log_error("%s", message);
-		goto out;
-	}
-	__builtin_cpu_init();
-	/* Features say what there is; the processor's name may be a guess inside a virtual machine and decides only on scheduling. */
-	features = LLVMGetHostCPUFeatures();
-	engine.width = 8;
-	cpu = "x86-64-v3";
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-	    __builtin_cpu_supports("avx512dq")) {
-		engine.width = 16;
-		cpu = "x86-64-v4";
-	} else if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
-		log_info("this processor has no AVX2: kernels are interpreted");
-		goto out;
-	}
-	if (narrow && atoi(narrow) == 8) {
-		engine.width = 8;
-		cpu = "x86-64-v3";
-		features = LLVMCreateMessage("+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt,+f16c");
-	} else if (engine.width == 16) {
-		char *wide = malloc(strlen(features) + 64);
-
-		sprintf(wide, "%s,-prefer-256-bit,+fast-variable-perlane-shuffle", features);
-		features = wide;
-	}
-	engine.machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault);
-	if (!engine.machine)
-		goto out;
-	jtmb = LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(
-		LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault));
-	builder = LLVMOrcCreateLLJITBuilder();
-	LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, jtmb);
-	if (failed(LLVMOrcCreateLLJIT(&engine.jit, builder), "LLJIT"))
-		goto out;
-	engine.tsc = LLVMOrcCreateNewThreadSafeContext();
-	engine.context = LLVMOrcThreadSafeContextGetContext(engine.tsc);
-	buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy((const char *)lanes_bitcode, lanes_bitcode_size, "lanes");
-	if (LLVMParseBitcodeInContext2(engine.context, buffer, &engine.lanes)) {
-		log_error("the lanes' bitcode cannot be read");
-		goto out;
-	}
-	engine.ready = true;
-	atexit(at_exit);
-	err = 0;
-out:
-	pthread_mutex_unlock(&engine.lock);
-	return err;
-}
-
 static void types(struct lift *l)
 {
 	l->i1 = LLVMInt1TypeInContext(l->c);
@@ -250,6 +174,129 @@ static void *compile(struct jit_code *code, bool exact)
 static void *try_compile(struct jit_code *code, bool exact)
 {
 	return setjmp(engine.bail) ? NULL : compile(code, exact);
+}
+
+/*
+ * Compiles a small kernel: LLVM makes many of its tables when they are first needed. They are to be there before a process isolates itself,
+ * and before at_exit is registered, so that it runs before they are destroyed.
+ */
+static bool warm_up(void)
+{
+	static const uint16_t ops[] = {ISA_V_FMA_F32, ISA_DS_READ_B32, ISA_V_CNDMASK_B32, ISA_S_ENDPGM};
+	struct jit_code *c = calloc(1, sizeof(*c));
+	bool ok = false;
+
+	if (!c)
+		return false;
+	c->target = ISA_GFX90A;
+	c->num_vgprs = 8;
+	c->num_inst = 4;
+	c->num_blocks = 1;
+	c->inst = calloc(4, sizeof(*c->inst));
+	c->block = calloc(1, sizeof(*c->block));
+	if (c->inst && c->block) {
+		for (unsigned i = 0; i < 4; i++) {
+			struct isa_inst *in = &c->inst[i].ci.inst;
+
+			c->inst[i].block = i ? NO_BLOCK : 0;
+			c->inst[i].next = i < 3 ? i + 1 : NO_INST;
+			c->inst[i].ci.size = 8;
+			in->op = ops[i];
+			in->format = i == 1 ? ISA_FMT_DS : i == 3 ? ISA_FMT_SOPP : ISA_FMT_VOP3;
+			for (unsigned k = 0; k < 3 && i < 3; k++)
+				in->src[k] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = 1, .index = (uint16_t)k};
+			if (i < 3)
+				in->dst[0] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = 1, .index = 4};
+			if (i == 1)
+				in->src[1] = in->src[2] = (struct isa_operand){0};
+			if (i == 2)
+				in->src[2] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 2, .index = SGPR_VCC};
+		}
+		c->block[0] = (struct jit_block){.count = 4, .term = TERM_END, .safe = true, .back = true, .succ = {NO_BLOCK, NO_BLOCK}};
+		ok = jit_analyse(c, engine.width) && try_compile(c, false);
+	}
+	jit_code_free(c);
+	return ok;
+}
+
+/* LLVM takes itself apart when the process ends: not under a compilation, and none after. */
+static void at_exit(void)
+{
+	pthread_mutex_lock(&engine.lock);
+}
+
+int jit_engine_init(void)
+{
+	char *features, *triple, *message = NULL;
+	LLVMOrcJITTargetMachineBuilderRef jtmb;
+	LLVMOrcLLJITBuilderRef builder;
+	LLVMMemoryBufferRef buffer;
+	LLVMTargetRef target;
+	const char *cpu, *narrow = getenv("HSAVISOR_JIT_WIDTH");
+	int err = -1;
+
+	pthread_mutex_lock(&engine.lock);
+	if (engine.ready) {
+		pthread_mutex_unlock(&engine.lock);
+		return 0;
+	}
+	LLVMInstallFatalErrorHandler(fatal);
+	if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter())
+		goto out;
+	triple = LLVMGetDefaultTargetTriple();
+	if (LLVMGetTargetFromTriple(triple, &target, &message)) {
+		log_error("%s", message);
+		goto out;
+	}
+	__builtin_cpu_init();
+	/* Features say what there is; the processor's name may be a guess inside a virtual machine and decides only on scheduling. */
+	features = LLVMGetHostCPUFeatures();
+	engine.width = 8;
+	cpu = "x86-64-v3";
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+	    __builtin_cpu_supports("avx512dq")) {
+		engine.width = 16;
+		cpu = "x86-64-v4";
+	} else if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
+		log_info("this processor has no AVX2: kernels are interpreted");
+		goto out;
+	}
+	if (narrow && atoi(narrow) == 8) {
+		engine.width = 8;
+		cpu = "x86-64-v3";
+		features = LLVMCreateMessage("+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt,+f16c");
+	} else if (engine.width == 16) {
+		char *wide = malloc(strlen(features) + 64);
+
+		sprintf(wide, "%s,-prefer-256-bit,+fast-variable-perlane-shuffle", features);
+		features = wide;
+	}
+	engine.machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault);
+	if (!engine.machine)
+		goto out;
+	jtmb = LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(
+		LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault));
+	builder = LLVMOrcCreateLLJITBuilder();
+	LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, jtmb);
+	if (failed(LLVMOrcCreateLLJIT(&engine.jit, builder), "LLJIT"))
+		goto out;
+	engine.tsc = LLVMOrcCreateNewThreadSafeContext();
+	engine.context = LLVMOrcThreadSafeContextGetContext(engine.tsc);
+	buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy((const char *)lanes_bitcode, lanes_bitcode_size, "lanes");
+	if (LLVMParseBitcodeInContext2(engine.context, buffer, &engine.lanes)) {
+		log_error("the lanes' bitcode cannot be read");
+		goto out;
+	}
+	engine.ready = true;
+	if (!warm_up()) {
+		engine.ready = false;
+		goto out;
+	}
+	atexit(at_exit);
+	err = 0;
+out:
+	pthread_mutex_unlock(&engine.lock);
+	return err;
 }
 
 struct jit_unit *jit_compile(struct jit_code *code, bool exact)
