@@ -147,7 +147,7 @@ static uint32_t prefix(void)
 	case 2:
 	case 3:
 	case 4:
-		return (target == ISA_GFX900 ? 0xd0000000 : 0xd0000000) | (rnd() & 0x03ffffff); /* VOP3 */
+		return 0xd0000000 | (rnd() & 0x03ffffff); /* VOP3 */
 	case 5:
 		return 0xd3800000 | (rnd() & 0x007fffff); /* VOP3P */
 	case 6:
@@ -473,13 +473,9 @@ static void one_unit(bool full)
 
 static bool all_seen(void)
 {
-	for (unsigned op = 1; op < ISA_NUM_OPS; op++) {
-		struct isa_inst in;
-
-		(void)in;
+	for (unsigned op = 1; op < ISA_NUM_OPS; op++)
 		if (lane_op_of(op) && seen[op] && seen[op] < WANT)
 			return false;
-	}
 	return true;
 }
 

@@ -954,7 +954,6 @@ static bool capture(struct lift *l, struct vop *q, const struct isa_inst *in)
 
 static V lane_of(struct lift *l, unsigned r, V lane)
 {
-	LLVMBasicBlockRef here = LLVMGetInsertBlock(l->b);
 	V room, p, index[1];
 
 	if (LLVMIsConstant(lane)) {
@@ -962,7 +961,6 @@ static V lane_of(struct lift *l, unsigned r, V lane)
 
 		return LLVMBuildExtractElement(l->b, get_v(l, r, n / l->width), c32(l, n % l->width), "");
 	}
-	(void)here;
 	room = LLVMBuildAlloca(l->at_entry, LLVMArrayType2(l->i32, WAVE_LANES), "");
 	LLVMSetAlignment(room, 64);
 	for (unsigned s = 0; s < l->strips; s++) {
@@ -1066,7 +1064,7 @@ bool lift_valu(struct lift *l, const struct jit_inst *ji)
 		flush_queue(l);
 	}
 	if (l->mask_def[SGPR_EXEC / 2])
-		flush_queue(l), q = memmove(&l->queue[0], q, sizeof(*q));
+		return false; /* v_cmpx flushes at once: nothing is pending here */
 	q->exec = l->now.exec_full ? NULL : get_exec(l);
 	if ((op && op->form == LANE_CARRY) || in->op == ISA_V_MAD_U64_U32 || in->op == ISA_V_DIV_SCALE_F32)
 		q->mask_pair = in->dst[1].kind == ISA_OPND_SGPR ? in->dst[1].index >> 1 : -1;
