@@ -598,6 +598,11 @@ static void block_regs(struct jit_code *c, struct jit_block *blk)
  */
 static void find_sync_loops(struct jit_code *c)
 {
+	uint64_t *span = calloc(c->num_blocks, sizeof(*span)); /* of the innermost loop found so far */
+	uint32_t *owner = calloc(c->num_blocks, sizeof(*owner));
+
+	for (uint32_t b = 0; owner && b < c->num_blocks; b++)
+		owner[b] = b;
 	for (uint32_t b = 0; b < c->num_blocks; b++) {
 		struct jit_block *head = &c->block[b];
 		uint64_t end = 0;
@@ -609,12 +614,21 @@ static void find_sync_loops(struct jit_code *c)
 					end = c->block[i].pc;
 		if (!end)
 			continue;
+		for (uint32_t i = 0; span && owner && i < c->num_blocks; i++)
+			if (head->back && c->block[i].pc >= head->pc && c->block[i].pc <= end && (!span[i] || end - head->pc < span[i])) {
+				span[i] = end - head->pc + 1;
+				owner[i] = b;
+			}
 		for (uint32_t i = 0; i < c->num_blocks; i++)
 			barrier |= c->block[i].pc >= head->pc && c->block[i].pc <= end && c->block[i].term == TERM_BARRIER;
 		head->sync = barrier;
 		for (uint32_t i = 0; barrier && i < c->num_blocks; i++)
 			c->block[i].in_sync |= c->block[i].pc >= head->pc && c->block[i].pc <= end;
 	}
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		c->block[owner ? owner[b] : b].weight += c->block[b].count;
+	free(span);
+	free(owner);
 }
 
 static void find_live(struct jit_code *c)

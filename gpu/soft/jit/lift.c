@@ -399,7 +399,9 @@ static const uint64_t exec_sgprs = 3ull << (SGPR_EXEC - 64); /* written by opera
 
 static void leave_function(struct lift *l)
 {
-	store_field(l, l->frame, offsetof(struct jit_frame, executed), LLVMBuildLoad2(l->b, l->i64, l->executed, ""));
+	V left = LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
+
+	store_field(l, l->frame, offsetof(struct jit_frame, executed), LLVMBuildSub(l->b, limit, left, ""));
 	LLVMBuildRetVoid(l->b);
 }
 
@@ -721,27 +723,39 @@ static void settle_exec(struct lift *l)
 	}
 }
 
-static void count(struct lift *l, uint32_t n)
+/* fuel: instructions to the next quiescent point. */
+static void burn(struct lift *l, uint32_t n)
 {
-	V x = LLVMBuildLoad2(l->b, l->i64, l->executed, "");
+	V x = LLVMBuildLoad2(l->b, l->i64, l->fuel, "");
 
-	LLVMBuildStore(l->b, LLVMBuildAdd(l->b, x, c64(l, n), ""), l->executed);
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, x, c64(l, n), ""), l->fuel);
+}
+
+static void fill_up(struct lift *l)
+{
+	V limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
+	V executed = load_field(l, l->frame, offsetof(struct jit_frame, executed), l->i64);
+
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, limit, executed, ""), l->fuel);
 }
 
 /* At a loop header: every few thousand instructions a quiescent point, where the slice may end. */
 static void emit_poll(struct lift *l, const struct jit_block *blk)
 {
-	LLVMBasicBlockRef slow = new_block(l, "pause"), out = new_block(l, "out"), go = new_block(l, "");
+	LLVMBasicBlockRef slow = new_block(l, "pause"), out = new_block(l, "out"), on = new_block(l, ""), go = new_block(l, "");
 	LLVMTypeRef params[2] = {l->ptr, l->ptr};
-	V x = LLVMBuildLoad2(l->b, l->i64, l->executed, ""), args[2] = {l->ctx, l->frame}, fn, ret;
-	V limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
+	V x = LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), args[2] = {l->ctx, l->frame}, fn, ret, limit;
 
-	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntUGE, x, limit, ""), slow, go), false);
+	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntSLE, x, c64(l, 0), ""), slow, go), false);
 	go_to(l, slow);
-	store_field(l, l->frame, offsetof(struct jit_frame, executed), x);
+	limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
+	store_field(l, l->frame, offsetof(struct jit_frame, executed), LLVMBuildSub(l->b, limit, x, ""));
 	fn = load_field(l, l->frame, offsetof(struct jit_frame, pause), l->ptr);
 	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 2, 0), fn, args, 2, "");
-	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, go), false);
+	fill_up(l);
+	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, on), false);
+	go_to(l, on);
+	LLVMBuildBr(l->b, go);
 	go_to(l, out);
 	emit_exit(l, blk->pc, blk, &blk->vdirty, blk->sdirty);
 	go_to(l, go);
@@ -776,7 +790,8 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	if (blk->back)
 		emit_poll(l, blk);
 	forget(l);
-	count(l, blk->count);
+	if (blk->weight)
+		burn(l, blk->weight);
 	for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
 		last = &c->inst[i];
 		if (k + 1 == blk->count && blk->term != TERM_FALL)
@@ -875,14 +890,14 @@ bool lift_code(struct lift *l)
 	nowhere = new_block(l, "nowhere");
 	LLVMPositionBuilderAtEnd(l->at_entry, vars);
 	l->scca = LLVMBuildAlloca(l->at_entry, l->i32, "");
-	l->executed = LLVMBuildAlloca(l->at_entry, l->i64, "");
+	l->fuel = LLVMBuildAlloca(l->at_entry, l->i64, "");
 	l->bb = calloc(c->num_blocks, sizeof(*l->bb));
 	if (!l->bb)
 		return false;
 	for (uint32_t b = 0; b < c->num_blocks; b++)
 		l->bb[b] = new_block(l, "b");
 	go_to(l, start);
-	LLVMBuildStore(l->b, load_field(l, l->frame, offsetof(struct jit_frame, executed), l->i64), l->executed);
+	fill_up(l);
 	l->vgpr = load_field(l, l->wave, offsetof(struct wave, vgpr), l->ptr);
 	l->agpr = load_field(l, l->wave, offsetof(struct wave, agpr), l->ptr);
 	l->view = load_field(l, l->ctx, offsetof(struct exec_ctx, view), l->ptr);

@@ -61,7 +61,7 @@ struct lift {
 	unsigned width, strips;
 	LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, vi1, vi32, vi64;
 	V fn, frame, ctx, wave, view, vgpr, agpr;
-	V executed; /* variable */
+	V fuel; /* variable */
 
 	V va[256][MAX_STRIPS], sa[WAVE_SGPRS], pa[WAVE_SGPRS / 2], scca;
 

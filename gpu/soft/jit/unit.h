@@ -66,6 +66,7 @@ struct jit_block {
 	bool back;	       /* some edge to it goes backwards */
 	bool sync;	       /* header of a loop with barriers: struct wave has all vector registers when it is entered from outside */
 	bool in_sync;	       /* inside such a loop */
+	uint32_t weight;       /* instructions that passing here counts for: a loop's are counted at its header */
 	struct jit_facts in;
 	struct bits256 vlive, vdirty; /* VGPRs live here; possibly changed since the wave was taken up */
 	struct bits256 vuse, vkill, vwrite;
