@@ -341,6 +341,7 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 	atomic_store(&e->page->limits.kernel_ns, e->tenant->turn.policy.kernel_ns);
 	err = watch(s, e->wake_fd, &c->wake.source);
 	if (err) {
+		turns_forget(&s->turns, e, now_ns());
 		tenants_goodbye(&s->tenants, e);
 		c->executor = NULL;
 		return err;

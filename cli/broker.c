@@ -2,11 +2,14 @@
 /* broker.c - starting a broker, and what QEMU must be told to use it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,8 +19,9 @@
 #define READY_LIMIT_MS 20000
 
 /*
- * How long QEMU waits for an answer of the broker. After its default of 5 s it gives the device up for good, which a broker
- * (or a machine) that was only paused does not deserve; one that died is noticed at once, as its socket closes.
+ * How long QEMU waits for an answer of the broker. After its default of 5 s it gives the device up
+ * for good, which a broker (or a machine) that was only paused does not deserve; one that died is
+ * noticed at once, as its socket closes.
  */
 #define REPLY_LIMIT_MS 60000u
 
@@ -36,11 +40,81 @@ static void tell_why(const char *name)
 	cli_fail(EXIT_FAIL, "%s", !strncmp(last, "hsavisor-broker: ", 17) ? last + 17 : last);
 }
 
-int broker_start(const char *name, uint64_t vram, uint64_t vram_max, pid_t *pid)
+/* 0 if it isn't a mode. */
+static mode_t parse_mode(const char *text)
 {
+	size_t n = strspn(text, "01234567");
+
+	return n && n <= 4 && !text[n] && strtoul(text, NULL, 8) <= 0777
+		       ? (mode_t)strtoul(text, NULL, 8)
+		       : 0;
+}
+
+int broker_option(int c, const char *text, struct broker_options *options)
+{
+	const struct passwd *user;
+
+	switch (c - BROKER_OPTION) {
+	case 's':
+		if (strcmp(text, "try") && strcmp(text, "require") && strcmp(text, "off"))
+			return cli_fail(EXIT_USAGE, "--sandbox takes try, require or off, not '%s'",
+					text);
+		options->sandbox = text;
+		return 0;
+	case 'u':
+		user = getpwnam(text);
+		if (!user || user->pw_uid == 0)
+			return cli_fail(EXIT_USAGE,
+					user ? "--user: a broker does not run as '%s'"
+					     : "--user: there is no user '%s'",
+					text);
+		options->user = text;
+		return 0;
+	case 'g':
+		if (!getgrnam(text))
+			return cli_fail(EXIT_USAGE, "--socket-group: there is no group '%s'", text);
+		options->socket_group = text;
+		return 0;
+	default:
+		if (!parse_mode(text))
+			return cli_fail(
+				EXIT_USAGE,
+				"--socket-mode takes octal permissions such as 660, not '%s'",
+				text);
+		options->socket_mode = text;
+		return 0;
+	}
+}
+
+/*
+ * The VM's directory is its owner's. Those who may connect to the broker's socket must get there,
+ * so they may pass through it; they can't list it, and its other files stay the owner's.
+ */
+static int admit(const char *name, const struct broker_options *o)
+{
+	const struct group *group = o->socket_group ? getgrnam(o->socket_group) : NULL;
+	mode_t socket = o->socket_mode ? parse_mode(o->socket_mode) : group ? 0660 : 0600;
+	mode_t mode = 0700 | (socket & 0020 ? 0010 : 0) | (socket & 0002 ? 0001 : 0);
+	const char *dir = vm_path(name, "");
+
+	if ((group && chown(dir, (uid_t)-1, group->gr_gid) < 0) || chmod(dir, mode) < 0)
+		return cli_fail(EXIT_FAIL, "cannot let '%s' in to %s: %s",
+				group ? group->gr_name : "others", dir, strerror(errno));
+	return 0;
+}
+
+int broker_start(const char *name, uint64_t vram, uint64_t vram_max,
+		 const struct broker_options *options, pid_t *pid)
+{
+	const struct {
+		const char *option, *value;
+	} given[] = {{"--sandbox", options->sandbox},
+		     {"--user", options->user},
+		     {"--socket-group", options->socket_group},
+		     {"--socket-mode", options->socket_mode}};
 	char path[4096], vram_text[32], max_text[32], ready_text[16];
 	const char *socket_path = vm_path(name, "broker.sock"), *arbiter = arbiter_socket_path();
-	char *argv[16] = {path,
+	char *argv[32] = {path,
 			  "--name",
 			  (char *)(uintptr_t)name,
 			  "--socket",
@@ -54,9 +128,14 @@ int broker_start(const char *name, uint64_t vram, uint64_t vram_max, pid_t *pid)
 	char byte;
 	FILE *f;
 
+	*pid = 0;
 	if (cli_companion("hsavisor-broker", path, sizeof(path)))
 		return cli_fail(EXIT_FAIL,
 				"cannot find the program hsavisor-broker beside this one");
+	code = admit(name, options);
+	if (code)
+		return code;
+	code = EXIT_FAIL;
 	if (pipe(ready) < 0)
 		return cli_fail(EXIT_FAIL, "no descriptors left");
 	fcntl(ready[0], F_SETFD, FD_CLOEXEC);
@@ -70,6 +149,12 @@ int broker_start(const char *name, uint64_t vram, uint64_t vram_max, pid_t *pid)
 		snprintf(max_text, sizeof(max_text), "%llu", (unsigned long long)vram_max);
 		argv[n++] = "--vram-max";
 		argv[n++] = max_text;
+	}
+	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+		if (!given[i].value)
+			continue;
+		argv[n++] = (char *)(uintptr_t)given[i].option;
+		argv[n++] = (char *)(uintptr_t)given[i].value;
 	}
 	*pid = fork();
 	if (*pid == 0) {

@@ -55,8 +55,8 @@ int cli_companion(const char *name, char *path, size_t size);
 /* Sends {"op": op} (or request, consumed, when op is NULL); *answer is the caller's. 0, or an exit
  * code after saying why. */
 int daemon_request(const char *op, struct json_object *request, struct json_object **answer);
-/* The same without a word: 0 with the caller's *answer, or negative errno (-ECONNREFUSED: no daemon).
- * request is consumed. */
+/* The same without a word: 0 with the caller's *answer, or negative errno (-ECONNREFUSED: no
+ * daemon). request is consumed. */
 int daemon_try(struct json_object *request, struct json_object **answer);
 /* Starts hsavisord in the background with this socket (arbiter_socket_path()) and extra arguments
  * (NULL-terminated, may be NULL). 0 or exit code. */
@@ -76,10 +76,12 @@ void json_print(struct json_object *o);			      /* pretty, to standard output */
 	{"weight", required_argument, NULL, POLICY_OPTION + 'w'},                                  \
 		{"priority", required_argument, NULL, POLICY_OPTION + 'p'},                        \
 		{"reserve", required_argument, NULL, POLICY_OPTION + 'r'},                         \
-		{"cap", required_argument, NULL, POLICY_OPTION + 'c'}, {                           \
+		{"cap", required_argument, NULL, POLICY_OPTION + 'c'},                             \
+	{                                                                                          \
 		"kernel-timeout", required_argument, NULL, POLICY_OPTION + 'k'                     \
 	}
-#define POLICY_HELP "--weight, --priority, --reserve, --cap, --kernel-timeout: see hsavisor set --help"
+#define POLICY_HELP                                                                                \
+	"--weight, --priority, --reserve, --cap, --kernel-timeout: see hsavisor set --help"
 /* Puts option c (POLICY_OPTION + letter, or the letter) with its value into *policy, made if it is
  * NULL. 0 or an exit code after it said why. */
 int policy_option(int c, const char *text, struct json_object **policy);
@@ -101,10 +103,37 @@ int host_program_exec(const char *tenant, const char *root, char **argv);
 /* ------------------------------------------------------------------ virtual machines (vm.c,
  * broker.c) */
 
+/* Options of commands that start a broker, which it gets as they are; NULL: its default. */
+struct broker_options {
+	const char *sandbox, *user, *socket_group, *socket_mode;
+};
+#define BROKER_OPTION 256
+#define BROKER_OPTIONS                                                                             \
+	{"sandbox", required_argument, NULL, BROKER_OPTION + 's'},                                 \
+		{"user", required_argument, NULL, BROKER_OPTION + 'u'},                            \
+		{"socket-group", required_argument, NULL, BROKER_OPTION + 'g'},                    \
+	{                                                                                          \
+		"socket-mode", required_argument, NULL, BROKER_OPTION + 'm'                        \
+	}
+#define BROKER_HELP                                                                                \
+	"  --sandbox try|require|off  the broker's isolation: as far as the host permits "         \
+	"(default), "                                                                              \
+	"all of it or no VM, none\n"                                                               \
+	"  --user USER    as root: the user that the broker becomes (default: hsavisor if there "  \
+	"is "                                                                                      \
+	"one, else an id of its own)\n"                                                            \
+	"  --socket-group GROUP  let a QEMU of this group's users connect to the broker, too\n"    \
+	"  --socket-mode MODE    permissions of the broker's socket, octal (default 600, with a "  \
+	"group 660)\n"
+/* Puts option c (BROKER_OPTION + letter) with its value, which must stay valid, into options. 0 or
+ * EXIT_USAGE after it said what is wrong with it. */
+int broker_option(int c, const char *text, struct broker_options *options);
+
 struct vm_config {
 	const char *name, *image; /* image NULL: ours, read-only, changes thrown away at the stop */
 	uint64_t memory, vram;	  /* bytes; vram 0: the daemon's default */
 	uint64_t vram_max;	  /* what the quota may be raised to, bytes; 0: no more */
+	struct broker_options broker;
 	unsigned cpus;
 	const char *accel;     /* "auto", "kvm", "tcg" */
 	unsigned boot_timeout; /* seconds until the guest agent must answer; 0: don't wait */
@@ -128,8 +157,10 @@ pid_t vm_pid(const char *name);
 int vm_exec(const char *name, char *const *argv, int out, int err, unsigned limit_s);
 
 /* Starts a broker for tenant name listening at its vm_path(name, "broker.sock"); *pid is its
- * process. 0 or an exit code after it said why. */
-int broker_start(const char *name, uint64_t vram, uint64_t vram_max, pid_t *pid);
+ * process. Who may connect there may also pass through the VM's directory. 0 or an exit code after
+ * it said why. */
+int broker_start(const char *name, uint64_t vram, uint64_t vram_max,
+		 const struct broker_options *options, pid_t *pid);
 /* What QEMU needs for it, as words; count at most 16; strings live in a static buffer. */
 size_t broker_qemu_args(const char *name, uint64_t memory, const char **words, size_t max);
 

@@ -12,23 +12,26 @@
 #include "cli/cli.h"
 
 static const char usage[] =
-	"Usage: hsavisor attach NAME [--vram SIZE] [--vram-max SIZE] [--memory SIZE] [--json]\n"
+	"Usage: hsavisor attach NAME [--vram SIZE] [--vram-max SIZE] [--memory SIZE] [OPTIONS] "
+	"[--json]\n"
 	"Starts the broker of a VM that you run yourself, and prints what QEMU needs (QEMU 10.1 or "
 	"newer, with vfio-user-pci).\n"
 	"`hsavisor vm stop NAME` ends the broker.\n"
 	"\n"
 	"  --vram SIZE    VRAM quota (default: the daemon's)\n"
 	"  --vram-max SIZE  what `hsavisor set` may raise it to (default: the quota)\n"
-	"  --memory SIZE  the VM's memory, for the printed arguments (default 2G)\n";
+	"  --memory SIZE  the VM's memory, for the printed arguments (default 2G)\n" BROKER_HELP;
 
 int cmd_attach(int argc, char **argv)
 {
 	static const struct option known[] = {{"vram", required_argument, NULL, 'v'},
 					      {"vram-max", required_argument, NULL, 'x'},
 					      {"memory", required_argument, NULL, 'm'},
+					      BROKER_OPTIONS,
 					      {"json", no_argument, NULL, 'j'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
+	struct broker_options broker = {0};
 	uint64_t vram = 0, vram_max = 0, memory = 2ull << 30;
 	struct json_object *status, *o, *list;
 	const char *words[16], *name;
@@ -44,9 +47,7 @@ int cmd_attach(int argc, char **argv)
 		case 'v':
 		case 'x':
 		case 'm':
-			if (size_parse(optarg, c == 'v'	  ? &vram
-					       : c == 'x' ? &vram_max
-							  : &memory))
+			if (size_parse(optarg, c == 'v' ? &vram : c == 'x' ? &vram_max : &memory))
 				return cli_fail(EXIT_USAGE,
 						"bad size '%s': write 512M, 2G and the like",
 						optarg);
@@ -58,8 +59,13 @@ int cmd_attach(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_OK;
 		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			if (c < BROKER_OPTION) {
+				fputs(usage, stderr);
+				return EXIT_USAGE;
+			}
+			c = broker_option(c, optarg, &broker);
+			if (c)
+				return c;
 		}
 	}
 	if (optind + 1 != argc) {
@@ -78,7 +84,7 @@ int cmd_attach(int argc, char **argv)
 	c = vm_state_make(name);
 	if (c)
 		return c;
-	c = broker_start(name, vram, vram_max, &pid);
+	c = broker_start(name, vram, vram_max, &broker, &pid);
 	if (c) {
 		vm_state_remove(name);
 		return c;

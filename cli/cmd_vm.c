@@ -44,17 +44,20 @@ static int vm_start_cmd(int argc, char **argv)
 		"  --cpus N       (default 2)\n"
 		"  --vram SIZE    VRAM quota (default: the daemon's)\n"
 		"  --vram-max SIZE  what `hsavisor set` may raise it to (default: the quota)\n"
-		"  " POLICY_HELP "\n"
-		"  --accel A      auto (default), kvm or tcg\n"
+		"  " POLICY_HELP "\n" BROKER_HELP "  --accel A      auto (default), kvm or tcg\n"
 		"  --timeout S    seconds to wait for the guest agent (default 180; 0: don't "
 		"wait)\n";
-	static const struct option known[] = {
-		{"image", required_argument, NULL, 'i'}, {"memory", required_argument, NULL, 'm'},
-		{"cpus", required_argument, NULL, 'c'},	 {"vram", required_argument, NULL, 'v'},
-		{"vram-max", required_argument, NULL, 'x'},
-		POLICY_OPTIONS,
-		{"accel", required_argument, NULL, 'a'}, {"timeout", required_argument, NULL, 't'},
-		{"help", no_argument, NULL, 'h'},	 {0}};
+	static const struct option known[] = {{"image", required_argument, NULL, 'i'},
+					      {"memory", required_argument, NULL, 'm'},
+					      {"cpus", required_argument, NULL, 'c'},
+					      {"vram", required_argument, NULL, 'v'},
+					      {"vram-max", required_argument, NULL, 'x'},
+					      POLICY_OPTIONS,
+					      BROKER_OPTIONS,
+					      {"accel", required_argument, NULL, 'a'},
+					      {"timeout", required_argument, NULL, 't'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	struct vm_config config = {
 		.memory = 2ull << 30, .cpus = 2, .accel = "auto", .boot_timeout = 180};
 	struct json_object *policy = NULL;
@@ -103,9 +106,10 @@ static int vm_start_cmd(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_OK;
 		default:
-			if (c < POLICY_OPTION)
+			if (c < BROKER_OPTION)
 				return usage_error(usage);
-			c = policy_option(c, optarg, &policy);
+			c = c < POLICY_OPTION ? broker_option(c, optarg, &config.broker)
+					      : policy_option(c, optarg, &policy);
 			if (c)
 				return c;
 		}

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -145,6 +146,7 @@ static int run_qemu(const struct vm_config *c, const char *qemu, bool kvm)
 			       O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 		int null = open("/dev/null", O_RDWR);
 
+		umask(0077); /* its sockets and logs are ours, whoever may pass to the broker's */
 		dup2(null, STDIN_FILENO);
 		dup2(log, STDOUT_FILENO);
 		dup2(log, STDERR_FILENO);
@@ -222,7 +224,7 @@ int vm_start(const struct vm_config *c)
 	code = vm_state_make(c->name);
 	if (code)
 		return code;
-	code = broker_start(c->name, c->vram, c->vram_max, &broker);
+	code = broker_start(c->name, c->vram, c->vram_max, &c->broker, &broker);
 	if (!code)
 		code = run_qemu(c, qemu, kvm);
 	if (!code)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The hsavisor and hsavisord commands as a person types them: bad input first. No VM is booted here (tests/e2e does that)."""
 
+import grp
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -77,6 +79,19 @@ def test_bad_usage():
         ["run", "--name", "a b", "--", "true"],
         ["attach"],
         ["attach", "a b"],
+        ["attach", "a", "--sandbox", "none"],
+        ["attach", "a", "--sandbox"],
+        ["attach", "a", "--user", "no-such-user"],
+        ["attach", "a", "--user", "root"],
+        ["attach", "a", "--socket-group", "no-such-group"],
+        ["attach", "a", "--socket-mode", "rw-"],
+        ["attach", "a", "--socket-mode", "0"],
+        ["attach", "a", "--socket-mode", "1777"],
+        ["attach", "a", "--socket-mode", "-660"],
+        ["vm", "start", "a", "--sandbox", "none"],
+        ["vm", "start", "a", "--user", "no-such-user"],
+        ["vm", "start", "a", "--socket-group", "no-such-group"],
+        ["vm", "start", "a", "--socket-mode", "888"],
         ["set"],
         ["set", "a b"],
         ["set", "a", "b"],
@@ -171,6 +186,57 @@ def test_attach_once_and_stop_twice():
     call("vm", "stop", "vm1")
     call("vm", "stop", "vm1", code=4)
     wait_until(lambda: "vm1" not in tenants())
+
+
+def may_connect(path, group):
+    """Whether a user of that group only (and nobody else's) gets to the socket."""
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setgid(group)
+            os.setuid(65534)
+            socket.socket(socket.AF_UNIX).connect(path)
+            code = 0
+        finally:
+            os._exit(code)  # pylint: disable=protected-access
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def test_who_may_connect_to_a_broker():
+    out = json.loads(call("attach", "alone", "--vram", "64M", "--socket-mode", "600", "--json"))
+    assert os.stat(out["socket"]).st_mode & 0o777 == 0o600 and os.stat(os.path.dirname(out["socket"])).st_mode & 0o777 == 0o700
+    call("vm", "stop", "alone")
+    if os.geteuid():
+        raise tap.Skip("only root can give a socket to any group")
+    os.chmod(DIR, 0o711)
+    group, other = grp.getgrnam("daemon").gr_gid, grp.getgrnam("games").gr_gid
+    for options, mode, others in (([], 0o660, False), (["--socket-mode", "0666"], 0o666, True)):
+        out = json.loads(call("attach", "shared", "--vram", "64M", "--socket-group", "daemon", *options, "--json"))
+        path = out["socket"]
+        assert (os.stat(path).st_gid, os.stat(path).st_mode & 0o777) == (group, mode)
+        assert may_connect(path, group) and may_connect(path, other) == others
+        # They pass through the directory, and see nothing in it.
+        assert os.stat(os.path.dirname(path)).st_mode & 0o777 == (0o711 if others else 0o710)
+        assert os.stat(f"{os.path.dirname(path)}/broker.log").st_mode & 0o077 == 0
+        call("vm", "stop", "shared")
+
+
+def test_a_brokers_user_and_sandbox():
+    def uids(*options):
+        out = json.loads(call("attach", "other", "--vram", "64M", *options, "--json"))
+        with open(f"/proc/{out['broker_pid']}/status", encoding="ascii", errors="replace") as f:
+            status = dict(line.rstrip("\n").split(":", 1) for line in f)
+        call("vm", "stop", "other")
+        return {int(i) for i in status["Uid"].split()}, int(status["Seccomp"])
+
+    assert uids("--sandbox", "off") == ({os.geteuid()}, int(open("/proc/self/status", encoding="ascii").read().split("Seccomp:")[1].split()[0]))
+    if os.geteuid():
+        call("attach", "other", "--sandbox", "try", "--user", "nobody", code=1, says="only root can become 'nobody'")
+        assert json.loads(call("vm", "list", "--json")) == []
+    else:
+        assert uids("--user", "nobody") == ({65534}, 2)
 
 
 def test_quota_that_does_not_fit():
