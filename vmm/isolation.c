@@ -399,6 +399,8 @@ static const struct sandbox_purpose allowed[] = {
 	 CALLS({"mmap", .num_args = 1, .args = {{2, PROT_EXEC, 0}}},
 	       {"mprotect", .num_args = 1, .args = {{2, PROT_EXEC, 0}}}, {"munmap"}, {"mremap"},
 	       {"madvise"}, {"brk"})},
+	{"compiled kernels: code is written, then made executable; never both at once",
+	 CALLS({"mprotect", .num_args = 1, .args = {{2, UINT32_MAX, PROT_READ | PROT_EXEC}}})},
 	{"vfio-user: QEMU connects, sends messages with descriptors, gets answers",
 	 CALLS({"accept4"}, {"recvmsg"}, {"sendmsg"}, {"poll"}, {"ppoll"}, {"close"})},
 	{"QEMU's descriptors: is it a regular file of that size (fstat, by either name); "

@@ -33,7 +33,7 @@
 /* ------------------------------------------------------------------ memory */
 
 #define MEM_PAGE_SHIFT 12
-#define MEM_TLB_BITS   8 /* entries of a view's translation cache: 256, direct-mapped */
+#define MEM_TLB_BITS   10 /* entries of a view's translation cache: 1024, direct-mapped */
 
 struct mem_tlb_entry {
 	uint64_t page; /* va >> 12, or ~0 */
@@ -57,6 +57,12 @@ struct mem_view {
 	void (*quiesce)(struct mem_view *view);
 };
 
+/* Index of a page in a view's tlb. Buffers tend to lie at multiples of large powers of two from each other, so higher bits count, too. */
+static inline unsigned mem_tlb_slot(uint64_t page)
+{
+	return (unsigned)(page ^ page >> 8 ^ page >> 16) & ((1u << MEM_TLB_BITS) - 1);
+}
+
 /* ------------------------------------------------------------------ execution */
 
 enum wave_state { WAVE_READY, WAVE_BARRIER, WAVE_ENDED };
@@ -73,6 +79,7 @@ enum exec_result {
 };
 
 struct workgroup;
+struct jit_kernel;
 
 struct wave {
 	uint32_t sgpr[WAVE_SGPRS];
@@ -87,6 +94,7 @@ struct wave {
 			  [5:4], f16/f64 [7:6]), 8 DX10_CLAMP, 9 IEEE, 23.. */
 	uint32_t status, trapsts;
 	enum wave_state state;
+	bool all_lanes; /* every lane has a work-item */
 	uint32_t id;	/* wave number within its work-group */
 	uint32_t sleep; /* s_sleep: yields to other waves while > 0 */
 	struct workgroup *wg;
@@ -121,6 +129,10 @@ struct workgroup {
 	struct exec_fault fault;
 	/* s_sendmsg interrupt: m0 bits go to the vm's signal_event. Provided by cp. */
 	void (*message)(struct workgroup *wg, uint32_t msg, uint32_t m0);
+	uint32_t size[3];      /* work-items; smaller at the grid's edges */
+	uint32_t id_vgprs;     /* gfx900: how many of v1, v2 have ids at the start */
+	struct jit_kernel *jit; /* compiled code of the kernel (jit/jit.h), once jit_known */
+	bool jit_known;
 	void *owner; /* cp's dispatch */
 	void *mem;   /* the allocation behind registers and LDS */
 };

@@ -43,6 +43,10 @@ void code_cache_revalidate(struct code_cache *cache)
 	atomic_fetch_add(&fake_revalidations, 1);
 }
 
+void exec_prepare(void)
+{
+}
+
 long exec_wg_bytes(const struct dispatch_setup *setup)
 {
 	return sizeof(struct fake) + setup->group_segment_size;
@@ -78,7 +82,7 @@ void exec_wg_free(struct workgroup *wg)
 static void *access_va(struct workgroup *wg, struct mem_view *view, uint64_t va, unsigned prot)
 {
 	uint64_t page = va >> MEM_PAGE_SHIFT;
-	const struct mem_tlb_entry *e = &view->tlb[page & ((1 << MEM_TLB_BITS) - 1)];
+	const struct mem_tlb_entry *e = &view->tlb[mem_tlb_slot(page)];
 
 	if (e->page != page)
 		e = view->fill(view, page);

@@ -21,7 +21,7 @@
 static const struct mem_tlb_entry *fill(struct mem_view *view, uint64_t page)
 {
 	struct runner *r = (struct runner *)view;
-	struct mem_tlb_entry *e = &view->tlb[page & ((1 << MEM_TLB_BITS) - 1)];
+	struct mem_tlb_entry *e = &view->tlb[mem_tlb_slot(page)];
 	uint64_t va = page << MEM_PAGE_SHIFT;
 
 	for (unsigned i = 0; i < r->num_ranges; i++)
@@ -140,14 +140,15 @@ static void packet(uint8_t *p, const struct runner_dispatch *d, const struct ker
 static enum exec_result run_group(struct runner *r, const struct dispatch_setup *s, const uint32_t id[3])
 {
 	static const atomic_uint never;
+	const atomic_uint *stop = r->stop ? r->stop : &never;
 	enum exec_result result = EXEC_YIELD;
 
 	r->wg.code = r->code;
 	r->wg.scratch_slot = 0;
 	if (exec_wg_init(&r->wg, s, id))
 		return EXEC_ILLEGAL;
-	for (unsigned i = 0; i < IDLE_LIMIT && result == EXEC_YIELD; i++)
-		result = exec_run(&r->wg, &r->view, r->slice ? r->slice : 1 << 20, &never);
+	for (unsigned i = 0; i < IDLE_LIMIT && result == EXEC_YIELD && (!i || !atomic_load(stop)); i++)
+		result = exec_run(&r->wg, &r->view, r->slice ? r->slice : 1 << 20, stop);
 	for (unsigned i = 0; i < r->wg.num_waves; i++)
 		r->instructions += r->wg.waves[i].instructions;
 	r->fault = r->wg.fault;
@@ -211,5 +212,15 @@ enum exec_result runner_run(struct runner *r, const struct codeobj *co, const st
 				result = run_group(r, &s, (uint32_t[]){x, y, z});
 	runner_unmap(r, kernarg);
 	runner_unmap(r, aql);
+	return result;
+}
+
+enum exec_result runner_run_until(struct runner *r, const struct codeobj *co, const struct runner_dispatch *d, const atomic_uint *stop)
+{
+	enum exec_result result;
+
+	r->stop = stop;
+	result = runner_run(r, co, d);
+	r->stop = NULL;
 	return result;
 }

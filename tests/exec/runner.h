@@ -25,6 +25,7 @@ struct runner {
 	uint8_t *scratch;
 	uint64_t instructions; /* executed by the last dispatch */
 	struct exec_fault fault;
+	const atomic_uint *stop; /* ends a work-group; NULL: nothing does */
 	uint64_t slice; /* budget of each exec_run; 0: a large one */
 };
 
@@ -48,5 +49,7 @@ void runner_unmap(struct runner *r, const void *host);
 
 /* Runs all work-groups of a kernel of co (its image mapped). EXEC_DONE, or how the first failing work-group ended. */
 enum exec_result runner_run(struct runner *r, const struct codeobj *co, const struct runner_dispatch *d);
+/* Until *stop is not 0: EXEC_YIELD then. */
+enum exec_result runner_run_until(struct runner *r, const struct codeobj *co, const struct runner_dispatch *d, const atomic_uint *stop);
 
 #endif

@@ -261,7 +261,7 @@ static void test_preemption(void **state)
 
 	assert_int_equal(exec_run(&r.wg, &r.view, 10000, &stop), EXEC_YIELD);
 	assert_in_range(w->instructions, 10000, 11000);
-	assert_true(r.quiesced - before >= 10);
+	assert_true(r.quiesced - before >= 2); /* every few thousand instructions */
 	stop = 1;
 	assert_int_equal(exec_run(&r.wg, &r.view, 1ull << 60, &stop), EXEC_YIELD);
 	w = unit("u_sleep");

@@ -94,6 +94,8 @@ int gpu_open(const struct gpu_config *config, struct gpu **out)
 
 	if (!config->target || config->threads > GPU_MAX_THREADS)
 		return -EINVAL;
+	/* Now, while files may still be read. */
+	exec_prepare();
 	gpu = calloc(1, sizeof(*gpu));
 	if (!gpu)
 		return -ENOMEM;

@@ -357,7 +357,7 @@ static struct executor *view_executor(struct mem_view *view)
 
 static const struct mem_tlb_entry *view_fill(struct mem_view *view, uint64_t page)
 {
-	struct mem_tlb_entry *entry = &view->tlb[page & ((1u << MEM_TLB_BITS) - 1)];
+	struct mem_tlb_entry *entry = &view->tlb[mem_tlb_slot(page)];
 	unsigned level = 0;
 	uint64_t e, va = page << MEM_PAGE_SHIFT;
 

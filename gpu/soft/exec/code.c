@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "gpu/soft/jit/jit.h"
 
 #define CODE_BUCKETS	(1 << 12)
 #define CODE_CHUNK	64 /* records allocated at once */
@@ -64,6 +65,7 @@ struct code_cache {
 	struct code_page *waiting; /* to be freed when both counters have drained */
 	unsigned drained;	   /* bit i: inside[i] has been zero since waiting was filled */
 	uint64_t bytes;
+	struct jit_cache *jit;
 };
 
 struct code_cache *code_cache_new(enum isa_target target)
@@ -75,7 +77,14 @@ struct code_cache *code_cache_new(enum isa_target target)
 	cache->target = target;
 	atomic_init(&cache->epoch, 1);
 	pthread_mutex_init(&cache->lock, NULL);
+	cache->jit = jit_cache_new(target);
 	return cache;
+}
+
+struct jit_cache *code_cache_jit(struct code_cache *cache, uint64_t *epoch)
+{
+	*epoch = atomic_load_explicit(&cache->epoch, memory_order_relaxed);
+	return cache->jit;
 }
 
 /* Under the lock; bytes may be negative. */
@@ -143,6 +152,7 @@ void code_cache_free(struct code_cache *cache)
 {
 	if (!cache)
 		return;
+	jit_cache_free(cache->jit);
 	free_list(cache, &cache->retired);
 	free_list(cache, &cache->waiting);
 	for (int i = 0; i < CODE_BUCKETS; i++) {

@@ -38,6 +38,10 @@ struct code_page *code_page_get(struct exec_ctx *ctx, struct code_cache *cache, 
 /* The record of the instruction at pc, which lies in page. NULL: ctx->error is set. */
 const struct code_inst *code_inst_get(struct exec_ctx *ctx, struct code_cache *cache, struct code_page *page, uint64_t pc);
 
+/* The JIT's part of the cache, NULL without; and the number of revalidations so far. */
+struct jit_cache;
+struct jit_cache *code_cache_jit(struct code_cache *cache, uint64_t *epoch);
+
 /* Around everything that uses pages of the cache; leave gets what enter returned. */
 unsigned code_cache_enter(struct code_cache *cache);
 void code_cache_leave(struct code_cache *cache, unsigned side);

@@ -11,6 +11,9 @@
 
 #include "gpu/soft/soft.h"
 
+/* What has to be done once while files may still be read (a process may isolate itself after). Done on first use otherwise. */
+void exec_prepare(void);
+
 /* ---- code.h: decoded code, shared by all threads of a vm ---- */
 struct code_cache;
 /* Empty cache for one vm. */

@@ -105,7 +105,7 @@ GUEST_FN void guest_store_row(uint8_t *p, const uint32_t *row)
 static inline uint8_t *mem_translate(struct mem_view *view, uint64_t va, uint32_t prot)
 {
 	uint64_t page = va >> MEM_PAGE_SHIFT;
-	const struct mem_tlb_entry *e = &view->tlb[page & ((1 << MEM_TLB_BITS) - 1)];
+	const struct mem_tlb_entry *e = &view->tlb[mem_tlb_slot(page)];
 
 	if (__builtin_expect(e->page != page, 0)) {
 		e = view->fill(view, page);

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "gpu/soft/exec/code.h"
+#include "gpu/soft/jit/jit.h"
 
 #define SLICE		 16384
 #define QUIESCE_INTERVAL 512
@@ -45,6 +46,11 @@ exec_fn *exec_lookup(enum isa_target target, unsigned op)
 {
 	pthread_once(&table_once, make_table);
 	return op < ISA_NUM_OPS ? exec_table[op] : NULL;
+}
+
+void exec_prepare(void)
+{
+	jit_init();
 }
 
 bool exec_covers(enum isa_target target, unsigned op)
@@ -160,6 +166,13 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 	unsigned side;
 
 	side = code_cache_enter(wg->code);
+	if (!wg->jit_known) {
+		uint64_t epoch;
+		struct jit_cache *jit = code_cache_jit(wg->code, &epoch);
+
+		wg->jit_known = true;
+		wg->jit = jit ? jit_kernel_get(&ctx, jit, wg, epoch) : NULL;
+	}
 	while (left && !atomic_load_explicit(stop, memory_order_relaxed)) {
 		uint32_t ended = 0, waiting = 0, sleeping = 0;
 
@@ -168,7 +181,8 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 
 			if (w->state == WAVE_READY) {
 				w->sleep = 0;
-				ran = run_wave(&ctx, w, slice, stop);
+				if (!wg->jit || !jit_run_wave(&ctx, wg->jit, w, slice, stop, &ran))
+					ran = run_wave(&ctx, w, slice, stop);
 				left -= ran < left ? ran : left;
 				if (view->quiesce)
 					view->quiesce(view);
@@ -196,6 +210,6 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 out:
 	code_cache_leave(wg->code, side);
 	/* What this thread stored is visible to whoever hears of the end. */
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_thread_fence(memory_order_acq_rel);
 	return result;
 }

@@ -157,25 +157,32 @@ static void init_wave(struct wave *w, const struct dispatch_setup *s, const stru
 {
 	uint32_t items = size[0] * size[1] * size[2], first = w->id * WAVE_LANES;
 	uint32_t ids = field(s->rsrc2, 11, 2); /* ENABLE_VGPR_WORKITEM_ID */
+	uint32_t x = first % size[0], y = first / size[0] % size[1], z = first / size[0] / size[1];
 	uint64_t exec = 0;
 
 	init_sgprs(w, s, wg);
-	for (uint32_t lane = 0; lane < WAVE_LANES && first + lane < items; lane++) {
-		uint32_t i = first + lane;
-		uint32_t x = i % size[0], y = i / size[0] % size[1], z = i / size[0] / size[1];
+	if (items > first)
+		exec = items - first >= WAVE_LANES ? UINT64_MAX : (1ull << (items - first)) - 1;
+	/* A row of work-items, or what of it fits, at a time. */
+	for (uint32_t lane = 0, n; lane < WAVE_LANES && first + lane < items; lane += n) {
+		uint32_t *row = &w->vgpr[0][lane], base = s->target == ISA_GFX90A ? x | y << 10 | z << 20 : x;
 
-		exec |= 1ull << lane;
-		if (s->target == ISA_GFX90A) {
-			w->vgpr[0][lane] = x | y << 10 | z << 20;
-			continue;
+		n = size[0] - x < WAVE_LANES - lane ? size[0] - x : WAVE_LANES - lane;
+		n = n < items - first - lane ? n : items - first - lane;
+		for (uint32_t i = 0; i < n; i++)
+			row[i] = base + i;
+		for (uint32_t i = 0; ids >= 1 && s->target != ISA_GFX90A && i < n; i++)
+			w->vgpr[1][lane + i] = y;
+		for (uint32_t i = 0; ids >= 2 && s->target != ISA_GFX90A && i < n; i++)
+			w->vgpr[2][lane + i] = z;
+		x = 0;
+		if (++y == size[1]) {
+			y = 0;
+			z++;
 		}
-		w->vgpr[0][lane] = x;
-		if (ids >= 1)
-			w->vgpr[1][lane] = y;
-		if (ids >= 2)
-			w->vgpr[2][lane] = z;
 	}
 	WAVE_EXEC(w) = exec;
+	w->all_lanes = exec == UINT64_MAX;
 	w->pc = s->entry_pc;
 	w->mode = field(s->rsrc1, 12, 8) | field(s->rsrc1, 21, 1) << 8 | field(s->rsrc1, 23, 1) << 9 |
 		  field(s->rsrc1, 26, 1) << 23;
@@ -213,6 +220,10 @@ int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const
 	wg->shared_base = setup->shared_base;
 	wg->private_base = setup->private_base;
 	wg->lds_size = shape.lds;
+	memcpy(wg->size, size, sizeof(wg->size));
+	wg->id_vgprs = setup->target == ISA_GFX90A ? 0 : field(setup->rsrc2, 11, 2);
+	wg->jit = NULL;
+	wg->jit_known = false;
 	wg->lds = p + shape.waves * shape.row_bytes;
 	wg->fault = (struct exec_fault){0};
 	for (uint32_t i = 0; i < wg->num_waves; i++) {

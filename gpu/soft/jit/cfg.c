@@ -1,0 +1,727 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cfg.c - a kernel's code as basic blocks, and what is known of each: live and changed registers, where EXEC is full, MODE.
+ *
+ * The instructions are the code cache's decoded records, copied. Code ends where the interpreter must take over: indirect jumps, calls,
+ * what can't be decoded, s_icache_inv.
+ */
+#define LOG_PART "jit"
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "gpu/soft/exec/mem.h"
+#include "gpu/soft/jit/unit.h"
+
+#define MAP_SIZE (4 * JIT_MAX_INSTS)
+#define HWREG_MODE 1
+
+struct finder {
+	struct exec_ctx *ctx;
+	struct workgroup *wg;
+	struct jit_code *c;
+	uint32_t *map; /* open addressing: instruction index + 1 by pc */
+	uint64_t *todo;
+	uint32_t num_todo, capacity;
+	uint8_t *leader; /* by instruction */
+};
+
+static uint32_t *map_slot(struct finder *f, uint64_t pc)
+{
+	uint32_t i = (uint32_t)(pc >> 2) * 2654435761u % MAP_SIZE;
+
+	while (f->map[i] && f->c->inst[f->map[i] - 1].pc != pc)
+		i = (i + 1) % MAP_SIZE;
+	return &f->map[i];
+}
+
+static uint32_t find(struct finder *f, uint64_t pc)
+{
+	uint32_t v = *map_slot(f, pc);
+
+	return v ? v - 1 : NO_INST;
+}
+
+static enum jit_term term_of(const struct isa_inst *in, bool multi_wave)
+{
+	switch (in->op) {
+	case ISA_S_BRANCH:
+		return TERM_BRANCH;
+	case ISA_S_CBRANCH_SCC0:
+	case ISA_S_CBRANCH_SCC1:
+	case ISA_S_CBRANCH_VCCZ:
+	case ISA_S_CBRANCH_VCCNZ:
+	case ISA_S_CBRANCH_EXECZ:
+	case ISA_S_CBRANCH_EXECNZ:
+		return TERM_COND;
+	case ISA_S_ENDPGM:
+	case ISA_S_ENDPGM_SAVED:
+		return TERM_END;
+	case ISA_S_BARRIER:
+		return multi_wave ? TERM_BARRIER : TERM_FALL;
+	case ISA_S_SLEEP:
+		return TERM_SLEEP;
+	case ISA_OP_INVALID:
+	case ISA_S_CBRANCH_CDBGSYS:
+	case ISA_S_CBRANCH_CDBGUSER:
+	case ISA_S_CBRANCH_CDBGSYS_OR_USER:
+	case ISA_S_CBRANCH_CDBGSYS_AND_USER:
+	case ISA_S_CBRANCH_I_FORK:
+	case ISA_S_CBRANCH_G_FORK:
+	case ISA_S_CBRANCH_JOIN:
+	case ISA_S_SETPC_B64:
+	case ISA_S_SWAPPC_B64:
+	case ISA_S_CALL_B64:
+	case ISA_S_RFE_B64:
+	case ISA_S_RFE_RESTORE_B64:
+	case ISA_S_ICACHE_INV:
+	case ISA_S_SETHALT:
+	case ISA_S_TRAP:
+	case ISA_S_MOVRELS_B32:
+	case ISA_S_MOVRELS_B64:
+	case ISA_S_MOVRELD_B32:
+	case ISA_S_MOVRELD_B64:
+	case ISA_S_SET_GPR_IDX_ON:
+	case ISA_S_SET_GPR_IDX_OFF:
+	case ISA_S_SET_GPR_IDX_IDX:
+	case ISA_S_SET_GPR_IDX_MODE:
+	case ISA_S_SETREG_B32:
+		return TERM_INTERP;
+	default:
+		return TERM_FALL;
+	}
+}
+
+static uint64_t branch_target(const struct jit_inst *ji)
+{
+	return ji->pc + ji->ci.size + (int64_t)(int16_t)ji->ci.inst.simm * 4;
+}
+
+static bool later(struct finder *f, uint64_t pc)
+{
+	if (f->num_todo == JIT_MAX_BLOCKS)
+		return false;
+	f->todo[f->num_todo++] = pc;
+	return true;
+}
+
+/* Decodes from pc on until the run is known or over. */
+static bool follow(struct finder *f, uint64_t pc)
+{
+	struct jit_code *c = f->c;
+	uint32_t prev = NO_INST, i;
+
+	for (;;) {
+		struct code_page *page;
+		const struct code_inst *ci;
+		struct jit_inst *ji;
+		enum jit_term term;
+
+		i = find(f, pc);
+		if (i != NO_INST) {
+			f->leader[i] = 1;
+			if (prev != NO_INST)
+				c->inst[prev].next = i;
+			return true;
+		}
+		if (c->num_inst == JIT_MAX_INSTS || (pc & 3))
+			return false;
+		page = code_page_get(f->ctx, f->wg->code, pc);
+		ci = page ? code_inst_get(f->ctx, f->wg->code, page, pc) : NULL;
+		if (!ci) {
+			/* Not mapped, say: whoever gets there will fault. */
+			f->ctx->error = EXEC_DONE;
+			f->wg->fault = (struct exec_fault){0};
+			return false;
+		}
+		i = c->num_inst++;
+		ji = &c->inst[i];
+		*ji = (struct jit_inst){.ci = *ci, .pc = pc, .block = NO_BLOCK, .next = NO_INST};
+		if (ci->fn == exec_illegal || ci->vgprs > c->num_vgprs || ci->agprs > c->num_agprs)
+			ji->ci.inst.op = ISA_OP_INVALID;
+		*map_slot(f, pc) = i + 1;
+		if (prev == NO_INST)
+			f->leader[i] = 1;
+		else
+			c->inst[prev].next = i;
+		term = term_of(&ji->ci.inst, c->multi_wave);
+		if (term == TERM_INTERP || term == TERM_END)
+			return true;
+		if (term == TERM_BRANCH)
+			return later(f, branch_target(ji));
+		pc += ci->size;
+		if (term == TERM_COND)
+			return later(f, branch_target(ji)) && later(f, pc);
+		if (term != TERM_FALL)
+			return later(f, pc);
+		prev = i;
+	}
+}
+
+static bool make_blocks(struct finder *f)
+{
+	struct jit_code *c = f->c;
+
+	c->block = calloc(JIT_MAX_BLOCKS, sizeof(*c->block));
+	if (!c->block)
+		return false;
+	/* The entry is block 0. */
+	for (uint32_t i = 0; i < c->num_inst; i++) {
+		if (!f->leader[i])
+			continue;
+		if (c->num_blocks == JIT_MAX_BLOCKS)
+			return false;
+		c->inst[i].block = c->num_blocks;
+		c->block[c->num_blocks++] = (struct jit_block){.pc = c->inst[i].pc, .first = i};
+	}
+	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		struct jit_block *blk = &c->block[b];
+		uint32_t i = blk->first;
+
+		blk->succ[0] = blk->succ[1] = NO_BLOCK;
+		for (;; i = c->inst[i].next) {
+			struct jit_inst *ji = &c->inst[i];
+			uint64_t next = ji->pc + ji->ci.size;
+
+			blk->count++;
+			blk->term = term_of(&ji->ci.inst, c->multi_wave);
+			if (blk->term == TERM_BRANCH || blk->term == TERM_COND) {
+				blk->succ[0] = c->inst[find(f, branch_target(ji))].block;
+				if (c->block[blk->succ[0]].pc <= ji->pc)
+					c->block[blk->succ[0]].back = c->block[blk->succ[0]].safe = true;
+			}
+			if (blk->term == TERM_COND)
+				blk->succ[1] = c->inst[find(f, next)].block;
+			if (blk->term == TERM_BARRIER || blk->term == TERM_SLEEP) {
+				blk->succ[0] = c->inst[find(f, next)].block;
+				c->block[blk->succ[0]].safe = true;
+			}
+			if (blk->term != TERM_FALL)
+				break;
+			if (c->inst[ji->next].block != NO_BLOCK) {
+				blk->succ[0] = c->inst[ji->next].block;
+				break;
+			}
+		}
+	}
+	c->block[0].safe = true;
+	return true;
+}
+
+static int by_va(const void *a, const void *b)
+{
+	const struct jit_inst *const *x = a, *const *y = b;
+
+	return (*x)->pc < (*y)->pc ? -1 : (*x)->pc > (*y)->pc;
+}
+
+/* Copies the machine code, in ranges without gaps (of at most a page). */
+static bool copy_bytes(struct finder *f)
+{
+	struct jit_code *c = f->c;
+	const struct jit_inst **sorted = calloc(c->num_inst, sizeof(*sorted));
+	bool ok = sorted;
+
+	c->range = calloc(c->num_inst, sizeof(*c->range));
+	ok = ok && c->range;
+	for (uint32_t i = 0; ok && i < c->num_inst; i++)
+		sorted[i] = &c->inst[i];
+	if (ok)
+		qsort(sorted, c->num_inst, sizeof(*sorted), by_va);
+	for (uint32_t i = 0; ok && i < c->num_inst; i++) {
+		/* s_trap and the like are 4 bytes; an undecodable word counts as one, too. */
+		uint32_t size = sorted[i]->ci.size ? sorted[i]->ci.size : 4;
+		struct jit_bytes *r = c->num_ranges ? &c->range[c->num_ranges - 1] : NULL;
+
+		if (r && r->va + r->size >= sorted[i]->pc) {
+			if (sorted[i]->pc + size > r->va + r->size)
+				r->size = sorted[i]->pc + size - r->va;
+			continue;
+		}
+		c->range[c->num_ranges++] = (struct jit_bytes){.va = sorted[i]->pc, .size = size};
+	}
+	for (uint32_t i = 0; ok && i < c->num_ranges; i++) {
+		c->range[i].bytes = malloc(c->range[i].size);
+		ok = c->range[i].bytes && exec_mem_read(f->ctx, c->range[i].va, c->range[i].bytes, c->range[i].size);
+	}
+	if (f->ctx->error != EXEC_DONE) {
+		f->ctx->error = EXEC_DONE;
+		f->wg->fault = (struct exec_fault){0};
+	}
+	free(sorted);
+	return ok;
+}
+
+bool jit_code_same(struct exec_ctx *ctx, const struct jit_code *c)
+{
+	uint8_t buf[256];
+
+	for (uint32_t i = 0; i < c->num_ranges; i++)
+		for (uint32_t at = 0; at < c->range[i].size; at += sizeof(buf)) {
+			uint32_t n = c->range[i].size - at < sizeof(buf) ? c->range[i].size - at : sizeof(buf);
+
+			if (!mem_translate(ctx->view, c->range[i].va + at, GPU_PROT_EXEC) ||
+			    !exec_mem_read(ctx, c->range[i].va + at, buf, n)) {
+				ctx->error = EXEC_DONE;
+				ctx->wave->wg->fault = (struct exec_fault){0};
+				return false;
+			}
+			if (memcmp(buf, c->range[i].bytes + at, n))
+				return false;
+		}
+	return true;
+}
+
+struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64_t entry_pc, uint32_t mode)
+{
+	struct jit_code *c = calloc(1, sizeof(*c));
+	struct finder f = {.ctx = ctx, .wg = wg, .c = c};
+	struct jit_inst *fit;
+	bool ok;
+
+	if (!c)
+		return NULL;
+	c->entry_pc = entry_pc;
+	c->target = wg->target;
+	c->num_vgprs = wg->waves[0].num_vgprs;
+	c->num_agprs = wg->waves[0].num_agprs;
+	c->mode = mode;
+	c->multi_wave = wg->num_waves > 1;
+	for (unsigned i = 0; i < 3; i++)
+		c->wg_size[i] = wg->size[i];
+	c->id_vgprs = wg->id_vgprs;
+	c->inst = calloc(JIT_MAX_INSTS, sizeof(*c->inst));
+	f.map = calloc(MAP_SIZE, sizeof(*f.map));
+	f.todo = calloc(JIT_MAX_BLOCKS, sizeof(*f.todo));
+	f.leader = calloc(JIT_MAX_INSTS, 1);
+	ok = c->inst && f.map && f.todo && f.leader && later(&f, entry_pc);
+	for (uint32_t i = 0; ok && i < f.num_todo; i++)
+		ok = follow(&f, f.todo[i]);
+	ok = ok && make_blocks(&f) && copy_bytes(&f);
+	free(f.map);
+	free(f.todo);
+	free(f.leader);
+	fit = ok ? realloc(c->inst, c->num_inst * sizeof(*c->inst)) : NULL;
+	if (!ok) {
+		jit_code_free(c);
+		return NULL;
+	}
+	if (fit)
+		c->inst = fit;
+	return c;
+}
+
+void jit_code_free(struct jit_code *c)
+{
+	if (!c)
+		return;
+	for (uint32_t i = 0; c->range && i < c->num_ranges; i++)
+		free(c->range[i].bytes);
+	free(c->range);
+	free(c->inst);
+	free(c->block);
+	free(c->shape);
+	free(c->delta);
+	free(c);
+}
+
+/* ------------------------------------------------------------------ registers of an instruction */
+
+static void sbit(uint64_t s[2], unsigned i)
+{
+	if (i < WAVE_SGPRS)
+		s[i >> 6] |= 1ull << (i & 63);
+}
+
+static void uses(struct jit_regs *r, const struct isa_operand *o)
+{
+	for (unsigned i = 0; i < (o->dwords ? o->dwords : 1); i++) {
+		if (o->kind == ISA_OPND_VGPR && o->index + i < 256)
+			bit_set(&r->vuse, o->index + i);
+		else if (o->kind == ISA_OPND_SGPR)
+			sbit(r->suse, o->index + i);
+	}
+}
+
+/* Does the instruction write whole dwords of its vector destinations in every active lane? */
+static bool writes_whole(const struct isa_inst *in)
+{
+	const struct lane_op *op = lane_op_of(in->op);
+
+	if (in->sdwa || in->dpp || (in->op_sel & 8))
+		return false;
+	if (op)
+		switch (op->form == LANE_OP ? op->result : K_U32) {
+		case K_U16P:
+		case K_SU16P:
+		case K_SI16P:
+		case K_F16P:
+		case K_X16P:
+			return false;
+		default:
+			return op->form != LANE_MIX || op->part == 0;
+		}
+	switch (in->format) {
+	case ISA_FMT_FLAT:
+	case ISA_FMT_GLOBAL:
+		return in->op == ISA_GLOBAL_LOAD_DWORD || in->op == ISA_GLOBAL_LOAD_DWORDX2 || in->op == ISA_GLOBAL_LOAD_DWORDX3 ||
+		       in->op == ISA_GLOBAL_LOAD_DWORDX4 || in->op == ISA_FLAT_LOAD_DWORD || in->op == ISA_FLAT_LOAD_DWORDX2 ||
+		       in->op == ISA_FLAT_LOAD_DWORDX3 || in->op == ISA_FLAT_LOAD_DWORDX4 || in->op == ISA_GLOBAL_LOAD_UBYTE ||
+		       in->op == ISA_GLOBAL_LOAD_USHORT;
+	case ISA_FMT_DS:
+		return in->op == ISA_DS_READ_B32 || in->op == ISA_DS_READ_B64 || in->op == ISA_DS_READ_B96 || in->op == ISA_DS_READ_B128 ||
+		       in->op == ISA_DS_READ2_B32 || in->op == ISA_DS_READ2_B64 || in->op == ISA_DS_READ2ST64_B32 ||
+		       in->op == ISA_DS_READ2ST64_B64;
+	default:
+		return in->op == ISA_V_CNDMASK_B32 || in->op == ISA_V_MAD_U64_U32 || in->op == ISA_V_DIV_FMAS_F32 ||
+		       in->op == ISA_V_DIV_SCALE_F32 || in->op == ISA_V_ACCVGPR_READ_B32;
+	}
+}
+
+void jit_inst_regs(const struct isa_inst *in, bool exec_full, struct jit_regs *r)
+{
+	const struct lane_op *op = lane_op_of(in->op);
+	bool whole = writes_whole(in), scalar_kill = !in->reads_dst;
+
+	memset(r, 0, sizeof(*r));
+	for (unsigned i = 0; i < 4; i++)
+		uses(r, &in->src[i]);
+	for (unsigned d = 0; d < 2; d++) {
+		const struct isa_operand *o = &in->dst[d];
+
+		for (unsigned i = 0; i < (o->dwords ? o->dwords : 1); i++) {
+			if (o->kind == ISA_OPND_VGPR && o->index + i < 256) {
+				bit_set(&r->vwrite, o->index + i);
+				if (whole && exec_full)
+					bit_set(&r->vkill, o->index + i);
+			} else if (o->kind == ISA_OPND_SGPR) {
+				sbit(r->swrite, o->index + i);
+				if (scalar_kill)
+					sbit(r->skill, o->index + i);
+			}
+		}
+		if (!whole || in->reads_dst || (op && op->old))
+			uses(r, o);
+	}
+	if (in->op == ISA_V_SWAP_B32)
+		bit_set(&r->vwrite, in->src[0].index);
+}
+
+/* ------------------------------------------------------------------ EXEC and MODE */
+
+static bool is_exec(const struct isa_operand *o)
+{
+	return o->kind == ISA_OPND_SGPR && o->index == SGPR_EXEC && o->dwords == 2;
+}
+
+static bool full_operand(const struct jit_facts *f, const struct isa_operand *o)
+{
+	if (o->kind == ISA_OPND_CONST)
+		return o->value == UINT64_MAX;
+	if (is_exec(o))
+		return f->exec_full;
+	return o->kind == ISA_OPND_SGPR && !(o->index & 1) && (f->full_pairs >> (o->index >> 1) & 1);
+}
+
+void jit_after(struct jit_facts *f, const struct isa_inst *in)
+{
+	struct jit_regs r;
+	bool result = false, exec = f->exec_full;
+
+	switch (in->op) {
+	case ISA_S_MOV_B64:
+		result = full_operand(f, &in->src[0]);
+		break;
+	case ISA_S_OR_B64:
+		result = full_operand(f, &in->src[0]) || full_operand(f, &in->src[1]);
+		break;
+	case ISA_S_AND_B64:
+		result = full_operand(f, &in->src[0]) && full_operand(f, &in->src[1]);
+		break;
+	case ISA_S_AND_SAVEEXEC_B64:
+		result = exec;
+		exec = exec && full_operand(f, &in->src[0]);
+		break;
+	case ISA_S_OR_SAVEEXEC_B64:
+		result = exec;
+		exec = exec || full_operand(f, &in->src[0]);
+		break;
+	case ISA_S_XOR_SAVEEXEC_B64:
+	case ISA_S_ANDN2_SAVEEXEC_B64:
+	case ISA_S_ORN2_SAVEEXEC_B64:
+	case ISA_S_NAND_SAVEEXEC_B64:
+	case ISA_S_NOR_SAVEEXEC_B64:
+	case ISA_S_XNOR_SAVEEXEC_B64:
+	case ISA_S_ANDN1_SAVEEXEC_B64:
+	case ISA_S_ORN1_SAVEEXEC_B64:
+		result = exec;
+		exec = false;
+		break;
+	case ISA_S_ANDN1_WREXEC_B64:
+	case ISA_S_ANDN2_WREXEC_B64:
+		exec = false;
+		break;
+	case ISA_S_SETREG_IMM32_B32:
+		if ((in->simm & 63) == HWREG_MODE) {
+			unsigned width = (in->simm >> 11 & 31) + 1, shift = in->simm >> 6 & 31;
+			uint32_t mask = width < 32 ? (1u << width) - 1 : UINT32_MAX;
+
+			f->mode = (f->mode & ~(mask << shift)) | (in->simm32 & mask) << shift;
+		}
+		break;
+	default:
+		break;
+	}
+	if (in->format >= ISA_FMT_FLAT || in->format == ISA_FMT_SMEM)
+		f->stored |= strstr(isa_op_name(in->op), "store") || strstr(isa_op_name(in->op), "atomic");
+	if (in->op == ISA_S_WAITCNT)
+		f->stored = false;
+	if (lane_op_of(in->op) && lane_op_of(in->op)->form == LANE_CMP && lane_op_of(in->op)->part)
+		exec = false;
+	jit_inst_regs(in, false, &r);
+	for (unsigned i = 0; i < 64; i++)
+		if (r.swrite[i >> 5] >> (2 * i & 63) & 3)
+			f->full_pairs &= ~(1ull << i);
+	f->exec_full = exec && !(r.swrite[1] >> 62);
+	if (result && in->dst[0].kind == ISA_OPND_SGPR && !(in->dst[0].index & 1)) {
+		if (in->dst[0].index == SGPR_EXEC)
+			f->exec_full = true;
+		else
+			f->full_pairs |= 1ull << (in->dst[0].index >> 1);
+	}
+}
+
+/* False: two ways lead here with different MODE. */
+static bool meet(struct jit_facts *to, const struct jit_facts *from, bool *changed)
+{
+	struct jit_facts old = *to;
+
+	if (!to->known) {
+		*to = *from;
+		to->known = true;
+		to->stored |= old.stored;
+		*changed = true;
+		return true;
+	}
+	to->exec_full &= from->exec_full;
+	to->full_pairs &= from->full_pairs;
+	to->stored |= from->stored;
+	*changed |= to->stored != old.stored || to->exec_full != old.exec_full || to->full_pairs != old.full_pairs;
+	return to->mode == from->mode;
+}
+
+bool jit_comes_back(const struct jit_code *c)
+{
+	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		uint32_t i = c->block[b].first;
+
+		for (uint32_t k = 1; k < c->block[b].count; k++)
+			i = c->inst[i].next;
+		if (c->block[b].term == TERM_INTERP && c->inst[i].ci.inst.op != ISA_OP_INVALID)
+			return true;
+	}
+	return false;
+}
+
+static bool find_facts(struct jit_code *c)
+{
+	bool changed = true, comes_back = jit_comes_back(c);
+
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		c->block[b].in.stored = comes_back && c->block[b].safe;
+	c->block[0].in.exec_full = c->full;
+	c->block[0].in.mode = c->mode;
+	c->block[0].in.known = true;
+	while (changed) {
+		changed = false;
+		for (uint32_t b = 0; b < c->num_blocks; b++) {
+			struct jit_block *blk = &c->block[b];
+			struct jit_facts f = blk->in;
+			uint32_t i = blk->first;
+
+			if (!f.known)
+				continue;
+			for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next)
+				jit_after(&f, &c->inst[i].ci.inst);
+			for (unsigned s = 0; s < 2; s++) {
+				struct jit_facts to = f;
+
+				if (blk->succ[s] == NO_BLOCK)
+					continue;
+				/* EXEC is zero or not on each side; both mean something only if it was not full. */
+				if (!meet(&c->block[blk->succ[s]].in, &to, &changed))
+					return false;
+			}
+		}
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ liveness */
+
+static void block_regs(struct jit_code *c, struct jit_block *blk)
+{
+	struct jit_facts f = blk->in;
+	uint32_t i = blk->first;
+
+	for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
+		const struct isa_inst *in = &c->inst[i].ci.inst;
+		struct jit_regs r;
+
+		if (k + 1 == blk->count && blk->term == TERM_INTERP)
+			break;
+		jit_inst_regs(in, f.exec_full, &r);
+		for (unsigned w = 0; w < 4; w++) {
+			blk->vuse.w[w] |= r.vuse.w[w] & ~blk->vkill.w[w];
+			blk->vkill.w[w] |= r.vkill.w[w] & ~blk->vuse.w[w];
+			blk->vwrite.w[w] |= r.vwrite.w[w];
+			c->vused.w[w] |= r.vuse.w[w] | r.vwrite.w[w];
+		}
+		for (unsigned w = 0; w < 2; w++) {
+			blk->suse[w] |= r.suse[w] & ~blk->skill[w];
+			blk->skill[w] |= r.skill[w] & ~blk->suse[w];
+			blk->swrite[w] |= r.swrite[w];
+		}
+		jit_after(&f, in);
+	}
+	if (blk->term == TERM_INTERP) {
+		/* Anything may be read there. */
+		for (unsigned w = 0; w < 4; w++)
+			blk->vuse.w[w] |= ~blk->vkill.w[w];
+		for (unsigned w = 0; w < 2; w++)
+			blk->suse[w] |= ~blk->skill[w];
+	}
+}
+
+/*
+ * Loops with barriers: waves leave and enter compiled code in each turn, so registers that the loop only reads are best read from struct wave
+ * where they are used. A loop is what lies from its header to the last edge back to it.
+ */
+static void find_sync_loops(struct jit_code *c)
+{
+	uint64_t *span = calloc(c->num_blocks, sizeof(*span)); /* of the innermost loop found so far */
+	uint32_t *owner = calloc(c->num_blocks, sizeof(*owner));
+
+	for (uint32_t b = 0; owner && b < c->num_blocks; b++)
+		owner[b] = b;
+	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		struct jit_block *head = &c->block[b];
+		uint64_t end = 0;
+		bool barrier = false;
+
+		for (uint32_t i = 0; i < c->num_blocks; i++)
+			for (unsigned s = 0; s < 2; s++)
+				if (c->block[i].succ[s] == b && c->block[i].pc >= head->pc && c->block[i].pc > end)
+					end = c->block[i].pc;
+		if (!end)
+			continue;
+		for (uint32_t i = 0; span && owner && i < c->num_blocks; i++)
+			if (head->back && c->block[i].pc >= head->pc && c->block[i].pc <= end && (!span[i] || end - head->pc < span[i])) {
+				span[i] = end - head->pc + 1;
+				owner[i] = b;
+			}
+		for (uint32_t i = 0; i < c->num_blocks; i++)
+			barrier |= c->block[i].pc >= head->pc && c->block[i].pc <= end && c->block[i].term == TERM_BARRIER;
+		head->sync = barrier;
+		for (uint32_t i = 0; barrier && i < c->num_blocks; i++)
+			c->block[i].in_sync |= c->block[i].pc >= head->pc && c->block[i].pc <= end;
+	}
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		c->block[owner ? owner[b] : b].weight += c->block[b].count;
+	free(span);
+	free(owner);
+}
+
+static void find_live(struct jit_code *c)
+{
+	/* Read without being named: flat_scratch, VCC, M0, EXEC. */
+	const uint64_t always = 3ull << (SGPR_FLAT_SCRATCH - 64) | 3ull << (SGPR_VCC - 64) | 1ull << (SGPR_M0 - 64) |
+				3ull << (SGPR_EXEC - 64);
+	bool changed = true;
+
+	find_sync_loops(c);
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		block_regs(c, &c->block[b]);
+	while (changed) {
+		changed = false;
+		for (uint32_t n = c->num_blocks; n--;) {
+			struct jit_block *blk = &c->block[n];
+			struct bits256 v = blk->vuse;
+			uint64_t s[2] = {blk->suse[0], blk->suse[1] | always};
+
+			for (unsigned k = 0; k < 2; k++) {
+				struct jit_block *to = blk->succ[k] != NO_BLOCK ? &c->block[blk->succ[k]] : NULL;
+
+				if (!to)
+					continue;
+				for (unsigned w = 0; w < 4; w++)
+					v.w[w] |= to->vlive.w[w] & ~blk->vkill.w[w];
+				for (unsigned w = 0; w < 2; w++)
+					s[w] |= to->slive[w] & ~blk->skill[w];
+			}
+			changed |= memcmp(&v, &blk->vlive, sizeof(v)) || memcmp(s, blk->slive, sizeof(s));
+			blk->vlive = v;
+			memcpy(blk->slive, s, sizeof(s));
+		}
+	}
+	changed = true;
+	while (changed) {
+		changed = false;
+		for (uint32_t n = 0; n < c->num_blocks; n++) {
+			struct jit_block *blk = &c->block[n];
+
+			for (unsigned k = 0; k < 2; k++) {
+				struct jit_block *to = blk->succ[k] != NO_BLOCK ? &c->block[blk->succ[k]] : NULL;
+				struct jit_block old;
+
+				/* The state is in struct wave behind a barrier. */
+				if (!to || blk->term == TERM_BARRIER || blk->term == TERM_SLEEP)
+					continue;
+				old = *to;
+				for (unsigned w = 0; w < 4 && !jit_sync_edge(blk, to); w++)
+					to->vdirty.w[w] |= blk->vdirty.w[w] | blk->vwrite.w[w];
+				for (unsigned w = 0; w < 2; w++)
+					to->sdirty[w] |= blk->sdirty[w] | blk->swrite[w];
+				changed |= memcmp(&old.vdirty, &to->vdirty, sizeof(old.vdirty)) ||
+					   memcmp(old.sdirty, to->sdirty, sizeof(old.sdirty));
+			}
+		}
+	}
+}
+
+/* Pairs of SGPRs that are only read and written whole live in one 64-bit value. */
+static void find_pairs(struct jit_code *c)
+{
+	uint64_t split = 0, whole = 0;
+
+	for (uint32_t i = 0; i < c->num_inst; i++) {
+		const struct isa_inst *in = &c->inst[i].ci.inst;
+		const struct isa_operand *o[6] = {&in->dst[0], &in->dst[1], &in->src[0], &in->src[1], &in->src[2], &in->src[3]};
+
+		for (unsigned k = 0; k < 6; k++) {
+			unsigned n = o[k]->dwords ? o[k]->dwords : 1;
+
+			if (o[k]->kind != ISA_OPND_SGPR)
+				continue;
+			for (unsigned d = 0; d < n; d++) {
+				unsigned r = o[k]->index + d, p = r >> 1;
+
+				if (r >= WAVE_SGPRS)
+					continue;
+				if ((o[k]->index & 1) || (n & 1))
+					split |= 1ull << p;
+				else
+					whole |= 1ull << p;
+			}
+		}
+	}
+	c->wide_pairs = (whole & ~split) | 1ull << (SGPR_EXEC / 2) | 1ull << (SGPR_VCC / 2);
+}
+
+bool jit_analyse(struct jit_code *c, unsigned width)
+{
+	if (!find_facts(c))
+		return false;
+	find_live(c);
+	find_pairs(c);
+	return jit_find_shapes(c, width);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine.c - from a kernel's blocks to host code: LLVM's passes and code generator, and the memory the code lies in.
+ *
+ * One compilation at a time. Everything LLVM needs is set up by jit_engine_init; compiling reads and writes no files. Code memory is
+ * mapped writable, then made executable.
+ */
+#define LOG_PART "jit"
+#include <llvm-c/Analysis.h>
+#include <llvm-c/BitReader.h>
+#include <llvm-c/ErrorHandling.h>
+#include <llvm-c/LLJIT.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/TargetMachine.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "gpu/soft/jit/lift.h"
+
+extern const unsigned char lanes_bitcode[];
+extern const size_t lanes_bitcode_size;
+
+static struct {
+	pthread_mutex_t lock;
+	LLVMOrcThreadSafeContextRef tsc;
+	LLVMContextRef context;
+	LLVMModuleRef lanes;
+	LLVMTargetMachineRef machine;
+	LLVMOrcLLJITRef jit;
+	unsigned width;
+	uint64_t units;
+	bool ready;
+	jmp_buf bail; /* out of a compilation that LLVM gives up */
+} engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool failed(LLVMErrorRef err, const char *what)
+{
+	char *text;
+
+	if (!err)
+		return false;
+	text = LLVMGetErrorMessage(err);
+	log_error("%s: %s", what, text);
+	LLVMDisposeErrorMessage(text);
+	return true;
+}
+
+static double milliseconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
+}
+
+/* What LLVM can't do ends the process if this returns. Instead nothing is compiled any more; all that was is still good. */
+static void fatal(const char *reason)
+{
+	log_error("LLVM: %s; kernels not compiled so far are interpreted", reason);
+	engine.ready = false;
+	longjmp(engine.bail, 1);
+}
+
+static void types(struct lift *l)
+{
+	l->i1 = LLVMInt1TypeInContext(l->c);
+	l->i8 = LLVMInt8TypeInContext(l->c);
+	l->i16 = LLVMInt16TypeInContext(l->c);
+	l->i32 = LLVMInt32TypeInContext(l->c);
+	l->i64 = LLVMInt64TypeInContext(l->c);
+	l->f32 = LLVMFloatTypeInContext(l->c);
+	l->f64 = LLVMDoubleTypeInContext(l->c);
+	l->ptr = LLVMPointerTypeInContext(l->c, 0);
+	l->vi1 = LLVMVectorType(l->i1, l->width);
+	l->vi32 = LLVMVectorType(l->i32, l->width);
+	l->vi64 = LLVMVectorType(l->i64, l->width);
+}
+
+static void attribute(LLVMContextRef c, V fn, const char *name, const char *value)
+{
+	LLVMAttributeRef a = LLVMCreateStringAttribute(c, name, (unsigned)strlen(name), value, (unsigned)strlen(value));
+
+	LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
+}
+
+static const char passes[] = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-simplify,lcssa,"
+			     "loop-mssa(licm<allowspeculation>),gvn,dse,instcombine<no-verify-fixpoint>,simplifycfg,adce)";
+
+/* The module as an object in memory. NULL: failed. */
+static LLVMMemoryBufferRef generate(LLVMModuleRef m)
+{
+	LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+	LLVMMemoryBufferRef object = NULL;
+	char *message = NULL;
+	bool bad = failed(LLVMRunPasses(m, passes, engine.machine, options), "passes");
+
+	LLVMDisposePassBuilderOptions(options);
+	if (getenv("HSAVISOR_JIT_DUMP"))
+		LLVMPrintModuleToFile(m, getenv("HSAVISOR_JIT_DUMP"), NULL);
+	if (!bad && LLVMTargetMachineEmitToMemoryBuffer(engine.machine, m, LLVMObjectFile, &message, &object)) {
+		log_error("code generation: %s", message);
+		LLVMDisposeMessage(message);
+		return NULL;
+	}
+	return object;
+}
+
+static void *compile(struct jit_code *code, bool exact)
+{
+	struct lift *l = calloc(1, sizeof(*l));
+	LLVMMemoryBufferRef object = NULL;
+	LLVMOrcExecutorAddress address = 0;
+	char name[32], *message = NULL, *layout;
+	bool ok;
+
+	if (!l)
+		return NULL;
+	l->c = engine.context;
+	l->lanes = engine.lanes;
+	l->code = code;
+	l->exact = exact;
+	l->width = engine.width;
+	l->strips = WAVE_LANES / engine.width;
+	l->m = LLVMModuleCreateWithNameInContext("unit", l->c);
+	LLVMSetTarget(l->m, LLVMGetTarget(l->lanes));
+	layout = LLVMCopyStringRepOfTargetData(LLVMCreateTargetDataLayout(engine.machine));
+	LLVMSetDataLayout(l->m, layout);
+	LLVMDisposeMessage(layout);
+	l->b = LLVMCreateBuilderInContext(l->c);
+	l->at_entry = LLVMCreateBuilderInContext(l->c);
+	types(l);
+	ok = lift_code(l);
+	LLVMDisposeBuilder(l->b);
+	LLVMDisposeBuilder(l->at_entry);
+	if (ok) {
+		snprintf(name, sizeof(name), "unit%llu", (unsigned long long)engine.units++);
+		LLVMSetValueName2(l->fn, name, strlen(name));
+		attribute(l->c, l->fn, "prefer-vector-width", l->width == 16 ? "512" : "256");
+		attribute(l->c, l->fn, "min-legal-vector-width", l->width == 16 ? "512" : "256");
+		if (LLVMVerifyModule(l->m, LLVMReturnStatusAction, &message)) {
+			log_error("kernel at 0x%llx: %s", (unsigned long long)code->entry_pc, message);
+			if (getenv("HSAVISOR_JIT_DUMP"))
+				LLVMPrintModuleToFile(l->m, getenv("HSAVISOR_JIT_DUMP"), NULL);
+			ok = false;
+		}
+		LLVMDisposeMessage(message);
+	}
+	if (ok)
+		object = generate(l->m);
+	LLVMDisposeModule(l->m);
+	free(l);
+	if (!object)
+		return NULL;
+	if (getenv("HSAVISOR_JIT_OBJECT")) {
+		FILE *f = fopen(getenv("HSAVISOR_JIT_OBJECT"), "w");
+
+		if (f) {
+			fwrite(LLVMGetBufferStart(object), 1, LLVMGetBufferSize(object), f);
+			fclose(f);
+		}
+	}
+	if (failed(LLVMOrcLLJITAddObjectFile(engine.jit, LLVMOrcLLJITGetMainJITDylib(engine.jit), object), "object") ||
+	    failed(LLVMOrcLLJITLookup(engine.jit, &address, name), "lookup"))
+		return NULL;
+	return (void *)(uintptr_t)address;
+}
+
+static void *try_compile(struct jit_code *code, bool exact)
+{
+	return setjmp(engine.bail) ? NULL : compile(code, exact);
+}
+
+/*
+ * Compiles a small kernel: LLVM makes many of its tables when they are first needed. They are to be there before a process isolates itself,
+ * and before at_exit is registered, so that it runs before they are destroyed.
+ */
+static bool warm_up(void)
+{
+	static const uint16_t ops[] = {ISA_V_FMA_F32, ISA_DS_READ_B32, ISA_V_CNDMASK_B32, ISA_S_ENDPGM};
+	struct jit_code *c = calloc(1, sizeof(*c));
+	bool ok = false;
+
+	if (!c)
+		return false;
+	c->target = ISA_GFX90A;
+	c->num_vgprs = 8;
+	c->num_inst = 4;
+	c->num_blocks = 1;
+	c->inst = calloc(4, sizeof(*c->inst));
+	c->block = calloc(1, sizeof(*c->block));
+	if (c->inst && c->block) {
+		for (unsigned i = 0; i < 4; i++) {
+			struct isa_inst *in = &c->inst[i].ci.inst;
+
+			c->inst[i].block = i ? NO_BLOCK : 0;
+			c->inst[i].next = i < 3 ? i + 1 : NO_INST;
+			c->inst[i].ci.size = 8;
+			in->op = ops[i];
+			in->format = i == 1 ? ISA_FMT_DS : i == 3 ? ISA_FMT_SOPP : ISA_FMT_VOP3;
+			for (unsigned k = 0; k < 3 && i < 3; k++)
+				in->src[k] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = 1, .index = (uint16_t)k};
+			if (i < 3)
+				in->dst[0] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = 1, .index = 4};
+			if (i == 1)
+				in->src[1] = in->src[2] = (struct isa_operand){0};
+			if (i == 2)
+				in->src[2] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 2, .index = SGPR_VCC};
+		}
+		c->block[0] = (struct jit_block){.count = 4, .term = TERM_END, .safe = true, .back = true, .succ = {NO_BLOCK, NO_BLOCK}};
+		ok = jit_analyse(c, engine.width) && try_compile(c, false);
+	}
+	jit_code_free(c);
+	return ok;
+}
+
+/* LLVM takes itself apart when the process ends: not under a compilation, and none after. */
+static void at_exit(void)
+{
+	pthread_mutex_lock(&engine.lock);
+}
+
+int jit_engine_init(void)
+{
+	char *features, *triple, *message = NULL;
+	LLVMOrcJITTargetMachineBuilderRef jtmb;
+	LLVMOrcLLJITBuilderRef builder;
+	LLVMMemoryBufferRef buffer;
+	LLVMTargetRef target;
+	const char *cpu, *narrow = getenv("HSAVISOR_JIT_WIDTH");
+	int err = -1;
+
+	pthread_mutex_lock(&engine.lock);
+	if (engine.ready) {
+		pthread_mutex_unlock(&engine.lock);
+		return 0;
+	}
+	LLVMInstallFatalErrorHandler(fatal);
+	if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter())
+		goto out;
+	triple = LLVMGetDefaultTargetTriple();
+	if (LLVMGetTargetFromTriple(triple, &target, &message)) {
+		log_error("%s", message);
+		goto out;
+	}
+	__builtin_cpu_init();
+	/* Features say what there is; the processor's name may be a guess inside a virtual machine and decides only on scheduling. */
+	features = LLVMGetHostCPUFeatures();
+	engine.width = 8;
+	cpu = "x86-64-v3";
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+	    __builtin_cpu_supports("avx512dq")) {
+		engine.width = 16;
+		cpu = "x86-64-v4";
+	} else if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
+		log_info("this processor has no AVX2: kernels are interpreted");
+		goto out;
+	}
+	if (narrow && atoi(narrow) == 8) {
+		engine.width = 8;
+		cpu = "x86-64-v3";
+		features = LLVMCreateMessage("+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt,+f16c");
+	} else if (engine.width == 16) {
+		char *wide = malloc(strlen(features) + 64);
+
+		sprintf(wide, "%s,-prefer-256-bit,+fast-variable-perlane-shuffle", features);
+		features = wide;
+	}
+	engine.machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault);
+	if (!engine.machine)
+		goto out;
+	jtmb = LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(
+		LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault));
+	builder = LLVMOrcCreateLLJITBuilder();
+	LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, jtmb);
+	if (failed(LLVMOrcCreateLLJIT(&engine.jit, builder), "LLJIT"))
+		goto out;
+	engine.tsc = LLVMOrcCreateNewThreadSafeContext();
+	engine.context = LLVMOrcThreadSafeContextGetContext(engine.tsc);
+	buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy((const char *)lanes_bitcode, lanes_bitcode_size, "lanes");
+	if (LLVMParseBitcodeInContext2(engine.context, buffer, &engine.lanes)) {
+		log_error("the lanes' bitcode cannot be read");
+		goto out;
+	}
+	engine.ready = true;
+	if (!warm_up()) {
+		engine.ready = false;
+		goto out;
+	}
+	atexit(at_exit);
+	err = 0;
+out:
+	pthread_mutex_unlock(&engine.lock);
+	return err;
+}
+
+struct jit_unit *jit_compile(struct jit_code *code, bool exact)
+{
+	struct jit_unit *u = calloc(1, sizeof(*u));
+	double t = milliseconds();
+	void *fn = NULL;
+
+	if (u)
+		u->safe = calloc(code->num_blocks, sizeof(*u->safe));
+	if (u && u->safe && jit_analyse(code, engine.width)) {
+		pthread_mutex_lock(&engine.lock);
+		if (engine.ready)
+			fn = try_compile(code, exact);
+		pthread_mutex_unlock(&engine.lock);
+	}
+	if (!fn) {
+		if (u)
+			free(u->safe);
+		free(u);
+		return NULL;
+	}
+	u->code = code;
+	u->fn = (jit_fn *)(uintptr_t)fn;
+	/* Entries are numbered as lift_code does. */
+	for (uint32_t b = 0; b < code->num_blocks; b++)
+		if (code->block[b].safe && code->block[b].in.known) {
+			struct jit_safe *s = &u->safe[u->num_safe++];
+
+			*s = (struct jit_safe){.pc = code->block[b].pc, .in = code->block[b].in};
+			/* Only pairs that are still read matter. */
+			for (unsigned i = 0; i < 64; i++)
+				if (!(code->block[b].slive[i >> 5] >> (2 * i & 63) & 3))
+					s->in.full_pairs &= ~(1ull << i);
+		}
+	u->compile_ms = milliseconds() - t;
+	log_info("kernel at 0x%llx: %u instructions compiled in %.1f ms", (unsigned long long)code->entry_pc, code->num_inst, u->compile_ms);
+	return u;
+}

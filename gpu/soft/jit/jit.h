@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jit.h - compiled kernels, as the run loop (exec/run.c) sees them.
+ *
+ * A unit is the machine code of one kernel, lifted from its entry through everything that direct branches reach, for one value of MODE.
+ * Its function runs one wave from a safe point (the kernel's entry, a loop header, behind a barrier or s_sleep) to where the wave
+ * leaves: a barrier, its end, an error, the end of its slice, or an instruction that only the interpreter does. At safe points
+ * all state is in struct wave, so JIT and interpreter take turns as they like.
+ *
+ * Work-groups start in the interpreter; a kernel that proves hot is compiled by a thread of its own and taken up at the next safe point.
+ * Environment: HSAVISOR_JIT=0 switches it off, "sync" compiles at first sight (tests), "exact" is sync and also picks NaNs as the interpreter does.
+ */
+#ifndef GPU_SOFT_JIT_JIT_H
+#define GPU_SOFT_JIT_JIT_H
+
+#include "gpu/soft/exec/code.h"
+
+struct jit_cache; /* of one code_cache */
+struct jit_kernel;
+
+/* Prepares the compiler (nothing is read from files later). 0, -ENOTSUP without the JIT. Called on first use if not before. */
+int jit_init(void);
+
+/* The JIT's part of a code cache, or NULL when it is off. */
+struct jit_cache *jit_cache_new(enum isa_target target);
+void jit_cache_free(struct jit_cache *jc);
+
+/*
+ * What is known of the kernel that this work-group starts (its waves' pc is the entry); NULL when it is not to be compiled. epoch: of the code
+ * cache; when it has changed, the code's bytes are compared. The result is good as long as the cache.
+ */
+struct jit_kernel *jit_kernel_get(struct exec_ctx *ctx, struct jit_cache *jc, struct workgroup *wg, uint64_t epoch);
+
+/*
+ * Runs the wave by compiled code if there is some for where it stands; false: the interpreter has to go on. *ran: instructions. Sets ctx as
+ * run_wave does. w->instructions is counted.
+ */
+bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, uint64_t budget, const atomic_uint *stop, uint64_t *ran);
+
+#endif

@@ -1,0 +1,924 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lift.c - makes LLVM IR of a kernel: registers, scalar operations, program flow, and the ways in and out of compiled code. See lift.h.
+ */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu/soft/jit/lift.h"
+
+#define PAIR_EXEC (SGPR_EXEC / 2)
+#define PAIR_VCC  (SGPR_VCC / 2)
+
+/* ------------------------------------------------------------------ small things */
+
+V c32(struct lift *l, uint32_t v)
+{
+	return LLVMConstInt(l->i32, v, 0);
+}
+
+V c64(struct lift *l, uint64_t v)
+{
+	return LLVMConstInt(l->i64, v, 0);
+}
+
+V field_ptr(struct lift *l, V base, size_t offset)
+{
+	V index = c64(l, offset);
+
+	return LLVMBuildInBoundsGEP2(l->b, l->i8, base, &index, 1, "");
+}
+
+V load_field(struct lift *l, V base, size_t offset, LLVMTypeRef t)
+{
+	return LLVMBuildLoad2(l->b, t, field_ptr(l, base, offset), "");
+}
+
+void store_field(struct lift *l, V base, size_t offset, V value)
+{
+	LLVMBuildStore(l->b, value, field_ptr(l, base, offset));
+}
+
+LLVMBasicBlockRef new_block(struct lift *l, const char *name)
+{
+	return LLVMAppendBasicBlockInContext(l->c, l->fn, name);
+}
+
+void go_to(struct lift *l, LLVMBasicBlockRef bb)
+{
+	LLVMPositionBuilderAtEnd(l->b, bb);
+	l->num_masks = 0;
+}
+
+void emit_weights(struct lift *l, V branch, bool taken)
+{
+	LLVMMetadataRef w[3] = {
+		LLVMMDStringInContext2(l->c, "branch_weights", 14),
+		LLVMValueAsMetadata(c32(l, taken ? 4096 : 1)),
+		LLVMValueAsMetadata(c32(l, taken ? 1 : 4096)),
+	};
+
+	LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(l->c, "prof", 4), LLVMMetadataAsValue(l->c, LLVMMDNodeInContext2(l->c, w, 3)));
+}
+
+/* ------------------------------------------------------------------ vector registers */
+
+static V variable_v(struct lift *l, unsigned r, unsigned strip)
+{
+	if (!l->va[r][strip])
+		l->va[r][strip] = LLVMBuildAlloca(l->at_entry, l->vi32, "");
+	return l->va[r][strip];
+}
+
+V get_v(struct lift *l, unsigned r, unsigned strip)
+{
+	if (!l->v[r][strip])
+		l->v[r][strip] = l->blk && l->blk->in_sync && !bit_get(&l->blk->vdirty, r) ? load_wave_row(l, r, strip)
+			: LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, strip), "");
+	return l->v[r][strip];
+}
+
+void set_v(struct lift *l, unsigned r, unsigned strip, V value)
+{
+	l->v[r][strip] = value;
+	l->lds_base[r] = NULL;
+	bit_set(&l->vdirty, r);
+	bit_clear(&l->vstored, r);
+}
+
+V get_v64(struct lift *l, unsigned r, unsigned strip)
+{
+	struct wide_pair *w = &l->v64[r][strip];
+	V lo = get_v(l, r, strip), hi = get_v(l, r + 1, strip), order[128];
+
+	if (w->value && w->lo == lo && w->hi == hi)
+		return w->value;
+	for (unsigned i = 0; i < l->width; i++) {
+		order[2 * i] = c32(l, i);
+		order[2 * i + 1] = c32(l, l->width + i);
+	}
+	w->lo = lo;
+	w->hi = hi;
+	w->value = LLVMBuildBitCast(l->b, LLVMBuildShuffleVector(l->b, lo, hi, LLVMConstVector(order, 2 * l->width), ""), l->vi64, "");
+	return w->value;
+}
+
+void set_v64(struct lift *l, unsigned r, unsigned strip, V value)
+{
+	V halves = LLVMBuildBitCast(l->b, value, vec(l->i32, 2 * l->width), ""), even[64], odd[64], lo, hi;
+
+	for (unsigned i = 0; i < l->width; i++) {
+		even[i] = c32(l, 2 * i);
+		odd[i] = c32(l, 2 * i + 1);
+	}
+	lo = LLVMBuildShuffleVector(l->b, halves, LLVMGetPoison(LLVMTypeOf(halves)), LLVMConstVector(even, l->width), "");
+	hi = LLVMBuildShuffleVector(l->b, halves, LLVMGetPoison(LLVMTypeOf(halves)), LLVMConstVector(odd, l->width), "");
+	set_v(l, r, strip, lo);
+	set_v(l, r + 1, strip, hi);
+	l->v64[r][strip] = (struct wide_pair){lo, hi, value};
+}
+
+V row_ptr(struct lift *l, bool agpr, unsigned r, unsigned strip)
+{
+	return field_ptr(l, agpr ? l->agpr : l->vgpr, ((size_t)r * WAVE_LANES + strip * l->width) * 4);
+}
+
+static void store_row(struct lift *l, unsigned r)
+{
+	for (unsigned s = 0; s < l->strips; s++) {
+		/* In a block that does not return the value is not kept: it may have been read here. */
+		V value = l->v[r][s] ? l->v[r][s] : LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, s), "");
+
+		LLVMSetAlignment(LLVMBuildStore(l->b, value, row_ptr(l, false, r, s)), 4 * l->width);
+	}
+}
+
+static void load_row(struct lift *l, unsigned r)
+{
+	for (unsigned s = 0; s < l->strips; s++) {
+		V x = LLVMBuildLoad2(l->b, l->vi32, row_ptr(l, false, r, s), "");
+
+		LLVMSetAlignment(x, 4 * l->width);
+		set_v(l, r, s, x);
+	}
+}
+
+/* ------------------------------------------------------------------ scalar registers */
+
+static bool is_wide(const struct lift *l, unsigned r)
+{
+	return l->code->wide_pairs >> (r >> 1) & 1;
+}
+
+static V variable_s(struct lift *l, unsigned r)
+{
+	V *slot = is_wide(l, r) ? &l->pa[r >> 1] : &l->sa[r];
+
+	if (!*slot)
+		*slot = LLVMBuildAlloca(l->at_entry, is_wide(l, r) ? l->i64 : l->i32, "");
+	return *slot;
+}
+
+static V get_pair(struct lift *l, unsigned p)
+{
+	if (!l->p[p] && is_wide(l, 2 * p))
+		l->p[p] = LLVMBuildLoad2(l->b, l->i64, variable_s(l, 2 * p), "");
+	if (!l->p[p]) {
+		V lo = LLVMBuildZExt(l->b, get_s32(l, 2 * p), l->i64, ""), hi = LLVMBuildZExt(l->b, get_s32(l, 2 * p + 1), l->i64, "");
+
+		l->p[p] = LLVMBuildOr(l->b, lo, LLVMBuildShl(l->b, hi, c64(l, 32), ""), "");
+	}
+	return l->p[p];
+}
+
+V get_exec(struct lift *l)
+{
+	return l->now.exec_full ? c64(l, UINT64_MAX) : get_pair(l, PAIR_EXEC);
+}
+
+V get_s32(struct lift *l, unsigned r)
+{
+	if (is_wide(l, r)) {
+		V p = get_pair(l, r >> 1);
+
+		return LLVMBuildTrunc(l->b, r & 1 ? LLVMBuildLShr(l->b, p, c64(l, 32), "") : p, l->i32, "");
+	}
+	if (!l->s[r])
+		l->s[r] = LLVMBuildLoad2(l->b, l->i32, variable_s(l, r), "");
+	return l->s[r];
+}
+
+V get_s64(struct lift *l, unsigned r)
+{
+	V lo, hi;
+
+	if (!(r & 1))
+		return get_pair(l, r >> 1);
+	lo = LLVMBuildZExt(l->b, get_s32(l, r), l->i64, "");
+	hi = r + 1 < WAVE_SGPRS ? LLVMBuildZExt(l->b, get_s32(l, r + 1), l->i64, "") : c64(l, 0);
+	return LLVMBuildOr(l->b, lo, LLVMBuildShl(l->b, hi, c64(l, 32), ""), "");
+}
+
+static void set_pair(struct lift *l, unsigned p, V value)
+{
+	l->p[p] = value;
+	if (is_wide(l, 2 * p)) {
+		l->pdirty |= 1ull << p;
+		return;
+	}
+	l->s[2 * p] = LLVMBuildTrunc(l->b, value, l->i32, "");
+	l->s[2 * p + 1] = LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, value, c64(l, 32), ""), l->i32, "");
+	l->sdirty[2 * p >> 6] |= 3ull << (2 * p & 63);
+}
+
+void set_s32(struct lift *l, unsigned r, V value)
+{
+	if (is_wide(l, r)) {
+		V old = get_pair(l, r >> 1), x = LLVMBuildZExt(l->b, value, l->i64, "");
+
+		old = LLVMBuildAnd(l->b, old, c64(l, r & 1 ? UINT32_MAX : ~(uint64_t)UINT32_MAX), "");
+		set_pair(l, r >> 1, LLVMBuildOr(l->b, old, r & 1 ? LLVMBuildShl(l->b, x, c64(l, 32), "") : x, ""));
+		return;
+	}
+	l->s[r] = value;
+	l->p[r >> 1] = NULL;
+	l->sdirty[r >> 6] |= 1ull << (r & 63);
+}
+
+void set_s64(struct lift *l, unsigned r, V value)
+{
+	if (!(r & 1)) {
+		set_pair(l, r >> 1, value);
+		return;
+	}
+	set_s32(l, r, LLVMBuildTrunc(l->b, value, l->i32, ""));
+	if (r + 1 < WAVE_SGPRS)
+		set_s32(l, r + 1, LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, value, c64(l, 32), ""), l->i32, ""));
+}
+
+static V get_scc(struct lift *l)
+{
+	if (!l->scc)
+		l->scc = LLVMBuildLoad2(l->b, l->i32, l->scca, "");
+	return l->scc;
+}
+
+static void set_scc(struct lift *l, V value)
+{
+	l->scc = value;
+	l->scc_dirty = true;
+}
+
+static V is_zero64(struct lift *l, V x)
+{
+	return LLVMBuildZExt(l->b, LLVMBuildICmp(l->b, LLVMIntEQ, x, c64(l, 0), ""), l->i64, "");
+}
+
+/* 64 bits; an aperture register's 32-bit value is its high half, which is the caller's business. NULL: not lifted. */
+V special_operand(struct lift *l, unsigned code)
+{
+	V wg = load_field(l, l->wave, offsetof(struct wave, wg), l->ptr);
+
+	switch (code) {
+	case SRC_SHARED_BASE:
+		return load_field(l, wg, offsetof(struct workgroup, shared_base), l->i64);
+	case SRC_PRIVATE_BASE:
+		return load_field(l, wg, offsetof(struct workgroup, private_base), l->i64);
+	case SRC_VCCZ:
+		return is_zero64(l, get_pair(l, PAIR_VCC));
+	case SRC_EXECZ:
+		return is_zero64(l, get_exec(l));
+	case SRC_SCC:
+		return LLVMBuildZExt(l->b, get_scc(l), l->i64, "");
+	default:
+		return NULL;
+	}
+}
+
+/* Value of a scalar operand as i32, or i64 if wide. NULL: not lifted. */
+V scalar_operand(struct lift *l, const struct isa_operand *o, bool wide)
+{
+	V x;
+
+	switch (o->kind) {
+	case ISA_OPND_SGPR:
+		return wide ? get_s64(l, o->index) : get_s32(l, o->index);
+	case ISA_OPND_CONST:
+		return wide ? c64(l, o->value) : c32(l, (uint32_t)o->value);
+	case ISA_OPND_SPECIAL:
+		x = special_operand(l, o->index);
+		if (!x || wide)
+			return x;
+		if (o->index < SRC_VCCZ)
+			x = LLVMBuildLShr(l->b, x, c64(l, 32), "");
+		return LLVMBuildTrunc(l->b, x, l->i32, "");
+	default:
+		return NULL;
+	}
+}
+
+V mask_strip(struct lift *l, V mask64, unsigned strip)
+{
+	unsigned k;
+	V x;
+
+	for (k = 0; k < l->num_masks; k++)
+		if (l->masks[k].key == mask64 && l->masks[k].value[strip])
+			return l->masks[k].value[strip];
+	x = strip ? LLVMBuildLShr(l->b, mask64, c64(l, strip * l->width), "") : mask64;
+	x = LLVMBuildTrunc(l->b, x, LLVMIntTypeInContext(l->c, l->width), "");
+	x = LLVMBuildBitCast(l->b, x, l->vi1, "");
+	for (k = 0; k < l->num_masks && l->masks[k].key != mask64; k++)
+		;
+	if (k < 8) {
+		if (k == l->num_masks) {
+			memset(&l->masks[k], 0, sizeof(l->masks[k]));
+			l->masks[k].key = mask64;
+			l->num_masks++;
+		}
+		l->masks[k].value[strip] = x;
+	}
+	return x;
+}
+
+/* ------------------------------------------------------------------ blocks: values in variables */
+
+static void forget(struct lift *l)
+{
+	memset(l->v, 0, sizeof(l->v));
+	memset(l->v64, 0, sizeof(l->v64));
+	memset(l->lds_base, 0, sizeof(l->lds_base));
+	l->num_bases = 0;
+	memset(l->s, 0, sizeof(l->s));
+	memset(l->p, 0, sizeof(l->p));
+	l->scc = NULL;
+	memset(&l->vdirty, 0, sizeof(l->vdirty));
+	l->sdirty[0] = l->sdirty[1] = l->pdirty = 0;
+	l->scc_dirty = false;
+	l->num_masks = 0;
+}
+
+static void write_back(struct lift *l)
+{
+	for (unsigned r = 0; r < 256; r++)
+		for (unsigned s = 0; bit_get(&l->vdirty, r) && s < l->strips; s++)
+			if (l->v[r][s])
+				LLVMBuildStore(l->b, l->v[r][s], variable_v(l, r, s));
+	for (unsigned r = 0; r < WAVE_SGPRS; r++)
+		if (l->sdirty[r >> 6] >> (r & 63) & 1)
+			LLVMBuildStore(l->b, l->s[r], variable_s(l, r));
+	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++)
+		if (l->pdirty >> p & 1)
+			LLVMBuildStore(l->b, l->p[p], variable_s(l, 2 * p));
+	if (l->scc_dirty)
+		LLVMBuildStore(l->b, l->scc, l->scca);
+}
+
+/* ------------------------------------------------------------------ state in struct wave */
+
+static size_t sgpr_offset(unsigned r)
+{
+	return offsetof(struct wave, sgpr) + 4 * r;
+}
+
+/* Registers of the set to struct wave, without keeping what is read for it (the code may be on a side path). */
+static void store_sgprs(struct lift *l, const uint64_t set[2])
+{
+	for (unsigned r = 0; r < WAVE_SGPRS; r++) {
+		unsigned p = r >> 1;
+		V x;
+
+		if (!(set[r >> 6] >> (r & 63) & 1))
+			continue;
+		if (is_wide(l, r)) {
+			if (p == PAIR_EXEC && l->now.exec_full)
+				x = c64(l, UINT64_MAX);
+			else
+				x = l->p[p] ? l->p[p] : LLVMBuildLoad2(l->b, l->i64, variable_s(l, r), "");
+			store_field(l, l->wave, sgpr_offset(r & ~1u), x);
+			r |= 1;
+			continue;
+		}
+		x = l->s[r] ? l->s[r] : LLVMBuildLoad2(l->b, l->i32, variable_s(l, r), "");
+		store_field(l, l->wave, sgpr_offset(r), x);
+	}
+}
+
+static void store_scc(struct lift *l)
+{
+	V x = l->scc ? l->scc : LLVMBuildLoad2(l->b, l->i32, l->scca, "");
+
+	store_field(l, l->wave, offsetof(struct wave, scc), LLVMBuildTrunc(l->b, x, l->i8, ""));
+}
+
+/* Read by the interpreter's functions without being named. */
+static const uint64_t implicit_sgprs[2] = {
+	0, 3ull << (SGPR_FLAT_SCRATCH - 64) | 3ull << (SGPR_VCC - 64) | 1ull << (SGPR_M0 - 64)};
+static const uint64_t exec_sgprs = 3ull << (SGPR_EXEC - 64); /* written by operations that do not name it, so always stored */
+
+static void leave_function(struct lift *l)
+{
+	V left = LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
+
+	store_field(l, l->frame, offsetof(struct jit_frame, executed), LLVMBuildSub(l->b, limit, left, ""));
+	LLVMBuildRetVoid(l->b);
+}
+
+/* Ends compiled code at pc: live (NULL: all) of the registers that may have changed go to struct wave. */
+static void emit_exit(struct lift *l, uint64_t pc, const struct jit_block *live, const struct bits256 *vdirty, const uint64_t sdirty[2])
+{
+	uint64_t s[2];
+
+	for (unsigned r = 0; r < 256; r++)
+		if (bit_get(vdirty, r) && (!live || bit_get(&live->vlive, r)))
+			store_row(l, r);
+	for (unsigned w = 0; w < 2; w++)
+		s[w] = sdirty[w] & (live ? live->slive[w] : UINT64_MAX);
+	s[1] |= exec_sgprs;
+	store_sgprs(l, s);
+	store_scc(l);
+	store_field(l, l->wave, offsetof(struct wave, pc), c64(l, pc));
+	leave_function(l);
+}
+
+/* What may have changed by the end of this block. */
+static void dirty_here(const struct jit_block *blk, struct bits256 *v, uint64_t s[2])
+{
+	for (unsigned w = 0; w < 4; w++)
+		v->w[w] = blk->vdirty.w[w] | blk->vwrite.w[w];
+	for (unsigned w = 0; w < 2; w++)
+		s[w] = blk->sdirty[w] | blk->swrite[w];
+}
+
+/*
+ * The call of the interpreter for one instruction: what it reads goes to struct wave. Nothing the lifter knows is changed, so this may be a
+ * side path; what the path reads must have been read before it branched off (touch_step).
+ */
+void emit_step_call(struct lift *l, const struct jit_inst *ji)
+{
+	LLVMTypeRef params[3] = {l->ptr, l->ptr, l->ptr};
+	LLVMTypeRef type = LLVMFunctionType(l->i32, params, 3, 0);
+	LLVMBasicBlockRef out = new_block(l, "leave"), go = new_block(l, "");
+	struct jit_regs r;
+	uint64_t s[2];
+	V args[3] = {l->ctx, l->wave, NULL}, index = c64(l, (uint64_t)(ji - l->code->inst) * sizeof(*ji)), fn, ret;
+
+	struct bits256 vdirty;
+	uint64_t sdirty[2];
+
+	jit_inst_regs(&ji->ci.inst, l->now.exec_full, &r);
+	for (unsigned i = 0; i < 256; i++)
+		if ((bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i))) && !bit_get(&l->vstored, i))
+			store_row(l, i);
+	dirty_here(l->blk, &vdirty, sdirty);
+	for (unsigned w = 0; w < 2; w++)
+		s[w] = (r.suse[w] | (r.swrite[w] & ~r.skill[w]) | implicit_sgprs[w]) & sdirty[w];
+	s[1] |= exec_sgprs;
+	store_sgprs(l, s);
+	store_scc(l);
+	fn = load_field(l, l->frame, offsetof(struct jit_frame, step), l->ptr);
+	args[2] = load_field(l, l->frame, offsetof(struct jit_frame, inst), l->ptr);
+	args[2] = LLVMBuildInBoundsGEP2(l->b, l->i8, args[2], &index, 1, "");
+	ret = LLVMBuildCall2(l->b, type, fn, args, 3, "");
+	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, go), false);
+	go_to(l, out);
+	leave_function(l);
+	go_to(l, go);
+}
+
+void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
+{
+	LLVMBasicBlockRef out = new_block(l, "deopt"), go = new_block(l, "");
+	struct bits256 vdirty;
+	uint64_t sdirty[2];
+
+	emit_weights(l, LLVMBuildCondBr(l->b, condition, go, out), true);
+	go_to(l, out);
+	dirty_here(l->blk, &vdirty, sdirty);
+	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
+	emit_exit(l, ji->pc, NULL, &vdirty, sdirty);
+	go_to(l, go);
+}
+
+void touch_step(struct lift *l, const struct jit_inst *ji)
+{
+	struct jit_regs r;
+
+	jit_inst_regs(&ji->ci.inst, l->now.exec_full, &r);
+	for (unsigned i = 0; i < 256; i++)
+		if (bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i)))
+			for (unsigned s = 0; s < l->strips; s++)
+				get_v(l, i, s);
+}
+
+V load_wave_row(struct lift *l, unsigned r, unsigned strip)
+{
+	V x = LLVMBuildLoad2(l->b, l->vi32, row_ptr(l, false, r, strip), "");
+
+	LLVMSetAlignment(x, 4 * l->width);
+	return x;
+}
+
+V load_wave_sgpr(struct lift *l, unsigned r, bool wide)
+{
+	return load_field(l, l->wave, sgpr_offset(r), wide ? l->i64 : l->i32);
+}
+
+bool wide_sgpr(const struct lift *l, unsigned r)
+{
+	return is_wide(l, r);
+}
+
+void emit_step(struct lift *l, const struct jit_inst *ji)
+{
+	struct jit_facts then;
+	struct jit_regs r;
+
+	emit_step_call(l, ji);
+	jit_inst_regs(&ji->ci.inst, l->now.exec_full, &r);
+	for (unsigned i = 0; i < 256; i++)
+		if (bit_get(&r.vuse, i) || bit_get(&r.vwrite, i)) {
+			if (bit_get(&r.vwrite, i))
+				load_row(l, i);
+			bit_set(&l->vstored, i);
+		}
+	for (unsigned i = 0; i < WAVE_SGPRS; i++) {
+		if (!(r.swrite[i >> 6] >> (i & 63) & 1))
+			continue;
+		if (is_wide(l, i)) {
+			set_pair(l, i >> 1, load_field(l, l->wave, sgpr_offset(i & ~1u), l->i64));
+			i |= 1;
+		} else {
+			set_s32(l, i, load_field(l, l->wave, sgpr_offset(i), l->i32));
+		}
+	}
+	then = l->now;
+	jit_after(&then, &ji->ci.inst);
+	if (!then.exec_full)
+		set_pair(l, PAIR_EXEC, load_field(l, l->wave, sgpr_offset(SGPR_EXEC), l->i64));
+	if (ji->ci.inst.writes_scc)
+		set_scc(l, LLVMBuildZExt(l->b, load_field(l, l->wave, offsetof(struct wave, scc), l->i8), l->i32, ""));
+}
+
+/* ------------------------------------------------------------------ scalar operations */
+
+static bool writes_exec_too(unsigned op)
+{
+	switch (op) {
+	case ISA_S_AND_SAVEEXEC_B64:
+	case ISA_S_OR_SAVEEXEC_B64:
+	case ISA_S_XOR_SAVEEXEC_B64:
+	case ISA_S_ANDN2_SAVEEXEC_B64:
+	case ISA_S_ORN2_SAVEEXEC_B64:
+	case ISA_S_NAND_SAVEEXEC_B64:
+	case ISA_S_NOR_SAVEEXEC_B64:
+	case ISA_S_XNOR_SAVEEXEC_B64:
+	case ISA_S_ANDN1_SAVEEXEC_B64:
+	case ISA_S_ORN1_SAVEEXEC_B64:
+	case ISA_S_ANDN1_WREXEC_B64:
+	case ISA_S_ANDN2_WREXEC_B64:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Is a scalar register that this instruction touches still in the queue as the mask of a comparison? */
+static bool touches_queue(struct lift *l, const struct isa_inst *in)
+{
+	struct jit_regs r;
+	uint64_t any[2];
+
+	if (!l->queued)
+		return false;
+	jit_inst_regs(in, true, &r);
+	for (unsigned w = 0; w < 2; w++)
+		any[w] = r.suse[w] | r.swrite[w];
+	if (writes_exec_too(in->op))
+		any[1] |= 3ull << (SGPR_EXEC - 64);
+	for (unsigned k = 0; k < 4; k++)
+		if (in->src[k].kind == ISA_OPND_SPECIAL && in->src[k].index == SRC_VCCZ)
+			any[1] |= 3ull << (SGPR_VCC - 64);
+	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++)
+		if (l->mask_def[p] && (any[p >> 5] >> (2 * p & 63) & 3))
+			return true;
+	return false;
+}
+
+static V salu_source(struct lift *l, const struct isa_operand *o)
+{
+	V x;
+
+	if (o->kind == ISA_OPND_NONE)
+		return c64(l, 0);
+	x = scalar_operand(l, o, o->dwords == 2);
+	return x && LLVMTypeOf(x) == l->i32 ? LLVMBuildZExt(l->b, x, l->i64, "") : x;
+}
+
+static bool lift_salu(struct lift *l, const struct isa_inst *in)
+{
+	const char *text = isa_op_name(in->op);
+	char name[64];
+	V d = NULL, exec = NULL, scc = NULL, args[6], r;
+	bool too = writes_exec_too(in->op);
+	size_t i;
+
+	if (in->format != ISA_FMT_SOP1 && in->format != ISA_FMT_SOP2 && in->format != ISA_FMT_SOPC && in->format != ISA_FMT_SOPK)
+		return false;
+	for (i = 0; text[i] && i + 1 < sizeof(name); i++)
+		name[i] = text[i] >= 'a' && text[i] <= 'z' ? text[i] - 32 : text[i];
+	name[i] = 0;
+	if (in->op == ISA_S_GETPC_B64 || in->dst[1].kind != ISA_OPND_NONE)
+		return false;
+	if (in->dst[0].kind == ISA_OPND_SGPR)
+		d = lane_function(l, "salu_d_", name, "");
+	if (too)
+		exec = lane_function(l, "salu_exec_", name, "");
+	if (in->writes_scc)
+		scc = lane_function(l, "salu_scc_", name, "");
+	if ((in->dst[0].kind == ISA_OPND_SGPR && !d) || (too && !exec) || (in->writes_scc && !scc) || (!d && !scc))
+		return false;
+	/* s_cmpk: the register may be the destination field's. */
+	args[0] = salu_source(l, &in->src[0]);
+	args[1] = salu_source(l, &in->src[1]);
+	args[2] = salu_source(l, &in->dst[0]);
+	if (!args[0] || !args[1] || !args[2])
+		return false;
+	args[3] = get_exec(l);
+	args[4] = get_scc(l);
+	args[5] = c32(l, (uint32_t)in->simm);
+	r = d ? widen(l, d, args, 1) : NULL;
+	exec = exec ? widen(l, exec, args, 1) : NULL;
+	if (scc)
+		set_scc(l, widen(l, scc, args, 1));
+	if (r && in->dst[0].dwords == 2)
+		set_s64(l, in->dst[0].index, r);
+	else if (r)
+		set_s32(l, in->dst[0].index, LLVMBuildTrunc(l->b, r, l->i32, ""));
+	if (exec)
+		set_pair(l, PAIR_EXEC, exec);
+	return true;
+}
+
+/* ------------------------------------------------------------------ instructions and blocks */
+
+static void lift_inst(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+
+	switch (in->op) {
+	case ISA_S_NOP:
+	case ISA_S_SETPRIO:
+	case ISA_S_WAKEUP:
+	case ISA_S_TTRACEDATA:
+	case ISA_S_INCPERFLEVEL:
+	case ISA_S_DECPERFLEVEL:
+	case ISA_S_DCACHE_INV:
+	case ISA_S_DCACHE_WB:
+	case ISA_S_BARRIER: /* of a group of one wave */
+	case ISA_V_NOP:
+		return;
+	case ISA_S_WAITCNT: {
+		LLVMBasicBlockRef fence, go;
+		V stored;
+
+		if (!l->now.stored)
+			return;
+		fence = new_block(l, "");
+		go = new_block(l, "");
+		stored = load_field(l, l->ctx, offsetof(struct exec_ctx, stored), l->i8);
+		emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, stored, LLVMConstInt(l->i8, 0, 0), ""), fence, go),
+			     false);
+		go_to(l, fence);
+		LLVMBuildFence(l->b, LLVMAtomicOrderingSequentiallyConsistent, 0, "");
+		store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 0, 0));
+		LLVMBuildBr(l->b, go);
+		go_to(l, go);
+		return;
+	}
+	case ISA_S_GETPC_B64:
+		if (touches_queue(l, in))
+			flush_queue(l);
+		set_s64(l, in->dst[0].index, c64(l, ji->pc + ji->ci.size));
+		return;
+	default:
+		break;
+	}
+	if (in->format <= ISA_FMT_SMEM && touches_queue(l, in))
+		flush_queue(l);
+	if (in->format <= ISA_FMT_SOPK && lift_salu(l, in))
+		return;
+	if (lift_valu(l, ji))
+		return;
+	if (lift_mem(l, ji))
+		return;
+	emit_step(l, ji);
+}
+
+static V condition(struct lift *l, unsigned op)
+{
+	switch (op) {
+	case ISA_S_CBRANCH_SCC0:
+		return LLVMBuildICmp(l->b, LLVMIntEQ, get_scc(l), c32(l, 0), "");
+	case ISA_S_CBRANCH_SCC1:
+		return LLVMBuildICmp(l->b, LLVMIntNE, get_scc(l), c32(l, 0), "");
+	case ISA_S_CBRANCH_VCCZ:
+		return LLVMBuildICmp(l->b, LLVMIntEQ, get_pair(l, PAIR_VCC), c64(l, 0), "");
+	case ISA_S_CBRANCH_VCCNZ:
+		return LLVMBuildICmp(l->b, LLVMIntNE, get_pair(l, PAIR_VCC), c64(l, 0), "");
+	case ISA_S_CBRANCH_EXECZ:
+		return LLVMBuildICmp(l->b, LLVMIntEQ, get_exec(l), c64(l, 0), "");
+	default:
+		return LLVMBuildICmp(l->b, LLVMIntNE, get_exec(l), c64(l, 0), "");
+	}
+}
+
+/* Facts may have become unknown to a block in ways the block before does not show: EXEC is written back for it. */
+static void settle_exec(struct lift *l)
+{
+	if (l->now.exec_full && !(l->pdirty >> PAIR_EXEC & 1)) {
+		l->p[PAIR_EXEC] = c64(l, UINT64_MAX);
+		l->pdirty |= 1ull << PAIR_EXEC;
+	}
+}
+
+/* fuel: instructions to the next quiescent point. */
+static void burn(struct lift *l, uint32_t n)
+{
+	V x = LLVMBuildLoad2(l->b, l->i64, l->fuel, "");
+
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, x, c64(l, n), ""), l->fuel);
+}
+
+static void fill_up(struct lift *l)
+{
+	V limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
+	V executed = load_field(l, l->frame, offsetof(struct jit_frame, executed), l->i64);
+
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, limit, executed, ""), l->fuel);
+}
+
+/* At a loop header: every few thousand instructions a quiescent point, where the slice may end. */
+static void emit_poll(struct lift *l, const struct jit_block *blk)
+{
+	LLVMBasicBlockRef slow = new_block(l, "pause"), out = new_block(l, "out"), on = new_block(l, ""), go = new_block(l, "");
+	LLVMTypeRef params[2] = {l->ptr, l->ptr};
+	V x = LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), args[2] = {l->ctx, l->frame}, fn, ret, limit;
+
+	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntSLE, x, c64(l, 0), ""), slow, go), false);
+	go_to(l, slow);
+	limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
+	store_field(l, l->frame, offsetof(struct jit_frame, executed), LLVMBuildSub(l->b, limit, x, ""));
+	fn = load_field(l, l->frame, offsetof(struct jit_frame, pause), l->ptr);
+	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 2, 0), fn, args, 2, "");
+	fill_up(l);
+	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, on), false);
+	go_to(l, on);
+	LLVMBuildBr(l->b, go);
+	go_to(l, out);
+	emit_exit(l, blk->pc, blk, &blk->vdirty, blk->sdirty);
+	go_to(l, go);
+}
+
+/* Changed registers that are live in a loop with barriers, on the way into it. */
+static void sync_rows(struct lift *l, const struct jit_block *to, const struct bits256 *vdirty)
+{
+	if (!jit_sync_edge(l->blk, to))
+		return;
+	for (unsigned r = 0; r < 256; r++)
+		if (bit_get(vdirty, r) && bit_get(&to->vlive, r))
+			store_row(l, r);
+}
+
+static void lift_block(struct lift *l, struct jit_block *blk)
+{
+	struct jit_code *c = l->code;
+	uint32_t i = blk->first;
+	const struct jit_inst *last = NULL;
+	struct bits256 vdirty;
+	uint64_t sdirty[2];
+	V cond;
+
+	l->blk = blk;
+	l->now = blk->in;
+	memcpy(l->shape, c->shape[blk - c->block], sizeof(l->shape));
+	go_to(l, l->bb[blk - c->block]);
+	forget(l);
+	for (unsigned w = 0; w < 4; w++)
+		l->vstored.w[w] = ~blk->vdirty.w[w];
+	if (blk->back)
+		emit_poll(l, blk);
+	forget(l);
+	if (blk->weight)
+		burn(l, blk->weight);
+	for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
+		last = &c->inst[i];
+		if (k + 1 == blk->count && blk->term != TERM_FALL)
+			break;
+		lift_inst(l, last);
+		jit_shape_after(c, l->shape, &last->ci.inst, l->now.exec_full);
+		/* Facts behind it (cfg.c keeps how). */
+		jit_after(&l->now, &last->ci.inst);
+	}
+	flush_queue(l);
+	dirty_here(blk, &vdirty, sdirty);
+	switch (blk->term) {
+	case TERM_FALL:
+	case TERM_BRANCH:
+		sync_rows(l, &c->block[blk->succ[0]], &vdirty);
+		settle_exec(l);
+		write_back(l);
+		LLVMBuildBr(l->b, l->bb[blk->succ[0]]);
+		break;
+	case TERM_COND:
+		cond = condition(l, last->ci.inst.op);
+		sync_rows(l, &c->block[blk->succ[0]], &vdirty);
+		sync_rows(l, &c->block[blk->succ[1]], &vdirty);
+		settle_exec(l);
+		write_back(l);
+		LLVMBuildCondBr(l->b, cond, l->bb[blk->succ[0]], l->bb[blk->succ[1]]);
+		break;
+	case TERM_END:
+		store_field(l, l->wave, offsetof(struct wave, state), c32(l, WAVE_ENDED));
+		store_field(l, l->wave, offsetof(struct wave, pc), c64(l, last->pc + last->ci.size));
+		store_field(l, l->ctx, offsetof(struct exec_ctx, leave), LLVMConstInt(l->i8, 1, 0));
+		/* Nobody reads the registers any more; but tests do. */
+		if (l->exact)
+			emit_exit(l, last->pc + last->ci.size, NULL, &vdirty, sdirty);
+		else
+			leave_function(l);
+		break;
+	case TERM_BARRIER:
+		store_field(l, l->wave, offsetof(struct wave, state), c32(l, WAVE_BARRIER));
+		store_field(l, l->ctx, offsetof(struct exec_ctx, leave), LLVMConstInt(l->i8, 1, 0));
+		emit_exit(l, last->pc + last->ci.size, &c->block[blk->succ[0]], &vdirty, sdirty);
+		break;
+	case TERM_SLEEP:
+		store_field(l, l->wave, offsetof(struct wave, sleep), c32(l, 1));
+		store_field(l, l->ctx, offsetof(struct exec_ctx, leave), LLVMConstInt(l->i8, 1, 0));
+		emit_exit(l, last->pc + last->ci.size, &c->block[blk->succ[0]], &vdirty, sdirty);
+		break;
+	case TERM_INTERP:
+		store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
+		emit_exit(l, last->pc, NULL, &vdirty, sdirty);
+		break;
+	}
+}
+
+/* The way into a safe block: what it needs from struct wave. */
+static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk)
+{
+	LLVMBasicBlockRef bb = new_block(l, "entry");
+
+	go_to(l, bb);
+	forget(l);
+	l->blk = NULL;
+	for (unsigned r = 0; r < 256; r++)
+		if (bit_get(&blk->vlive, r) && bit_get(&l->code->vused, r))
+			load_row(l, r);
+	for (unsigned r = 0; r < WAVE_SGPRS; r++) {
+		if (!(blk->slive[r >> 6] >> (r & 63) & 1))
+			continue;
+		if (is_wide(l, r)) {
+			set_pair(l, r >> 1, load_field(l, l->wave, sgpr_offset(r & ~1u), l->i64));
+			r |= 1;
+		} else {
+			set_s32(l, r, load_field(l, l->wave, sgpr_offset(r), l->i32));
+		}
+	}
+	set_scc(l, LLVMBuildZExt(l->b, load_field(l, l->wave, offsetof(struct wave, scc), l->i8), l->i32, ""));
+	write_back(l);
+	LLVMBuildBr(l->b, l->bb[blk - l->code->block]);
+	return bb;
+}
+
+bool lift_code(struct lift *l)
+{
+	struct jit_code *c = l->code;
+	LLVMTypeRef params[4] = {l->ptr, l->ptr, l->ptr, l->i32};
+	LLVMBasicBlockRef vars, start, nowhere;
+	unsigned n = 0;
+	V sw, wg;
+
+	l->fn = LLVMAddFunction(l->m, "unit", LLVMFunctionType(LLVMVoidTypeInContext(l->c), params, 4, 0));
+	l->frame = LLVMGetParam(l->fn, 0);
+	l->ctx = LLVMGetParam(l->fn, 1);
+	l->wave = LLVMGetParam(l->fn, 2);
+	vars = new_block(l, "vars");
+	start = new_block(l, "start");
+	nowhere = new_block(l, "nowhere");
+	LLVMPositionBuilderAtEnd(l->at_entry, vars);
+	l->scca = LLVMBuildAlloca(l->at_entry, l->i32, "");
+	l->fuel = LLVMBuildAlloca(l->at_entry, l->i64, "");
+	l->bb = calloc(c->num_blocks, sizeof(*l->bb));
+	if (!l->bb)
+		return false;
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		l->bb[b] = new_block(l, "b");
+	go_to(l, start);
+	fill_up(l);
+	l->vgpr = load_field(l, l->wave, offsetof(struct wave, vgpr), l->ptr);
+	l->agpr = load_field(l, l->wave, offsetof(struct wave, agpr), l->ptr);
+	l->view = load_field(l, l->ctx, offsetof(struct exec_ctx, view), l->ptr);
+	wg = load_field(l, l->wave, offsetof(struct wave, wg), l->ptr);
+	l->lds = load_field(l, wg, offsetof(struct workgroup, lds), l->ptr);
+	l->bound = load_field(l, wg, offsetof(struct workgroup, lds_size), l->i32);
+	sw = LLVMBuildSwitch(l->b, LLVMGetParam(l->fn, 3), nowhere, 8);
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		if (c->block[b].safe && c->block[b].in.known)
+			LLVMAddCase(sw, c32(l, n++), emit_entry(l, &c->block[b]));
+	go_to(l, nowhere);
+	LLVMBuildUnreachable(l->b);
+	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		if (c->block[b].in.known) {
+			lift_block(l, &c->block[b]);
+		} else {
+			go_to(l, l->bb[b]);
+			LLVMBuildUnreachable(l->b);
+		}
+	}
+	LLVMBuildBr(l->at_entry, start);
+	free(l->bb);
+	return true;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lift.h - the lifter's inside (lift.c, lift_valu.c, lift_mem.c, widen.c).
+ *
+ * Theory of operation
+ * A wave's 64 lanes are cut into strips as wide as the host's vectors. A register is one LLVM variable a strip, which LLVM promotes
+ * to SSA values; scalar registers are scalar variables. Inside a block vector operations are first queued, with what they read of the scalar side,
+ * while scalar operations are emitted at once; the queue is then emitted strip by strip, so that a strip's temporaries stay in
+ * host registers. Memory operations, lane operations and block ends flush the queue.
+ *
+ * What the lifter does not know is done by the interpreter's function for that instruction (emit_step): the registers it reads are
+ * stored to struct wave, those it writes are loaded again.
+ */
+#ifndef GPU_SOFT_JIT_LIFT_H
+#define GPU_SOFT_JIT_LIFT_H
+
+#include <llvm-c/Core.h>
+
+#include "gpu/soft/exec/operand.h"
+#include "gpu/soft/jit/unit.h"
+
+#define MAX_STRIPS 8
+#define QUEUE_SIZE 512
+#define MAX_BASES  64
+#define V LLVMValueRef
+
+struct lds_base;
+
+struct vop { /* a queued vector operation */
+	const struct jit_inst *ji;
+	const struct lane_op *op;
+	V fn;		 /* the lane function */
+	V scalar[4];	 /* i32 or i64 of scalar sources */
+	V exec;		 /* i64; NULL: all lanes */
+	int mask_of;	 /* queue index of the v_cmp whose mask is read, or -1: scalar[] */
+	int mask_pair;	 /* pair that gets the mask it makes, or -1 */
+	V mask[MAX_STRIPS]; /* that mask */
+	uint32_t mode;
+	const struct lds_base *lds; /* a read of LDS at a known shape */
+	unsigned lds_offset, lds_row, lds_dwords, lds_step;
+};
+
+/* A vector register used as an LDS address, checked up to span bytes behind each strip's first lane. */
+struct lds_base {
+	V of[MAX_STRIPS];    /* the register's values */
+	V first[MAX_STRIPS]; /* first lanes, i64 */
+};
+
+struct wide_pair {
+	V lo, hi, value;
+};
+
+struct lift {
+	LLVMContextRef c;
+	LLVMModuleRef m, lanes;
+	LLVMBuilderRef b, at_entry; /* at_entry: for allocas */
+	struct jit_code *code;
+	struct jit_block *blk;
+	LLVMBasicBlockRef *bb; /* of blocks */
+	bool exact;
+	unsigned width, strips;
+	LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, vi1, vi32, vi64;
+	V fn, frame, ctx, wave, view, vgpr, agpr;
+	V fuel; /* variable */
+
+	V va[256][MAX_STRIPS], sa[WAVE_SGPRS], pa[WAVE_SGPRS / 2], scca;
+
+	/* Values inside the block, NULL where the variable has to be read. */
+	V v[256][MAX_STRIPS];
+	struct wide_pair v64[256][MAX_STRIPS];
+	V s[WAVE_SGPRS], p[WAVE_SGPRS / 2], scc;
+	struct bits256 vdirty;	/* to be written to the variables at the block's end */
+	struct bits256 vstored; /* struct wave has the row's value */
+	uint64_t sdirty[2], pdirty;
+	bool scc_dirty;
+	struct jit_facts now;
+	struct jit_shape shape[256];
+
+	struct vop queue[QUEUE_SIZE];
+	int queued;
+	int mask_def[WAVE_SGPRS / 2]; /* queue index + 1 of the v_cmp that makes this pair */
+
+	struct {
+		V key, value[MAX_STRIPS];
+	} masks[8]; /* lane masks as vectors, in this LLVM block */
+	unsigned num_masks;
+	struct lds_base *lds_base[256], bases[MAX_BASES]; /* in this block */
+	unsigned num_bases;
+	V bound;	/* LDS size, i32 */
+	V lds;
+};
+
+/* ---- widen.c ---- */
+/* The lane function of this name, if it can be widened: straight-line code. */
+V lane_function(struct lift *l, const char *prefix, const char *name, const char *suffix);
+/* Emits its body with these arguments: vectors when width > 1, scalars when 1. */
+V widen(struct lift *l, V fn, V *args, unsigned width);
+V splat(struct lift *l, V scalar);
+V vconst32(struct lift *l, uint32_t v);
+V vconst64(struct lift *l, uint64_t v);
+V iota(struct lift *l, unsigned first, unsigned step);
+LLVMTypeRef vec(LLVMTypeRef t, unsigned n);
+V intrinsic(struct lift *l, const char *name, LLVMTypeRef *types, unsigned num_types, V *args, unsigned num_args);
+
+/* ---- lift.c: registers ---- */
+V get_v(struct lift *l, unsigned r, unsigned strip);
+void set_v(struct lift *l, unsigned r, unsigned strip, V value);
+V get_v64(struct lift *l, unsigned r, unsigned strip);
+void set_v64(struct lift *l, unsigned r, unsigned strip, V value);
+V get_s32(struct lift *l, unsigned r);
+V get_s64(struct lift *l, unsigned r);
+void set_s32(struct lift *l, unsigned r, V value);
+void set_s64(struct lift *l, unsigned r, V value);
+V get_exec(struct lift *l);
+V scalar_operand(struct lift *l, const struct isa_operand *o, bool wide);
+V special_operand(struct lift *l, unsigned code);
+/* A lane mask's strip as a vector of i1. */
+V mask_strip(struct lift *l, V mask64, unsigned strip);
+V field_ptr(struct lift *l, V base, size_t offset);
+V load_field(struct lift *l, V base, size_t offset, LLVMTypeRef t);
+void store_field(struct lift *l, V base, size_t offset, V value);
+V row_ptr(struct lift *l, bool agpr, unsigned r, unsigned strip);
+V c32(struct lift *l, uint32_t v);
+V c64(struct lift *l, uint64_t v);
+LLVMBasicBlockRef new_block(struct lift *l, const char *name);
+void go_to(struct lift *l, LLVMBasicBlockRef bb); /* the builder; masks are forgotten */
+/* By the interpreter. The queue must be flushed. */
+void emit_step(struct lift *l, const struct jit_inst *ji);
+/* Its parts, for side paths: see lift.c. */
+void touch_step(struct lift *l, const struct jit_inst *ji);
+void emit_step_call(struct lift *l, const struct jit_inst *ji);
+V load_wave_row(struct lift *l, unsigned r, unsigned strip);
+V load_wave_sgpr(struct lift *l, unsigned r, bool wide);
+bool wide_sgpr(const struct lift *l, unsigned r);
+void emit_weights(struct lift *l, V branch, bool taken);
+
+/* ---- lift_valu.c ---- */
+/* Queues a vector operation, or emits it; false: not lifted. */
+bool lift_valu(struct lift *l, const struct jit_inst *ji);
+void flush_queue(struct lift *l);
+
+/* ---- lift_mem.c ---- */
+void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip);
+bool lift_mem(struct lift *l, const struct jit_inst *ji);
+
+/* Gives the wave to the interpreter at this instruction when the condition holds. */
+void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji);
+
+/* lift.c: fills module l->m with the unit's function. False: not possible. */
+bool lift_code(struct lift *l);
+
+#endif

@@ -1,0 +1,928 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lift_mem.c - memory operations.
+ *
+ * Every guest address is translated by the view's TLB, inline; what misses, crosses a page or faults goes to the interpreter's function for
+ * the instruction, which does it again from the start. Vector accesses of consecutive lanes are one translation and plain vector
+ * moves, uniform loads one scalar load; others are the interpreter's (global memory) or gathers and scatters (LDS).
+ * Accesses to guest memory are volatile: programs race on it by design.
+ */
+#include <stddef.h>
+
+#include "gpu/soft/exec/mem.h"
+#include "gpu/soft/jit/lift.h"
+
+#define AND(x_, y_) LLVMBuildAnd(l->b, x_, y_, "")
+#define OR(x_, y_) LLVMBuildOr(l->b, x_, y_, "")
+#define ADD(x_, y_) LLVMBuildAdd(l->b, x_, y_, "")
+#define IS(pred, x_, y_) LLVMBuildICmp(l->b, LLVMInt##pred, x_, y_, "")
+#define K32(v) vconst32(l, v)
+
+static V volatile_load(struct lift *l, LLVMTypeRef t, V p, unsigned align)
+{
+	V x = LLVMBuildLoad2(l->b, t, p, "");
+
+	LLVMSetVolatile(x, 1);
+	LLVMSetAlignment(x, align);
+	return x;
+}
+
+static void volatile_store(struct lift *l, V value, V p, unsigned align)
+{
+	V x = LLVMBuildStore(l->b, value, p);
+
+	LLVMSetVolatile(x, 1);
+	LLVMSetAlignment(x, align);
+}
+
+static V at(struct lift *l, V p, uint64_t offset)
+{
+	V i = c64(l, offset);
+
+	return LLVMBuildInBoundsGEP2(l->b, l->i8, p, &i, 1, "");
+}
+
+/*
+ * Host address of the guest's va (i64), from the TLB; the builder goes on where the page is there with prot and bytes from va on lie in it,
+ * else control is at slow.
+ */
+static V tlb_entry(struct lift *l, V page)
+{
+	V i = LLVMBuildXor(l->b, page, LLVMBuildLShr(l->b, page, c64(l, 8), ""), "");
+
+	i = LLVMBuildXor(l->b, i, LLVMBuildLShr(l->b, page, c64(l, 16), ""), "");
+	i = ADD(LLVMBuildMul(l->b, AND(i, c64(l, (1 << MEM_TLB_BITS) - 1)), c64(l, sizeof(struct mem_tlb_entry)), ""),
+		c64(l, offsetof(struct mem_view, tlb)));
+	return LLVMBuildInBoundsGEP2(l->b, l->i8, l->view, &i, 1, "");
+}
+
+/* Host address of a page's first byte; where the page is not there with prot, control is at slow. */
+static V find_page(struct lift *l, V page, uint32_t prot, LLVMBasicBlockRef slow)
+{
+	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, "");
+	LLVMTypeRef params[2] = {l->ptr, l->i64};
+	V e = tlb_entry(l, page), args[2] = {l->ctx, NULL}, tag, have, host, ok, fn, ret;
+
+	LLVMBuildBr(l->b, again);
+	go_to(l, again);
+	tag = load_field(l, e, offsetof(struct mem_tlb_entry, page), l->i64);
+	have = load_field(l, e, offsetof(struct mem_tlb_entry, prot), l->i32);
+	host = load_field(l, e, offsetof(struct mem_tlb_entry, host), l->ptr);
+	ok = AND(IS(EQ, tag, page), IS(EQ, AND(have, c32(l, prot)), c32(l, prot)));
+	emit_weights(l, LLVMBuildCondBr(l->b, ok, go, miss), true);
+	go_to(l, miss);
+	fn = load_field(l, l->frame, offsetof(struct jit_frame, miss), l->ptr);
+	args[1] = LLVMBuildShl(l->b, page, c64(l, MEM_PAGE_SHIFT), "");
+	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 2, 0), fn, args, 2, "");
+	LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), again, slow);
+	go_to(l, go);
+	return host;
+}
+
+static V translate(struct lift *l, V va, uint32_t prot, unsigned bytes, V also, LLVMBasicBlockRef slow)
+{
+	V page = LLVMBuildLShr(l->b, va, c64(l, MEM_PAGE_SHIFT), ""), in_page = AND(va, c64(l, MEM_PAGE_MASK)), host, second;
+	LLVMBasicBlockRef go;
+
+	if (also) {
+		go = new_block(l, "");
+		emit_weights(l, LLVMBuildCondBr(l->b, also, go, slow), true);
+		go_to(l, go);
+	}
+	host = find_page(l, page, prot, slow);
+	if (bytes > 1) {
+		/* Two pages that lie next to each other on the host, too. */
+		LLVMBasicBlockRef cross = new_block(l, "cross");
+		V next = c64(l, MEM_PAGE_SIZE);
+
+		go = new_block(l, "");
+		emit_weights(l, LLVMBuildCondBr(l->b, IS(ULE, in_page, c64(l, MEM_PAGE_SIZE - bytes)), go, cross), true);
+		go_to(l, cross);
+		second = find_page(l, ADD(page, c64(l, 1)), prot, slow);
+		next = LLVMBuildGEP2(l->b, l->i8, host, &next, 1, "");
+		LLVMBuildCondBr(l->b, IS(EQ, second, next), go, slow);
+		go_to(l, go);
+	}
+	return LLVMBuildInBoundsGEP2(l->b, l->i8, host, &in_page, 1, "");
+}
+
+/* ------------------------------------------------------------------ scalar loads */
+
+static unsigned smem_dwords(unsigned op)
+{
+	switch (op) {
+	case ISA_S_LOAD_DWORD:
+		return 1;
+	case ISA_S_LOAD_DWORDX2:
+		return 2;
+	case ISA_S_LOAD_DWORDX4:
+		return 4;
+	case ISA_S_LOAD_DWORDX8:
+		return 8;
+	case ISA_S_LOAD_DWORDX16:
+		return 16;
+	default:
+		return 0;
+	}
+}
+
+static V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef from_b)
+{
+	V phi = LLVMBuildPhi(l->b, LLVMTypeOf(a), "");
+
+	LLVMAddIncoming(phi, (V[]){a, b}, (LLVMBasicBlockRef[]){from_a, from_b}, 2);
+	return phi;
+}
+
+static bool lift_smem(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	unsigned n = smem_dwords(in->op), first = in->dst[0].index;
+	LLVMBasicBlockRef slow, join, from_fast, from_slow;
+	V va, host, off, fast[16], step[16];
+
+	if (!n || in->dst[0].kind != ISA_OPND_SGPR || first + n > SGPR_VCC || in->src[0].kind != ISA_OPND_SGPR)
+		return false;
+	va = get_s64(l, in->src[0].index);
+	if (in->src[1].kind != ISA_OPND_NONE) {
+		off = scalar_operand(l, &in->src[1], false);
+		if (!off)
+			return false;
+		va = ADD(va, LLVMBuildZExt(l->b, off, l->i64, ""));
+	}
+	va = AND(ADD(va, c64(l, (uint64_t)(int64_t)in->offset)), c64(l, ~3ull));
+	touch_step(l, ji);
+	slow = new_block(l, "slow");
+	join = new_block(l, "");
+	host = translate(l, va, GPU_PROT_READ, 4 * n, NULL, slow);
+	for (unsigned i = 0; i < n; i++) {
+		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
+
+		fast[i] = volatile_load(l, wide ? l->i64 : l->i32, at(l, host, 4 * i), 4);
+		i += wide;
+	}
+	from_fast = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, slow);
+	emit_step_call(l, ji);
+	for (unsigned i = 0; i < n; i++) {
+		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
+
+		step[i] = load_wave_sgpr(l, first + i, wide);
+		i += wide;
+	}
+	from_slow = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	for (unsigned i = 0; i < n; i++) {
+		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
+
+		fast[i] = phi2(l, fast[i], from_fast, step[i], from_slow);
+		i += wide;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
+
+		if (wide)
+			set_s64(l, first + i, fast[i]);
+		else
+			set_s32(l, first + i, fast[i]);
+		i += wide;
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ shapes of addresses, found when it runs */
+
+static V lane0(struct lift *l, V x)
+{
+	return LLVMBuildExtractElement(l->b, x, c32(l, 0), "");
+}
+
+static V inactive(struct lift *l, unsigned strip)
+{
+	return LLVMBuildNot(l->b, mask_strip(l, get_exec(l), strip), "");
+}
+
+static V all_of(struct lift *l, V mask)
+{
+	LLVMTypeRef t = LLVMIntTypeInContext(l->c, l->width);
+
+	return IS(EQ, LLVMBuildBitCast(l->b, mask, t, ""), LLVMConstAllOnes(t));
+}
+
+/* Every active lane of every strip has first + (lane * step) here; first is of the wave's lane 0. */
+static V rising(struct lift *l, V strips[MAX_STRIPS], V first, unsigned step)
+{
+	V all = NULL;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		V want = ADD(splat(l, first), iota(l, s * l->width * step, step)), ok = IS(EQ, strips[s], want);
+
+		if (!l->now.exec_full)
+			ok = OR(ok, inactive(l, s));
+		all = all ? AND(all, ok) : ok;
+	}
+	return all;
+}
+
+/* ------------------------------------------------------------------ global memory */
+
+struct access {
+	unsigned dwords;
+	bool store;
+};
+
+static bool global_access(unsigned op, struct access *a)
+{
+	switch (op) {
+	case ISA_GLOBAL_LOAD_DWORD:
+		*a = (struct access){1, false};
+		return true;
+	case ISA_GLOBAL_LOAD_DWORDX2:
+		*a = (struct access){2, false};
+		return true;
+	case ISA_GLOBAL_LOAD_DWORDX3:
+		*a = (struct access){3, false};
+		return true;
+	case ISA_GLOBAL_LOAD_DWORDX4:
+		*a = (struct access){4, false};
+		return true;
+	case ISA_GLOBAL_STORE_DWORD:
+		*a = (struct access){1, true};
+		return true;
+	case ISA_GLOBAL_STORE_DWORDX2:
+		*a = (struct access){2, true};
+		return true;
+	case ISA_GLOBAL_STORE_DWORDX3:
+		*a = (struct access){3, true};
+		return true;
+	case ISA_GLOBAL_STORE_DWORDX4:
+		*a = (struct access){4, true};
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Lanes i * step + first of a long vector, for i < width. */
+static V pick(struct lift *l, V x, unsigned first, unsigned step)
+{
+	return LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), iota(l, first, step), "");
+}
+
+/* The rows interleaved: dword k of lane i at i * n + k. */
+static V interleave(struct lift *l, V *rows, unsigned n)
+{
+	V order[256], ab, cd;
+
+	if (n == 1)
+		return rows[0];
+	/* Two rows make one vector, two of those the other; then in order. */
+	for (unsigned i = 0; i < 2 * l->width; i++)
+		order[i] = c32(l, i);
+	ab = LLVMBuildShuffleVector(l->b, rows[0], rows[1], LLVMConstVector(order, 2 * l->width), "");
+	cd = LLVMBuildShuffleVector(l->b, rows[n > 2 ? 2 : 0], rows[n > 3 ? 3 : 1], LLVMConstVector(order, 2 * l->width), "");
+	for (unsigned i = 0; i < l->width; i++)
+		for (unsigned k = 0; k < n; k++)
+			order[i * n + k] = c32(l, k * l->width + i);
+	return LLVMBuildShuffleVector(l->b, ab, cd, LLVMConstVector(order, n * l->width), "");
+}
+
+static void masked_store(struct lift *l, V value, V p, V mask, unsigned align)
+{
+	LLVMTypeRef types[2] = {LLVMTypeOf(value), l->ptr};
+	V args[4] = {value, p, c32(l, align), mask};
+
+	intrinsic(l, "llvm.masked.store", types, 2, args, 4);
+}
+
+/* A global access being lifted. */
+struct global {
+	const struct jit_inst *ji;
+	struct access a;
+	unsigned row; /* of data */
+	bool saddr;
+	V base; /* i64 */
+	V lo[MAX_STRIPS], hi[MAX_STRIPS];
+	LLVMBasicBlockRef slow, join;
+	/* Loads: what each way in gives. */
+	unsigned ways;
+	LLVMBasicBlockRef from[5];
+	V got[5][4][MAX_STRIPS];
+};
+
+/* Address of the strip's first lane. */
+static V strip_va(struct lift *l, const struct global *g, unsigned strip)
+{
+	V va = LLVMBuildZExt(l->b, lane0(l, g->lo[strip]), l->i64, "");
+
+	if (g->saddr)
+		va = ADD(va, g->base);
+	else
+		va = OR(va, LLVMBuildShl(l->b, LLVMBuildZExt(l->b, lane0(l, g->hi[strip]), l->i64, ""), c64(l, 32), ""));
+	return ADD(va, c64(l, (uint64_t)(int64_t)g->ji->ci.inst.offset));
+}
+
+/* Every strip by itself: active lanes at step bytes from each other, the first lane active. */
+static V strips_have(struct lift *l, const struct global *g, unsigned step)
+{
+	V all = NULL, fits = NULL, e;
+	uint64_t firsts = 0;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		V first = lane0(l, g->lo[s]), ok = IS(EQ, g->lo[s], ADD(splat(l, first), iota(l, 0, step)));
+		V room = IS(ULE, first, c32(l, UINT32_MAX - step * l->width));
+
+		if (!g->saddr)
+			ok = AND(ok, IS(EQ, g->hi[s], splat(l, lane0(l, g->hi[s]))));
+		if (!l->now.exec_full)
+			ok = OR(ok, inactive(l, s));
+		all = all ? AND(all, ok) : ok;
+		if (step)
+			fits = fits ? AND(fits, room) : room;
+		firsts |= 1ull << (s * l->width);
+	}
+	all = all_of(l, all);
+	if (fits)
+		all = AND(all, fits);
+	if (!l->now.exec_full) {
+		e = AND(get_exec(l), c64(l, firsts));
+		all = AND(all, IS(EQ, e, c64(l, firsts)));
+	}
+	return all;
+}
+
+/* What the wave's lane 0 would have if all lanes rose: its own, or by lane 63 when it is not active. */
+static V row_first(struct lift *l, const struct global *g, unsigned step, V *hi)
+{
+	V last = c32(l, l->width - 1), at_end, active;
+	unsigned s = l->strips - 1;
+
+	*hi = g->saddr ? NULL : lane0(l, g->hi[0]);
+	if (l->now.exec_full)
+		return lane0(l, g->lo[0]);
+	active = LLVMBuildTrunc(l->b, get_exec(l), l->i1, "");
+	if (*hi)
+		*hi = LLVMBuildSelect(l->b, active, *hi, LLVMBuildExtractElement(l->b, g->hi[s], last, ""), "");
+	at_end = LLVMBuildSub(l->b, LLVMBuildExtractElement(l->b, g->lo[s], last, ""), c32(l, 63 * step), "");
+	return LLVMBuildSelect(l->b, active, lane0(l, g->lo[0]), at_end, "");
+}
+
+/* All of the wave in one row, lanes step bytes from each other; its address in *where. */
+static V wave_rises(struct lift *l, const struct global *g, unsigned step, V *where)
+{
+	V hi, first = row_first(l, g, step, &hi), all = rising(l, (V *)g->lo, first, step), va = LLVMBuildZExt(l->b, first, l->i64, "");
+
+	if (g->saddr)
+		va = ADD(va, g->base);
+	else
+		va = OR(va, LLVMBuildShl(l->b, LLVMBuildZExt(l->b, hi, l->i64, ""), c64(l, 32), ""));
+	va = ADD(va, c64(l, (uint64_t)(int64_t)g->ji->ci.inst.offset));
+	*where = va;
+	if (!g->saddr)
+		all = AND(all, rising(l, (V *)g->hi, hi, 0));
+	all = AND(all_of(l, all), IS(ULE, first, c32(l, UINT32_MAX - 64 * step)));
+	all = AND(all, IS(EQ, AND(va, c64(l, 3)), c64(l, 0)));
+	if (!l->now.exec_full)
+		all = AND(all, IS(NE, AND(get_exec(l), c64(l, 1ull << 63 | 1)), c64(l, 0)));
+	return all;
+}
+
+static void store_strip(struct lift *l, const struct global *g, unsigned s, V p)
+{
+	unsigned n = g->a.dwords;
+	V rows[4];
+
+	for (unsigned k = 0; k < n; k++)
+		rows[k] = l->v[g->row + k][s];
+	if (l->now.exec_full) {
+		volatile_store(l, interleave(l, rows, n), p, 4);
+	} else {
+		V m = mask_strip(l, get_exec(l), s), ms[4] = {m, m, m, m};
+
+		masked_store(l, interleave(l, rows, n), p, interleave(l, ms, n), 4);
+	}
+}
+
+static void load_strip(struct lift *l, struct global *g, unsigned s, V p)
+{
+	unsigned n = g->a.dwords;
+	V x = volatile_load(l, vec(l->i32, l->width * n), p, 4);
+
+	for (unsigned k = 0; k < n; k++)
+		g->got[g->ways][k][s] = n > 1 ? pick(l, x, k, n) : x;
+}
+
+/* The end of a way. */
+static void way_done(struct lift *l, struct global *g)
+{
+	g->from[g->ways++] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, g->join);
+}
+
+/* Goes on in the block returned if the condition holds; the builder is where it does not. */
+static LLVMBasicBlockRef when(struct lift *l, V condition)
+{
+	LLVMBasicBlockRef yes = new_block(l, ""), no = new_block(l, "");
+
+	LLVMBuildCondBr(l->b, condition, yes, no);
+	go_to(l, no);
+	return yes;
+}
+
+/* The way of strips that rise each by itself, from the builder's place. */
+static void by_strips(struct lift *l, struct global *g)
+{
+	unsigned n = g->a.dwords;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		V va = strip_va(l, g, s), aligned = IS(EQ, AND(va, c64(l, 3)), c64(l, 0));
+		V host = translate(l, va, g->a.store ? GPU_PROT_WRITE : GPU_PROT_READ, 4 * n * l->width, aligned, g->slow);
+
+		if (g->a.store)
+			store_strip(l, g, s, host);
+		else
+			load_strip(l, g, s, host);
+	}
+}
+
+static void global_store(struct lift *l, struct global *g)
+{
+	unsigned n = g->a.dwords;
+	V va, host, rises = wave_rises(l, g, 4 * n, &va);
+	LLVMBasicBlockRef whole = when(l, rises), strips = when(l, strips_have(l, g, 4 * n));
+
+	LLVMBuildBr(l->b, g->slow);
+	go_to(l, strips);
+	by_strips(l, g);
+	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+	LLVMBuildBr(l->b, g->join);
+	go_to(l, whole);
+	host = translate(l, va, GPU_PROT_WRITE, 256 * n, NULL, strips);
+	for (unsigned s = 0; s < l->strips; s++)
+		store_strip(l, g, s, at(l, host, (uint64_t)s * l->width * 4 * n));
+	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+	LLVMBuildBr(l->b, g->join);
+	go_to(l, g->slow);
+	emit_step_call(l, g->ji);
+	LLVMBuildBr(l->b, g->join);
+	go_to(l, g->join);
+}
+
+static void global_load(struct lift *l, struct global *g)
+{
+	unsigned n = g->a.dwords;
+	V va, dense, host, rises = wave_rises(l, g, 4 * n, &va);
+	LLVMBasicBlockRef whole = when(l, rises), same = when(l, strips_have(l, g, 0)),
+			  strips = when(l, strips_have(l, g, 4 * n)), overlap = NULL;
+
+	if (n > 1)
+		overlap = when(l, wave_rises(l, g, 4, &dense));
+	LLVMBuildBr(l->b, g->slow);
+	if (overlap) {
+		/* Each lane's dwords are its neighbours' first ones: every dword of the wave is a row. */
+		go_to(l, overlap);
+		host = translate(l, dense, GPU_PROT_READ, 256 + 4 * (n - 1), NULL, g->slow);
+		for (unsigned s = 0; s < l->strips; s++)
+			for (unsigned k = 0; k < n; k++)
+				g->got[g->ways][k][s] = volatile_load(l, l->vi32, at(l, host, (uint64_t)s * l->width * 4 + 4 * k), 4);
+		way_done(l, g);
+	}
+	go_to(l, whole);
+	host = translate(l, va, GPU_PROT_READ, 256 * n, NULL, strips);
+	for (unsigned s = 0; s < l->strips; s++)
+		load_strip(l, g, s, at(l, host, (uint64_t)s * l->width * 4 * n));
+	way_done(l, g);
+	go_to(l, same);
+	for (unsigned s = 0; s < l->strips; s++) {
+		host = translate(l, strip_va(l, g, s), GPU_PROT_READ, 4 * n, NULL, g->slow);
+		for (unsigned k = 0; k < n; k++)
+			g->got[g->ways][k][s] = splat(l, volatile_load(l, l->i32, at(l, host, 4 * k), 1));
+	}
+	way_done(l, g);
+	go_to(l, strips);
+	by_strips(l, g);
+	way_done(l, g);
+	go_to(l, g->slow);
+	emit_step_call(l, g->ji);
+	for (unsigned k = 0; k < n; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			g->got[g->ways][k][s] = load_wave_row(l, g->row + k, s);
+	way_done(l, g);
+	go_to(l, g->join);
+	for (unsigned k = 0; k < n; k++)
+		for (unsigned s = 0; s < l->strips; s++) {
+			V phi = LLVMBuildPhi(l->b, l->vi32, "");
+
+			for (unsigned w = 0; w < g->ways; w++)
+				LLVMAddIncoming(phi, &g->got[w][k][s], &g->from[w], 1);
+			g->got[0][k][s] = phi;
+		}
+	for (unsigned k = 0; k < n; k++)
+		for (unsigned s = 0; s < l->strips; s++) {
+			V x = g->got[0][k][s];
+
+			if (!l->now.exec_full)
+				x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, get_v(l, g->row + k, s), "");
+			set_v(l, g->row + k, s, x);
+		}
+}
+
+static bool lift_global(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	struct global g = {.ji = ji, .saddr = in->src[2].kind != ISA_OPND_NONE};
+	const struct isa_operand *data;
+
+	if (in->format != ISA_FMT_GLOBAL || !global_access(in->op, &g.a) || in->lds || in->tfe)
+		return false;
+	data = g.a.store ? &in->src[1] : &in->dst[0];
+	if (data->kind != ISA_OPND_VGPR || in->src[0].kind != ISA_OPND_VGPR || (g.saddr && in->src[2].kind != ISA_OPND_SGPR))
+		return false;
+	g.row = data->index;
+	/* What the ways read is read before they part. */
+	touch_step(l, ji);
+	get_exec(l);
+	for (unsigned s = 0; s < l->strips; s++) {
+		g.lo[s] = get_v(l, in->src[0].index, s);
+		g.hi[s] = g.saddr ? NULL : get_v(l, in->src[0].index + 1, s);
+		for (unsigned k = 0; k < g.a.dwords; k++)
+			if (g.a.store || !l->now.exec_full)
+				get_v(l, g.row + k, s);
+	}
+	if (g.saddr)
+		g.base = get_s64(l, in->src[2].index);
+	g.slow = new_block(l, "slow");
+	g.join = new_block(l, "");
+	if (g.a.store)
+		global_store(l, &g);
+	else
+		global_load(l, &g);
+	return true;
+}
+
+/* ------------------------------------------------------------------ LDS */
+
+struct ds_part { /* one of the one or two addresses */
+	unsigned offset, dwords, row;
+};
+
+static V gather(struct lift *l, V addr, V mask)
+{
+	LLVMTypeRef types[2] = {l->vi32, vec(l->ptr, l->width)};
+	V p = LLVMBuildGEP2(l->b, l->i8, l->lds, &addr, 1, ""), args[4] = {p, c32(l, 1), mask, K32(0)};
+
+	return intrinsic(l, "llvm.masked.gather", types, 2, args, 4);
+}
+
+static void scatter(struct lift *l, V value, V addr, V mask)
+{
+	LLVMTypeRef types[2] = {l->vi32, vec(l->ptr, l->width)};
+	V p = LLVMBuildGEP2(l->b, l->i8, l->lds, &addr, 1, ""), args[4] = {value, p, c32(l, 1), mask};
+
+	intrinsic(l, "llvm.masked.scatter", types, 2, args, 4);
+}
+
+/* Active lanes whose access is inside LDS. */
+static V inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
+{
+	V bound = LLVMBuildSub(l->b, l->bound, c32(l, bytes), ""), fits = IS(UGE, l->bound, c32(l, bytes)), m;
+
+	m = AND(IS(ULE, addr, splat(l, bound)), splat(l, fits));
+	return l->now.exec_full ? m : AND(m, mask_strip(l, get_exec(l), strip));
+}
+
+/* The strip is consecutive (step) or uniform (0), with all of it inside LDS; *base: host address of its first byte. */
+static V strip_shape(struct lift *l, V addr, V first, unsigned step, unsigned bytes, unsigned strip)
+{
+	V ok = IS(EQ, addr, ADD(splat(l, first), iota(l, 0, step))), bound;
+	unsigned span = step * (l->width - 1) + bytes;
+
+	if (!l->now.exec_full)
+		ok = OR(ok, inactive(l, strip));
+	bound = LLVMBuildSub(l->b, l->bound, c32(l, span), "");
+	return AND(AND(all_of(l, ok), IS(UGE, l->bound, c32(l, span))), IS(ULE, first, bound));
+}
+
+static V lds_at(struct lift *l, V addr)
+{
+	V i = LLVMBuildZExt(l->b, addr, l->i64, "");
+
+	return LLVMBuildGEP2(l->b, l->i8, l->lds, &i, 1, "");
+}
+
+static V aligned1(V x)
+{
+	LLVMSetAlignment(x, 1);
+	return x;
+}
+
+static void ds_read_strip(struct lift *l, V addr, const struct ds_part *p, unsigned strip, V out[4])
+{
+	LLVMBasicBlockRef row = new_block(l, ""), not_row = new_block(l, ""), one = new_block(l, ""), many = new_block(l, ""),
+			  join = new_block(l, ""), from[3];
+	unsigned n = p->dwords;
+	V first, got[3][4], m, x;
+
+	addr = ADD(addr, K32(p->offset));
+	first = lane0(l, addr);
+	LLVMBuildCondBr(l->b, strip_shape(l, addr, first, 4 * n, 4 * n, strip), row, not_row);
+	go_to(l, row);
+	x = aligned1(LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), lds_at(l, first), ""));
+	for (unsigned k = 0; k < n; k++)
+		got[0][k] = n > 1 ? pick(l, x, k, n) : x;
+	from[0] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, not_row);
+	LLVMBuildCondBr(l->b, strip_shape(l, addr, first, 0, 4 * n, strip), one, many);
+	go_to(l, one);
+	for (unsigned k = 0; k < n; k++)
+		got[1][k] = splat(l, aligned1(LLVMBuildLoad2(l->b, l->i32, at(l, lds_at(l, first), 4 * k), "")));
+	from[1] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, many);
+	m = inside(l, addr, 4 * n, strip);
+	for (unsigned k = 0; k < n; k++)
+		got[2][k] = gather(l, k ? ADD(addr, K32(4 * k)) : addr, m);
+	from[2] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	for (unsigned k = 0; k < n; k++) {
+		out[k] = LLVMBuildPhi(l->b, l->vi32, "");
+		for (unsigned w = 0; w < 3; w++)
+			LLVMAddIncoming(out[k], &got[w][k], &from[w], 1);
+	}
+}
+
+static void ds_write_strip(struct lift *l, V addr, const struct ds_part *p, unsigned strip)
+{
+	LLVMBasicBlockRef row = new_block(l, ""), many = new_block(l, ""), join = new_block(l, "");
+	unsigned n = p->dwords;
+	V first, m, rows[4];
+
+	for (unsigned k = 0; k < n; k++)
+		rows[k] = get_v(l, p->row + k, strip);
+	addr = ADD(addr, K32(p->offset));
+	first = lane0(l, addr);
+	LLVMBuildCondBr(l->b, strip_shape(l, addr, first, 4 * n, 4 * n, strip), row, many);
+	go_to(l, row);
+	if (l->now.exec_full) {
+		aligned1(LLVMBuildStore(l->b, interleave(l, rows, n), lds_at(l, first)));
+	} else {
+		V ms[4];
+
+		ms[0] = ms[1] = ms[2] = ms[3] = mask_strip(l, get_exec(l), strip);
+		masked_store(l, interleave(l, rows, n), lds_at(l, first), interleave(l, ms, n), 1);
+	}
+	LLVMBuildBr(l->b, join);
+	go_to(l, many);
+	m = inside(l, addr, 4 * n, strip);
+	for (unsigned k = 0; k < n; k++)
+		scatter(l, rows[k], k ? ADD(addr, K32(4 * k)) : addr, m);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+}
+
+static unsigned ds_parts(const struct isa_inst *in, struct ds_part p[2], bool *store)
+{
+	unsigned o = in->offset & 0xffff, o0 = in->offset & 0xff, o1 = in->offset >> 8 & 0xff, n = 0, unit = 0;
+	const struct isa_operand *a = &in->dst[0], *b = &in->dst[0];
+
+	*store = false;
+	switch (in->op) {
+	case ISA_DS_WRITE_B32:
+	case ISA_DS_WRITE_B64:
+	case ISA_DS_WRITE_B96:
+	case ISA_DS_WRITE_B128:
+	case ISA_DS_WRITE2_B32:
+	case ISA_DS_WRITE2_B64:
+	case ISA_DS_WRITE2ST64_B32:
+	case ISA_DS_WRITE2ST64_B64:
+		*store = true;
+		a = &in->src[1];
+		b = &in->src[2];
+		break;
+	default:
+		break;
+	}
+	switch (in->op) {
+	case ISA_DS_READ_B32:
+	case ISA_DS_WRITE_B32:
+		n = 1;
+		break;
+	case ISA_DS_READ_B64:
+	case ISA_DS_WRITE_B64:
+		n = 2;
+		break;
+	case ISA_DS_READ_B96:
+	case ISA_DS_WRITE_B96:
+		n = 3;
+		break;
+	case ISA_DS_READ_B128:
+	case ISA_DS_WRITE_B128:
+		n = 4;
+		break;
+	case ISA_DS_READ2_B32:
+	case ISA_DS_WRITE2_B32:
+		n = 1;
+		unit = 4;
+		break;
+	case ISA_DS_READ2ST64_B32:
+	case ISA_DS_WRITE2ST64_B32:
+		n = 1;
+		unit = 4 * 64;
+		break;
+	case ISA_DS_READ2_B64:
+	case ISA_DS_WRITE2_B64:
+		n = 2;
+		unit = 8;
+		break;
+	case ISA_DS_READ2ST64_B64:
+	case ISA_DS_WRITE2ST64_B64:
+		n = 2;
+		unit = 8 * 64;
+		break;
+	default:
+		return 0;
+	}
+	if (a->kind != ISA_OPND_VGPR || (unit && b->kind != ISA_OPND_VGPR))
+		return 0;
+	if (!unit) {
+		p[0] = (struct ds_part){o, n, a->index};
+		return 1;
+	}
+	p[0] = (struct ds_part){o0 * unit, n, a->index};
+	p[1] = (struct ds_part){o1 * unit, n, *store ? b->index : a->index + n};
+	return 2;
+}
+
+/* What step the lanes of each strip have as far as known: 4 * dwords, 0 (uniform), or -1. */
+static int known_step(const struct lift *l, unsigned r, unsigned dwords)
+{
+	const int32_t *d = l->shape[r].delta ? l->code->delta[l->shape[r].delta - 1] : NULL;
+	bool rises = d, same = d;
+
+	for (unsigned i = 0; d && i < WAVE_LANES; i++) {
+		rises &= d[i] == (int32_t)(i % l->width * 4 * dwords);
+		same &= d[i] == 0;
+	}
+	return same ? 0 : rises ? (int)(4 * dwords) : -1;
+}
+
+/* Bytes behind the register's first lanes that accesses from ji to the block's end reach. */
+static uint32_t span_of(const struct lift *l, const struct jit_inst *ji, unsigned r)
+{
+	uint32_t span = 0;
+
+	for (;; ji = &l->code->inst[ji->next]) {
+		const struct isa_inst *in = &ji->ci.inst;
+		struct ds_part part[2];
+		struct jit_regs regs;
+		bool store;
+
+		if (in->format == ISA_FMT_DS && in->src[0].kind == ISA_OPND_VGPR && in->src[0].index == r)
+			for (unsigned n = ds_parts(in, part, &store); n--;)
+				if (known_step(l, r, part[n].dwords) >= 0) {
+					uint32_t end = part[n].offset + 4 * part[n].dwords * l->width;
+
+					span = end > span ? end : span;
+				}
+		jit_inst_regs(in, false, &regs);
+		if (bit_get(&regs.vwrite, r) || ji->next == NO_INST || l->code->inst[ji->next].block != NO_BLOCK)
+			return span;
+	}
+}
+
+/* The register as a checked base for ji's access; NULL: not of use. */
+static struct lds_base *find_base(struct lift *l, const struct jit_inst *ji, unsigned r)
+{
+	struct lds_base *base = l->lds_base[r];
+	uint32_t span;
+	V all = NULL;
+
+	if (base)
+		return base;
+	span = span_of(l, ji, r);
+	if (l->num_bases == MAX_BASES || span > 65536)
+		return NULL;
+	flush_queue(l);
+	base = &l->bases[l->num_bases++];
+	for (unsigned s = 0; s < l->strips; s++) {
+		V first = lane0(l, get_v(l, r, s)), ok = IS(ULE, first, LLVMBuildSub(l->b, l->bound, c32(l, span), ""));
+
+		base->of[s] = get_v(l, r, s);
+		base->first[s] = LLVMBuildZExt(l->b, first, l->i64, "");
+		all = all ? AND(all, ok) : ok;
+	}
+	emit_deopt_unless(l, AND(all, IS(UGE, l->bound, c32(l, span))), ji);
+	l->lds_base[r] = base;
+	return base;
+}
+
+void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip)
+{
+	unsigned n = q->lds_dwords;
+	V where = ADD(q->lds->first[strip], c64(l, q->lds_offset)), p = LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, "");
+
+	if (q->lds_step) {
+		V x = aligned1(LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), p, ""));
+
+		for (unsigned k = 0; k < n; k++)
+			set_v(l, q->lds_row + k, strip, n > 1 ? pick(l, x, k, n) : x);
+		return;
+	}
+	for (unsigned k = 0; k < n; k++)
+		set_v(l, q->lds_row + k, strip, splat(l, aligned1(LLVMBuildLoad2(l->b, l->i32, at(l, p, 4 * k), ""))));
+}
+
+/* Accesses of lanes whose places are known; called before the queue is flushed. */
+static bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	struct lds_base *base;
+	struct ds_part part[2];
+	bool store;
+	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
+	unsigned r = in->src[0].index;
+	int step = parts ? known_step(l, r, part[0].dwords) : -1;
+
+	if (step < 0 || !l->now.exec_full || (store && !step))
+		return false;
+	base = find_base(l, ji, r);
+	if (!base)
+		return false;
+	if (store) {
+		flush_queue(l);
+		for (unsigned p = 0; p < parts; p++)
+			for (unsigned s = 0; s < l->strips; s++) {
+				V where = ADD(base->first[s], c64(l, part[p].offset)), rows[4];
+
+				for (unsigned k = 0; k < part[p].dwords; k++)
+					rows[k] = get_v(l, part[p].row + k, s);
+				aligned1(LLVMBuildStore(l->b, interleave(l, rows, part[p].dwords),
+							LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, "")));
+			}
+		return true;
+	}
+	if (l->queued + 2 > QUEUE_SIZE)
+		flush_queue(l);
+	for (unsigned p = 0; p < parts; p++) {
+		l->queue[l->queued++] = (struct vop){.ji = ji, .lds = base, .mask_of = -1, .mask_pair = -1, .lds_offset = part[p].offset,
+						     .lds_row = part[p].row, .lds_dwords = part[p].dwords, .lds_step = (unsigned)step};
+		for (unsigned k = 0; k < part[p].dwords; k++)
+			l->lds_base[part[p].row + k] = NULL;
+	}
+	return true;
+}
+
+static bool lift_ds(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	struct ds_part part[2];
+	bool store;
+	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
+	V out[2][MAX_STRIPS][4];
+
+	if (!parts)
+		return false;
+	/* Lanes may overlap, and who wins is the interpreter's way: by dwords of 16 lanes with AVX-512, else lane by lane. */
+	if (store && part[0].dwords > 1 && l->width != 16)
+		return false;
+	if (!l->now.exec_full)
+		get_exec(l);
+	/* Everything is read before the first branch. */
+	for (unsigned s = 0; s < l->strips; s++) {
+		get_v(l, in->src[0].index, s);
+		for (unsigned p = 0; p < parts; p++)
+			for (unsigned k = 0; k < part[p].dwords && (store || !l->now.exec_full); k++)
+				get_v(l, part[p].row + k, s);
+	}
+	for (unsigned p = 0; p < parts; p++)
+		for (unsigned s = 0; s < l->strips; s++) {
+			V addr = get_v(l, in->src[0].index, s);
+
+			if (store)
+				ds_write_strip(l, addr, &part[p], s);
+			else
+				ds_read_strip(l, addr, &part[p], s, out[p][s]);
+		}
+	for (unsigned p = 0; p < parts && !store; p++)
+		for (unsigned s = 0; s < l->strips; s++)
+			for (unsigned k = 0; k < part[p].dwords; k++) {
+				V x = out[p][s][k];
+
+				if (!l->now.exec_full)
+					x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, get_v(l, part[p].row + k, s), "");
+				set_v(l, part[p].row + k, s, x);
+			}
+	return true;
+}
+
+bool lift_mem(struct lift *l, const struct jit_inst *ji)
+{
+	if (lift_smem(l, ji) || lift_known_ds(l, ji))
+		return true;
+	flush_queue(l);
+	return lift_global(l, ji) || lift_ds(l, ji);
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * unit.c - compiled kernels of a code cache: which are hot, who compiles them, who may run them (jit.h).
+ *
+ * A kernel (jit_kernel) is known by its entry address, MODE and register counts, and lives as long as the cache. It has up to two
+ * units: for waves that start with EXEC full, and for others. Heat is counted in work-groups and slices; a hot kernel's code is discovered by the executor
+ * that found it hot and given to the compiler's thread, which publishes the unit. When the code's bytes change, the kernel becomes stale:
+ * later work-groups get a new one; running waves keep the old code, as they keep decoded pages in the interpreter.
+ */
+#define LOG_PART "jit"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gpu/soft/exec/mem.h"
+#include "gpu/soft/jit/unit.h"
+
+#define BUCKETS	      256
+#define MAX_KERNELS   1024 /* of a cache: what a guest can make us keep */
+#define HOT_GROUPS    4
+#define HOT_TURNS     8	   /* slices of the interpreter */
+#define POLL_INTERVAL 4096 /* instructions between quiescent points */
+
+enum { MODE_OFF, MODE_BACKGROUND, MODE_SYNC };
+
+struct jit_kernel {
+	struct jit_kernel *next;
+	uint64_t entry_pc;
+	uint32_t mode, vgprs, agprs, size[3], id_vgprs;
+	bool multi_wave;
+	_Atomic uint64_t epoch; /* of the code cache when the bytes were last compared */
+	atomic_bool stale;
+	atomic_uint groups, turns;
+	struct {
+		_Atomic(struct jit_unit *) unit;
+		_Atomic(struct jit_code *) code; /* what it is or will be compiled from */
+		atomic_bool asked;
+	} version[2]; /* [1]: EXEC full */
+	struct jit_cache *cache;
+};
+
+struct jit_cache {
+	enum isa_target target;
+	_Atomic(struct jit_kernel *) bucket[BUCKETS];
+	pthread_mutex_t lock; /* adding kernels */
+	unsigned num_kernels;
+	atomic_uint jobs; /* with the compiler */
+};
+
+static struct {
+	pthread_once_t once;
+	int mode;
+	bool exact;
+	pthread_mutex_t lock;
+	pthread_cond_t more, done;
+	struct job {
+		struct job *next;
+		struct jit_code *code;
+		struct jit_kernel *kernel;
+		bool full;
+	} *first, **last;
+	bool started;
+} compiler = {.once = PTHREAD_ONCE_INIT,
+	      .lock = PTHREAD_MUTEX_INITIALIZER,
+	      .more = PTHREAD_COND_INITIALIZER,
+	      .done = PTHREAD_COND_INITIALIZER,
+	      .last = &compiler.first};
+
+static bool start_compiler(void);
+
+static int in_order(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static void init_once(void)
+{
+	int some[512];
+
+	const char *wish = getenv("HSAVISOR_JIT");
+
+	compiler.mode = MODE_BACKGROUND;
+	if (wish && !strcmp(wish, "0"))
+		return (void)(compiler.mode = MODE_OFF);
+	if (wish && (!strcmp(wish, "sync") || !strcmp(wish, "exact")))
+		compiler.mode = MODE_SYNC;
+	compiler.exact = wish && !strcmp(wish, "exact");
+	/* The C library asks for the size of memory once, in its first large qsort; that is not allowed to a process that has isolated itself. */
+	for (int i = 0; i < 512; i++)
+		some[i] = i * 7 % 512;
+	qsort(some, 512, sizeof(some[0]), in_order);
+	if (jit_engine_init())
+		compiler.mode = MODE_OFF;
+	if (compiler.mode == MODE_BACKGROUND)
+		start_compiler();
+}
+
+int jit_init(void)
+{
+	pthread_once(&compiler.once, init_once);
+	return compiler.mode == MODE_OFF ? -ENOTSUP : 0;
+}
+
+struct jit_cache *jit_cache_new(enum isa_target target)
+{
+	struct jit_cache *jc = jit_init() ? NULL : calloc(1, sizeof(*jc));
+
+	if (jc) {
+		jc->target = target;
+		pthread_mutex_init(&jc->lock, NULL);
+	}
+	return jc;
+}
+
+static void unit_free(struct jit_unit *u)
+{
+	if (!u)
+		return;
+	free(u->safe);
+	free(u);
+}
+
+void jit_cache_free(struct jit_cache *jc)
+{
+	if (!jc)
+		return;
+	/* Jobs not begun are dropped, the one being compiled is waited for. */
+	pthread_mutex_lock(&compiler.lock);
+	for (struct job **p = &compiler.first; *p;) {
+		struct job *j = *p;
+
+		if (j->kernel->cache != jc) {
+			p = &j->next;
+			continue;
+		}
+		*p = j->next;
+		free(j);
+		atomic_fetch_sub(&jc->jobs, 1);
+	}
+	compiler.last = &compiler.first;
+	while (*compiler.last)
+		compiler.last = &(*compiler.last)->next;
+	while (atomic_load(&jc->jobs))
+		pthread_cond_wait(&compiler.done, &compiler.lock);
+	pthread_mutex_unlock(&compiler.lock);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct jit_kernel *k = atomic_load(&jc->bucket[i]), *next; k; k = next) {
+			next = k->next;
+			unit_free(atomic_load(&k->version[0].unit));
+			unit_free(atomic_load(&k->version[1].unit));
+			jit_code_free(atomic_load(&k->version[0].code));
+			jit_code_free(atomic_load(&k->version[1].code));
+			free(k);
+		}
+	pthread_mutex_destroy(&jc->lock);
+	free(jc);
+}
+
+static void run_job(struct job *j)
+{
+	struct jit_unit *u = jit_compile(j->code, compiler.exact);
+
+	if (u)
+		atomic_store_explicit(&j->kernel->version[j->full].unit, u, memory_order_release);
+}
+
+static void *compiler_main(void *arg)
+{
+	pthread_mutex_lock(&compiler.lock);
+	for (;;) {
+		struct job *j = compiler.first;
+
+		if (!j) {
+			pthread_cond_wait(&compiler.more, &compiler.lock);
+			continue;
+		}
+		compiler.first = j->next;
+		if (!compiler.first)
+			compiler.last = &compiler.first;
+		pthread_mutex_unlock(&compiler.lock);
+		run_job(j);
+		pthread_mutex_lock(&compiler.lock);
+		atomic_fetch_sub(&j->kernel->cache->jobs, 1);
+		free(j);
+		pthread_cond_broadcast(&compiler.done);
+	}
+	return NULL;
+}
+
+static bool start_compiler(void)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	pthread_t thread;
+
+	if (compiler.started)
+		return true;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 16 << 20);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	compiler.started = !pthread_create(&thread, &attr, compiler_main, NULL);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return compiler.started;
+}
+
+/* Has the kernel compiled for this kind of wave; once. */
+static void ask(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, bool full)
+{
+	struct jit_code *code;
+	struct job *j;
+
+	if (atomic_exchange(&k->version[full].asked, true))
+		return;
+	code = jit_discover(ctx, w->wg, k->entry_pc, k->mode);
+	if (!code)
+		return;
+	code->full = full;
+	j = calloc(1, sizeof(*j));
+	if (!j) {
+		jit_code_free(code);
+		return;
+	}
+	*j = (struct job){.code = code, .kernel = k, .full = full};
+	atomic_store_explicit(&k->version[full].code, code, memory_order_release);
+	if (compiler.mode == MODE_SYNC) {
+		run_job(j);
+		free(j);
+		return;
+	}
+	pthread_mutex_lock(&compiler.lock);
+	if (start_compiler()) {
+		atomic_fetch_add(&k->cache->jobs, 1);
+		*compiler.last = j;
+		compiler.last = &j->next;
+		pthread_cond_signal(&compiler.more);
+		j = NULL;
+	}
+	pthread_mutex_unlock(&compiler.lock);
+	free(j);
+}
+
+static unsigned hash(uint64_t pc)
+{
+	return (unsigned)(pc >> 8 ^ pc >> 16) % BUCKETS;
+}
+
+static bool is_kernel(const struct jit_kernel *k, const struct wave *w, bool multi_wave)
+{
+	return k->entry_pc == w->pc && k->mode == w->mode && k->vgprs == w->num_vgprs && k->agprs == w->num_agprs &&
+	       k->multi_wave == multi_wave && !memcmp(k->size, w->wg->size, sizeof(k->size)) && k->id_vgprs == w->wg->id_vgprs && !atomic_load_explicit(&k->stale, memory_order_relaxed);
+}
+
+static struct jit_kernel *look_up(struct jit_cache *jc, const struct wave *w, bool multi_wave)
+{
+	struct jit_kernel *k = atomic_load_explicit(&jc->bucket[hash(w->pc)], memory_order_acquire);
+
+	while (k && !is_kernel(k, w, multi_wave))
+		k = k->next;
+	return k;
+}
+
+static struct jit_kernel *add(struct jit_cache *jc, const struct wave *w, bool multi_wave, uint64_t epoch)
+{
+	struct jit_kernel *k;
+
+	pthread_mutex_lock(&jc->lock);
+	k = look_up(jc, w, multi_wave);
+	if (!k && jc->num_kernels < MAX_KERNELS) {
+		k = calloc(1, sizeof(*k));
+		if (k) {
+			jc->num_kernels++;
+			k->entry_pc = w->pc;
+			k->mode = w->mode;
+			k->vgprs = w->num_vgprs;
+			k->agprs = w->num_agprs;
+			k->multi_wave = multi_wave;
+			memcpy(k->size, w->wg->size, sizeof(k->size));
+			k->id_vgprs = w->wg->id_vgprs;
+			k->cache = jc;
+			atomic_init(&k->epoch, epoch);
+			k->next = atomic_load(&jc->bucket[hash(w->pc)]);
+			atomic_store_explicit(&jc->bucket[hash(w->pc)], k, memory_order_release);
+		}
+	}
+	pthread_mutex_unlock(&jc->lock);
+	return k;
+}
+
+/* False: the kernel's code has changed. */
+static bool still_same(struct exec_ctx *ctx, struct jit_kernel *k, uint64_t epoch)
+{
+	if (atomic_load_explicit(&k->epoch, memory_order_relaxed) == epoch)
+		return true;
+	for (unsigned v = 0; v < 2; v++) {
+		struct jit_code *code = atomic_load_explicit(&k->version[v].code, memory_order_acquire);
+
+		if (code && !jit_code_same(ctx, code)) {
+			atomic_store(&k->stale, true);
+			return false;
+		}
+	}
+	atomic_store_explicit(&k->epoch, epoch, memory_order_relaxed);
+	return true;
+}
+
+struct jit_kernel *jit_kernel_get(struct exec_ctx *ctx, struct jit_cache *jc, struct workgroup *wg, uint64_t epoch)
+{
+	bool multi_wave = wg->num_waves > 1;
+	struct wave *w = &wg->waves[0];
+	struct jit_kernel *k;
+
+	ctx->wave = w;
+	k = look_up(jc, w, multi_wave);
+	if (k && !still_same(ctx, k, epoch))
+		k = NULL;
+	if (!k)
+		k = add(jc, w, multi_wave, epoch);
+	if (k)
+		atomic_fetch_add_explicit(&k->groups, 1, memory_order_relaxed);
+	return k;
+}
+
+static uint32_t step(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji)
+{
+	ctx->pc = ji->pc;
+	w->pc = ji->pc + ji->ci.size;
+	ji->ci.fn(ctx, w, &ji->ci.inst);
+	return ctx->error != EXEC_DONE;
+}
+
+static uint32_t tlb_miss(struct exec_ctx *ctx, uint64_t va)
+{
+	return ctx->view->tlb[mem_tlb_slot(va >> MEM_PAGE_SHIFT)].page != va >> MEM_PAGE_SHIFT && mem_translate(ctx->view, va, 0);
+}
+
+static uint32_t pause_wave(struct exec_ctx *ctx, struct jit_frame *f)
+{
+	if (ctx->view->quiesce)
+		ctx->view->quiesce(ctx->view);
+	f->limit = f->executed + POLL_INTERVAL;
+	if (f->limit > f->budget && f->executed < f->budget)
+		f->limit = f->budget;
+	return f->executed >= f->budget || atomic_load_explicit(f->stop, memory_order_relaxed);
+}
+
+static bool holds(const struct jit_safe *s, const struct wave *w)
+{
+	if (s->in.mode != w->mode || (s->in.exec_full && WAVE_EXEC(w) != UINT64_MAX))
+		return false;
+	for (uint64_t p = s->in.full_pairs; p; p &= p - 1) {
+		unsigned i = 2 * (unsigned)__builtin_ctzll(p);
+
+		if (w->sgpr[i] != UINT32_MAX || w->sgpr[i + 1] != UINT32_MAX)
+			return false;
+	}
+	return true;
+}
+
+/* The entry for where the wave stands; -1: none, -2: what it takes for granted does not hold. */
+static int entry_of(const struct jit_unit *u, const struct wave *w)
+{
+	for (uint32_t i = 0; i < u->num_safe; i++)
+		if (u->safe[i].pc == w->pc)
+			return holds(&u->safe[i], w) ? (int)i : -2;
+	return -1;
+}
+
+bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, uint64_t budget, const atomic_uint *stop, uint64_t *ran)
+{
+	bool unfit = false; /* the code for full waves does not fit here */
+
+	for (int full = 1; full >= 0; full--) {
+		struct jit_unit *u = atomic_load_explicit(&k->version[full].unit, memory_order_acquire);
+		struct jit_frame f;
+		int entry;
+
+		/* What is known of full waves is known from their start. */
+		if (full && !w->all_lanes)
+			continue;
+		if (!u) {
+			if (compiler.mode == MODE_SYNC || atomic_load_explicit(&k->groups, memory_order_relaxed) >= HOT_GROUPS ||
+			    atomic_load_explicit(&k->turns, memory_order_relaxed) >= HOT_TURNS) {
+				if (full == w->all_lanes || unfit)
+					ask(ctx, k, w, full);
+			}
+			u = atomic_load_explicit(&k->version[full].unit, memory_order_acquire);
+			if (!u)
+				continue;
+		}
+		entry = entry_of(u, w);
+		if (entry < 0) {
+			unfit = entry < -1;
+			continue;
+		}
+		f = (struct jit_frame){.limit = budget < POLL_INTERVAL ? budget : POLL_INTERVAL,
+				       .budget = budget,
+				       .stop = stop,
+				       .inst = u->code->inst,
+				       .step = step,
+				       .miss = tlb_miss,
+				       .pause = pause_wave};
+		ctx->wave = w;
+		ctx->leave = false;
+		u->fn(&f, ctx, w, (uint32_t)entry);
+		w->instructions += f.executed;
+		*ran = f.executed;
+		return !f.interp;
+	}
+	atomic_fetch_add_explicit(&k->turns, 1, memory_order_relaxed);
+	return false;
+}

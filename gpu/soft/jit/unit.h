@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * unit.h - the inside of the JIT: a kernel's code as blocks (cfg.c), the lifter (lift*.c, widen.c), the compiler (engine.c).
+ */
+#ifndef GPU_SOFT_JIT_UNIT_H
+#define GPU_SOFT_JIT_UNIT_H
+
+#include "gpu/soft/jit/jit.h"
+
+#define JIT_MAX_INSTS	4096
+#define JIT_MAX_BLOCKS	2048
+
+struct bits256 {
+	uint64_t w[4];
+};
+
+static inline bool bit_get(const struct bits256 *b, unsigned i)
+{
+	return b->w[i >> 6] >> (i & 63) & 1;
+}
+
+static inline void bit_set(struct bits256 *b, unsigned i)
+{
+	b->w[i >> 6] |= 1ull << (i & 63);
+}
+
+static inline void bit_clear(struct bits256 *b, unsigned i)
+{
+	b->w[i >> 6] &= ~(1ull << (i & 63));
+}
+
+struct jit_inst {
+	struct code_inst ci;
+	uint64_t pc;
+	uint32_t block; /* that begins here, or NO_BLOCK */
+	uint32_t next;	/* index of the one behind, or NO_INST */
+};
+#define NO_BLOCK UINT32_MAX
+#define NO_INST	 UINT32_MAX
+
+enum jit_term {
+	TERM_FALL,	/* goes on at succ[0] */
+	TERM_BRANCH,	/* the last instruction is s_branch: succ[0] */
+	TERM_COND,	/* s_cbranch_*: taken succ[0], else succ[1] */
+	TERM_END,	/* s_endpgm */
+	TERM_BARRIER,	/* leaves when the group has several waves, then succ[0] */
+	TERM_SLEEP,	/* leaves, then succ[0] */
+	TERM_INTERP,	/* the interpreter goes on at the last instruction (not executed) */
+};
+
+/* What holds at a point whatever way it was reached, when it held at the entry. */
+struct jit_facts {
+	bool exec_full;	     /* EXEC is all ones */
+	uint64_t full_pairs; /* bit i: s[2i:2i+1] is all ones */
+	uint32_t mode;
+	bool stored; /* perhaps: to memory, since the last s_waitcnt */
+	bool known;  /* reached in the analysis */
+};
+
+struct jit_block {
+	uint64_t pc;
+	uint32_t first, count; /* instructions: first, then by .next */
+	enum jit_term term;
+	uint32_t succ[2];
+	bool safe;	       /* waves may be resumed here */
+	bool back;	       /* some edge to it goes backwards */
+	bool sync;	       /* header of a loop with barriers: struct wave has all vector registers when it is entered from outside */
+	bool in_sync;	       /* inside such a loop */
+	uint32_t weight;       /* instructions that passing here counts for: a loop's are counted at its header */
+	struct jit_facts in;
+	struct bits256 vlive, vdirty; /* VGPRs live here; possibly changed since the wave was taken up */
+	struct bits256 vuse, vkill, vwrite;
+	uint64_t slive[2], suse[2], skill[2], swrite[2];
+	uint64_t sdirty[2];
+};
+
+/* shape.c: a vector register's value is that of its strip's first lane plus delta[lane]. */
+struct jit_shape {
+	uint16_t delta; /* index + 1 in jit_code.delta; 0: not known */
+	uint32_t bits;	/* that the strips' first lanes may have */
+};
+#define SHAPE_UNIFORM 1
+
+struct jit_code {
+	uint64_t entry_pc;
+	enum isa_target target;
+	uint32_t num_vgprs, num_agprs;
+	uint32_t mode;
+	bool multi_wave; /* the work-groups have several waves */
+	bool full;	 /* assume that EXEC is all ones at the entry */
+	struct jit_inst *inst;
+	uint32_t num_inst;
+	struct jit_block *block;
+	uint32_t num_blocks;
+	uint64_t wide_pairs; /* SGPR pairs only ever used whole */
+	struct bits256 vused;
+	/* Work-group size and how many of y and z the kernel gets (gfx900), for shapes. */
+	uint32_t wg_size[3], id_vgprs;
+	struct jit_shape (*shape)[256]; /* of each block */
+	int32_t (*delta)[WAVE_LANES];
+	uint32_t num_deltas;
+	/* The machine code this was made from. */
+	struct jit_bytes {
+		uint64_t va;
+		uint32_t size;
+		uint8_t *bytes;
+	} *range;
+	uint32_t num_ranges;
+};
+
+/*
+ * Finds the kernel's code from its entry; runs on the executor's thread, inside code_cache_enter. NULL: it is not for the JIT (or out
+ * of memory).
+ */
+struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64_t entry_pc, uint32_t mode);
+void jit_code_free(struct jit_code *c);
+/* Liveness, EXEC, MODE; false: not for the JIT. */
+bool jit_analyse(struct jit_code *c, unsigned width);
+/* Shapes at the blocks' begins, for strips of width lanes; false: out of memory. */
+bool jit_find_shapes(struct jit_code *c, unsigned width);
+void jit_shape_after(struct jit_code *c, struct jit_shape v[256], const struct isa_inst *in, bool exec_full);
+/* True if the code's bytes in guest memory are still those. */
+bool jit_code_same(struct exec_ctx *ctx, const struct jit_code *c);
+
+/* cfg.c, also for the lifter: registers of one instruction. */
+struct jit_regs {
+	struct bits256 vuse, vkill, vwrite;
+	uint64_t suse[2], skill[2], swrite[2];
+};
+void jit_inst_regs(const struct isa_inst *in, bool exec_full, struct jit_regs *r);
+/* An edge at which the vector registers go to struct wave. */
+static inline bool jit_sync_edge(const struct jit_block *from, const struct jit_block *to)
+{
+	return to->sync && from->pc < to->pc;
+}
+/* True if the interpreter, given a wave where compiled code ends, may bring it back anywhere. */
+bool jit_comes_back(const struct jit_code *c);
+/* What holds behind an instruction. */
+void jit_after(struct jit_facts *f, const struct isa_inst *in);
+
+/* One call of a unit's function. */
+struct jit_frame {
+	uint64_t executed, limit;
+	uint64_t budget;
+	const atomic_uint *stop;
+	const struct jit_inst *inst;
+	uint32_t interp; /* set: the interpreter has to take the next instruction */
+	/* Runs one instruction by the interpreter; true: the wave must leave (error, or it gave up its turn). */
+	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
+	/* Fills the view's translation of va if it is mapped; true: try again. */
+	uint32_t (*miss)(struct exec_ctx *ctx, uint64_t va);
+	/* A quiescent point; true: the slice is over. */
+	uint32_t (*pause)(struct exec_ctx *ctx, struct jit_frame *f);
+};
+
+typedef void jit_fn(struct jit_frame *f, struct exec_ctx *ctx, struct wave *w, uint32_t entry);
+
+struct jit_unit {
+	struct jit_code *code;
+	jit_fn *fn;
+	uint32_t num_safe;
+	struct jit_safe {
+		uint64_t pc;
+		struct jit_facts in;
+	} *safe;
+	double compile_ms;
+};
+
+/* engine.c: compiles; on any thread, one at a time. The unit refers to code. NULL: not possible. */
+struct jit_unit *jit_compile(struct jit_code *code, bool exact);
+int jit_engine_init(void);
+
+/* lane_ops.c: what a row of the VALU tables is. */
+enum lane_form { LANE_NONE, LANE_OP, LANE_CARRY, LANE_CMP, LANE_PK, LANE_PKF, LANE_MIX };
+enum lane_kind { K_NONE, K_U32, K_I32, K_F32, K_R32, K_M32, K_L32, K_LU32, K_U16, K_I16, K_F16, K_R16, K_M16, K_U64, K_I64, K_F64, K_R64, K_M64,
+		 /* results */
+		 K_SU32, K_SI32, K_X32, K_SU16, K_SI16, K_X16, K_X64, K_U16P, K_SU16P, K_SI16P, K_F16P, K_X16P,
+		 /* packed halves */
+		 K_H, K_X, K_U, K_I, K_SU, K_SI };
+enum lane_env { LANE_ENV_N, LANE_ENV_S, LANE_ENV_D };
+struct lane_op {
+	const char *name;
+	uint8_t form, env, result, src[3], nsrc;
+	bool old; /* the last source is the old destination */
+	uint8_t part; /* MIX */
+	bool flush;
+};
+const struct lane_op *lane_op_of(unsigned op);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* loops.cl - kernels that test_run.c stops and goes on with: loops, barriers, divergence; integers, so that C does the same. */
+kernel __attribute__((reqd_work_group_size(128, 1, 1))) void mix(global uint *out, int rounds)
+{
+	local uint part[128];
+	uint l = get_local_id(0), x = get_global_id(0) * 2654435761u + 1;
+
+	for (int r = 0; r < rounds; r++) {
+		for (uint k = 0; k < (l & 7) + 3; k++)
+			x = x * 1664525u + 1013904223u + k;
+		part[l] = x;
+		barrier(CLK_LOCAL_MEM_FENCE);
+		x ^= part[(l + r) & 127] >> 3;
+		barrier(CLK_LOCAL_MEM_FENCE);
+	}
+	out[get_global_id(0)] = x;
+}
+
+kernel void forever(global volatile uint *out)
+{
+	while (out[get_global_id(0)] != 12345)
+		;
+}
+
+kernel void strided(global uint *out, ulong stride)
+{
+	*(global uint *)((global char *)out + get_global_id(0) * stride) = get_global_id(0);
+}

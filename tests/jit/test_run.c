@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_run.c - waves that stop and go on in compiled code: usage: test_run loops-TARGET.co
+ *
+ * Run with HSAVISOR_JIT=0, 1 (interpreter first, then taken over in the middle) and sync. Slices of a few instructions make waves leave at
+ * loop headers, with all state in struct wave; what comes out must be what C computes. Kernels without an end must stop when told,
+ * and faults must name the address of the first lane that has no memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/exec/runner.h"
+
+#define ITEMS  4096
+#define ROUNDS 37
+
+static struct runner runner;
+static struct codeobj co;
+
+static void reference(uint32_t *x, unsigned group)
+{
+	uint32_t part[128];
+
+	for (unsigned l = 0; l < 128; l++)
+		x[l] = (group * 128 + l) * 2654435761u + 1;
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		for (unsigned l = 0; l < 128; l++)
+			for (uint32_t k = 0; k < (l & 7) + 3; k++)
+				x[l] = x[l] * 1664525u + 1013904223u + k;
+		memcpy(part, x, sizeof(part));
+		for (unsigned l = 0; l < 128; l++)
+			x[l] ^= part[(l + r) & 127] >> 3;
+	}
+}
+
+static void mix_with(uint64_t slice)
+{
+	uint32_t *out = runner_alloc(&runner, ITEMS * 4, GPU_PROT_READ | GPU_PROT_WRITE), want[128];
+	uint8_t args[12];
+	int rounds = ROUNDS;
+	struct runner_dispatch d = {.kernel = "mix", .grid = {ITEMS, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &rounds, 4);
+	runner.slice = slice;
+	assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+	runner.slice = 0;
+	for (unsigned g = 0; g < ITEMS / 128; g++) {
+		reference(want, g);
+		assert_memory_equal(out + g * 128, want, sizeof(want));
+	}
+	runner_unmap(&runner, out);
+}
+
+static void test_slices(void **state)
+{
+	static const uint64_t slices[] = {0, 1, 50, 97, 300, 1000, 0};
+
+	for (unsigned i = 0; i < sizeof(slices) / sizeof(slices[0]); i++)
+		mix_with(slices[i]);
+	/* Time for the compiler's thread, then once more. */
+	usleep(300000);
+	for (unsigned i = 0; i < sizeof(slices) / sizeof(slices[0]); i++)
+		mix_with(slices[i]);
+}
+
+static atomic_uint stop;
+
+static void *stop_soon(void *arg)
+{
+	usleep(200000);
+	atomic_store(&stop, 1);
+	return NULL;
+}
+
+static void test_stop(void **state)
+{
+	uint32_t *out = runner_alloc(&runner, 4096, GPU_PROT_READ | GPU_PROT_WRITE);
+	struct runner_dispatch d = {.kernel = "forever", .grid = {64, 1, 1}, .group = {64, 1, 1}, .args = &out, .args_size = 8};
+	struct timespec a, b;
+	pthread_t thread;
+
+	for (unsigned i = 0; i < 64; i++)
+		out[i] = 12345;
+	assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+	/* Now one lane has nothing that ends it. */
+	out[63] = 0;
+	atomic_store(&stop, 0);
+	pthread_create(&thread, NULL, stop_soon, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	assert_int_equal(runner_run_until(&runner, &co, &d, &stop), EXEC_YIELD);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	pthread_join(thread, NULL);
+	assert_true((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 < 2000);
+	runner_unmap(&runner, out);
+}
+
+static void test_fault(void **state)
+{
+	/* Two pages: lanes 0 to 31 are in them. */
+	uint8_t *out = runner_alloc(&runner, 8192, GPU_PROT_READ | GPU_PROT_WRITE);
+	uint64_t stride = 256;
+	uint8_t args[16];
+	struct runner_dispatch d = {.kernel = "strided", .grid = {64, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = 16};
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t *start = out + (i ? 8192 - 128 : 0);
+
+		stride = i ? 4 : 256;
+		memcpy(args, &start, 8);
+		memcpy(args + 8, &stride, 8);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+		assert_int_equal(runner.fault.va, (uint64_t)(uintptr_t)out + 8192);
+		assert_true(runner.fault.write);
+	}
+	runner_unmap(&runner, out);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_fault),
+	};
+
+	if (argc != 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) ||
+	    runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))
+		return 2;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
