@@ -396,10 +396,11 @@ static void run_state(const struct isa_inst *in, unsigned count, uint32_t mode, 
 	if (!u) {
 		for (unsigned i = 0; i < NI; i++)
 			some[i] = i < count ? in[i] : (struct isa_inst){.op = ISA_S_NOP, .format = ISA_FMT_SOPP, .size = 4};
-		u = *unit = jit_compile(make_code(some, mode, full), true);
+		u = *unit = jit_module_get()->compile(make_code(some, mode, full), true, NULL, NULL);
 		assert_non_null(u);
 	}
 	f.inst = u->code->inst;
+	f.base = u->code->entry_pc;
 	jit = interp = *start;
 	wire(&interp);
 	wire(&jit);
@@ -414,9 +415,10 @@ static void run_state(const struct isa_inst *in, unsigned count, uint32_t mode, 
 
 static void unit_free(struct jit_unit *u)
 {
-	jit_code_free(u->code);
-	free(u->safe);
-	free(u);
+	struct jit_code *c = u->code;
+
+	jit_module_get()->free(u);
+	jit_code_free(c);
 }
 
 /* Which instruction is it that makes the difference? */
@@ -504,7 +506,7 @@ int main(int argc, char **argv)
 		seed = strtoull(argv[3], NULL, 0) * 2 + 1;
 	for (int i = 0; i < 10; i++)
 		rng();
-	if (jit_init()) {
+	if (jit_prepare()) {
 		print_message("1..0 # SKIP no JIT in this build or on this processor\n");
 		return 0;
 	}

@@ -50,7 +50,7 @@ exec_fn *exec_lookup(enum isa_target target, unsigned op)
 
 void exec_prepare(void)
 {
-	jit_init();
+	jit_prepare();
 }
 
 bool exec_covers(enum isa_target target, unsigned op)

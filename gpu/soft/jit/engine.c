@@ -2,7 +2,7 @@
 /*
  * engine.c - from a kernel's blocks to host code: LLVM's passes and code generator, and the memory the code lies in.
  *
- * One compilation at a time. Everything LLVM needs is set up by jit_engine_init; compiling reads and writes no files. Code memory is
+ * One compilation at a time. Everything LLVM needs is set up by engine_init; compiling reads and writes no files. Code memory is
  * mapped writable, then made executable.
  */
 #define LOG_PART "jit"
@@ -13,6 +13,7 @@
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
+#include <link.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -26,6 +27,13 @@
 extern const unsigned char lanes_bitcode[];
 extern const size_t lanes_bitcode_size;
 
+/* Where the machine code of a unit is. */
+struct memory {
+	struct memory *next;
+	LLVMOrcJITDylibRef library;
+	LLVMOrcResourceTrackerRef tracker;
+};
+
 static struct {
 	pthread_mutex_t lock;
 	LLVMOrcThreadSafeContextRef tsc;
@@ -34,7 +42,9 @@ static struct {
 	LLVMTargetMachineRef machine;
 	LLVMOrcLLJITRef jit;
 	unsigned width;
-	uint64_t units;
+	struct memory *unused;
+	uint64_t libraries;
+	char *identity;
 	bool ready;
 	jmp_buf bail; /* out of a compilation that LLVM gives up */
 } engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -111,12 +121,12 @@ static LLVMMemoryBufferRef generate(LLVMModuleRef m)
 	return object;
 }
 
-static void *compile(struct jit_code *code, bool exact)
+/* The kernel as an object; its function's name is "unit". NULL: not possible. */
+static LLVMMemoryBufferRef compile(struct jit_code *code, bool exact)
 {
 	struct lift *l = calloc(1, sizeof(*l));
 	LLVMMemoryBufferRef object = NULL;
-	LLVMOrcExecutorAddress address = 0;
-	char name[32], *message = NULL, *layout;
+	char *message = NULL, *layout;
 	bool ok;
 
 	if (!l)
@@ -139,8 +149,7 @@ static void *compile(struct jit_code *code, bool exact)
 	LLVMDisposeBuilder(l->b);
 	LLVMDisposeBuilder(l->at_entry);
 	if (ok) {
-		snprintf(name, sizeof(name), "unit%llu", (unsigned long long)engine.units++);
-		LLVMSetValueName2(l->fn, name, strlen(name));
+		LLVMSetValueName2(l->fn, "unit", 4);
 		attribute(l->c, l->fn, "prefer-vector-width", l->width == 16 ? "512" : "256");
 		attribute(l->c, l->fn, "min-legal-vector-width", l->width == 16 ? "512" : "256");
 		if (LLVMVerifyModule(l->m, LLVMReturnStatusAction, &message)) {
@@ -155,9 +164,7 @@ static void *compile(struct jit_code *code, bool exact)
 		object = generate(l->m);
 	LLVMDisposeModule(l->m);
 	free(l);
-	if (!object)
-		return NULL;
-	if (getenv("HSAVISOR_JIT_OBJECT")) {
+	if (object && getenv("HSAVISOR_JIT_OBJECT")) {
 		FILE *f = fopen(getenv("HSAVISOR_JIT_OBJECT"), "w");
 
 		if (f) {
@@ -165,15 +172,71 @@ static void *compile(struct jit_code *code, bool exact)
 			fclose(f);
 		}
 	}
-	if (failed(LLVMOrcLLJITAddObjectFile(engine.jit, LLVMOrcLLJITGetMainJITDylib(engine.jit), object), "object") ||
-	    failed(LLVMOrcLLJITLookup(engine.jit, &address, name), "lookup"))
-		return NULL;
-	return (void *)(uintptr_t)address;
+	return object;
 }
 
-static void *try_compile(struct jit_code *code, bool exact)
+static LLVMMemoryBufferRef try_compile(struct jit_code *code, bool exact)
 {
 	return setjmp(engine.bail) ? NULL : compile(code, exact);
+}
+
+/* The answer of a lookup. */
+static void found(LLVMErrorRef err, LLVMOrcCSymbolMapPairs result, size_t count, void *ctx)
+{
+	if (!failed(err, "lookup") && count)
+		*(LLVMOrcExecutorAddress *)ctx = result[0].Sym.Address;
+}
+
+/*
+ * Makes an object's function callable; takes the object. Each unit has a library of its own, so that all may have the same name, and a
+ * unit that is freed leaves its library to the next.
+ */
+static bool load(struct jit_unit *u, LLVMMemoryBufferRef object)
+{
+	LLVMOrcExecutionSessionRef session = LLVMOrcLLJITGetExecutionSession(engine.jit);
+	LLVMOrcExecutorAddress address = 0;
+	struct memory *m = engine.unused;
+	LLVMOrcCLookupSetElement symbol;
+	LLVMOrcCJITDylibSearchOrderElement order;
+	char name[32];
+
+	if (m) {
+		engine.unused = m->next;
+	} else {
+		m = calloc(1, sizeof(*m));
+		if (!m) {
+			LLVMDisposeMemoryBuffer(object);
+			return false;
+		}
+		snprintf(name, sizeof(name), "unit%llu", (unsigned long long)engine.libraries++);
+		m->library = LLVMOrcExecutionSessionCreateBareJITDylib(session, name);
+	}
+	u->memory = m;
+	m->tracker = LLVMOrcJITDylibCreateResourceTracker(m->library);
+	if (failed(LLVMOrcLLJITAddObjectFileWithRT(engine.jit, m->tracker, object), "object"))
+		return false;
+	order = (LLVMOrcCJITDylibSearchOrderElement){m->library, LLVMOrcJITDylibLookupFlagsMatchAllSymbols};
+	symbol = (LLVMOrcCLookupSetElement){LLVMOrcExecutionSessionIntern(session, "unit"), LLVMOrcSymbolLookupFlagsRequiredSymbol};
+	LLVMOrcExecutionSessionLookup(session, LLVMOrcLookupKindStatic, &order, 1, &symbol, 1, found, &address);
+	u->fn = (jit_fn *)(uintptr_t)address;
+	return address != 0;
+}
+
+static bool try_load(struct jit_unit *u, LLVMMemoryBufferRef object)
+{
+	return !setjmp(engine.bail) && load(u, object);
+}
+
+static void unload(struct jit_unit *u)
+{
+	struct memory *m = u->memory;
+
+	if (!m)
+		return;
+	failed(LLVMOrcResourceTrackerRemove(m->tracker), "unload");
+	LLVMOrcReleaseResourceTracker(m->tracker);
+	m->next = engine.unused;
+	engine.unused = m;
 }
 
 /*
@@ -184,6 +247,8 @@ static bool warm_up(void)
 {
 	static const uint16_t ops[] = {ISA_V_FMA_F32, ISA_DS_READ_B32, ISA_V_CNDMASK_B32, ISA_S_ENDPGM};
 	struct jit_code *c = calloc(1, sizeof(*c));
+	struct jit_unit unit = {.code = c};
+	LLVMMemoryBufferRef object;
 	bool ok = false;
 
 	if (!c)
@@ -213,7 +278,9 @@ static bool warm_up(void)
 				in->src[2] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 2, .index = SGPR_VCC};
 		}
 		c->block[0] = (struct jit_block){.count = 4, .term = TERM_END, .safe = true, .back = true, .succ = {NO_BLOCK, NO_BLOCK}};
-		ok = jit_analyse(c, engine.width) && try_compile(c, false);
+		object = jit_analyse(c, engine.width) ? try_compile(c, false) : NULL;
+		ok = object && try_load(&unit, object);
+		unload(&unit);
 	}
 	jit_code_free(c);
 	return ok;
@@ -225,7 +292,38 @@ static void at_exit(void)
 	pthread_mutex_lock(&engine.lock);
 }
 
-int jit_engine_init(void)
+/*
+ * The build of this module, as the linker numbered it (-Wl,--build-id), in hexadecimal at ctx. Of no use are objects that another build made,
+ * so they are told apart even while the version stays.
+ */
+static int build_id(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	const uintptr_t here = (uintptr_t)lanes_bitcode - info->dlpi_addr;
+	const ElfW(Phdr) *p = info->dlpi_phdr, *behind = p + info->dlpi_phnum;
+	bool own = false;
+	char *out = ctx;
+
+	for (; p < behind; p++)
+		own |= p->p_type == PT_LOAD && here - p->p_vaddr < p->p_memsz;
+	if (!own)
+		return 0;
+	for (p = info->dlpi_phdr; p < behind; p++) {
+		const char *at = (const char *)(info->dlpi_addr + p->p_vaddr), *end = at + p->p_memsz;
+		size_t align = p->p_align == 8 ? 8 : 4;
+
+		while (p->p_type == PT_NOTE && at + sizeof(ElfW(Nhdr)) < end) {
+			const ElfW(Nhdr) *n = (const void *)at;
+			const char *id = at + (sizeof(*n) + n->n_namesz + align - 1) / align * align;
+
+			for (unsigned k = 0; n->n_type == NT_GNU_BUILD_ID && k < n->n_descsz && k < 32; k++)
+				sprintf(out + 2 * k, "%02x", (unsigned char)id[k]);
+			at = id + (n->n_descsz + align - 1) / align * align;
+		}
+	}
+	return 1;
+}
+
+static int engine_init(void)
 {
 	char *features, *triple, *message = NULL;
 	LLVMOrcJITTargetMachineBuilderRef jtmb;
@@ -287,6 +385,10 @@ int jit_engine_init(void)
 		log_error("the lanes' bitcode cannot be read");
 		goto out;
 	}
+	char id[72] = "";
+	dl_iterate_phdr(build_id, id);
+	if (!*id || asprintf(&engine.identity, "%s width %u cpu %s %s", id, engine.width, cpu, features) < 0)
+		engine.identity = NULL;
 	engine.ready = true;
 	if (!warm_up()) {
 		engine.ready = false;
@@ -299,28 +401,46 @@ out:
 	return err;
 }
 
-struct jit_unit *jit_compile(struct jit_code *code, bool exact)
+static const char *identity(void)
+{
+	return engine.identity;
+}
+
+static struct jit_unit *compile_unit(struct jit_code *code, bool exact, const struct jit_object *have, struct jit_object *made)
 {
 	struct jit_unit *u = calloc(1, sizeof(*u));
+	LLVMMemoryBufferRef object = NULL;
 	double t = milliseconds();
-	void *fn = NULL;
 
+	if (made)
+		*made = (struct jit_object){0};
 	if (u)
 		u->safe = calloc(code->num_blocks, sizeof(*u->safe));
 	if (u && u->safe && jit_analyse(code, engine.width)) {
 		pthread_mutex_lock(&engine.lock);
 		if (engine.ready)
-			fn = try_compile(code, exact);
+			object = have ? LLVMCreateMemoryBufferWithMemoryRangeCopy(have->bytes, have->size, "unit") : try_compile(code, exact);
+		if (object && made) {
+			made->size = LLVMGetBufferSize(object);
+			made->bytes = malloc(made->size);
+			if (made->bytes)
+				memcpy(made->bytes, LLVMGetBufferStart(object), made->size);
+		}
+		if (object && !try_load(u, object)) {
+			unload(u);
+			u->fn = NULL;
+		}
 		pthread_mutex_unlock(&engine.lock);
 	}
-	if (!fn) {
+	if (!u || !u->fn) {
 		if (u)
 			free(u->safe);
 		free(u);
+		if (made)
+			free(made->bytes), *made = (struct jit_object){0};
 		return NULL;
 	}
 	u->code = code;
-	u->fn = (jit_fn *)(uintptr_t)fn;
 	/* Entries are numbered as lift_code does. */
 	for (uint32_t b = 0; b < code->num_blocks; b++)
 		if (code->block[b].safe && code->block[b].in.known) {
@@ -333,6 +453,27 @@ struct jit_unit *jit_compile(struct jit_code *code, bool exact)
 					s->in.full_pairs &= ~(1ull << i);
 		}
 	u->compile_ms = milliseconds() - t;
-	log_info("kernel at 0x%llx: %u instructions compiled in %.1f ms", (unsigned long long)code->entry_pc, code->num_inst, u->compile_ms);
+	log_info("kernel at 0x%llx: %u instructions %s in %.1f ms", (unsigned long long)code->entry_pc, code->num_inst, have ? "loaded" : "compiled",
+		 u->compile_ms);
 	return u;
 }
+
+static void free_unit(struct jit_unit *u)
+{
+	if (!u)
+		return;
+	pthread_mutex_lock(&engine.lock);
+	unload(u);
+	pthread_mutex_unlock(&engine.lock);
+	free(u->safe);
+	free(u);
+}
+
+extern const struct jit_module hsavisor_jit_module;
+__attribute__((visibility("default"))) const struct jit_module hsavisor_jit_module = {
+	.layout = JIT_LAYOUT,
+	.init = engine_init,
+	.identity = identity,
+	.compile = compile_unit,
+	.free = free_unit,
+};

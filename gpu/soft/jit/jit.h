@@ -18,8 +18,11 @@
 struct jit_cache; /* of one code_cache */
 struct jit_kernel;
 
-/* Prepares the compiler (nothing is read from files later). 0, -ENOTSUP without the JIT. Called on first use if not before. */
+/* 0, or -ENOTSUP when the JIT is off. */
 int jit_init(void);
+
+/* Loads and prepares the compiler at once, not when there is something to compile: nothing is read from files later. 0, or -ENOTSUP. */
+int jit_prepare(void);
 
 /* The JIT's part of a code cache, or NULL when it is off. */
 struct jit_cache *jit_cache_new(enum isa_target target);

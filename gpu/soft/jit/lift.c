@@ -405,6 +405,14 @@ static void leave_function(struct lift *l)
 	LLVMBuildRetVoid(l->b);
 }
 
+/* An address of the kernel's code: it may lie elsewhere when the compiled code is used again. */
+static V code_address(struct lift *l, uint64_t pc)
+{
+	V base = load_field(l, l->frame, offsetof(struct jit_frame, base), l->i64);
+
+	return LLVMBuildAdd(l->b, base, c64(l, pc - l->code->entry_pc), "");
+}
+
 /* Ends compiled code at pc: live (NULL: all) of the registers that may have changed go to struct wave. */
 static void emit_exit(struct lift *l, uint64_t pc, const struct jit_block *live, const struct bits256 *vdirty, const uint64_t sdirty[2])
 {
@@ -418,7 +426,7 @@ static void emit_exit(struct lift *l, uint64_t pc, const struct jit_block *live,
 	s[1] |= exec_sgprs;
 	store_sgprs(l, s);
 	store_scc(l);
-	store_field(l, l->wave, offsetof(struct wave, pc), c64(l, pc));
+	store_field(l, l->wave, offsetof(struct wave, pc), code_address(l, pc));
 	leave_function(l);
 }
 
@@ -680,7 +688,7 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 	case ISA_S_GETPC_B64:
 		if (touches_queue(l, in))
 			flush_queue(l);
-		set_s64(l, in->dst[0].index, c64(l, ji->pc + ji->ci.size));
+		set_s64(l, in->dst[0].index, code_address(l, ji->pc + ji->ci.size));
 		return;
 	default:
 		break;
@@ -821,7 +829,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		break;
 	case TERM_END:
 		store_field(l, l->wave, offsetof(struct wave, state), c32(l, WAVE_ENDED));
-		store_field(l, l->wave, offsetof(struct wave, pc), c64(l, last->pc + last->ci.size));
+		store_field(l, l->wave, offsetof(struct wave, pc), code_address(l, last->pc + last->ci.size));
 		store_field(l, l->ctx, offsetof(struct exec_ctx, leave), LLVMConstInt(l->i8, 1, 0));
 		/* Nobody reads the registers any more; but tests do. */
 		if (l->exact)

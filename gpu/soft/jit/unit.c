@@ -71,15 +71,8 @@ static struct {
 
 static bool start_compiler(void);
 
-static int in_order(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
 static void init_once(void)
 {
-	int some[512];
-
 	const char *wish = getenv("HSAVISOR_JIT");
 
 	compiler.mode = MODE_BACKGROUND;
@@ -88,20 +81,38 @@ static void init_once(void)
 	if (wish && (!strcmp(wish, "sync") || !strcmp(wish, "exact")))
 		compiler.mode = MODE_SYNC;
 	compiler.exact = wish && !strcmp(wish, "exact");
-	/* The C library asks for the size of memory once, in its first large qsort; that is not allowed to a process that has isolated itself. */
-	for (int i = 0; i < 512; i++)
-		some[i] = i * 7 % 512;
-	qsort(some, 512, sizeof(some[0]), in_order);
-	if (jit_engine_init())
-		compiler.mode = MODE_OFF;
-	if (compiler.mode == MODE_BACKGROUND)
-		start_compiler();
 }
 
 int jit_init(void)
 {
 	pthread_once(&compiler.once, init_once);
 	return compiler.mode == MODE_OFF ? -ENOTSUP : 0;
+}
+
+static int in_order(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+int jit_prepare(void)
+{
+	int some[512];
+
+	if (jit_init())
+		return -ENOTSUP;
+	/* The C library asks for the size of memory once, in its first large qsort; that is not allowed to a process that has isolated itself. */
+	for (int i = 0; i < 512; i++)
+		some[i] = i * 7 % 512;
+	qsort(some, 512, sizeof(some[0]), in_order);
+	jit_store_prepare();
+	if (!jit_module_get())
+		return -ENOTSUP;
+	if (compiler.mode == MODE_BACKGROUND) {
+		pthread_mutex_lock(&compiler.lock);
+		start_compiler();
+		pthread_mutex_unlock(&compiler.lock);
+	}
+	return 0;
 }
 
 struct jit_cache *jit_cache_new(enum isa_target target)
@@ -115,12 +126,13 @@ struct jit_cache *jit_cache_new(enum isa_target target)
 	return jc;
 }
 
-static void unit_free(struct jit_unit *u)
+static void version_free(struct jit_kernel *k, unsigned v)
 {
-	if (!u)
-		return;
-	free(u->safe);
-	free(u);
+	struct jit_unit *u = atomic_load(&k->version[v].unit);
+
+	if (u)
+		jit_module_get()->free(u);
+	jit_code_free(atomic_load(&k->version[v].code));
 }
 
 void jit_cache_free(struct jit_cache *jc)
@@ -149,10 +161,8 @@ void jit_cache_free(struct jit_cache *jc)
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct jit_kernel *k = atomic_load(&jc->bucket[i]), *next; k; k = next) {
 			next = k->next;
-			unit_free(atomic_load(&k->version[0].unit));
-			unit_free(atomic_load(&k->version[1].unit));
-			jit_code_free(atomic_load(&k->version[0].code));
-			jit_code_free(atomic_load(&k->version[1].code));
+			version_free(k, 0);
+			version_free(k, 1);
 			free(k);
 		}
 	pthread_mutex_destroy(&jc->lock);
@@ -161,8 +171,23 @@ void jit_cache_free(struct jit_cache *jc)
 
 static void run_job(struct job *j)
 {
-	struct jit_unit *u = jit_compile(j->code, compiler.exact);
+	const struct jit_module *module = jit_module_get();
+	const char *identity = module ? module->identity() : NULL;
+	struct jit_object object = {0};
+	struct jit_unit *u = NULL;
 
+	if (!module)
+		return;
+	if (identity && jit_store_get(j->code, compiler.exact, identity, &object)) {
+		u = module->compile(j->code, compiler.exact, &object, NULL);
+		free(object.bytes);
+	}
+	if (!u) {
+		u = module->compile(j->code, compiler.exact, NULL, &object);
+		if (u && identity && object.bytes)
+			jit_store_put(j->code, compiler.exact, identity, &object);
+		free(object.bytes);
+	}
 	if (u)
 		atomic_store_explicit(&j->kernel->version[j->full].unit, u, memory_order_release);
 }
@@ -402,6 +427,7 @@ bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, ui
 				       .budget = budget,
 				       .stop = stop,
 				       .inst = u->code->inst,
+				       .base = u->code->entry_pc,
 				       .step = step,
 				       .miss = tlb_miss,
 				       .pause = pause_wave};

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * unit.h - the inside of the JIT: a kernel's code as blocks (cfg.c), the lifter (lift*.c, widen.c), the compiler (engine.c).
+ * unit.h - the inside of the JIT.
+ *
+ * In every process that has a software GPU: the units of a code cache (unit.c), a kernel's code as blocks (discover.c), the cache on disk
+ * (store.c). In a module of its own, libhsavisor-jit.so, that is loaded when there is something to compile (module.c), because LLVM is
+ * large and linked into it: analysis (cfg.c, shape.c), the lifter (lift*.c, widen.c, lanes.c), the compiler (engine.c).
  */
 #ifndef GPU_SOFT_JIT_UNIT_H
 #define GPU_SOFT_JIT_UNIT_H
+
+#include <stdlib.h>
 
 #include "gpu/soft/jit/jit.h"
 
@@ -113,7 +119,19 @@ struct jit_code {
  * of memory).
  */
 struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64_t entry_pc, uint32_t mode);
-void jit_code_free(struct jit_code *c);
+static inline void jit_code_free(struct jit_code *c)
+{
+	if (!c)
+		return;
+	for (uint32_t i = 0; c->range && i < c->num_ranges; i++)
+		free(c->range[i].bytes);
+	free(c->range);
+	free(c->inst);
+	free(c->block);
+	free(c->shape);
+	free(c->delta);
+	free(c);
+}
 /* Liveness, EXEC, MODE; false: not for the JIT. */
 bool jit_analyse(struct jit_code *c, unsigned width);
 /* Shapes at the blocks' begins, for strips of width lanes; false: out of memory. */
@@ -122,7 +140,7 @@ void jit_shape_after(struct jit_code *c, struct jit_shape v[256], const struct i
 /* True if the code's bytes in guest memory are still those. */
 bool jit_code_same(struct exec_ctx *ctx, const struct jit_code *c);
 
-/* cfg.c, also for the lifter: registers of one instruction. */
+/* Registers of one instruction. */
 struct jit_regs {
 	struct bits256 vuse, vkill, vwrite;
 	uint64_t suse[2], skill[2], swrite[2];
@@ -144,6 +162,7 @@ struct jit_frame {
 	uint64_t budget;
 	const atomic_uint *stop;
 	const struct jit_inst *inst;
+	uint64_t base;	 /* the kernel's entry_pc: compiled code has addresses relative to it only */
 	uint32_t interp; /* set: the interpreter has to take the next instruction */
 	/* Runs one instruction by the interpreter; true: the wave must leave (error, or it gave up its turn). */
 	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
@@ -164,11 +183,45 @@ struct jit_unit {
 		struct jit_facts in;
 	} *safe;
 	double compile_ms;
+	void *memory; /* engine.c: of the code */
 };
 
-/* engine.c: compiles; on any thread, one at a time. The unit refers to code. NULL: not possible. */
-struct jit_unit *jit_compile(struct jit_code *code, bool exact);
-int jit_engine_init(void);
+/* Machine code of the host, as an ELF relocatable object. */
+struct jit_object {
+	void *bytes;
+	size_t size;
+};
+
+/*
+ * What the module exports under the name JIT_MODULE_SYMBOL. Its code and its user's are built from the same headers: layout tells.
+ */
+struct jit_module {
+	uint32_t layout; /* JIT_LAYOUT */
+	/* Prepares LLVM: reads no files later and changes nothing when called again. 0, or -1 with the reason logged: this machine can't. */
+	int (*init)(void);
+	/* What code made here depends on beside the kernel: the build of the module, the host's features. Valid after init; NULL: not known. */
+	const char *(*identity)(void);
+	/*
+	 * Compiles; on any thread, one at a time. The unit refers to code. NULL: not possible. have: NULL, or an object made before from the same code
+	 * by the same identity, loaded instead of compiling. made: NULL, or the object, to be freed by the caller (bytes NULL: none).
+	 */
+	struct jit_unit *(*compile)(struct jit_code *code, bool exact, const struct jit_object *have, struct jit_object *made);
+	/* Frees the unit and its machine code; not the jit_code. */
+	void (*free)(struct jit_unit *unit);
+};
+#define JIT_MODULE_SYMBOL "hsavisor_jit_module"
+#define JIT_LAYOUT ((uint32_t)(sizeof(struct jit_code) << 20 ^ sizeof(struct wave) << 12 ^ sizeof(struct workgroup) << 8 ^ sizeof(struct exec_ctx) << 4 ^ sizeof(struct jit_inst) ^ sizeof(struct jit_frame) << 16))
+
+/* module.c: the module, loaded at the first call; NULL: there is none, or it does not work here. */
+const struct jit_module *jit_module_get(void);
+
+/* store.c: compiled kernels on disk, or nothing where there is no place for them. */
+
+/* Opens the store now and for good: for processes that can't open files later. */
+void jit_store_prepare(void);
+/* The object that was made from this code, or false. The caller frees its bytes. */
+bool jit_store_get(const struct jit_code *code, bool exact, const char *identity, struct jit_object *object);
+void jit_store_put(const struct jit_code *code, bool exact, const char *identity, const struct jit_object *object);
 
 /* lane_ops.c: what a row of the VALU tables is. */
 enum lane_form { LANE_NONE, LANE_OP, LANE_CARRY, LANE_CMP, LANE_PK, LANE_PKF, LANE_MIX };

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * discover.c - a kernel's code as basic blocks, found from its entry in guest memory.
+ *
+ * The instructions are the code cache's decoded records, copied. Code ends where the interpreter must take over: indirect jumps, calls,
+ * what can't be decoded, s_icache_inv. The bytes are kept, to see whether the code has changed.
+ */
+#define LOG_PART "jit"
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gpu/soft/exec/mem.h"
+#include "gpu/soft/jit/unit.h"
+
+#define MAP_SIZE (4 * JIT_MAX_INSTS)
+
+struct finder {
+	struct exec_ctx *ctx;
+	struct workgroup *wg;
+	struct jit_code *c;
+	uint32_t *map; /* open addressing: instruction index + 1 by pc */
+	uint64_t *todo;
+	uint32_t num_todo, capacity;
+	uint8_t *leader; /* by instruction */
+};
+
+static uint32_t *map_slot(struct finder *f, uint64_t pc)
+{
+	uint32_t i = (uint32_t)(pc >> 2) * 2654435761u % MAP_SIZE;
+
+	while (f->map[i] && f->c->inst[f->map[i] - 1].pc != pc)
+		i = (i + 1) % MAP_SIZE;
+	return &f->map[i];
+}
+
+static uint32_t find(struct finder *f, uint64_t pc)
+{
+	uint32_t v = *map_slot(f, pc);
+
+	return v ? v - 1 : NO_INST;
+}
+
+static enum jit_term term_of(const struct isa_inst *in, bool multi_wave)
+{
+	switch (in->op) {
+	case ISA_S_BRANCH:
+		return TERM_BRANCH;
+	case ISA_S_CBRANCH_SCC0:
+	case ISA_S_CBRANCH_SCC1:
+	case ISA_S_CBRANCH_VCCZ:
+	case ISA_S_CBRANCH_VCCNZ:
+	case ISA_S_CBRANCH_EXECZ:
+	case ISA_S_CBRANCH_EXECNZ:
+		return TERM_COND;
+	case ISA_S_ENDPGM:
+	case ISA_S_ENDPGM_SAVED:
+		return TERM_END;
+	case ISA_S_BARRIER:
+		return multi_wave ? TERM_BARRIER : TERM_FALL;
+	case ISA_S_SLEEP:
+		return TERM_SLEEP;
+	case ISA_OP_INVALID:
+	case ISA_S_CBRANCH_CDBGSYS:
+	case ISA_S_CBRANCH_CDBGUSER:
+	case ISA_S_CBRANCH_CDBGSYS_OR_USER:
+	case ISA_S_CBRANCH_CDBGSYS_AND_USER:
+	case ISA_S_CBRANCH_I_FORK:
+	case ISA_S_CBRANCH_G_FORK:
+	case ISA_S_CBRANCH_JOIN:
+	case ISA_S_SETPC_B64:
+	case ISA_S_SWAPPC_B64:
+	case ISA_S_CALL_B64:
+	case ISA_S_RFE_B64:
+	case ISA_S_RFE_RESTORE_B64:
+	case ISA_S_ICACHE_INV:
+	case ISA_S_SETHALT:
+	case ISA_S_TRAP:
+	case ISA_S_MOVRELS_B32:
+	case ISA_S_MOVRELS_B64:
+	case ISA_S_MOVRELD_B32:
+	case ISA_S_MOVRELD_B64:
+	case ISA_S_SET_GPR_IDX_ON:
+	case ISA_S_SET_GPR_IDX_OFF:
+	case ISA_S_SET_GPR_IDX_IDX:
+	case ISA_S_SET_GPR_IDX_MODE:
+	case ISA_S_SETREG_B32:
+		return TERM_INTERP;
+	default:
+		return TERM_FALL;
+	}
+}
+
+static uint64_t branch_target(const struct jit_inst *ji)
+{
+	return ji->pc + ji->ci.size + (int64_t)(int16_t)ji->ci.inst.simm * 4;
+}
+
+static bool later(struct finder *f, uint64_t pc)
+{
+	if (f->num_todo == JIT_MAX_BLOCKS)
+		return false;
+	f->todo[f->num_todo++] = pc;
+	return true;
+}
+
+/* Decodes from pc on until the run is known or over. */
+static bool follow(struct finder *f, uint64_t pc)
+{
+	struct jit_code *c = f->c;
+	uint32_t prev = NO_INST, i;
+
+	for (;;) {
+		struct code_page *page;
+		const struct code_inst *ci;
+		struct jit_inst *ji;
+		enum jit_term term;
+
+		i = find(f, pc);
+		if (i != NO_INST) {
+			f->leader[i] = 1;
+			if (prev != NO_INST)
+				c->inst[prev].next = i;
+			return true;
+		}
+		if (c->num_inst == JIT_MAX_INSTS || (pc & 3))
+			return false;
+		page = code_page_get(f->ctx, f->wg->code, pc);
+		ci = page ? code_inst_get(f->ctx, f->wg->code, page, pc) : NULL;
+		if (!ci) {
+			/* Not mapped, say: whoever gets there will fault. */
+			f->ctx->error = EXEC_DONE;
+			f->wg->fault = (struct exec_fault){0};
+			return false;
+		}
+		i = c->num_inst++;
+		ji = &c->inst[i];
+		*ji = (struct jit_inst){.ci = *ci, .pc = pc, .block = NO_BLOCK, .next = NO_INST};
+		if (ci->fn == exec_illegal || ci->vgprs > c->num_vgprs || ci->agprs > c->num_agprs)
+			ji->ci.inst.op = ISA_OP_INVALID;
+		*map_slot(f, pc) = i + 1;
+		if (prev == NO_INST)
+			f->leader[i] = 1;
+		else
+			c->inst[prev].next = i;
+		term = term_of(&ji->ci.inst, c->multi_wave);
+		if (term == TERM_INTERP || term == TERM_END)
+			return true;
+		if (term == TERM_BRANCH)
+			return later(f, branch_target(ji));
+		pc += ci->size;
+		if (term == TERM_COND)
+			return later(f, branch_target(ji)) && later(f, pc);
+		if (term != TERM_FALL)
+			return later(f, pc);
+		prev = i;
+	}
+}
+
+static bool make_blocks(struct finder *f)
+{
+	struct jit_code *c = f->c;
+
+	c->block = calloc(JIT_MAX_BLOCKS, sizeof(*c->block));
+	if (!c->block)
+		return false;
+	/* The entry is block 0. */
+	for (uint32_t i = 0; i < c->num_inst; i++) {
+		if (!f->leader[i])
+			continue;
+		if (c->num_blocks == JIT_MAX_BLOCKS)
+			return false;
+		c->inst[i].block = c->num_blocks;
+		c->block[c->num_blocks++] = (struct jit_block){.pc = c->inst[i].pc, .first = i};
+	}
+	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		struct jit_block *blk = &c->block[b];
+		uint32_t i = blk->first;
+
+		blk->succ[0] = blk->succ[1] = NO_BLOCK;
+		for (;; i = c->inst[i].next) {
+			struct jit_inst *ji = &c->inst[i];
+			uint64_t next = ji->pc + ji->ci.size;
+
+			blk->count++;
+			blk->term = term_of(&ji->ci.inst, c->multi_wave);
+			if (blk->term == TERM_BRANCH || blk->term == TERM_COND) {
+				blk->succ[0] = c->inst[find(f, branch_target(ji))].block;
+				if (c->block[blk->succ[0]].pc <= ji->pc)
+					c->block[blk->succ[0]].back = c->block[blk->succ[0]].safe = true;
+			}
+			if (blk->term == TERM_COND)
+				blk->succ[1] = c->inst[find(f, next)].block;
+			if (blk->term == TERM_BARRIER || blk->term == TERM_SLEEP) {
+				blk->succ[0] = c->inst[find(f, next)].block;
+				c->block[blk->succ[0]].safe = true;
+			}
+			if (blk->term != TERM_FALL)
+				break;
+			if (c->inst[ji->next].block != NO_BLOCK) {
+				blk->succ[0] = c->inst[ji->next].block;
+				break;
+			}
+		}
+	}
+	c->block[0].safe = true;
+	return true;
+}
+
+static int by_va(const void *a, const void *b)
+{
+	const struct jit_inst *const *x = a, *const *y = b;
+
+	return (*x)->pc < (*y)->pc ? -1 : (*x)->pc > (*y)->pc;
+}
+
+/* Copies the machine code, in ranges without gaps (of at most a page). */
+static bool copy_bytes(struct finder *f)
+{
+	struct jit_code *c = f->c;
+	const struct jit_inst **sorted = calloc(c->num_inst, sizeof(*sorted));
+	bool ok = sorted;
+
+	c->range = calloc(c->num_inst, sizeof(*c->range));
+	ok = ok && c->range;
+	for (uint32_t i = 0; ok && i < c->num_inst; i++)
+		sorted[i] = &c->inst[i];
+	if (ok)
+		qsort(sorted, c->num_inst, sizeof(*sorted), by_va);
+	for (uint32_t i = 0; ok && i < c->num_inst; i++) {
+		/* s_trap and the like are 4 bytes; an undecodable word counts as one, too. */
+		uint32_t size = sorted[i]->ci.size ? sorted[i]->ci.size : 4;
+		struct jit_bytes *r = c->num_ranges ? &c->range[c->num_ranges - 1] : NULL;
+
+		if (r && r->va + r->size >= sorted[i]->pc) {
+			if (sorted[i]->pc + size > r->va + r->size)
+				r->size = sorted[i]->pc + size - r->va;
+			continue;
+		}
+		c->range[c->num_ranges++] = (struct jit_bytes){.va = sorted[i]->pc, .size = size};
+	}
+	for (uint32_t i = 0; ok && i < c->num_ranges; i++) {
+		c->range[i].bytes = malloc(c->range[i].size);
+		ok = c->range[i].bytes && exec_mem_read(f->ctx, c->range[i].va, c->range[i].bytes, c->range[i].size);
+	}
+	if (f->ctx->error != EXEC_DONE) {
+		f->ctx->error = EXEC_DONE;
+		f->wg->fault = (struct exec_fault){0};
+	}
+	free(sorted);
+	return ok;
+}
+
+bool jit_code_same(struct exec_ctx *ctx, const struct jit_code *c)
+{
+	uint8_t buf[256];
+
+	for (uint32_t i = 0; i < c->num_ranges; i++)
+		for (uint32_t at = 0; at < c->range[i].size; at += sizeof(buf)) {
+			uint32_t n = c->range[i].size - at < sizeof(buf) ? c->range[i].size - at : sizeof(buf);
+
+			if (!mem_translate(ctx->view, c->range[i].va + at, GPU_PROT_EXEC) ||
+			    !exec_mem_read(ctx, c->range[i].va + at, buf, n)) {
+				ctx->error = EXEC_DONE;
+				ctx->wave->wg->fault = (struct exec_fault){0};
+				return false;
+			}
+			if (memcmp(buf, c->range[i].bytes + at, n))
+				return false;
+		}
+	return true;
+}
+
+struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64_t entry_pc, uint32_t mode)
+{
+	struct jit_code *c = calloc(1, sizeof(*c));
+	struct finder f = {.ctx = ctx, .wg = wg, .c = c};
+	struct jit_inst *fit;
+	bool ok;
+
+	if (!c)
+		return NULL;
+	c->entry_pc = entry_pc;
+	c->target = wg->target;
+	c->num_vgprs = wg->waves[0].num_vgprs;
+	c->num_agprs = wg->waves[0].num_agprs;
+	c->mode = mode;
+	c->multi_wave = wg->num_waves > 1;
+	for (unsigned i = 0; i < 3; i++)
+		c->wg_size[i] = wg->size[i];
+	c->id_vgprs = wg->id_vgprs;
+	c->inst = calloc(JIT_MAX_INSTS, sizeof(*c->inst));
+	f.map = calloc(MAP_SIZE, sizeof(*f.map));
+	f.todo = calloc(JIT_MAX_BLOCKS, sizeof(*f.todo));
+	f.leader = calloc(JIT_MAX_INSTS, 1);
+	ok = c->inst && f.map && f.todo && f.leader && later(&f, entry_pc);
+	for (uint32_t i = 0; ok && i < f.num_todo; i++)
+		ok = follow(&f, f.todo[i]);
+	ok = ok && make_blocks(&f) && copy_bytes(&f);
+	free(f.map);
+	free(f.todo);
+	free(f.leader);
+	fit = ok ? realloc(c->inst, c->num_inst * sizeof(*c->inst)) : NULL;
+	if (!ok) {
+		jit_code_free(c);
+		return NULL;
+	}
+	if (fit)
+		c->inst = fit;
+	return c;
+}
