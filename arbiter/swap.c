@@ -24,7 +24,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,19 +31,17 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "arbiter/protocol.h"
 #include "base/log.h"
+#include "base/userfault.h"
 
-#ifndef UFFD_USER_MODE_ONLY
-#define UFFD_USER_MODE_ONLY 1
-#endif
-#ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
-#define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12)
-#endif
+/* EVENT_REMAP: a mapping that the program moves stays registered; we are told, and don't mind. */
+#define TRAPS                                                                                      \
+	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |                        \
+	 UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_EVENT_REMAP)
 
 #define PAGE_BYTES   4096u
 #define BOUNCE	     (1u << 20) /* bytes copied at once */
@@ -69,29 +66,6 @@ struct swap {
 };
 
 /* ------------------------------------------------------------------ traps */
-
-static int open_uffd(bool syscalls)
-{
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
-			    UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_EVENT_REMAP,
-	};
-	const int flags = O_CLOEXEC | O_NONBLOCK;
-	int fd = (int)syscall(SYS_userfaultfd, flags | (syscalls ? 0 : UFFD_USER_MODE_ONLY));
-	int err;
-
-	/* EVENT_REMAP: a mapping that the program moves stays registered; we are told, and don't
-	 * mind. */
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, UFFDIO_API, &api)) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
 
 static int mappings(struct swap *s)
 {
@@ -440,7 +414,7 @@ int swap_open(const struct swap_config *config, struct swap **swap)
 	s->bell = bell;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->here, NULL);
-	s->uffd = open_uffd(config->syscalls);
+	s->uffd = userfault_open(TRAPS, config->syscalls);
 	if (s->uffd < 0)
 		log_warn("this process's VRAM can't be swapped: no userfaultfd (%s)",
 			 strerror(-s->uffd));

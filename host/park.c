@@ -11,26 +11,17 @@
  */
 #define LOG_PART "host"
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/userfault.h"
 #include "host/front.h"
-
-#ifndef UFFD_USER_MODE_ONLY
-#define UFFD_USER_MODE_ONLY 1
-#endif
-#ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
-#define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12)
-#endif
 
 #define MAX_MAPS 64
 
@@ -125,18 +116,18 @@ static int start_thread(void)
 
 static int start(void)
 {
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
-	};
+	int err;
 
-	uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-	if (uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api)) {
+	uffd = userfault_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+			      false);
+	err = uffd < 0 ? uffd : 0;
+	if (!err) {
 		idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (idle_fd >= 0 && !start_thread())
-			return WORKS;
+		err = idle_fd < 0 ? -errno : start_thread();
 	}
-	log_info("doorbells are polled while idle: no userfaultfd (%s)", strerror(errno));
+	if (!err)
+		return WORKS;
+	log_info("doorbells are polled while idle: they can't trap (%s)", strerror(-err));
 	if (idle_fd >= 0)
 		close(idle_fd);
 	if (uffd >= 0)
