@@ -85,6 +85,9 @@ uint64_t arbiter_vram_used(const struct arbiter_client *client);
  */
 struct arbiter_fault; /* arbiter/protocol.h */
 void arbiter_report_fault(struct arbiter_client *client, const struct arbiter_fault *fault);
+/* The same of what the core tells (kfd_front_ops.report). */
+struct kfd_fault; /* core/kfd.h */
+void arbiter_report_kfd_fault(struct arbiter_client *client, const struct kfd_fault *fault);
 
 /* gpu_config.trace, with turn_ctx as its ctx. */
 extern const struct gpu_trace_ops arbiter_trace_ops;

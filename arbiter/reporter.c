@@ -20,6 +20,7 @@
 #include "arbiter/reporter.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "core/kfd.h"
 
 #define MAX_SEEN    1024 /* kernels of a session whose names are told; a power of two */
 #define MAX_PENDING 128
@@ -112,6 +114,23 @@ void arbiter_report_fault(struct arbiter_client *client, const struct arbiter_fa
 	if (syscall(SYS_write, r->wake_fd, &one, sizeof(one)) < 0) {
 		/* EAGAIN: the counter is full, so the arbiter has been woken. */
 	}
+}
+
+void arbiter_report_kfd_fault(struct arbiter_client *client, const struct kfd_fault *fault)
+{
+	struct arbiter_fault f = {
+		.address = fault->memory.va,
+		.kernel = fault->kernel,
+		.process = fault->pid,
+		.queue = fault->queue,
+		.code = fault->code,
+		.flags = fault->memory.not_present | fault->memory.read_only << 1 |
+			 fault->memory.no_execute << 2,
+	};
+
+	snprintf(f.process_name, sizeof(f.process_name), "%s", fault->process);
+	snprintf(f.kernel_name, sizeof(f.kernel_name), "%s", fault->kernel_name);
+	arbiter_report_fault(client, &f);
 }
 
 /* ------------------------------------------------------------------ the trace ring */

@@ -71,21 +71,10 @@ static void quota(void *ctx, uint64_t *limit, uint64_t *used)
 static void report(void *ctx, const struct kfd_fault *fault)
 {
 	struct arbiter_counters *c = arbiter_counters(front.client);
-	struct arbiter_fault f = {
-		.address = fault->memory.va,
-		.kernel = fault->kernel,
-		.process = fault->pid,
-		.queue = fault->queue,
-		.code = fault->code,
-		.flags = fault->memory.not_present | fault->memory.read_only << 1 |
-			 fault->memory.no_execute << 2,
-	};
 
-	snprintf(f.process_name, sizeof(f.process_name), "%s", fault->process);
-	snprintf(f.kernel_name, sizeof(f.kernel_name), "%s", fault->kernel_name);
 	atomic_fetch_add_explicit(fault->code ? &c->queue_errors : &c->faults, 1,
 				  memory_order_relaxed);
-	arbiter_report_fault(front.client, &f);
+	arbiter_report_kfd_fault(front.client, fault);
 }
 
 static bool kernel_name(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)

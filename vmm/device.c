@@ -76,21 +76,9 @@ static void front_clear(void *ctx, uint64_t offset, uint64_t size)
 static void front_report(void *ctx, const struct kfd_fault *fault)
 {
 	struct hsv_device *dev = ctx;
-	struct arbiter_fault f = {
-		.address = fault->memory.va,
-		.kernel = fault->kernel,
-		.process = fault->pid,
-		.queue = fault->queue,
-		.code = fault->code,
-		.flags = fault->memory.not_present | fault->memory.read_only << 1 |
-			 fault->memory.no_execute << 2,
-	};
 
-	if (!dev->arbiter)
-		return;
-	snprintf(f.process_name, sizeof(f.process_name), "%s", fault->process);
-	snprintf(f.kernel_name, sizeof(f.kernel_name), "%s", fault->kernel_name);
-	arbiter_report_fault(dev->arbiter, &f);
+	if (dev->arbiter)
+		arbiter_report_kfd_fault(dev->arbiter, fault);
 }
 
 static bool kernel_name(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
