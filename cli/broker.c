@@ -103,12 +103,20 @@ static int admit(const char *name, const struct broker_options *o)
 	return 0;
 }
 
+static const char *vm_store(const char *name, char *file, size_t size)
+{
+	snprintf(file, size, "vm-%s", name);
+	return file;
+}
+
 int broker_start(const char *name, uint64_t vram, uint64_t vram_max,
 		 const struct broker_options *options, pid_t *pid)
 {
+	char store_name[80];
 	const struct {
 		const char *option, *value;
-	} given[] = {{"--sandbox", options->sandbox},
+	} given[] = {{"--jit-store", cli_jit_store(vm_store(name, store_name, sizeof(store_name)))},
+		     {"--sandbox", options->sandbox},
 		     {"--user", options->user},
 		     {"--socket-group", options->socket_group},
 		     {"--socket-mode", options->socket_mode}};

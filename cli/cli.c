@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* cli.c - what the sub-commands share; see cli.h. */
+#include "base/directory.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -49,10 +50,42 @@ bool cli_name_ok(const char *name)
 		       n;
 }
 
+int cli_usage(const char *usage, int option)
+{
+	fputs(usage, option == 'h' ? stdout : stderr);
+	return option == 'h' ? EXIT_OK : EXIT_USAGE;
+}
+
+int cli_check_name(const char *name)
+{
+	return cli_name_ok(name)
+		       ? 0
+		       : cli_fail(EXIT_USAGE,
+				  "bad name '%s': 1 to 63 of letters, digits, '.', '_' and '-'",
+				  name);
+}
+
+bool cli_number(const char *text, long min, long max, long *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtol(text, &end, 10);
+	return !errno && end != text && !*end && *number >= min && *number <= max;
+}
+
 int cli_companion(const char *name, char *path, size_t size)
 {
-	static const char *const places[] = {
-		"", "arbiter/", "vmm/", "host/", "../lib/", "../lib/x86_64-linux-gnu/", "../sbin/"};
+	static const char *const places[] = {"",
+					     "arbiter/",
+					     "vmm/",
+					     "host/",
+					     "gpu/soft/jit/",
+					     "../lib/hsavisor/",
+					     "../lib/x86_64-linux-gnu/hsavisor/",
+					     "../lib/",
+					     "../lib/x86_64-linux-gnu/",
+					     "../sbin/"};
 	char self[4096], real[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
@@ -73,6 +106,27 @@ int cli_companion(const char *name, char *path, size_t size)
 		}
 	}
 	return -ENOENT;
+}
+
+const char *cli_jit_store(const char *file)
+{
+	static char path[4096];
+	const char *wish = getenv("HSAVISOR_JIT_STORE"), *cache = getenv("XDG_CACHE_HOME"),
+		   *home = getenv("HOME");
+	int n;
+
+	if (wish && *wish != '/')
+		return NULL;
+	if (wish)
+		n = snprintf(path, sizeof(path), "%.*s/%s", (int)(strrchr(wish, '/') - wish), wish,
+			     strcmp(file, "kernels") ? file : strrchr(wish, '/') + 1);
+	else if (cache && *cache == '/')
+		n = snprintf(path, sizeof(path), "%s/hsavisor-jit/%s", cache, file);
+	else if (home && *home == '/')
+		n = snprintf(path, sizeof(path), "%s/.cache/hsavisor-jit/%s", home, file);
+	else
+		return NULL;
+	return (size_t)n < sizeof(path) && !directory_make_for(path, 0700) ? path : NULL;
 }
 
 /* The text of image.conf, read once: lines end in NUL. */

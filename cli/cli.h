@@ -43,9 +43,25 @@ int cli_dispatch(const struct command *table, const char *usage, int argc, char 
 /* Prints "hsavisor: TEXT" on standard error and returns code. */
 __attribute__((format(printf, 2, 3))) int cli_fail(int code, const char *fmt, ...);
 
+/* What getopt_long() gave asks for usage: 'h' prints it on standard output, all else is an error.
+ * Returns the exit code. */
+int cli_usage(const char *usage, int option);
+
+/* 0, or EXIT_USAGE after saying what is wrong with a tenant's or VM's name. */
+int cli_check_name(const char *name);
+
+/* Parses a whole decimal number from min to max. */
+bool cli_number(const char *text, long min, long max, long *number);
+
 /* True for 1..63 of [A-Za-z0-9._-], not beginning with '.' or '-'. */
 bool cli_name_ok(const char *name);
 
+/*
+ * Path of a file for compiled kernels, in the user's cache ("kernels": of host programs, "vm-NAME":
+ * of a VM), its directory made; static. NULL: they are not to be kept (HSAVISOR_JIT_STORE is
+ * empty), or nowhere. HSAVISOR_JIT_STORE, a path, is that of "kernels"; others lie beside.
+ */
+const char *cli_jit_store(const char *file);
 /* Absolute path of a program or library of ours (hsavisord, hsavisor-broker, libhsavisor-host.so),
  * beside us in the build tree or where it's installed. -ENOENT. */
 int cli_companion(const char *name, char *path, size_t size);
@@ -58,6 +74,10 @@ int daemon_request(const char *op, struct json_object *request, struct json_obje
 /* The same without a word: 0 with the caller's *answer, or negative errno (-ECONNREFUSED: no
  * daemon). request is consumed. */
 int daemon_try(struct json_object *request, struct json_object **answer);
+/* The same for {"op": op}. */
+int daemon_ask(const char *op, struct json_object **answer);
+/* Says why there was no answer (daemon_try's errno); returns the exit code. */
+int daemon_failed(int err);
 /* Starts hsavisord in the background with this socket (arbiter_socket_path()) and extra arguments
  * (NULL-terminated, may be NULL). 0 or exit code. */
 int daemon_start(char *const *extra);

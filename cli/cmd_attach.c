@@ -55,28 +55,20 @@ int cmd_attach(int argc, char **argv)
 		case 'j':
 			json = true;
 			break;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_OK;
 		default:
-			if (c < BROKER_OPTION) {
-				fputs(usage, stderr);
-				return EXIT_USAGE;
-			}
+			if (c < BROKER_OPTION)
+				return cli_usage(usage, c);
 			c = broker_option(c, optarg, &broker);
 			if (c)
 				return c;
 		}
 	}
-	if (optind + 1 != argc) {
-		fputs(usage, stderr);
-		return EXIT_USAGE;
-	}
+	if (optind + 1 != argc)
+		return cli_usage(usage, '?');
 	name = argv[optind];
-	if (!cli_name_ok(name))
-		return cli_fail(EXIT_USAGE,
-				"bad name '%s': 1 to 63 of letters, digits, '.', '_' and '-'",
-				name);
+	c = cli_check_name(name);
+	if (c)
+		return c;
 	c = daemon_request("status", NULL, &status);
 	if (c)
 		return c;

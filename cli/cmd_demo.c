@@ -375,14 +375,11 @@ int cmd_demo(int argc, char **argv)
 			target = optarg;
 			break;
 		default:
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+			return cli_usage(usage, c);
 		}
 	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return EXIT_USAGE;
-	}
+	if (optind < argc)
+		return cli_usage(usage, '?');
 	if (!image_conf("IMAGE"))
 		return cli_fail(EXIT_FAIL, "there is no guest image yet; make it with: make image "
 					   "(or run: make demo)");

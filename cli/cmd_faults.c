@@ -105,16 +105,6 @@ static int fetch(const struct options *o, uint64_t *after, struct json_object *a
 	return 0;
 }
 
-static int no_daemon(int err)
-{
-	if (err == -ECONNREFUSED)
-		return cli_fail(EXIT_NO_DAEMON,
-				"hsavisord is not running (no answer at %s); start it with: "
-				"hsavisord --daemonize",
-				arbiter_socket_path());
-	return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(), strerror(-err));
-}
-
 static int follow(const struct options *o)
 {
 	const struct timespec pause = {0, FOLLOW_MS * 1000000L};
@@ -124,7 +114,7 @@ static int follow(const struct options *o)
 	int err = fetch(o, &after, NULL);
 
 	if (err)
-		return no_daemon(err);
+		return daemon_failed(err);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
@@ -161,16 +151,13 @@ int cmd_faults(int argc, char **argv)
 		} else if (c == 'f') {
 			o.follow = true;
 		} else {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+			return cli_usage(usage, c);
 		}
 	}
 	if (optind < argc)
 		o.tenant = argv[optind++];
-	if (optind < argc || (o.tenant && !cli_name_ok(o.tenant))) {
-		fputs(usage, stderr);
-		return EXIT_USAGE;
-	}
+	if (optind < argc || (o.tenant && !cli_name_ok(o.tenant)))
+		return cli_usage(usage, '?');
 	if (o.follow)
 		return follow(&o);
 	if (o.json)
@@ -180,6 +167,6 @@ int cmd_faults(int argc, char **argv)
 		json_print(all);
 	json_object_put(all);
 	if (err)
-		return no_daemon(err);
+		return daemon_failed(err);
 	return fflush(stdout) ? EXIT_FAIL : EXIT_OK;
 }

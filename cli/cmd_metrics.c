@@ -273,14 +273,11 @@ int cmd_metrics(int argc, char **argv)
 		} else if (c == 'a') {
 			anywhere = true;
 		} else {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+			return cli_usage(usage, c);
 		}
 	}
-	if (optind < argc || (anywhere && !where)) {
-		fputs(usage, stderr);
-		return EXIT_USAGE;
-	}
+	if (optind < argc || (anywhere && !where))
+		return cli_usage(usage, '?');
 	if (where)
 		return metrics_serve(where, anywhere);
 	text = metrics_ask(&size, &err);
@@ -288,12 +285,7 @@ int cmd_metrics(int argc, char **argv)
 		return cli_fail(EXIT_FAIL, "out of memory");
 	if (err) {
 		free(text);
-		return err == -ECONNREFUSED
-			       ? cli_fail(EXIT_NO_DAEMON,
-					  "hsavisord is not running (no answer at %s)",
-					  arbiter_socket_path())
-			       : cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(),
-					  strerror(-err));
+		return daemon_failed(err);
 	}
 	fputs(text, stdout);
 	free(text);

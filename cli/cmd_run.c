@@ -80,11 +80,9 @@ int cmd_run(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "+hn:", known, NULL)) != -1) {
 		switch (c) {
 		case 'n':
-			if (!cli_name_ok(optarg))
-				return cli_fail(EXIT_USAGE,
-						"bad name '%s': 1 to 63 of letters, digits, '.', "
-						"'_' and '-'",
-						optarg);
+			err = cli_check_name(optarg);
+			if (err)
+				return err;
 			snprintf(name, sizeof(name), "%s", optarg);
 			break;
 		case 'v':
@@ -107,24 +105,16 @@ int cmd_run(int argc, char **argv)
 		case 's':
 			stats = true;
 			break;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_OK;
 		default:
-			if (c > POLICY_OPTION) {
-				err = policy_option(c, optarg, &policy);
-				if (err)
-					return err;
-				break;
-			}
-			fputs(usage, stderr);
-			return EXIT_USAGE;
+			if (c < POLICY_OPTION)
+				return cli_usage(usage, c);
+			err = policy_option(c, optarg, &policy);
+			if (err)
+				return err;
 		}
 	}
-	if (optind >= argc) {
-		fputs(usage, stderr);
-		return EXIT_USAGE;
-	}
+	if (optind >= argc)
+		return cli_usage(usage, '?');
 	if (!name[0]) {
 		base = strrchr(argv[optind], '/');
 		snprintf(name, sizeof(name), "%.40s-%d", base ? base + 1 : argv[optind],

@@ -5,7 +5,6 @@
  *
  * `run` and `vm start` take some of the same options (policy_option()).
  */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +17,9 @@
 /* A whole number from min to max. */
 static struct json_object *number(const char *text, long min, long max)
 {
-	char *end;
 	long n;
 
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (errno || end == text || *end || n < min || n > max)
-		return NULL;
-	return json_object_new_int64(n);
+	return cli_number(text, min, max, &n) ? json_object_new_int64(n) : NULL;
 }
 
 static struct json_object *weight(const char *text)
@@ -210,19 +204,14 @@ int cmd_set(int argc, char **argv)
 		} else if (c == 'j') {
 			json = true;
 		} else if (c == 'h' || c == '?') {
-			fputs(usage, c == 'h' ? stdout : stderr);
 			json_object_put(policy);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+			return cli_usage(usage, c);
 		} else {
 			code = policy_option(c, optarg, &policy);
 		}
 	}
-	if (!code && optind + 1 != argc) {
-		fputs(usage, stderr);
-		code = EXIT_USAGE;
-	}
-	if (!code && !cli_name_ok(argv[optind]))
-		code = cli_fail(EXIT_USAGE, "bad name '%s'", argv[optind]);
+	if (!code)
+		code = optind + 1 == argc ? cli_check_name(argv[optind]) : cli_usage(usage, '?');
 	if (!code && save && !policy)
 		code = cli_fail(EXIT_USAGE, "--save: there is nothing to save");
 	if (code) {
@@ -259,9 +248,8 @@ int cmd_reset(int argc, char **argv)
 	optind = 0;
 	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
 		if (c != 'p') {
-			fputs(usage, c == 'h' ? stdout : stderr);
 			json_object_put(pid);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+			return cli_usage(usage, c);
 		}
 		json_object_put(pid);
 		pid = number(optarg, 1, INT32_MAX);
@@ -270,8 +258,7 @@ int cmd_reset(int argc, char **argv)
 	}
 	if (optind + 1 != argc || !cli_name_ok(argv[optind])) {
 		json_object_put(pid);
-		fputs(usage, stderr);
-		return EXIT_USAGE;
+		return cli_usage(usage, '?');
 	}
 	request = json_object_new_object();
 	json_object_object_add(request, "op", json_object_new_string("reset"));

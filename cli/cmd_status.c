@@ -23,14 +23,11 @@ static int options(int argc, char **argv, const char *usage, bool *json, bool *f
 		} else if (c == 'f' && force) {
 			*force = true;
 		} else {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+			return cli_usage(usage, c);
 		}
 	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return EXIT_USAGE;
-	}
+	if (optind < argc)
+		return cli_usage(usage, '?');
 	return -1;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ static int parse(int argc, char **argv, struct top_options *o, bool *plain)
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
 	char *end;
+	long count;
 	int c;
 
 	optind = 0;
@@ -69,10 +71,10 @@ static int parse(int argc, char **argv, struct top_options *o, bool *plain)
 						optarg);
 			break;
 		case 'n':
-			o->count = strtoul(optarg, &end, 10);
-			if (end == optarg || *end || *optarg == '-' || !o->count)
+			if (!cli_number(optarg, 1, LONG_MAX, &count))
 				return cli_fail(EXIT_USAGE, "'%s' is not a number of refreshes",
 						optarg);
+			o->count = (unsigned long)count;
 			break;
 		case 's':
 			for (o->key = sample_keys; o->key->name; o->key++)
@@ -91,14 +93,11 @@ static int parse(int argc, char **argv, struct top_options *o, bool *plain)
 			o->json = true;
 			break;
 		default:
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+			return cli_usage(usage, c);
 		}
 	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return EXIT_USAGE;
-	}
+	if (optind < argc)
+		return cli_usage(usage, '?');
 	return -1;
 }
 
@@ -196,14 +195,8 @@ int cmd_top(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	err = sample_take(&first, NULL);
-	if (err == -ECONNREFUSED)
-		return cli_fail(EXIT_NO_DAEMON,
-				"hsavisord is not running (no answer at %s); start it with: "
-				"hsavisord --daemonize",
-				arbiter_socket_path());
 	if (err)
-		return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(),
-				strerror(-err));
+		return daemon_failed(err);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);

@@ -80,15 +80,12 @@ static int parse(int argc, char **argv, struct options *o)
 						optarg);
 			break;
 		default:
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+			return cli_usage(usage, c);
 		}
 	}
 	for (; optind < argc; optind++) {
-		if (!cli_name_ok(argv[optind]) || o->num_tenants == MAX_TENANTS) {
-			fputs(usage, stderr);
-			return EXIT_USAGE;
-		}
+		if (!cli_name_ok(argv[optind]) || o->num_tenants == MAX_TENANTS)
+			return cli_usage(usage, '?');
 		o->tenants[o->num_tenants++] = argv[optind];
 	}
 	return -1;

@@ -15,21 +15,6 @@
 #include "base/size.h"
 #include "cli/cli.h"
 
-static int usage_error(const char *usage)
-{
-	fputs(usage, stderr);
-	return EXIT_USAGE;
-}
-
-static int check_name(const char *name)
-{
-	return cli_name_ok(name)
-		       ? 0
-		       : cli_fail(EXIT_USAGE,
-				  "bad name '%s': 1 to 63 of letters, digits, '.', '_' and '-'",
-				  name);
-}
-
 static int vm_start_cmd(int argc, char **argv)
 {
 	static const char usage[] =
@@ -61,7 +46,7 @@ static int vm_start_cmd(int argc, char **argv)
 	struct vm_config config = {
 		.memory = 2ull << 30, .cpus = 2, .accel = "auto", .boot_timeout = 180};
 	struct json_object *policy = NULL;
-	char *end;
+	long number;
 	int c;
 
 	optind = 0;
@@ -86,14 +71,14 @@ static int vm_start_cmd(int argc, char **argv)
 						optarg);
 			break;
 		case 'c':
-			config.cpus = (unsigned)strtoul(optarg, &end, 10);
-			if (*end || config.cpus < 1 || config.cpus > 255)
+			if (!cli_number(optarg, 1, 255, &number))
 				return cli_fail(EXIT_USAGE, "bad number of CPUs '%s'", optarg);
+			config.cpus = (unsigned)number;
 			break;
 		case 't':
-			config.boot_timeout = (unsigned)strtoul(optarg, &end, 10);
-			if (*end || !*optarg)
+			if (!cli_number(optarg, 0, INT32_MAX / 1000, &number))
 				return cli_fail(EXIT_USAGE, "bad time '%s'", optarg);
+			config.boot_timeout = (unsigned)number;
 			break;
 		case 'a':
 			if (strcmp(optarg, "auto") && strcmp(optarg, "kvm") &&
@@ -102,12 +87,9 @@ static int vm_start_cmd(int argc, char **argv)
 						"--accel takes auto, kvm or tcg, not '%s'", optarg);
 			config.accel = optarg;
 			break;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_OK;
 		default:
 			if (c < BROKER_OPTION)
-				return usage_error(usage);
+				return cli_usage(usage, c);
 			c = c < POLICY_OPTION ? broker_option(c, optarg, &config.broker)
 					      : policy_option(c, optarg, &policy);
 			if (c)
@@ -115,9 +97,9 @@ static int vm_start_cmd(int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc)
-		return usage_error(usage);
+		return cli_usage(usage, '?');
 	config.name = argv[optind];
-	c = check_name(config.name);
+	c = cli_check_name(config.name);
 	if (!c)
 		c = vm_start(&config);
 	if (!c && policy)
@@ -137,8 +119,7 @@ static int vm_exec_cmd(int argc, char **argv)
 	static const struct option known[] = {
 		{"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
 	const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
-	unsigned limit = 0;
-	char *end;
+	long limit = 0;
 	int c;
 
 	if (name) {
@@ -148,20 +129,18 @@ static int vm_exec_cmd(int argc, char **argv)
 	optind = 0;
 	while ((c = getopt_long(argc, argv, "+h", known, NULL)) != -1) {
 		if (c == 't') {
-			limit = (unsigned)strtoul(optarg, &end, 10);
-			if (*end || !limit)
+			if (!cli_number(optarg, 1, INT32_MAX / 1000, &limit))
 				return cli_fail(EXIT_USAGE, "bad time '%s'", optarg);
 		} else {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+			return cli_usage(usage, c);
 		}
 	}
 	if (!name || optind >= argc)
-		return usage_error(usage);
-	c = check_name(name);
+		return cli_usage(usage, '?');
+	c = cli_check_name(name);
 	if (c)
 		return c;
-	c = vm_exec(name, argv + optind, STDOUT_FILENO, STDERR_FILENO, limit);
+	c = vm_exec(name, argv + optind, STDOUT_FILENO, STDERR_FILENO, (unsigned)limit);
 	return c >= 0 ? c : c == -ESRCH ? EXIT_NO_SUCH : c == -ETIMEDOUT ? 124 : EXIT_FAIL;
 }
 
@@ -176,13 +155,11 @@ static int vm_console_cmd(int argc, char **argv)
 	char buf[4096];
 	int fd, code = EXIT_OK;
 
-	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-		fputs(usage, stdout);
-		return EXIT_OK;
-	}
+	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		return cli_usage(usage, 'h');
 	if (argc != 2)
-		return usage_error(usage);
-	code = check_name(argv[1]);
+		return cli_usage(usage, '?');
+	code = cli_check_name(argv[1]);
 	if (code)
 		return code;
 	if (!vm_pid(argv[1]))
@@ -240,15 +217,13 @@ static int vm_stop_cmd(int argc, char **argv)
 
 	optind = 0;
 	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-		if (c != 'f') {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? EXIT_OK : EXIT_USAGE;
-		}
+		if (c != 'f')
+			return cli_usage(usage, c);
 		force = true;
 	}
 	if (optind + 1 != argc)
-		return usage_error(usage);
-	c = check_name(argv[optind]);
+		return cli_usage(usage, '?');
+	c = cli_check_name(argv[optind]);
 	return c ? c : vm_stop(argv[optind], force);
 }
 
@@ -265,8 +240,7 @@ static int vm_list_cmd(int argc, char **argv)
 		bool help = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
 
 		json_object_put(all);
-		fputs(usage, help ? stdout : stderr);
-		return help ? EXIT_OK : EXIT_USAGE;
+		return cli_usage(usage, help ? 'h' : '?');
 	}
 	snprintf(path, sizeof(path), "%s", vm_path(".", ""));
 	d = opendir(path);

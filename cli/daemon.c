@@ -81,6 +81,24 @@ int daemon_try(struct json_object *request, struct json_object **answer)
 	return err < 0 ? err : -EPROTO;
 }
 
+int daemon_ask(const char *op, struct json_object **answer)
+{
+	struct json_object *request = json_object_new_object();
+
+	json_object_object_add(request, "op", json_object_new_string(op));
+	return daemon_try(request, answer);
+}
+
+int daemon_failed(int err)
+{
+	if (err == -ENOENT || err == -ECONNREFUSED)
+		return cli_fail(EXIT_NO_DAEMON,
+				"hsavisord is not running (no answer at %s); start it with: "
+				"hsavisord --daemonize",
+				arbiter_socket_path());
+	return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(), strerror(-err));
+}
+
 int daemon_request(const char *op, struct json_object *request, struct json_object **answer)
 {
 	struct json_object *ok;
@@ -92,14 +110,8 @@ int daemon_request(const char *op, struct json_object *request, struct json_obje
 	}
 	err = transact(json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN), answer);
 	json_object_put(request);
-	if (err == -ENOENT || err == -ECONNREFUSED)
-		return cli_fail(EXIT_NO_DAEMON,
-				"hsavisord is not running (no answer at %s); start it with: "
-				"hsavisord --daemonize",
-				arbiter_socket_path());
 	if (err)
-		return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(),
-				strerror(-err));
+		return daemon_failed(err);
 	if (!json_object_object_get_ex(*answer, "ok", &ok) || !json_object_get_boolean(ok)) {
 		err = json_u64(*answer, "errno") == ESRCH ? EXIT_NO_SUCH : EXIT_FAIL;
 		cli_fail(err, "hsavisord: %s", json_str(*answer, "error"));

@@ -17,6 +17,8 @@
 #include "cli/cli.h"
 
 #define TREE_LIBRARY "/run/hsavisor-preload/libhsavisor-host.so"
+#define TREE_JIT     "/run/hsavisor-preload/libhsavisor-jit.so"
+#define TREE_STORE   "/run/hsavisor-preload/jit"
 #define TREE_SOCKET  "/run/hsavisor-preload/hsavisord.sock"
 
 #define MAX_BWRAP_ARGS 96
@@ -57,7 +59,9 @@ static void preload(const char *library)
 
 int host_program_exec(const char *tenant, const char *root, char **argv)
 {
-	char library[4096], cwd[4096], usr[4096], etc[4096], program[4096];
+	char library[4096], cwd[4096], usr[4096], etc[4096], program[4096], jit[4096], store_dir[4096],
+		tree_store[4352];
+	const char *store = cli_jit_store("kernels");
 	size_t n = 0, argc = 0;
 	const char **all;
 	int err;
@@ -104,6 +108,14 @@ int host_program_exec(const char *tenant, const char *root, char **argv)
 			n = bind(all, n, "--ro-bind", program, program);
 	}
 	n = bind(all, n, "--ro-bind", library, TREE_LIBRARY);
+	if (!cli_companion("libhsavisor-jit.so", jit, sizeof(jit)))
+		n = bind(all, n, "--ro-bind", jit, TREE_JIT);
+	if (store) {
+		snprintf(tree_store, sizeof(tree_store), TREE_STORE "%s", strrchr(store, '/'));
+		*strrchr(strcpy(store_dir, store), '/') = 0;
+		n = bind(all, n, "--bind", store_dir, TREE_STORE);
+		n = bind(all, n, "--setenv", "HSAVISOR_JIT_STORE", tree_store);
+	}
 	n = bind(all, n, "--bind", arbiter_socket_path(), TREE_SOCKET);
 	n = bind(all, n, "--setenv", "HSAVISOR_SOCKET", TREE_SOCKET);
 	n = bind(all, n, "--setenv", "LD_PRELOAD", TREE_LIBRARY);

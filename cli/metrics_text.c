@@ -214,10 +214,30 @@ static void put_table(FILE *f, const char *prefix, const struct metric *table, s
 	}
 }
 
+/* What rows are, as labels of a family of type info: those of their metrics and these keys. */
+static void put_info(FILE *f, const char *name, const char *help, struct json_object *rows,
+		     labels_fn *labels, const char *const *keys)
+{
+	if (json_object_array_length(rows))
+		fprintf(f, "# TYPE %s info\n# HELP %s %s\n", name, name, help);
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		struct json_object *o = json_object_array_get_idx(rows, i);
+
+		fprintf(f, "%s_info{", name);
+		labels(f, o);
+		for (const char *const *k = keys; *k; k++)
+			put_label(f, *k, json_str(o, *k), ",");
+		fputs("} 1\n", f);
+	}
+}
+
 #define TABLE(t) (t), sizeof(t) / sizeof((t)[0])
 
 static void put_all(FILE *f, struct json_object *status, struct json_object *tenants)
 {
+	static const char *const gpu_info[] = {"target", "backend", NULL}, *const tenant_info[] = {
+										   "id", "program",
+										   NULL};
 	struct json_object *gpus, *daemon = json_object_new_array();
 
 	fputs("# TYPE hsavisor info\n# HELP hsavisor The daemon.\nhsavisor_info{", f);
@@ -227,32 +247,11 @@ static void put_all(FILE *f, struct json_object *status, struct json_object *ten
 	put_table(f, "hsavisor_", TABLE(of_daemon), daemon, NULL);
 	json_object_put(daemon);
 	if (json_object_object_get_ex(status, "gpus", &gpus)) {
-		fputs("# TYPE hsavisor_gpu info\n# HELP hsavisor_gpu A GPU.\n", f);
-		for (size_t i = 0; i < json_object_array_length(gpus); i++) {
-			struct json_object *g = json_object_array_get_idx(gpus, i);
-
-			fputs("hsavisor_gpu_info{", f);
-			put_gpu_labels(f, g);
-			put_label(f, "target", json_str(g, "target"), ",");
-			put_label(f, "backend", json_str(g, "backend"), ",");
-			fputs("} 1\n", f);
-		}
+		put_info(f, "hsavisor_gpu", "A GPU.", gpus, put_gpu_labels, gpu_info);
 		put_table(f, "hsavisor_gpu_", TABLE(of_gpu), gpus, put_gpu_labels);
 	}
-	if (json_object_array_length(tenants)) {
-		fputs("# TYPE hsavisor_tenant info\n# HELP hsavisor_tenant A tenant and the newest "
-		      "program of it.\n",
-		      f);
-		for (size_t i = 0; i < json_object_array_length(tenants); i++) {
-			struct json_object *t = json_object_array_get_idx(tenants, i);
-
-			fputs("hsavisor_tenant_info{", f);
-			put_tenant_labels(f, t);
-			put_label(f, "id", json_str(t, "id"), ",");
-			put_label(f, "program", json_str(t, "program"), ",");
-			fputs("} 1\n", f);
-		}
-	}
+	put_info(f, "hsavisor_tenant", "A tenant and the newest program of it.", tenants,
+		 put_tenant_labels, tenant_info);
 	put_table(f, "hsavisor_tenant_", TABLE(of_tenant), tenants, put_tenant_labels);
 }
 
@@ -277,22 +276,14 @@ char *metrics_text(struct json_object *status, struct json_object *tenants, size
 	return text;
 }
 
-static int ask(const char *op, struct json_object **answer)
-{
-	struct json_object *request = json_object_new_object();
-
-	json_object_object_add(request, "op", json_object_new_string(op));
-	return daemon_try(request, answer);
-}
-
 char *metrics_ask(size_t *size, int *err)
 {
 	struct json_object *status = NULL, *answer = NULL, *tenants = NULL;
 	char *text;
 
-	*err = ask("status", &status);
+	*err = daemon_ask("status", &status);
 	if (!*err)
-		*err = ask("list", &answer);
+		*err = daemon_ask("list", &answer);
 	if (*err)
 		text = metrics_text(NULL, NULL, size);
 	else {

@@ -60,18 +60,10 @@ static void fill(struct sample_row *r, struct json_object *o, const struct sampl
 	r->exit_rate = rate(r->exits, before->exits, seconds);
 }
 
-static int ask(const char *op, struct json_object **answer)
-{
-	struct json_object *request = json_object_new_object();
-
-	json_object_object_add(request, "op", json_object_new_string(op));
-	return daemon_try(request, answer);
-}
-
 int sample_take(struct sample *s, const struct sample *before)
 {
 	struct json_object *status, *answer, *list, *gpus;
-	int err = ask("status", &status);
+	int err = daemon_ask("status", &status);
 
 	*s = (struct sample){0};
 	if (err)
@@ -87,7 +79,7 @@ int sample_take(struct sample *s, const struct sample *before)
 		snprintf(s->target, sizeof(s->target), "%s", json_str(g, "target"));
 	}
 	json_object_put(status);
-	err = ask("list", &answer);
+	err = daemon_ask("list", &answer);
 	if (err)
 		return err;
 	s->time_ns = now_ns();

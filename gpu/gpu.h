@@ -139,6 +139,13 @@ enum gpu_prot { GPU_PROT_READ = 1, GPU_PROT_WRITE = 2, GPU_PROT_EXEC = 4 };
  * runs until the first queue exists. */
 int gpu_open(const struct gpu_config *config, struct gpu **gpu);
 
+/*
+ * For a process that isolates itself before it opens a GPU: loads what would be read from files later. Starts no thread. store: a
+ * regular file, open for reading and writing, that keeps compiled kernels; it is trusted and stays in use till the end of the process.
+ * -1: none, they are forgotten.
+ */
+void gpu_prepare(int store);
+
 /* Stops all threads and frees the GPU. All vms must be destroyed before. */
 void gpu_close(struct gpu *gpu);
 

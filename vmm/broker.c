@@ -38,6 +38,7 @@
 #include "arbiter/client.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "gpu/gpu.h"
 #include "vmm/device.h"
 #include "vmm/isolation.h"
 #include "vmm/vfio_user.h"
@@ -45,7 +46,7 @@
 #define PUBLISH_MS 500 /* between two looks at the core's totals */
 
 struct options {
-	const char *name, *socket, *arbiter;
+	const char *name, *socket, *arbiter, *jit_store;
 	uint64_t vram, vram_max;
 	int ready_fd;
 	gid_t socket_group; /* -1: the starter's */
@@ -72,6 +73,7 @@ static const char usage[] =
 	"it or fail, none\n"
 	"  --seccomp=kill|log|off system calls that a broker does not need: end it (default), are "
 	"logged, are done\n"
+	"  --jit-store FILE       keep compiled kernels in this file, of this VM alone (default: they are forgotten)\n"
 	"  --help                 this text\n";
 
 static int parse_options(int argc, char **argv, struct options *o)
@@ -88,6 +90,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		USER,
 		SANDBOX,
 		SECCOMP,
+		JIT_STORE,
 		HELP
 	};
 	static const struct option longs[] = {
@@ -102,6 +105,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"user", required_argument, NULL, USER},
 		{"sandbox", required_argument, NULL, SANDBOX},
 		{"seccomp", required_argument, NULL, SECCOMP},
+		{"jit-store", required_argument, NULL, JIT_STORE},
 		{"help", no_argument, NULL, HELP},
 		{0},
 	};
@@ -164,6 +168,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 					c == SANDBOX ? "sandbox" : "seccomp", optarg);
 				return -EINVAL;
 			}
+			break;
+		case JIT_STORE:
+			o->jit_store = optarg;
 			break;
 		case HELP:
 			fputs(usage, stdout);
@@ -251,6 +258,23 @@ static void say_ready(int fd)
 	close(fd);
 }
 
+/*
+ * The file for compiled kernels, at the descriptor that the filter of system calls knows it by. A broker that does not get it works without: -1.
+ */
+static int open_store(const char *path)
+{
+	int fd = path ? open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) : -1, ret;
+
+	if (!path)
+		return -1;
+	ret = fd < 0 ? -1 : dup3(fd, ISOLATION_STORE_FD, O_CLOEXEC);
+	if (ret < 0)
+		fprintf(stderr, "hsavisor-broker: WARNING: %s: %s; compiled kernels are not kept\n", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -296,6 +320,7 @@ int main(int argc, char **argv)
 			ret == -EADDRINUSE ? "in use" : strerror(-ret));
 		goto out;
 	}
+	gpu_prepare(open_store(options.jit_store));
 	/* The last use of a path, and the first thread comes with the GPU. */
 	ret = isolation_enter(&options.isolation);
 	if (ret)

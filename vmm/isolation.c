@@ -401,6 +401,11 @@ static const struct sandbox_purpose allowed[] = {
 	       {"madvise"}, {"brk"})},
 	{"compiled kernels: code is written, then made executable; never both at once",
 	 CALLS({"mprotect", .num_args = 1, .args = {{2, UINT32_MAX, PROT_READ | PROT_EXEC}}})},
+	{"compiled kernels are kept in a file, which was opened before",
+	 CALLS({"pread64", .num_args = 1, .args = {{0, UINT32_MAX, ISOLATION_STORE_FD}}},
+	       {"pwrite64", .num_args = 1, .args = {{0, UINT32_MAX, ISOLATION_STORE_FD}}},
+	       {"ftruncate", .num_args = 1, .args = {{0, UINT32_MAX, ISOLATION_STORE_FD}}},
+	       {"flock", .num_args = 1, .args = {{0, UINT32_MAX, ISOLATION_STORE_FD}}})},
 	{"vfio-user: QEMU connects, sends messages with descriptors, gets answers",
 	 CALLS({"accept4"}, {"recvmsg"}, {"sendmsg"}, {"poll"}, {"ppoll"}, {"close"})},
 	{"QEMU's descriptors: is it a regular file of that size (fstat, by either name); "

@@ -27,6 +27,9 @@ void isolation_defaults(struct isolation *isolation);
 /* "try", "require", "off"; -EINVAL. */
 int isolation_mode_parse(const char *text, enum isolation_mode *mode);
 
+/* Where the broker has its file of compiled kernels, if it has one. */
+#define ISOLATION_STORE_FD 200
+
 /* Closes all descriptors but the standard ones and keep (-1: none). Before anything is opened. */
 void isolation_close_others(int keep);
 

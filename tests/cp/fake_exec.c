@@ -43,7 +43,7 @@ void code_cache_revalidate(struct code_cache *cache)
 	atomic_fetch_add(&fake_revalidations, 1);
 }
 
-void exec_prepare(void)
+void exec_prepare(int store)
 {
 }
 

@@ -506,7 +506,7 @@ int main(int argc, char **argv)
 		seed = strtoull(argv[3], NULL, 0) * 2 + 1;
 	for (int i = 0; i < 10; i++)
 		rng();
-	if (jit_prepare()) {
+	if (jit_prepare(-1)) {
 		print_message("1..0 # SKIP no JIT in this build or on this processor\n");
 		return 0;
 	}

@@ -88,14 +88,17 @@ static uint64_t env_time(const char *name, uint64_t otherwise_ns)
 	return us * 1000;
 }
 
+void gpu_prepare(int store)
+{
+	exec_prepare(store);
+}
+
 int gpu_open(const struct gpu_config *config, struct gpu **out)
 {
 	struct gpu *gpu;
 
 	if (!config->target || config->threads > GPU_MAX_THREADS)
 		return -EINVAL;
-	/* Now, while files may still be read. */
-	exec_prepare();
 	gpu = calloc(1, sizeof(*gpu));
 	if (!gpu)
 		return -ENOMEM;

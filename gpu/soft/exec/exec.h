@@ -11,8 +11,8 @@
 
 #include "gpu/soft/soft.h"
 
-/* What has to be done once while files may still be read (a process may isolate itself after). Done on first use otherwise. */
-void exec_prepare(void);
+/* gpu_prepare() */
+void exec_prepare(int store);
 
 /* ---- code.h: decoded code, shared by all threads of a vm ---- */
 struct code_cache;
@@ -84,6 +84,6 @@ struct exec_row {
  */
 const struct exec_row *const *exec_valu_rows(void);
 const struct exec_row *const *exec_valu_rows_of(unsigned level);
-extern const struct exec_row exec_rows_salu[], exec_rows_smem[], exec_rows_flow[];
+extern const struct exec_row exec_rows_salu[], exec_rows_smem[], exec_rows_flow[], exec_rows_trap[], exec_rows_gws[];
 
 #endif

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "gpu/soft/exec/code.h"
+#include "gpu/soft/exec/hwreg.h"
 #include "gpu/soft/jit/jit.h"
 
 #define SLICE		 16384
@@ -32,6 +33,8 @@ static void make_table(void)
 		exec_rows_salu,
 		exec_rows_smem,
 		exec_rows_flow,
+		exec_rows_trap,
+		exec_rows_gws,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -48,9 +51,9 @@ exec_fn *exec_lookup(enum isa_target target, unsigned op)
 	return op < ISA_NUM_OPS ? exec_table[op] : NULL;
 }
 
-void exec_prepare(void)
+void exec_prepare(int store)
 {
-	jit_prepare();
+	jit_prepare(store);
 }
 
 bool exec_covers(enum isa_target target, unsigned op)
@@ -71,9 +74,11 @@ void exec_illegal(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *i
 	ctx->error = EXEC_ILLEGAL;
 }
 
-/* The wave uses registers it does not have. */
+/* The wave uses registers it does not have; or it skips vector instructions (exec_set_mode()). */
 static void bad_registers(struct exec_ctx *ctx, struct wave *w, const struct code_inst *ci)
 {
+	if (w->mode & MODE_VSKIP)
+		return;
 	log_error("register out of range (wave has %u VGPRs, %u AGPRs)", w->num_vgprs,
 		  w->num_agprs);
 	exec_illegal(ctx, w, &ci->inst);

@@ -14,6 +14,9 @@
 #include "gpu/soft/jit/unit.h"
 
 #define MAP_SIZE (4 * JIT_MAX_INSTS)
+#define HWREG_MODE	 1
+#define MODE_HIGH_BIT	 23 /* of MODE, where FP16_OVFL is, and above it register indices, VSKIP and the fork stack: done by the interpreter only */
+#define MSG_GET_DOORBELL 10
 
 struct finder {
 	struct exec_ctx *ctx;
@@ -85,6 +88,21 @@ static enum jit_term term_of(const struct isa_inst *in, bool multi_wave)
 	case ISA_S_SET_GPR_IDX_IDX:
 	case ISA_S_SET_GPR_IDX_MODE:
 	case ISA_S_SETREG_B32:
+		return TERM_INTERP;
+	case ISA_S_SETREG_IMM32_B32: /* of MODE, the fields that compiled code knows nothing of */
+		return (in->simm & 63) == HWREG_MODE && (in->simm >> 6 & 31) + (in->simm >> 11 & 31) >= MODE_HIGH_BIT ? TERM_INTERP : TERM_FALL;
+	case ISA_S_SENDMSG: /* changes EXEC */
+		return (in->simm & 0xf) == MSG_GET_DOORBELL ? TERM_INTERP : TERM_FALL;
+	case ISA_S_SETVSKIP:
+	case ISA_S_SETKILL:
+	case ISA_S_SENDMSGHALT:
+	case ISA_S_ENDPGM_ORDERED_PS_DONE:
+	case ISA_DS_GWS_INIT:
+	case ISA_DS_GWS_BARRIER:
+	case ISA_DS_GWS_SEMA_V:
+	case ISA_DS_GWS_SEMA_BR:
+	case ISA_DS_GWS_SEMA_P:
+	case ISA_DS_GWS_SEMA_RELEASE_ALL:
 		return TERM_INTERP;
 	default:
 		return TERM_FALL;
@@ -278,6 +296,10 @@ struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64
 	struct jit_inst *fit;
 	bool ok;
 
+	if (mode >> MODE_HIGH_BIT) {
+		free(c);
+		return NULL;
+	}
 	if (!c)
 		return NULL;
 	c->entry_pc = entry_pc;

@@ -21,8 +21,11 @@ struct jit_kernel;
 /* 0, or -ENOTSUP when the JIT is off. */
 int jit_init(void);
 
-/* Loads and prepares the compiler at once, not when there is something to compile: nothing is read from files later. 0, or -ENOTSUP. */
-int jit_prepare(void);
+/*
+ * Loads and prepares the compiler at once, not when there is something to compile: no path is used later. Starts no thread. store: see
+ * gpu_prepare(). 0, or -ENOTSUP.
+ */
+int jit_prepare(int store);
 
 /* The JIT's part of a code cache, or NULL when it is off. */
 struct jit_cache *jit_cache_new(enum isa_target target);

@@ -4,8 +4,8 @@
  *
  * Theory of operation
  *
- * One file per domain of trust: one for each VM (the broker is given it open, HSAVISOR_JIT_STORE_FD), one for the processes of a user
- * (HSAVISOR_JIT_STORE, or ~/.cache/hsavisor-jit/kernels). Nobody loads what another domain wrote: a tenant could only harm itself. The file
+ * One file per domain of trust: one for each VM (its broker has it open), one for the processes of a user (HSAVISOR_JIT_STORE, or
+ * ~/.cache/hsavisor-jit/kernels). Nobody loads what another domain wrote: a tenant could only harm itself. The file
  * must be its user's own and nobody else may be able to write it.
  *
  * The file is a sequence of records, each a key and an object. The key holds everything that the object was made from, the kernel's code
@@ -27,6 +27,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/directory.h"
 #include "base/log.h"
 #include "gpu/soft/jit/unit.h"
 
@@ -44,7 +45,7 @@ struct record {
 
 static struct {
 	pthread_mutex_t lock;
-	bool prepared;
+	bool chosen;
 	int fd;		   /* kept open, or -1 */
 	char path[PATH_MAX]; /* opened anew each time: a program may close descriptors that it does not know */
 	/* Where records are, by hash; of the file's first seen bytes. */
@@ -58,29 +59,13 @@ static struct {
 	ino_t ino;
 } store = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
-/* Makes the directories of a path, as far as they are missing. */
-static void make_directories(char *path)
+/* Under the lock: which file it is. */
+static void choose(void)
 {
-	for (char *p = path + 1; (p = strchr(p, '/')); p++) {
-		*p = 0;
-		mkdir(path, 0700);
-		*p = '/';
-	}
-}
-
-static void prepare(void)
-{
-	const char *fd = secure_getenv("HSAVISOR_JIT_STORE_FD"), *path = secure_getenv("HSAVISOR_JIT_STORE");
+	const char *path = secure_getenv("HSAVISOR_JIT_STORE");
 	const char *cache = secure_getenv("XDG_CACHE_HOME"), *home = secure_getenv("HOME");
 	int n = 0;
 
-	if (store.prepared)
-		return;
-	store.prepared = true;
-	if (fd && *fd) {
-		store.fd = atoi(fd);
-		return;
-	}
 	if (path) /* empty: none */
 		n = snprintf(store.path, sizeof(store.path), "%s", path);
 	else if (cache && *cache == '/')
@@ -89,12 +74,15 @@ static void prepare(void)
 		n = snprintf(store.path, sizeof(store.path), "%s/.cache/hsavisor-jit/kernels", home);
 	if (n >= (int)sizeof(store.path))
 		store.path[0] = 0;
+	store.chosen = true;
 }
 
-void jit_store_prepare(void)
+void jit_store_use(int fd)
 {
 	pthread_mutex_lock(&store.lock);
-	prepare();
+	store.chosen = true;
+	store.fd = fd;
+	store.path[0] = 0;
 	pthread_mutex_unlock(&store.lock);
 }
 
@@ -104,16 +92,15 @@ static int open_store(void)
 	struct stat st;
 	int fd;
 
-	prepare();
+	if (!store.chosen)
+		choose();
 	if (store.fd < 0 && !store.path[0])
 		return -1;
 	fd = store.fd;
 	if (fd < 0)
 		fd = open(store.path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 && errno == ENOENT) {
-		make_directories(store.path);
+	if (fd < 0 && errno == ENOENT && !directory_make_for(store.path, 0700))
 		fd = open(store.path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	}
 	if (fd < 0) {
 		log_info("%s: %s; compiled kernels are not kept", store.path, strerror(errno));
 		store.path[0] = 0;

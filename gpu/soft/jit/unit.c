@@ -94,7 +94,7 @@ static int in_order(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-int jit_prepare(void)
+int jit_prepare(int store)
 {
 	int some[512];
 
@@ -104,15 +104,8 @@ int jit_prepare(void)
 	for (int i = 0; i < 512; i++)
 		some[i] = i * 7 % 512;
 	qsort(some, 512, sizeof(some[0]), in_order);
-	jit_store_prepare();
-	if (!jit_module_get())
-		return -ENOTSUP;
-	if (compiler.mode == MODE_BACKGROUND) {
-		pthread_mutex_lock(&compiler.lock);
-		start_compiler();
-		pthread_mutex_unlock(&compiler.lock);
-	}
-	return 0;
+	jit_store_use(store);
+	return jit_module_get() ? 0 : -ENOTSUP;
 }
 
 struct jit_cache *jit_cache_new(enum isa_target target)

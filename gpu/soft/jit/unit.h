@@ -217,8 +217,8 @@ const struct jit_module *jit_module_get(void);
 
 /* store.c: compiled kernels on disk, or nothing where there is no place for them. */
 
-/* Opens the store now and for good: for processes that can't open files later. */
-void jit_store_prepare(void);
+/* From now on the store is this open file (gpu_prepare()); -1: there is none. */
+void jit_store_use(int fd);
 /* The object that was made from this code, or false. The caller frees its bytes. */
 bool jit_store_get(const struct jit_code *code, bool exact, const char *identity, struct jit_object *object);
 void jit_store_put(const struct jit_code *code, bool exact, const char *identity, const struct jit_object *object);
