@@ -2,7 +2,6 @@
 /* test_arbiter.c - hsavisord from outside: a scripted client, bad input first, then tenants,
  * quotas, turns, and deaths. */
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -15,7 +14,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -23,74 +21,30 @@
 #include "arbiter/client.h"
 #include "arbiter/msg.h"
 #include "arbiter/protocol.h"
-#include "arbiter/server.h"
 #include "base/size.h"
+#include "tests/arbiter/daemon.h"
 
 #define MIB (1ull << 20)
 
-static pid_t daemon_pid;
-static char dir[64], sock_path[108];
+static struct daemon hsavisord;
 
-static int start_daemon(void **state)
+static int start(void **state)
 {
-	int ready[2];
-	char byte;
-
-	snprintf(dir, sizeof(dir), "/tmp/hsv-arbiter-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(sock_path, sizeof(sock_path), "%s/run/s.sock", dir);
-	setenv("HSAVISOR_SOCKET", sock_path, 1);
-	assert_int_equal(pipe(ready), 0);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		struct server_config c = {.socket_path = sock_path,
-					  .target = "gfx90a",
-					  .threads = 2,
-					  .pool = 1024 * MIB,
-					  .default_quota = 256 * MIB,
-					  .group = (gid_t)-1,
-					  .ready_fd = ready[1]};
-		int null = open("/dev/null", O_WRONLY);
-
-		close(ready[0]);
-		dup2(null, STDERR_FILENO);
-		_exit(server_run(&c) ? 1 : 0);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
+	daemon_prepare(&hsavisord);
+	daemon_start(&hsavisord,
+		     &(struct server_config){.pool = 1024 * MIB, .default_quota = 256 * MIB}, NULL);
 	return 0;
 }
 
-static int stop_daemon(void **state)
+static int stop(void **state)
 {
-	int status;
-	char cmd[128];
-
-	if (daemon_pid > 0) {
-		kill(daemon_pid, SIGTERM);
-		waitpid(daemon_pid, &status, 0);
-		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-		assert_int_equal(access(sock_path, F_OK), -1); /* it cleans up after itself */
-	}
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
-	return system(cmd);
+	daemon_remove(&hsavisord);
+	return 0;
 }
 
 static struct json_object *control(const char *text)
 {
-	static char buf[ARBITER_MSG_MAX];
-	int fd = msg_connect(sock_path);
-	unsigned num_fds = 0;
-	ssize_t n;
-
-	assert_true(fd >= 0);
-	assert_int_equal(msg_send(fd, text, strlen(text), NULL, 0), 0);
-	n = msg_receive(fd, buf, sizeof(buf) - 1, NULL, &num_fds);
-	assert_true(n > 0);
-	buf[n] = 0;
-	close(fd);
-	return json_tokener_parse(buf);
+	return daemon_ask(&hsavisord, text);
 }
 
 static uint64_t field(struct json_object *o, const char *key)
@@ -172,7 +126,7 @@ static void bad_packets_end_the_connection(void **state)
 		   {&msg, sizeof(msg) - 1}};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		int fd = msg_connect(sock_path);
+		int fd = msg_connect(hsavisord.path);
 		unsigned n = 0;
 		char byte;
 
@@ -418,7 +372,7 @@ static long daemon_ticks(void)
 	char path[64];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)daemon_pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)hsavisord.pid);
 	f = fopen(path, "r");
 	assert_non_null(f);
 	assert_int_equal(fscanf(f, "%*d %*s %*s %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld",
@@ -436,11 +390,11 @@ static void without_descriptors_it_waits(void **state)
 	int fds[40];
 	long ticks;
 
-	assert_int_equal(prlimit(daemon_pid, RLIMIT_NOFILE, NULL, &before), 0);
+	assert_int_equal(prlimit(hsavisord.pid, RLIMIT_NOFILE, NULL, &before), 0);
 	few.rlim_max = before.rlim_max;
-	assert_int_equal(prlimit(daemon_pid, RLIMIT_NOFILE, &few, NULL), 0);
+	assert_int_equal(prlimit(hsavisord.pid, RLIMIT_NOFILE, &few, NULL), 0);
 	for (int i = 0; i < 40; i++) {
-		fds[i] = msg_connect(sock_path);
+		fds[i] = msg_connect(hsavisord.path);
 		assert_true(fds[i] >= 0);
 	}
 	usleep(200000);
@@ -450,7 +404,7 @@ static void without_descriptors_it_waits(void **state)
 	for (int i = 0; i < 40; i++)
 		close(fds[i]);
 	json_object_put(control("{\"op\":\"list\"}"));
-	assert_int_equal(prlimit(daemon_pid, RLIMIT_NOFILE, &before, NULL), 0);
+	assert_int_equal(prlimit(hsavisord.pid, RLIMIT_NOFILE, &before, NULL), 0);
 }
 
 static void shutdown_asks_first(void **state)
@@ -471,18 +425,10 @@ static void shutdown_asks_first(void **state)
 
 static void second_daemon_is_refused(void **state)
 {
-	struct server_config c = {.socket_path = sock_path,
-				  .target = "gfx90a",
-				  .threads = 1,
-				  .pool = MIB,
-				  .group = (gid_t)-1,
-				  .ready_fd = -1};
-	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+	struct server_config c = {.socket_path = hsavisord.path, .pool = MIB};
 
-	dup2(null, STDERR_FILENO);
-	assert_int_equal(server_run(&c), -EADDRINUSE);
-	dup2(saved, STDERR_FILENO);
-	assert_int_equal(access(sock_path, F_OK), 0); /* the first one's socket is still there */
+	assert_int_equal(daemon_refused(&c), -EADDRINUSE);
+	assert_int_equal(access(hsavisord.path, F_OK), 0); /* the first one's is still there */
 }
 
 static void killed_daemon_leaves_tenants_running(void **state)
@@ -495,8 +441,7 @@ static void killed_daemon_leaves_tenants_running(void **state)
 	arbiter_disconnect(c);
 	assert_true(eventually_gone("survivors"));
 	assert_int_equal(arbiter_connect(ARBITER_VM, "survivor", 64 * MIB, &c, &g, NULL), 0);
-	kill(daemon_pid, SIGKILL);
-	waitpid(daemon_pid, NULL, 0);
+	daemon_stop(&hsavisord, SIGKILL);
 	arbiter_turn_ops.acquire(c); /* returns though nobody grants */
 	assert_false(arbiter_turn_ops.lost(c));
 	assert_false(arbiter_alive(c));
@@ -504,7 +449,6 @@ static void killed_daemon_leaves_tenants_running(void **state)
 	assert_int_equal(arbiter_charge_vram(c, 4096), -ENOMEM);
 	arbiter_disconnect(c);
 	assert_int_equal(arbiter_connect(ARBITER_VM, "late", 0, &c, &g, cmd), -ECONNREFUSED);
-	daemon_pid = -1;
 }
 
 static void sizes(void **state)
@@ -555,5 +499,5 @@ int main(void)
 		cmocka_unit_test(killed_daemon_leaves_tenants_running),
 	};
 
-	return cmocka_run_group_tests_name("arbiter", tests, start_daemon, stop_daemon);
+	return cmocka_run_group_tests_name("arbiter", tests, start, stop);
 }

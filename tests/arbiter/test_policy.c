@@ -4,7 +4,6 @@
  * get, set and reset, bad input first.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -22,14 +20,14 @@
 #include "arbiter/config.h"
 #include "arbiter/msg.h"
 #include "arbiter/protocol.h"
-#include "arbiter/server.h"
 #include "base/duration.h"
+#include "tests/arbiter/daemon.h"
 
 #define MIB (1ull << 20)
 #define MS  1000000ull
 
-static pid_t daemon_pid;
-static char dir[64], sock_path[108], conf_path[108], log_path[108];
+static struct daemon hsavisord;
+static char conf_path[108], log_path[108];
 
 static void write_file(const char *path, const char *text)
 {
@@ -63,69 +61,30 @@ static const char good_config[] =
 	"  }\n"
 	"}\n";
 
-static int start_daemon(void **state)
+static int start(void **state)
 {
-	int ready[2];
-	char byte;
+	struct server_config c = {.pool = 8192 * MIB,
+				  .default_quota = 256 * MIB,
+				  .config_path = conf_path,
+				  .config_required = true};
 
-	snprintf(dir, sizeof(dir), "/tmp/hsv-policy-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(sock_path, sizeof(sock_path), "%s/s.sock", dir);
-	snprintf(conf_path, sizeof(conf_path), "%s/conf", dir);
-	snprintf(log_path, sizeof(log_path), "%s/log", dir);
+	daemon_prepare(&hsavisord);
+	snprintf(conf_path, sizeof(conf_path), "%s/conf", hsavisord.dir);
+	snprintf(log_path, sizeof(log_path), "%s/log", hsavisord.dir);
 	write_file(conf_path, good_config);
-	setenv("HSAVISOR_SOCKET", sock_path, 1);
-	assert_int_equal(pipe(ready), 0);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		struct server_config c = {.socket_path = sock_path,
-					  .target = "gfx90a",
-					  .threads = 2,
-					  .pool = 8192 * MIB,
-					  .default_quota = 256 * MIB,
-					  .config_path = conf_path,
-					  .config_required = true,
-					  .group = (gid_t)-1,
-					  .ready_fd = ready[1]};
-		int null = open("/dev/null", O_WRONLY);
-
-		close(ready[0]);
-		dup2(null, STDERR_FILENO);
-		setenv("HSAVISOR_LOG", "arbiter=info", 1);
-		setenv("HSAVISOR_LOG_FILE", log_path, 1);
-		_exit(server_run(&c) ? 1 : 0);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
+	daemon_start(&hsavisord, &c, log_path);
 	return 0;
 }
 
-static int stop_daemon(void **state)
+static int stop(void **state)
 {
-	char cmd[128];
-	int status;
-
-	kill(daemon_pid, SIGTERM);
-	waitpid(daemon_pid, &status, 0);
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
-	return system(cmd) || !WIFEXITED(status) || WEXITSTATUS(status);
+	daemon_remove(&hsavisord);
+	return 0;
 }
 
 static struct json_object *control(const char *text)
 {
-	static char buf[ARBITER_MSG_MAX];
-	int fd = msg_connect(sock_path);
-	unsigned num_fds = 0;
-	ssize_t n;
-
-	assert_true(fd >= 0);
-	assert_int_equal(msg_send(fd, text, strlen(text), NULL, 0), 0);
-	n = msg_receive(fd, buf, sizeof(buf) - 1, NULL, &num_fds);
-	assert_true(n > 0);
-	buf[n] = 0;
-	close(fd);
-	return json_tokener_parse(buf);
+	return daemon_ask(&hsavisord, text);
 }
 
 /* 0 or the errno of the answer. */
@@ -261,7 +220,7 @@ static void bad_files(void **state)
 	char path[128], message[CONFIG_MESSAGE];
 	struct config *c = NULL;
 
-	snprintf(path, sizeof(path), "%s/bad", dir);
+	snprintf(path, sizeof(path), "%s/bad", hsavisord.dir);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		write_file(path, bad[i].text);
 		assert_int_equal(config_load(path, &c, message), -EINVAL);
@@ -271,7 +230,7 @@ static void bad_files(void **state)
 			fail_msg("%s: '%s', not '%s %s'", bad[i].text, message, bad[i].place,
 				 bad[i].says);
 	}
-	assert_int_equal(config_load(dir, &c, message), -EINVAL);
+	assert_int_equal(config_load(hsavisord.dir, &c, message), -EINVAL);
 	assert_int_equal(config_load("/nonexistent/file", &c, message), -ENOENT);
 	assert_non_null(strstr(message, "/nonexistent/file"));
 	assert_null(c);
@@ -512,12 +471,12 @@ static void sighup_reads_it_again(void **state)
 	assert_int_equal(ask("{\"op\":\"set\",\"tenant\":\"other\",\"policy\":{\"weight\":55}}"),
 			 0);
 	write_file(conf_path, "{\"tenants\": {\"batch\": {\"weight\": 0}}}");
-	kill(daemon_pid, SIGHUP);
+	kill(hsavisord.pid, SIGHUP);
 	wait_for_log("conf:1:24: the weight is");
 	assert_non_null(strstr(policy_of("batch"), "\"weight\":10,"));
 	write_file(conf_path, "{\"tenants\": {\"batch\": {\"weight\": 20, \"vram\": \"32M\","
 			      " \"reserve\": \"1ms/10ms\"}}}");
-	kill(daemon_pid, SIGHUP);
+	kill(hsavisord.pid, SIGHUP);
 	wait_for_log("configuration reloaded");
 	assert_string_equal(policy_of("batch"),
 			    "{\"weight\":20,\"priority\":3,\"cap\":null,\"reserve\":\"1ms\\/10ms\","
@@ -525,7 +484,7 @@ static void sighup_reads_it_again(void **state)
 	assert_non_null(
 		strstr(policy_of("other"), "\"weight\":55,")); /* the file doesn't name it */
 	assert_int_equal(unlink(conf_path), 0);
-	kill(daemon_pid, SIGHUP);
+	kill(hsavisord.pid, SIGHUP);
 	wait_for_log("No such file"); /* --config names it: it is required */
 	assert_non_null(strstr(policy_of("batch"), "\"weight\":20,"));
 	write_file(conf_path, good_config);
@@ -535,22 +494,15 @@ static void sighup_reads_it_again(void **state)
 
 static void a_bad_file_is_no_start(void **state)
 {
-	struct server_config c = {.socket_path = "/tmp/hsv-policy-never/s.sock",
-				  .target = "gfx90a",
-				  .threads = 1,
-				  .pool = MIB,
-				  .config_path = "/nonexistent",
-				  .config_required = true,
-				  .group = (gid_t)-1,
-				  .ready_fd = -1};
-	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+	struct server_config c = {
+		.pool = MIB, .config_path = "/nonexistent", .config_required = true};
+	char dir[96], path[108];
 
-	dup2(null, STDERR_FILENO);
-	assert_int_equal(server_run(&c), -ENOENT);
-	dup2(saved, STDERR_FILENO);
-	assert_int_equal(access("/tmp/hsv-policy-never", F_OK), -1);
-	close(saved);
-	close(null);
+	snprintf(dir, sizeof(dir), "%s/never", hsavisord.dir);
+	snprintf(path, sizeof(path), "%s/s.sock", dir);
+	c.socket_path = path;
+	assert_int_equal(daemon_refused(&c), -ENOENT);
+	assert_int_equal(access(dir, F_OK), -1);
 }
 
 /* The longest rows there can be, of all tenants there can be. */
@@ -595,5 +547,5 @@ int main(void)
 		cmocka_unit_test(a_full_list_is_one_packet),
 	};
 
-	return cmocka_run_group_tests_name("policy", tests, start_daemon, stop_daemon);
+	return cmocka_run_group_tests_name("policy", tests, start, stop);
 }

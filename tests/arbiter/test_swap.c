@@ -4,7 +4,6 @@
  * their VRAM, and what becomes of it when others need the room.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,22 +15,20 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "arbiter/client.h"
 #include "arbiter/protocol.h"
-#include "arbiter/server.h"
 #include "arbiter/swap.h"
+#include "tests/arbiter/daemon.h"
 
 #define MIB  (1ull << 20)
 #define POOL (64 * MIB)
 #define SIZE (48 * MIB)
 
-static pid_t daemon_pid;
-static char dir[64], sock_path[108];
+static struct daemon hsavisord;
 
 /* An executor: its VRAM, and whether it lets it go. */
 struct tenant_here {
@@ -44,48 +41,6 @@ struct tenant_here {
 };
 
 static struct tenant_here a, b;
-
-static int start(const char *swap_dir)
-{
-	int ready[2];
-	char byte;
-
-	snprintf(dir, sizeof(dir), "/tmp/hsv-swap-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(sock_path, sizeof(sock_path), "%s/s.sock", dir);
-	setenv("HSAVISOR_SOCKET", sock_path, 1);
-	assert_int_equal(pipe(ready), 0);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		struct server_config c = {.socket_path = sock_path,
-					  .target = "gfx90a",
-					  .threads = 2,
-					  .pool = POOL,
-					  .default_quota = SIZE,
-					  .swap = true,
-					  .swap_dir = swap_dir,
-					  .group = (gid_t)-1,
-					  .ready_fd = ready[1]};
-		int null = open("/dev/null", O_WRONLY);
-
-		close(ready[0]);
-		dup2(null, STDERR_FILENO);
-		_exit(server_run(&c) ? 1 : 0);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return 0;
-}
-
-static void stop_daemon(int signal)
-{
-	int status;
-
-	kill(daemon_pid, signal);
-	waitpid(daemon_pid, &status, 0);
-	daemon_pid = 0;
-}
 
 static int stop_vram(void *ctx)
 {
@@ -122,32 +77,34 @@ static void leave(struct tenant_here *t)
 	t->client = NULL;
 }
 
-static int setup(void **state)
+static int start(const char *swap_dir)
 {
-	start(NULL);
+	struct server_config c = {
+		.pool = POOL, .default_quota = SIZE, .swap = true, .swap_dir = swap_dir};
+
+	daemon_prepare(&hsavisord);
+	daemon_start(&hsavisord, &c, NULL);
 	join(&a, "a");
 	join(&b, "b");
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return start(NULL);
 }
 
 static int setup_directory(void **state)
 {
-	start("/tmp");
-	join(&a, "a");
-	join(&b, "b");
-	return 0;
+	return start("/tmp");
 }
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	leave(&a);
 	leave(&b);
-	if (daemon_pid)
-		stop_daemon(SIGTERM);
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
-	return system(cmd);
+	daemon_remove(&hsavisord);
+	return 0;
 }
 
 static uint64_t taken(const struct tenant_here *t)
@@ -317,28 +274,19 @@ static void the_daemon_dies_while_it_is_out(void **state)
 	fill(&a, SIZE, 8);
 	take(&b, SIZE);
 	assert_int_equal(taken(&a), 0);
-	stop_daemon(SIGKILL);
+	daemon_stop(&hsavisord, SIGKILL);
 	assert_int_equal(differ(&a, SIZE, 8), 0);
 }
 
 static void no_directory(void **state)
 {
 	struct server_config c = {.socket_path = "/tmp/hsv-swap-none.sock",
-				  .target = "gfx90a",
-				  .threads = 1,
 				  .pool = POOL,
 				  .default_quota = SIZE,
 				  .swap = true,
-				  .swap_dir = "/nonexistent",
-				  .group = (gid_t)-1,
-				  .ready_fd = -1};
-	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+				  .swap_dir = "/nonexistent"};
 
-	dup2(null, STDERR_FILENO);
-	assert_int_equal(server_run(&c), -ENOENT);
-	dup2(saved, STDERR_FILENO);
-	close(saved);
-	close(null);
+	assert_int_equal(daemon_refused(&c), -ENOENT);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
