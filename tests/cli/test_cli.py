@@ -10,16 +10,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 BUILD, SRC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 sys.path.insert(0, f"{SRC}/tests/image")
+from processes import wait_until  # pylint: disable=wrong-import-position
+import processes  # pylint: disable=wrong-import-position
 import tap  # pylint: disable=wrong-import-position
 
 DIR = tempfile.mkdtemp(prefix="hsavisor-cli-")
 SOCKET = f"{DIR}/run/s.sock"
 CACHE = f"{DIR}/cache"
-ENV = dict(os.environ, HSAVISOR_SOCKET=SOCKET, HSAVISOR_CACHE=CACHE)
+ENV = processes.environment(DIR, HSAVISOR_SOCKET=SOCKET, HSAVISOR_CACHE=CACHE)
 HSAVISOR, HSAVISORD = f"{BUILD}/hsavisor", f"{BUILD}/arbiter/hsavisord"
 
 
@@ -33,13 +34,6 @@ def call(*args, program=HSAVISOR, code=0, says=""):
 
 def tenants():
     return {t["name"]: t for t in json.loads(call("list", "--json"))}
-
-
-def wait_until(what, seconds=10):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_help_everywhere():
@@ -325,8 +319,8 @@ def test_stop_and_stop_again():
 
 
 if __name__ == "__main__":
+    processes.guard(DIR)
     try:
         tap.run(sys.modules[__name__])
     finally:
-        subprocess.run([HSAVISOR, "stop", "--force"], env=ENV, capture_output=True, check=False)
-        shutil.rmtree(DIR, ignore_errors=True)
+        processes.end(DIR)

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -21,11 +20,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 BUILD, SRC, CLIENT = (os.path.abspath(a) for a in sys.argv[1:4])
 sys.path.insert(0, f"{SRC}/tests/image")
+from processes import wait_until  # pylint: disable=wrong-import-position
+import processes as suite  # pylint: disable=wrong-import-position
 import tap  # pylint: disable=wrong-import-position
 
 DIR = tempfile.mkdtemp(prefix="hsavisor-observe-")
 SOCKET = f"{DIR}/s.sock"
-ENV = dict(os.environ, HSAVISOR_SOCKET=SOCKET, TERM="xterm", LC_ALL="C.UTF-8", TZ="UTC")
+ENV = suite.environment(DIR, HSAVISOR_SOCKET=SOCKET, TERM="xterm", LC_ALL="C.UTF-8", TZ="UTC")
 HSAVISOR, HSAVISORD = f"{BUILD}/hsavisor", f"{BUILD}/arbiter/hsavisord"
 processes = []
 
@@ -47,16 +48,6 @@ def start_daemon():
     p = start(HSAVISORD, "--socket", SOCKET, "--vram", "4G", stderr=subprocess.DEVNULL)
     wait_until(lambda: subprocess.run([HSAVISOR, "status"], env=ENV, capture_output=True, check=False).returncode == 0)
     return p
-
-
-def wait_until(what, seconds=10):
-    end = time.monotonic() + seconds
-    while True:
-        value = what()
-        if value:
-            return value
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 class Tenant:
@@ -779,11 +770,8 @@ def alone(test):
 
 for test_name in [n for n in globals() if n.startswith("test_")]:
     globals()[test_name] = alone(globals()[test_name])
+suite.guard(DIR)
 try:
     tap.run(sys.modules[__name__])
 finally:
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    shutil.rmtree(DIR, ignore_errors=True)
+    suite.end(DIR)

@@ -2,8 +2,7 @@
 """
 A whole system for a suite: a daemon below a private socket, VMs and host programs, with all that is to be looked at and ended.
 
-Theory of operation: everything that a suite starts inherits the variable HSAVISOR_E2E with the suite's directory. So "what is left of it" is a look at
-/proc, whoever started it and whoever its parent is now, and close() ends exactly that.
+Everything that is started has the mark that tests/image/processes.py ends a suite by.
 """
 
 import concurrent.futures
@@ -12,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +18,9 @@ import time
 
 BUILD, SRC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 sys.path.insert(0, f"{SRC}/tests/image")
+from processes import alive, wait_until  # pylint: disable=wrong-import-position,unused-import
 from tap import Skip  # pylint: disable=wrong-import-position,unused-import
+import processes  # pylint: disable=wrong-import-position
 import tap  # pylint: disable=wrong-import-position
 
 PROGRAMS = f"{SRC}/build/guest-programs"
@@ -37,26 +37,6 @@ def image_conf():
             return dict(line.rstrip("\n").split("=", 1) for line in f if "=" in line and line[0] != "#")
     except FileNotFoundError:
         return None
-
-
-def wait_until(what, seconds=30, why="waited in vain"):
-    """Waits for what() to be true and returns its value."""
-    end = time.monotonic() + seconds
-    while True:
-        value = what()
-        if value:
-            return value
-        assert time.monotonic() < end, why
-        time.sleep(0.05)
-
-
-def alive(pid):
-    """Whether the process is there and no zombie."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def cpu_seconds(pid):
@@ -140,7 +120,7 @@ class System:
         self.conf = image_conf()
         self.options = daemon_options
         self.dir = tempfile.mkdtemp(prefix="hsavisor-e2e-")
-        self.env = dict(os.environ, HSAVISOR_SOCKET=f"{self.dir}/s.sock", HSAVISOR_E2E=self.dir, HSAVISOR_KEEP_STATE="1")
+        self.env = processes.environment(self.dir, HSAVISOR_SOCKET=f"{self.dir}/s.sock", HSAVISOR_KEEP_STATE="1")
         self.command = f"{BUILD}/hsavisor"
 
     def call(self, *args, code=0, says="", limit=LIMIT):
@@ -206,16 +186,7 @@ class System:
 
     def processes(self):
         """The processes of this system: pid -> command line."""
-        mark = f"HSAVISOR_E2E={self.dir}".encode()
-        found = {}
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-                with open(f"/proc/{pid}/environ", "rb") as f:
-                    if mark not in f.read().split(b"\0"):
-                        continue
-                with open(f"/proc/{pid}/cmdline", "rb") as f:
-                    found[int(pid)] = f.read().replace(b"\0", b" ").decode(errors="replace").strip()
-        return found
+        return processes.processes(self.dir)
 
     def program_pid(self, name):
         """The pid of the host program of that name itself, not of what started it."""
@@ -234,36 +205,11 @@ class System:
 
         return wait_until(find)
 
-    def close(self):
-        for sig in (signal.SIGTERM, signal.SIGKILL):
-            for pid in self.processes():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, sig)
-            with contextlib.suppress(AssertionError):
-                wait_until(lambda: not any(map(alive, self.processes())), 5)
-        shutil.rmtree(self.dir, ignore_errors=True)
-
 
 def together(*calls):
     """Makes the calls at the same time; raises what the first one of them raised."""
     with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
         return [f.result() for f in [pool.submit(c) for c in calls]]
-
-
-def guard(system):
-    """A process that ends the system when this one is gone, however it went: a runner kills what takes too long."""
-    end, mine = os.pipe()
-    if os.fork():
-        os.close(end)
-        return
-    os.setsid()
-    os.close(mine)
-    null = os.open("/dev/null", os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    os.read(end, 1)
-    system.close()
-    os._exit(0)  # pylint: disable=protected-access
 
 
 def run(module, system):
@@ -272,7 +218,7 @@ def run(module, system):
         shutil.rmtree(system.dir, ignore_errors=True)
         print("1..0 # SKIP no guest image; make one with: make image")
         sys.exit(0)
-    guard(system)
+    processes.guard(system.dir)
     try:
         system.start_daemon()
         tap.run(module)
@@ -280,4 +226,4 @@ def run(module, system):
         if "HSAVISOR_E2E_LOGS" in os.environ:
             with open(f"{system.dir}/daemon.log", encoding="utf-8", errors="replace") as f:
                 print("".join(f"# {line}" for line in f))
-        system.close()
+        processes.end(system.dir)

@@ -4,9 +4,13 @@
 import importlib.machinery
 import importlib.util
 import os
+import signal
+import subprocess
 import sys
+import tempfile
 import time
 
+import processes
 import tap
 
 SRC = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -109,6 +113,26 @@ def test_a_daemon_left_behind_does_not_hold_the_run():
     start = time.time()
     check(outcome_of("setsid sleep 30 & echo 1..1; echo ok 1"), 1, 0)
     assert time.time() - start < 10
+
+
+def test_what_a_killed_suite_started_ends_with_it():
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        directory = tempfile.mkdtemp(prefix="hsavisor-suite-")
+        # A daemon: of a session of its own, its parent gone.
+        script = f"""
+import os, subprocess, sys, time
+sys.path.insert(0, "{os.path.dirname(tap.__file__)}")
+import processes
+processes.guard("{directory}")
+subprocess.run(["sh", "-c", "setsid sleep 300 >/dev/null &"], env=processes.environment("{directory}"), check=True)
+print("started", flush=True)
+time.sleep(300)
+"""
+        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as suite:
+            assert suite.stdout.readline() == "started\n"
+            processes.wait_until(lambda directory=directory: "sleep 300" in processes.processes(directory).values(), 10, "it started nothing")
+            suite.send_signal(how)
+        processes.wait_until(lambda directory=directory: not processes.processes(directory) and not os.path.exists(directory), 20, f"left after {how.name}")
 
 
 def test_words_that_only_look_like_results():
