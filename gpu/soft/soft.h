@@ -92,12 +92,15 @@ struct wave {
 	bool scc;
 	uint32_t mode; /* hwreg MODE: [3:0] round (f32 [1:0], f16/f64 [3:2]), [7:4] denorm (f32
 			  [5:4], f16/f64 [7:6]), 8 DX10_CLAMP, 9 IEEE, 23.. */
-	uint32_t status, trapsts;
+	uint32_t status, trapsts; /* hwreg.c; SCC, EXECZ, VCCZ are not kept in status */
 	enum wave_state state;
 	bool all_lanes; /* every lane has a work-item */
 	uint32_t id;	/* wave number within its work-group */
 	uint32_t sleep; /* s_sleep: yields to other waves while > 0 */
 	struct workgroup *wg;
+	uint32_t hidden_vgprs, hidden_agprs; /* while MODE.VSKIP: the counts, and num_* are 0 */
+	uint8_t trap_id;	/* the last trap its handler was entered for (trap.c) */
+	bool gws_queued, gws_flag; /* waits at a global wave sync resource (gws.c) */
 	uint8_t *scratch;      /* unused when the kernel addresses scratch through memory
 				  (gfx900/gfx90a): NULL */
 	uint64_t instructions; /* executed, for profiles */
@@ -129,6 +132,8 @@ struct workgroup {
 	struct exec_fault fault;
 	/* s_sendmsg interrupt: m0 bits go to the vm's signal_event. Provided by cp. */
 	void (*message)(struct workgroup *wg, uint32_t msg, uint32_t m0);
+	uint64_t tba, tma; /* trap handler of the GPU process and its data; tba 0: none */
+	uint32_t doorbell; /* what s_sendmsg MSG_GET_DOORBELL answers */
 	uint32_t size[3];      /* work-items; smaller at the grid's edges */
 	uint32_t id_vgprs;     /* gfx900: how many of v1, v2 have ids at the start */
 	struct jit_kernel *jit; /* compiled code of the kernel (jit/jit.h), once jit_known */

@@ -142,9 +142,9 @@ unit u_sleep
 	s_mov_b32 s10, 9
 	s_endpgm
 
-unit u_illegal		// an operation without semantics: scalar atomics
+unit u_illegal		// not allowed outside of a trap handler
 	s_nop 0
-	s_atomic_add s2, s[0:1], 0x0
+	s_rfe_b64 s[0:1]
 	s_endpgm
 
 unit u_garbage		// no instruction at all

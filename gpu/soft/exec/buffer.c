@@ -92,20 +92,40 @@ static void buffer_address(struct wave *w, const struct isa_inst *inst, const st
 /* ------------------------------------------------------------------ plain loads, stores, atomics */
 
 /* lds form: the dword goes to LDS at M0 + offset + 4 * lane instead of a VGPR. */
-static void load_to_lds(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, enum vmem_kind kind,
-			const struct vmem_access *a)
+static void store_row_to_lds(struct wave *w, const struct isa_inst *inst, uint32_t *values, uint64_t mask)
 {
-	uint32_t tmp[1][WAVE_LANES] = {0}, addr[WAVE_LANES];
-	uint32_t (*saved)[WAVE_LANES] = w->vgpr;
+	uint32_t (*saved)[WAVE_LANES] = w->vgpr, addr[WAVE_LANES];
 	const struct isa_operand row = {.kind = ISA_OPND_VGPR, .dwords = 1};
 
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		addr[l] = (w->sgpr[SGPR_M0] & 0xffff) + inst->offset + 4 * l;
-	/* Load into, and store from, a row of our own. */
-	w->vgpr = tmp;
-	if (vmem_load(ctx, w, &row, kind, a))
-		lds_store(w, &row, VM_X1, addr, a->mask);
+	w->vgpr = (void *)values;
+	lds_store(w, &row, VM_X1, addr, mask);
 	w->vgpr = saved;
+}
+
+static void load_to_lds(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, enum vmem_kind kind,
+			const struct vmem_access *a)
+{
+	uint32_t tmp[1][WAVE_LANES] = {0};
+	uint32_t (*saved)[WAVE_LANES] = w->vgpr;
+	const struct isa_operand row = {.kind = ISA_OPND_VGPR, .dwords = 1};
+	bool ok;
+
+	w->vgpr = tmp;
+	ok = vmem_load(ctx, w, &row, kind, a);
+	w->vgpr = saved;
+	if (ok)
+		store_row_to_lds(w, inst, tmp[0], a->mask);
+}
+
+/* tfe: one more register tells what was not there. Everything is, or it is a memory fault. */
+static void clear_fail_code(struct wave *w, const struct isa_inst *inst)
+{
+	uint32_t *row = inst->tfe ? reg_row(w, &inst->dst[0], inst->dst[0].dwords - 1) : NULL;
+
+	for (uint64_t m = row ? WAVE_EXEC(w) : 0; m; m &= m - 1)
+		row[__builtin_ctzll(m)] = 0;
 }
 
 static void buffer_load(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, enum vmem_kind kind)
@@ -118,8 +138,8 @@ static void buffer_load(struct exec_ctx *ctx, struct wave *w, const struct isa_i
 	buffer_address(w, inst, &r, vmem_bytes(kind), &a);
 	if (inst->lds)
 		load_to_lds(ctx, w, inst, kind, &a);
-	else
-		vmem_load(ctx, w, &inst->dst[0], kind, &a);
+	else if (vmem_load(ctx, w, &inst->dst[0], kind, &a))
+		clear_fail_code(w, inst);
 }
 
 static void buffer_store(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, enum vmem_kind kind)
@@ -275,6 +295,7 @@ enum d16 { D16_NO, D16_YES, D16_HI };
 
 static void format_load(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, unsigned comps, enum d16 d16)
 {
+	uint32_t to_lds[WAVE_LANES] = {0};
 	struct vmem_access a;
 	struct resource r;
 	unsigned bytes;
@@ -283,7 +304,7 @@ static void format_load(struct exec_ctx *ctx, struct wave *w, const struct isa_i
 		return;
 	pick_format(inst, &r);
 	bytes = format_bytes(r.data_format);
-	if (!bytes || inst->lds) {
+	if (!bytes) {
 		exec_illegal(ctx, w, inst);
 		return;
 	}
@@ -308,7 +329,7 @@ static void format_load(struct exec_ctx *ctx, struct wave *w, const struct isa_i
 		for (unsigned i = 0; i < comps; i++) {
 			unsigned sel = r.dst_sel[i];
 			uint32_t v = !in ? 0 : sel >= 4 ? value[sel - 4] : sel == 1 ? (real ? 1 : 0x3f800000) : 0;
-			uint32_t *row = reg_row(w, &inst->dst[0], d16 ? i / 2 : i);
+			uint32_t *row = inst->lds ? to_lds : reg_row(w, &inst->dst[0], d16 ? i / 2 : i);
 
 			if (!d16)
 				row[lane] = v;
@@ -318,6 +339,10 @@ static void format_load(struct exec_ctx *ctx, struct wave *w, const struct isa_i
 				row[lane] = (row[lane] & vmem_kept(w) & 0xffff0000) | to_d16(v, r.num_format);
 		}
 	}
+	if (inst->lds)
+		store_row_to_lds(w, inst, to_lds, a.mask);
+	else
+		clear_fail_code(w, inst);
 }
 
 static void format_store(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, unsigned comps, enum d16 d16)

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "gpu/soft/exec/gws.h"
 #include "gpu/soft/jit/jit.h"
 
 #define CODE_BUCKETS	(1 << 12)
@@ -66,6 +67,7 @@ struct code_cache {
 	unsigned drained;	   /* bit i: inside[i] has been zero since waiting was filled */
 	uint64_t bytes;
 	struct jit_cache *jit;
+	struct gws gws;
 };
 
 struct code_cache *code_cache_new(enum isa_target target)
@@ -78,6 +80,7 @@ struct code_cache *code_cache_new(enum isa_target target)
 	atomic_init(&cache->epoch, 1);
 	pthread_mutex_init(&cache->lock, NULL);
 	cache->jit = jit_cache_new(target);
+	gws_init(&cache->gws);
 	return cache;
 }
 
@@ -85,6 +88,11 @@ struct jit_cache *code_cache_jit(struct code_cache *cache, uint64_t *epoch)
 {
 	*epoch = atomic_load_explicit(&cache->epoch, memory_order_relaxed);
 	return cache->jit;
+}
+
+struct gws *code_cache_gws(struct code_cache *cache)
+{
+	return &cache->gws;
 }
 
 /* Under the lock; bytes may be negative. */
@@ -153,6 +161,7 @@ void code_cache_free(struct code_cache *cache)
 	if (!cache)
 		return;
 	jit_cache_free(cache->jit);
+	gws_end(&cache->gws);
 	free_list(cache, &cache->retired);
 	free_list(cache, &cache->waiting);
 	for (int i = 0; i < CODE_BUCKETS; i++) {
@@ -341,14 +350,17 @@ static bool check_operand(struct code_inst *ci, const struct isa_operand *o)
 static bool always_leaves(unsigned op)
 {
 	return op == ISA_S_BRANCH || op == ISA_S_ENDPGM || op == ISA_S_SETPC_B64 || op == ISA_S_SWAPPC_B64 ||
-	       op == ISA_S_CALL_B64 || op == ISA_S_ENDPGM_SAVED;
+	       op == ISA_S_CALL_B64 || op == ISA_S_ENDPGM_SAVED || op == ISA_S_ENDPGM_ORDERED_PS_DONE || op == ISA_S_RFE_B64 ||
+	       op == ISA_S_RFE_RESTORE_B64;
 }
 
 static bool may_branch(unsigned op)
 {
 	return always_leaves(op) || op == ISA_S_CBRANCH_SCC0 || op == ISA_S_CBRANCH_SCC1 || op == ISA_S_CBRANCH_VCCZ ||
 	       op == ISA_S_CBRANCH_VCCNZ || op == ISA_S_CBRANCH_EXECZ || op == ISA_S_CBRANCH_EXECNZ ||
-	       op == ISA_S_ICACHE_INV;
+	       op == ISA_S_CBRANCH_CDBGSYS || op == ISA_S_CBRANCH_CDBGUSER || op == ISA_S_CBRANCH_CDBGSYS_OR_USER ||
+	       op == ISA_S_CBRANCH_CDBGSYS_AND_USER || op == ISA_S_CBRANCH_G_FORK || op == ISA_S_CBRANCH_I_FORK ||
+	       op == ISA_S_CBRANCH_JOIN || op == ISA_S_TRAP || op == ISA_S_ICACHE_INV;
 }
 
 /*
@@ -401,6 +413,8 @@ static bool decode(struct exec_ctx *ctx, struct code_cache *cache, struct code_p
 	for (int k = 0; k < 2; k++)
 		if (!check_operand(ci, &ci->inst.dst[k]))
 			return true;
+	if (ci->inst.format >= ISA_FMT_VOP1 && !ci->vgprs)
+		ci->vgprs = 1; /* what VSKIP goes by, see exec_set_mode() */
 	ci->fn = exec_lookup(cache->target, ci->inst.op);
 	if (!ci->fn)
 		ci->fn = exec_illegal;

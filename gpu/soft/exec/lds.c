@@ -4,7 +4,9 @@
  *
  * Addresses are bytes in the work-group's LDS; 32-bit arithmetic wraps. An access that is not wholly inside reads 0 or is dropped
  * (M0 does not limit it on gfx9). One thread runs a work-group, so plain accesses are atomic enough.
- * Left out: global data share (gds) and its wave sync, and the "src2" forms, which no compiler emits.
+ *
+ * The global data share (gds, gfx900): KFD gives no GPU process any of it, so every address is out of its range: reads give 0, writes are dropped. That goes
+ * for ds_ordered_count, too, which works on it only. Global wave sync is in gws.c.
  */
 #include "gpu/soft/exec/code.h"
 #include "gpu/soft/exec/vmem.h"
@@ -236,13 +238,24 @@ void lds_atomic(struct wave *w, const struct isa_operand *dst, const struct isa_
 
 /* ------------------------------------------------------------------ DS instructions */
 
-/* Byte addresses of an instruction with one 16-bit offset. gds: false and an error. */
+/* The whole of an instruction on the global data share: what it would read is 0. */
+static void no_gds(struct wave *w, const struct isa_inst *inst)
+{
+	for (unsigned i = 0; inst->dst[0].kind != ISA_OPND_NONE && i < (inst->dst[0].dwords ? inst->dst[0].dwords : 1); i++) {
+		uint32_t *row = reg_row(w, &inst->dst[0], i);
+
+		for (uint64_t m = WAVE_EXEC(w); m; m &= m - 1)
+			row[__builtin_ctzll(m)] = 0;
+	}
+}
+
+/* Byte addresses of an instruction with one 16-bit offset. False: it is for the global data share, and done. */
 static bool ds_address(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, uint32_t *addr)
 {
 	const uint32_t *row = reg_row(w, &inst->src[0], 0);
 
 	if (inst->gds) {
-		exec_illegal(ctx, w, inst);
+		no_gds(w, inst);
 		return false;
 	}
 	for (unsigned l = 0; l < WAVE_LANES; l++)
@@ -289,7 +302,7 @@ static bool ds_address2(struct exec_ctx *ctx, struct wave *w, const struct isa_i
 	const uint32_t *row = reg_row(w, &inst->src[0], 0);
 
 	if (inst->gds) {
-		exec_illegal(ctx, w, inst);
+		no_gds(w, inst);
 		return false;
 	}
 	for (unsigned l = 0; l < WAVE_LANES; l++) {
@@ -421,7 +434,7 @@ static void append(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *
 	uint32_t n = __builtin_popcountll(WAVE_EXEC(w)), old = p ? get32(p) : 0, *out = reg_row(w, &inst->dst[0], 0);
 
 	if (inst->gds) {
-		exec_illegal(ctx, w, inst);
+		no_gds(w, inst);
 		return;
 	}
 	if (p)
@@ -438,6 +451,37 @@ DS_FN(op_append)
 DS_FN(op_consume)
 {
 	append(ctx, w, inst, true);
+}
+
+DS_FN(op_ordered_count)
+{
+	no_gds(w, inst);
+}
+
+/*
+ * The "src2" forms combine two places of LDS: DS[A] = DS[A] op DS[B]. B = A + 4 * a signed 15-bit number, from the offset, or from the address's upper bits if the
+ * offset's bit 15 says so; the address proper is its low 17 bits then.
+ */
+static void ds_src2(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, enum atomic_kind kind, unsigned dwords)
+{
+	const uint32_t *row = reg_row(w, &inst->src[0], 0);
+	unsigned bytes = 4 * dwords;
+
+	if (inst->gds)
+		return;
+	for (uint64_t m = WAVE_EXEC(w); m; m &= m - 1) {
+		unsigned lane = __builtin_ctzll(m);
+		bool inside = inst->offset & 0x8000;
+		uint32_t a = inside ? row[lane] & 0x1ffff : row[lane];
+		int32_t distance = (int32_t)((inside ? row[lane] >> 17 : (uint32_t)inst->offset) << 17) >> 17;
+		uint8_t *to = lds_at(w->wg, a, bytes);
+		const uint8_t *from = lds_at(w->wg, a + 4 * (uint32_t)distance, bytes);
+
+		if (to && dwords == 1)
+			put32(to, atomic_compute32(kind, get32(to), from ? get32(from) : 0, 0));
+		else if (to)
+			put64(to, atomic_compute64(kind, get64(to), from ? get64(from) : 0, 0));
+	}
 }
 
 /* Address: M0 + offset + 4 * lane. */
@@ -536,6 +580,39 @@ DS_FN(op_nop)
 	X(CMPST, B32, B64, AT_CMPSWAP)                                                                                 \
 	X(CMPST, F32, F64, AT_FCMPSWAP)
 
+/* X(name without the type, type32, type64, kind) */
+#define DS_SRC2(X)                                                                                                     \
+	X(ADD, U32, U64, AT_ADD)                                                                                       \
+	X(SUB, U32, U64, AT_SUB)                                                                                       \
+	X(RSUB, U32, U64, AT_RSUB)                                                                                     \
+	X(INC, U32, U64, AT_INC)                                                                                       \
+	X(DEC, U32, U64, AT_DEC)                                                                                       \
+	X(MIN, I32, I64, AT_SMIN)                                                                                      \
+	X(MAX, I32, I64, AT_SMAX)                                                                                      \
+	X(MIN, U32, U64, AT_UMIN)                                                                                      \
+	X(MAX, U32, U64, AT_UMAX)                                                                                      \
+	X(AND, B32, B64, AT_AND)                                                                                       \
+	X(OR, B32, B64, AT_OR)                                                                                         \
+	X(XOR, B32, B64, AT_XOR)                                                                                       \
+	X(WRITE, B32, B64, AT_SWAP)                                                                                    \
+	X(MIN, F32, F64, AT_FMIN)                                                                                      \
+	X(MAX, F32, F64, AT_FMAX)
+#define DEF_SRC2(NAME, T32, T64, kind)                                                                                 \
+	DS_FN(op_##NAME##_src2_##T32)                                                                                  \
+	{                                                                                                              \
+		ds_src2(ctx, w, inst, kind, 1);                                                                        \
+	}                                                                                                              \
+	DS_FN(op_##NAME##_src2_##T64)                                                                                  \
+	{                                                                                                              \
+		ds_src2(ctx, w, inst, kind, 2);                                                                        \
+	}
+DS_SRC2(DEF_SRC2)
+
+DS_FN(op_ADD_src2_F32)
+{
+	ds_src2(ctx, w, inst, AT_FADD, 1);
+}
+
 #define DEF_LOAD(NAME, kind)                                                                                           \
 	DS_FN(op_##NAME)                                                                                               \
 	{                                                                                                              \
@@ -596,8 +673,12 @@ DS_FN(op_wrap)
 #define ROWS_ATOMIC(NAME, T32, T64, kind)                                                                              \
 	{ISA_DS_##NAME##_##T32, op_##NAME##_##T32}, {ISA_DS_##NAME##_##T64, op_##NAME##_##T64},                        \
 		{ISA_DS_##NAME##_RTN_##T32, op_##NAME##_##T32}, {ISA_DS_##NAME##_RTN_##T64, op_##NAME##_##T64},
+#define ROWS_SRC2(NAME, T32, T64, kind)                                                                                \
+	{ISA_DS_##NAME##_SRC2_##T32, op_##NAME##_src2_##T32}, {ISA_DS_##NAME##_SRC2_##T64, op_##NAME##_src2_##T64},
 const struct exec_row exec_rows_ds[] = {
-	DS_LOADS(ROW) DS_STORES(ROW) DS_ATOMICS(ROWS_ATOMIC)
+	DS_LOADS(ROW) DS_STORES(ROW) DS_ATOMICS(ROWS_ATOMIC) DS_SRC2(ROWS_SRC2)
+	{ISA_DS_ADD_SRC2_F32, op_ADD_src2_F32},
+	{ISA_DS_ORDERED_COUNT, op_ordered_count},
 	{ISA_DS_READ2_B32, op_read2_b32},
 	{ISA_DS_READ2_B64, op_read2_b64},
 	{ISA_DS_READ2ST64_B32, op_read2st64_b32},

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * smem.c - scalar memory: loads and stores of consecutive dwords to and from SGPRs, the clocks, and the scalar cache's operations.
+ * smem.c - scalar memory: loads and stores of consecutive dwords to and from SGPRs, atomics, the clocks, and the scalar cache's operations.
  *
- * The scalar cache is not modelled: memory is coherent, so its write-back and invalidate do nothing. Scalar atomics are left out: no compiler
- * emits them for gfx9 compute.
+ * The scalar cache is not modelled: memory is coherent, so its write-back, invalidate and discard do nothing.
  */
 #include <time.h>
 
+#include "gpu/soft/exec/atomic.h"
 #include "gpu/soft/exec/code.h"
 #include "gpu/soft/exec/operand.h"
 
@@ -160,6 +160,87 @@ SIZES(buffer_store, s_buffer_store)
 SIZES(scratch_load, s_scratch_load)
 SIZES(scratch_store, s_scratch_store)
 
+/*
+ * One atomic of 1 or 2 dwords at va. The data registers hold the operand (cmpswap: the new value, then the one compared), and get the old value with glc. As
+ * with vector atomics, an address that is not a multiple of the size is a memory fault.
+ */
+static void atomic(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, uint64_t va, enum atomic_kind kind, unsigned dwords)
+{
+	const struct isa_operand *o = inst->src[2].kind ? &inst->src[2] : &inst->dst[0];
+	unsigned used = kind == AT_CMPSWAP ? 2 * dwords : dwords;
+	uint64_t data = 0, cmp = 0, old;
+	uint8_t *p;
+
+	if (o->kind != ISA_OPND_SGPR || o->index + used > WAVE_SGPRS) {
+		exec_illegal(ctx, w, inst);
+		return;
+	}
+	p = va & (4 * dwords - 1) ? NULL : mem_translate(ctx->view, va, GPU_PROT_READ | GPU_PROT_WRITE);
+	if (!p) {
+		exec_memory_fault(ctx, va, GPU_PROT_WRITE);
+		return;
+	}
+	memcpy(&data, &w->sgpr[o->index], 4 * dwords);
+	if (kind == AT_CMPSWAP)
+		memcpy(&cmp, &w->sgpr[o->index + dwords], 4 * dwords);
+	old = dwords == 2 ? atomic_host64(kind, p, data, cmp) : atomic_host32(kind, p, data, cmp);
+	if (inst->glc)
+		memcpy(&w->sgpr[o->index], &old, 4 * dwords);
+}
+
+static void s_atomic(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, enum atomic_kind kind, unsigned dwords)
+{
+	atomic(ctx, w, inst, (exec_s64(w, &inst->src[0]) + smem_offset(w, inst)) & ~3ull, kind, dwords);
+}
+
+/* Beyond the buffer nothing is changed and 0 read. */
+static void s_buffer_atomic(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, enum atomic_kind kind, unsigned dwords)
+{
+	const struct isa_operand *o = inst->src[2].kind ? &inst->src[2] : &inst->dst[0];
+	const uint32_t *v = resource(ctx, w, inst);
+	uint64_t off = smem_offset(w, inst) & ~3ull;
+
+	if (!v)
+		return;
+	if (off + 4ull * dwords <= buffer_bytes(v))
+		atomic(ctx, w, inst, buffer_base(v) + off, kind, dwords);
+	else if (inst->glc && o->kind == ISA_OPND_SGPR && o->index + dwords <= WAVE_SGPRS)
+		memset(&w->sgpr[o->index], 0, 4 * dwords);
+}
+
+#define SMEM_ATOMICS(X)                                                                                                \
+	X(SWAP, AT_SWAP)                                                                                               \
+	X(CMPSWAP, AT_CMPSWAP)                                                                                         \
+	X(ADD, AT_ADD)                                                                                                 \
+	X(SUB, AT_SUB)                                                                                                 \
+	X(SMIN, AT_SMIN)                                                                                               \
+	X(UMIN, AT_UMIN)                                                                                               \
+	X(SMAX, AT_SMAX)                                                                                               \
+	X(UMAX, AT_UMAX)                                                                                               \
+	X(AND, AT_AND)                                                                                                 \
+	X(OR, AT_OR)                                                                                                   \
+	X(XOR, AT_XOR)                                                                                                 \
+	X(INC, AT_INC)                                                                                                 \
+	X(DEC, AT_DEC)
+#define DEF_ATOMIC(NAME, kind)                                                                                         \
+	SMEM_FN(op_atomic_##NAME)                                                                                      \
+	{                                                                                                              \
+		s_atomic(ctx, w, inst, kind, 1);                                                                       \
+	}                                                                                                              \
+	SMEM_FN(op_atomic_##NAME##_x2)                                                                                 \
+	{                                                                                                              \
+		s_atomic(ctx, w, inst, kind, 2);                                                                       \
+	}                                                                                                              \
+	SMEM_FN(op_buffer_atomic_##NAME)                                                                               \
+	{                                                                                                              \
+		s_buffer_atomic(ctx, w, inst, kind, 1);                                                                \
+	}                                                                                                              \
+	SMEM_FN(op_buffer_atomic_##NAME##_x2)                                                                          \
+	{                                                                                                              \
+		s_buffer_atomic(ctx, w, inst, kind, 2);                                                                \
+	}
+SMEM_ATOMICS(DEF_ATOMIC)
+
 static uint64_t nanoseconds(void)
 {
 	struct timespec t;
@@ -184,7 +265,12 @@ SMEM_FN(op_nothing)
 {
 }
 
+#define ROWS_ATOMIC(NAME, kind)                                                                                        \
+	{ISA_S_ATOMIC_##NAME, op_atomic_##NAME}, {ISA_S_ATOMIC_##NAME##_X2, op_atomic_##NAME##_x2},                    \
+		{ISA_S_BUFFER_ATOMIC_##NAME, op_buffer_atomic_##NAME},                                                 \
+		{ISA_S_BUFFER_ATOMIC_##NAME##_X2, op_buffer_atomic_##NAME##_x2},
 const struct exec_row exec_rows_smem[] = {
+	SMEM_ATOMICS(ROWS_ATOMIC)
 	{ISA_S_LOAD_DWORD, op_load_x1},
 	{ISA_S_LOAD_DWORDX2, op_load_x2},
 	{ISA_S_LOAD_DWORDX4, op_load_x4},
@@ -213,6 +299,8 @@ const struct exec_row exec_rows_smem[] = {
 	{ISA_S_DCACHE_INV_VOL, op_nothing},
 	{ISA_S_DCACHE_WB, op_nothing},
 	{ISA_S_DCACHE_WB_VOL, op_nothing},
+	{ISA_S_DCACHE_DISCARD, op_nothing},
+	{ISA_S_DCACHE_DISCARD_X2, op_nothing},
 	{ISA_S_ATC_PROBE, op_nothing},
 	{ISA_S_ATC_PROBE_BUFFER, op_nothing},
 	{ISA_OP_INVALID, NULL},

@@ -71,6 +71,7 @@ enum valu_kind {
 #define MODE_F64_DST_DENORM 0x80u
 #define MODE_DX10_CLAMP	    0x100u
 #define MODE_IEEE	    0x200u
+#define MODE_FP16_OVFL	    (1u << 23)
 #define MODE_GPR_IDX_EN	    (1u << 27)
 /* M0 while GPR index mode is on: [7:0] index, [15:12] which operands it is added to. */
 #define GPR_IDX_DST 8u

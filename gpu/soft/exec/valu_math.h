@@ -72,6 +72,14 @@ static inline uint32_t f2h_rm(float f, unsigned rm)
 	return z + 1;
 }
 
+/* MODE.FP16_OVFL: a finite result beyond the largest f16 becomes that one, in every rounding mode. */
+static inline uint32_t f16_ovfl(uint32_t u)
+{
+	uint32_t a = u & 0x7fffffff;
+
+	return a > 0x477fe000 && a < 0x7f800000 ? (u & 0x80000000) | 0x477fe000 : u;
+}
+
 /* double -> float so that a later rounding to f16 is as if done once: truncates, keeping
  * inexactness in the last bit. */
 static inline float d2f_odd(double d)
@@ -85,7 +93,8 @@ static inline float d2f_odd(double d)
 /* The product that v_mad_f16 rounds before it adds; MODE of the wave. */
 static inline float mul_h(float a, float b, const struct wave *w)
 {
-	uint32_t h = f2h_rm(a * b, MODE_ROUND_F64(w->mode));
+	float p = a * b;
+	uint32_t h = f2h_rm(w->mode & MODE_FP16_OVFL ? as_f32(f16_ovfl(as_u32(p))) : p, MODE_ROUND_F64(w->mode));
 
 	if (!(w->mode & MODE_F64_DST_DENORM) && !(h & 0x7c00))
 		h &= 0x8000;

@@ -24,6 +24,18 @@ static const uint32_t lane_bit[32] ROW_ALIGN = {
 
 /* ---- scalars ---- */
 
+/* gfx900: one value of LDS for all lanes. M0 has its byte address in 15:0, its type in 18:16: unsigned byte, short, dword, -, signed byte, short. */
+static uint32_t lds_direct(const struct wave *w)
+{
+	static const uint8_t width[8] = { 1, 2, 4, 4, 1, 2, 4, 4 };
+	uint32_t at = w->sgpr[SGPR_M0] & 0xffff, type = w->sgpr[SGPR_M0] >> 16 & 7, v = 0;
+
+	if (at + width[type] > w->wg->lds_size)
+		return 0;
+	memcpy(&v, w->wg->lds + at, width[type]);
+	return type == 4 ? (uint32_t)(int8_t)v : type == 5 ? (uint32_t)(int16_t)v : v;
+}
+
 static uint64_t special_value(struct exec_ctx *ctx, struct wave *w, unsigned code)
 {
 	switch (code) {
@@ -41,8 +53,9 @@ static uint64_t special_value(struct exec_ctx *ctx, struct wave *w, unsigned cod
 		return WAVE_EXEC(w) == 0;
 	case 253:
 		return w->scc;
-	default: /* lds_direct, pops_exiting_wave_id: graphics only */
-		ctx->error = EXEC_ILLEGAL;
+	case 254:
+		return lds_direct(w);
+	default: /* pops_exiting_wave_id: no pixel shader is there to leave */
 		return 0;
 	}
 }
@@ -523,6 +536,9 @@ void valu_fin_f16(struct wave *w, const struct isa_inst *in, uint32_t *out, bool
 		omod_f32(in, out);
 	if (in->clamp)
 		clamp_f32(w, out);
+	if (w->mode & MODE_FP16_OVFL)
+		LANE_LOOP
+			out[l] = f16_ovfl(out[l]);
 	if (rm == 0) {
 		LANE_LOOP
 			out[l] = f2h(as_f32(out[l]));

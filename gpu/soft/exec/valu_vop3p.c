@@ -76,6 +76,9 @@ static void finish_h(const struct wave *w, const struct isa_inst *in, uint32_t *
 			r = f > 1.0f ? 0x3f800000 : r;
 			out[l] = f != f && !dx10 ? out[l] : r;
 		}
+	if (w->mode & MODE_FP16_OVFL)
+		LANE_LOOP
+			out[l] = f16_ovfl(out[l]);
 	if (rm)
 		for (unsigned l = 0; l < LANES; l++)
 			out[l] = f2h_rm(as_f32(out[l]), rm);

@@ -178,6 +178,9 @@ struct isa_inst {
  */
 int isa_decode(enum isa_target target, const uint32_t *words, size_t nwords, struct isa_inst *inst);
 
+/* True if the target has an encoding of this operation; *format (may be NULL) gets the first one's enum isa_format. */
+bool isa_has(enum isa_target target, unsigned op, uint8_t *format);
+
 /* "v_add_f32" for ISA_V_ADD_F32; "invalid" for anything out of range. Static. */
 const char *isa_op_name(unsigned op);
 

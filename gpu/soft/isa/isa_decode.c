@@ -711,6 +711,17 @@ int isa_decode(enum isa_target target, const uint32_t *words, size_t nwords, str
 	return inst->size;
 }
 
+bool isa_has(enum isa_target target, unsigned op, uint8_t *format)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].op == op && (rows[i].targets & 1u << target)) {
+			if (format)
+				*format = rows[i].format;
+			return true;
+		}
+	return false;
+}
+
 static const char *const op_names[ISA_NUM_OPS] = {
 	"invalid",
 #define ISA_OP(name, text) text,

@@ -17,6 +17,7 @@
 #define HWREG_MODE	 1
 #define MODE_HIGH_BIT	 23 /* of MODE, where FP16_OVFL is, and above it register indices, VSKIP and the fork stack: done by the interpreter only */
 #define MSG_GET_DOORBELL 10
+#define SRC_LDS_DIRECT	 254
 
 struct finder {
 	struct exec_ctx *ctx;
@@ -46,6 +47,9 @@ static uint32_t find(struct finder *f, uint64_t pc)
 
 static enum jit_term term_of(const struct isa_inst *in, bool multi_wave)
 {
+	for (unsigned i = 0; i < 3; i++)
+		if (in->src[i].kind == ISA_OPND_SPECIAL && in->src[i].index == SRC_LDS_DIRECT)
+			return TERM_INTERP;
 	switch (in->op) {
 	case ISA_S_BRANCH:
 		return TERM_BRANCH;
