@@ -153,6 +153,7 @@ struct vm_config {
 	const char *name, *image; /* image NULL: ours, read-only, changes thrown away at the stop */
 	uint64_t memory, vram;	  /* bytes; vram 0: the daemon's default */
 	uint64_t vram_max;	  /* what the quota may be raised to, bytes; 0: no more */
+	struct json_object *policy; /* for policy_set(); NULL: as the daemon's configuration says */
 	struct broker_options broker;
 	unsigned cpus;
 	const char *accel;     /* "auto", "kvm", "tcg" */

@@ -45,7 +45,6 @@ static int vm_start_cmd(int argc, char **argv)
 					      {0}};
 	struct vm_config config = {
 		.memory = 2ull << 30, .cpus = 2, .accel = "auto", .boot_timeout = 180};
-	struct json_object *policy = NULL;
 	long number;
 	int c;
 
@@ -91,7 +90,7 @@ static int vm_start_cmd(int argc, char **argv)
 			if (c < BROKER_OPTION)
 				return cli_usage(usage, c);
 			c = c < POLICY_OPTION ? broker_option(c, optarg, &config.broker)
-					      : policy_option(c, optarg, &policy);
+					      : policy_option(c, optarg, &config.policy);
 			if (c)
 				return c;
 		}
@@ -102,10 +101,9 @@ static int vm_start_cmd(int argc, char **argv)
 	c = cli_check_name(config.name);
 	if (!c)
 		c = vm_start(&config);
-	if (!c && policy)
-		c = policy_set(config.name, policy, false, NULL);
 	if (!c && config.boot_timeout)
 		printf("VM '%s' is ready\n", config.name);
+	json_object_put(config.policy);
 	return c;
 }
 

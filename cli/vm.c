@@ -225,6 +225,8 @@ int vm_start(const struct vm_config *c)
 	if (code)
 		return code;
 	code = broker_start(c->name, c->vram, c->vram_max, &c->broker, &broker);
+	if (!code && c->policy)
+		code = policy_set(c->name, json_object_get(c->policy), false, NULL);
 	if (!code)
 		code = run_qemu(c, qemu, kvm);
 	if (!code)

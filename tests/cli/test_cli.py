@@ -164,6 +164,8 @@ def test_qemu_that_fails_leaves_nothing():
     with open(f"{DIR}/no-such-image", "w", encoding="utf-8"):
         pass
     call("vm", "start", "a", code=1, says="QEMU did not start")
+    # A policy is there, or refused, before the guest boots.
+    call("vm", "start", "a", "--reserve", "95ms/100ms", code=1, says="reserv")
     assert json.loads(call("vm", "list", "--json")) == []
     wait_until(lambda: "a" not in tenants())
 
