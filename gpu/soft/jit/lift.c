@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gpu/soft/exec/hwreg.h"
 #include "gpu/soft/jit/lift.h"
 
 #define PAIR_EXEC (SGPR_EXEC / 2)
@@ -657,7 +658,6 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 
 	switch (in->op) {
 	case ISA_S_NOP:
-	case ISA_S_SETPRIO:
 	case ISA_S_WAKEUP:
 	case ISA_S_TTRACEDATA:
 	case ISA_S_INCPERFLEVEL:
@@ -667,6 +667,14 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 	case ISA_S_BARRIER: /* of a group of one wave */
 	case ISA_V_NOP:
 		return;
+	case ISA_S_SETPRIO: { /* nothing but STATUS.USER_PRIO */
+		V status = load_field(l, l->wave, offsetof(struct wave, status), l->i32);
+
+		status = LLVMBuildAnd(l->b, status, c32(l, ~STATUS_USER_PRIO), "");
+		status = LLVMBuildOr(l->b, status, c32(l, ((uint32_t)in->simm & 3) << 3), "");
+		store_field(l, l->wave, offsetof(struct wave, status), status);
+		return;
+	}
 	case ISA_S_WAITCNT: {
 		LLVMBasicBlockRef fence, go;
 		V stored;
