@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/size.h"
 #include "cli/cli.h"
 
@@ -72,6 +73,20 @@ int cmd_status(int argc, char **argv)
 	return EXIT_OK;
 }
 
+/* "6ms/16.6ms" or "-", in a static buffer. */
+static const char *reservation(struct json_object *o)
+{
+	uint64_t budget = json_u64(o, "reserve_budget_ns");
+	static char text[80];
+	char a[32], b[32];
+
+	if (!budget)
+		return "-";
+	snprintf(text, sizeof(text), "%s/%s", duration_format(a, sizeof(a), budget),
+		 duration_format(b, sizeof(b), json_u64(o, "reserve_period_ns")));
+	return text;
+}
+
 int cmd_list(int argc, char **argv)
 {
 	static const char usage[] =
@@ -89,22 +104,29 @@ int cmd_list(int argc, char **argv)
 	if (json) {
 		json_print(list);
 	} else {
-		printf("%-20s %-5s %8s %-18s %10s %12s %21s %9s\n", "TENANT", "KIND", "PID",
-		       "PROGRAM", "DISPATCHES", "GPU TIME", "VRAM USED OF QUOTA", "VM EXITS");
+		printf("%-20s %-5s %8s %-18s %10s %12s %21s %9s %6s %4s %4s %s\n", "TENANT", "KIND",
+		       "PID", "PROGRAM", "DISPATCHES", "GPU TIME", "VRAM USED OF QUOTA", "VM EXITS",
+		       "WEIGHT", "PRIO", "CAP", "RESERVE");
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
 			struct json_object *o = json_object_array_get_idx(list, i);
-			char used[32], quota[32], vram[70];
+			char used[32], quota[32], vram[70], cap[24] = "-";
 
 			snprintf(
 				vram, sizeof(vram), "%s of %s",
 				size_format(used, sizeof(used), json_u64(o, "vram_used_bytes")),
 				size_format(quota, sizeof(quota), json_u64(o, "vram_quota_bytes")));
-			printf("%-20s %-5s %8llu %-18s %10llu %10.3f s %21s %9llu\n",
+			if (json_u64(o, "cap_percent"))
+				snprintf(cap, sizeof(cap), "%llu%%",
+					 (unsigned long long)json_u64(o, "cap_percent"));
+			printf("%-20s %-5s %8llu %-18s %10llu %10.3f s %21s %9llu %6llu %4llu %4s "
+			       "%s\n",
 			       json_str(o, "name"), json_str(o, "kind"),
 			       (unsigned long long)json_u64(o, "pid"), json_str(o, "program"),
 			       (unsigned long long)json_u64(o, "dispatches"),
 			       (double)json_u64(o, "gpu_ns") / 1e9, vram,
-			       (unsigned long long)json_u64(o, "vm_exits"));
+			       (unsigned long long)json_u64(o, "vm_exits"),
+			       (unsigned long long)json_u64(o, "weight"),
+			       (unsigned long long)json_u64(o, "priority"), cap, reservation(o));
 		}
 	}
 	json_object_put(a);

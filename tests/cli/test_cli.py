@@ -278,6 +278,8 @@ def test_policies():
         assert out["policy"] == {"weight": 9, "priority": 5, "cap": 50, "reserve": "6ms/16.6ms", "kernel_timeout": "2s", "vram": 96 << 20}
         row = tenants()["policied"]
         assert (row["weight"], row["reserve_budget_ns"], row["reserve_period_ns"], row["cap_percent"], row["kernel_timeout_ns"]) == (9, 6000000, 16600000, 50, 2000000000)
+        line = next(line for line in call("list").splitlines() if line.startswith("policied "))
+        assert line.endswith("      9    5  50% 6ms/16.6ms"), line
         call("set", "policied", "--weight", "11", "--cap", "10", code=1, says="cap is below")
         call("set", "policied", "--weight", "11", "--vram", "1G", code=1, says="96 MiB")
         call("run", "--reserve", "8ms/10ms", "--", "true", code=1, says="36.1 % are reserved")
