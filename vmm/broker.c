@@ -110,6 +110,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{0},
 	};
 	struct group *group;
+	unsigned long mode;
 	char *end;
 	int c;
 
@@ -150,12 +151,13 @@ static int parse_options(int argc, char **argv, struct options *o)
 			o->socket_group = group->gr_gid;
 			break;
 		case MODE:
-			o->socket_mode = (mode_t)strtoul(optarg, &end, 8);
-			if (*end || !o->socket_mode || o->socket_mode > 0777) {
+			mode = strtoul(optarg, &end, 8);
+			if (*optarg == '-' || *end || !mode || mode > 0777) {
 				fprintf(stderr, "hsavisor-broker: '%s' is not a mode such as 660\n",
 					optarg);
 				return -EINVAL;
 			}
+			o->socket_mode = (mode_t)mode;
 			break;
 		case USER:
 			o->isolation.user = optarg;

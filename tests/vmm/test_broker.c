@@ -151,6 +151,9 @@ static int teardown(void **state)
 
 static void bad_usage(void **state)
 {
+	/* The last two are 0660 in the bits that a mode_t has. */
+	static const char *const modes[] = {"", "0", "1000", "668", "-1", "40000000000660",
+					    "-1777777777777777777120"};
 	char text[4096];
 
 	assert_int_equal(run(text, sizeof(text), ARGS("--help")), 0);
@@ -165,6 +168,11 @@ static void bad_usage(void **state)
 	assert_int_equal(run(text, sizeof(text),
 			     ARGS("--name", "x", "--socket", vm_socket, "--ready-fd", "77")),
 			 2);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		assert_int_equal(
+			run(text, sizeof(text),
+			    ARGS("--name", "x", "--socket", vm_socket, "--socket-mode", modes[i])),
+			2);
 }
 
 static void no_daemon(void **state)
