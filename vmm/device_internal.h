@@ -87,7 +87,7 @@ struct events {
 struct vram_guest {
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
-	bool away;	/* the guest has unmapped it and comes by swap_back first */
+	bool away;	/* the guest has unmapped it, and sends VRAM_BACK before it maps it */
 	unsigned reset; /* counts: who waits for an answer stops */
 };
 

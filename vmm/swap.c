@@ -30,7 +30,7 @@ static int stop(void *ctx)
 		return 0; /* nobody uses it */
 	if (!virtio_has_feature(&dev->virtio, HSV_F_SWAP))
 		return -EOPNOTSUPP;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += ANSWER_S;
 	pthread_mutex_lock(&g->lock);
 	reset = g->reset;
@@ -40,7 +40,7 @@ static int stop(void *ctx)
 		pthread_mutex_lock(&g->lock);
 	}
 	while (!g->away && !ret && g->reset == reset)
-		ret = -pthread_cond_timedwait(&g->answered, &g->lock, &until);
+		ret = -pthread_cond_clockwait(&g->answered, &g->lock, CLOCK_MONOTONIC, &until);
 	if (g->away)
 		ret = 0;
 	else if (!ret)
