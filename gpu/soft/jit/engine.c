@@ -45,7 +45,7 @@ static struct {
 	struct memory *unused;
 	uint64_t libraries;
 	char *identity;
-	bool ready;
+	bool ready, ended;
 	jmp_buf bail; /* out of a compilation that LLVM gives up */
 } engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -286,10 +286,13 @@ static bool warm_up(void)
 	return ok;
 }
 
-/* LLVM takes itself apart when the process ends: not under a compilation, and none after. */
+/* LLVM takes itself apart when the process ends: not under a compilation, and it isn't used after. */
 static void at_exit(void)
 {
 	pthread_mutex_lock(&engine.lock);
+	engine.ready = false;
+	engine.ended = true;
+	pthread_mutex_unlock(&engine.lock);
 }
 
 /*
@@ -463,7 +466,8 @@ static void free_unit(struct jit_unit *u)
 	if (!u)
 		return;
 	pthread_mutex_lock(&engine.lock);
-	unload(u);
+	if (!engine.ended)
+		unload(u);
 	pthread_mutex_unlock(&engine.lock);
 	free(u->safe);
 	free(u);
