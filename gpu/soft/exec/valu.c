@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include "gpu/soft/exec/exec.h"
+#include "gpu/soft/exec/mfma.h"
 
 #define DECLARE(level)                                                                             \
 	extern const struct exec_row exec_rows_vop1##level[], exec_rows_vop2##level[],             \
 		exec_rows_vopc##level[], exec_rows_vop3##level[], exec_rows_vop3p##level[],        \
 		exec_rows_lane##level[], exec_rows_mfma##level[], exec_rows_ds##level[],           \
 		exec_rows_flat##level[], exec_rows_buffer##level[];                                \
+	extern mfma_fn *const exec_mfma##level[MFMA_KINDS][MFMA_FORMS];                             \
 	static const struct exec_row *const rows##level[] = {                                      \
 		exec_rows_vop1##level,	exec_rows_vop2##level, exec_rows_vopc##level,              \
 		exec_rows_vop3##level,	exec_rows_vop3p##level, exec_rows_lane##level,             \
@@ -50,14 +52,22 @@ const struct exec_row *const *exec_valu_rows_of(unsigned level)
 	return rows_v1;
 }
 
-const struct exec_row *const *exec_valu_rows(void)
+static unsigned wished_level(void)
 {
 	const char *wish = getenv("HSAVISOR_VALU");
 	unsigned level = wish && wish[0] == 'v' ? (unsigned)(wish[1] - '0') : 4;
 
-	if (level >= 4 && exec_valu_rows_of(4))
-		return exec_valu_rows_of(4);
-	if (level >= 3 && exec_valu_rows_of(3))
-		return exec_valu_rows_of(3);
-	return exec_valu_rows_of(1);
+	return level >= 4 && exec_valu_rows_of(4) ? 4 : level >= 3 && exec_valu_rows_of(3) ? 3 : 1;
+}
+
+const struct exec_row *const *exec_valu_rows(void)
+{
+	return exec_valu_rows_of(wished_level());
+}
+
+mfma_fn *const *exec_mfma_forms(unsigned level)
+{
+	if (!level)
+		level = wished_level();
+	return level == 4 ? exec_mfma_v4[0] : level == 3 ? exec_mfma_v3[0] : exec_mfma_v1[0];
 }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mfma.h - the matrix operations as functions on rows of 64 lanes, for the interpreter (valu_mfma.c) and compiled code.
+ */
+#ifndef GPU_SOFT_EXEC_MFMA_H
+#define GPU_SOFT_EXEC_MFMA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gpu/soft/soft.h"
+
+enum mfma_type { MFMA_F32, MFMA_F64, MFMA_F16, MFMA_BF16, MFMA_I8 };
+
+/* M = N rows and columns, K deep, so many blocks at once, P elements packed in a lane's source registers. */
+#define MFMA_TABLE(X)                                                                              \
+	X(V_MFMA_F32_32X32X1F32, MFMA_F32, 32, 1, 2, 1)                                            \
+	X(V_MFMA_F32_16X16X1F32, MFMA_F32, 16, 1, 4, 1)                                            \
+	X(V_MFMA_F32_4X4X1F32, MFMA_F32, 4, 1, 16, 1)                                              \
+	X(V_MFMA_F32_32X32X2F32, MFMA_F32, 32, 2, 1, 1)                                            \
+	X(V_MFMA_F32_16X16X4F32, MFMA_F32, 16, 4, 1, 1)                                            \
+	X(V_MFMA_F64_16X16X4F64, MFMA_F64, 16, 4, 1, 1)                                            \
+	X(V_MFMA_F64_4X4X4F64, MFMA_F64, 4, 4, 4, 1)                                               \
+	X(V_MFMA_F32_32X32X4F16, MFMA_F16, 32, 4, 2, 4)                                            \
+	X(V_MFMA_F32_16X16X4F16, MFMA_F16, 16, 4, 4, 4)                                            \
+	X(V_MFMA_F32_4X4X4F16, MFMA_F16, 4, 4, 16, 4)                                              \
+	X(V_MFMA_F32_32X32X8F16, MFMA_F16, 32, 8, 1, 4)                                            \
+	X(V_MFMA_F32_16X16X16F16, MFMA_F16, 16, 16, 1, 4)                                          \
+	X(V_MFMA_F32_32X32X2BF16, MFMA_BF16, 32, 2, 2, 2)                                          \
+	X(V_MFMA_F32_16X16X2BF16, MFMA_BF16, 16, 2, 4, 2)                                          \
+	X(V_MFMA_F32_4X4X2BF16, MFMA_BF16, 4, 2, 16, 2)                                            \
+	X(V_MFMA_F32_32X32X4BF16, MFMA_BF16, 32, 4, 1, 2)                                          \
+	X(V_MFMA_F32_16X16X8BF16, MFMA_BF16, 16, 8, 1, 2)                                          \
+	X(V_MFMA_F32_32X32X4BF16_1K, MFMA_BF16, 32, 4, 2, 4)                                       \
+	X(V_MFMA_F32_16X16X4BF16_1K, MFMA_BF16, 16, 4, 4, 4)                                       \
+	X(V_MFMA_F32_4X4X4BF16_1K, MFMA_BF16, 4, 4, 16, 4)                                         \
+	X(V_MFMA_F32_32X32X8BF16_1K, MFMA_BF16, 32, 8, 1, 4)                                       \
+	X(V_MFMA_F32_16X16X16BF16_1K, MFMA_BF16, 16, 16, 1, 4)                                     \
+	X(V_MFMA_I32_32X32X4I8, MFMA_I8, 32, 4, 2, 4)                                              \
+	X(V_MFMA_I32_16X16X4I8, MFMA_I8, 16, 4, 4, 4)                                              \
+	X(V_MFMA_I32_4X4X4I8, MFMA_I8, 4, 4, 16, 4)                                                \
+	X(V_MFMA_I32_32X32X8I8, MFMA_I8, 32, 8, 1, 4)                                              \
+	X(V_MFMA_I32_16X16X16I8, MFMA_I8, 16, 16, 1, 4)
+
+enum mfma_index {
+#define MFMA_INDEX(N, ...) MFMA_OF_##N,
+	MFMA_TABLE(MFMA_INDEX)
+#undef MFMA_INDEX
+	MFMA_KINDS
+};
+
+#define MFMA_STEPS 2
+
+/*
+ * D = A x B + C. Rows as wide operands have them; d may be c, nothing else may overlap with d.
+ * Of each operation there are (enum mfma_form): the plain one; the same when every NaN in C is the default NaN (what another matrix operation
+ * has left is); and two of the latter, one after the other, D = A2 x B2 + (A x B + C).
+ */
+typedef void mfma_fn(uint32_t (*d)[WAVE_LANES], const uint32_t (*c)[WAVE_LANES], const uint32_t (*a)[WAVE_LANES],
+		     const uint32_t (*b)[WAVE_LANES], const uint32_t (*a2)[WAVE_LANES], const uint32_t (*b2)[WAVE_LANES]);
+enum mfma_form { MFMA_PLAIN, MFMA_CLEAN, MFMA_TWICE, MFMA_FORMS };
+
+/* The forms of mfma_index i are [i * MFMA_FORMS + form], NULL where there is none. level: 1, 3, 4 as in valu.c, which must work here; 0: the one in use. */
+mfma_fn *const *exec_mfma_forms(unsigned level);
+
+#endif
