@@ -103,6 +103,12 @@ static bool usable(const struct isa_inst *in)
 		case ISA_S_SET_GPR_IDX_OFF:
 		case ISA_S_SET_GPR_IDX_MODE:
 		case ISA_S_GETPC_B64: /* the pc is not real here */
+		case ISA_S_RFE_B64:
+		case ISA_S_RFE_RESTORE_B64:
+		case ISA_S_CBRANCH_G_FORK:
+		case ISA_S_CBRANCH_I_FORK:
+		case ISA_S_CBRANCH_JOIN:
+		case ISA_S_SETVSKIP:
 			return false;
 		case ISA_S_SETREG_IMM32_B32:
 			return false;
