@@ -19,6 +19,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 #define SLOTS		KFD_SIGNAL_EVENT_LIMIT
 #define MAX_OTHER	64
 #define LAST_ID		(SLOTS + MAX_OTHER)
@@ -340,18 +342,10 @@ static void unlink_wait(struct waiter *w, uint32_t n, bool undo)
 	}
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
 int kfd_events_wait(struct kfd_events *events, struct kfd_event_data *data, uint32_t num_events,
 		    bool all, uint32_t *timeout_ms, uint32_t *wait_result)
 {
-	uint64_t start = now_ns(), deadline = start + *timeout_ms * 1000000ull;
+	uint64_t start = clock_ns(), deadline = start + *timeout_ms * 1000000ull;
 	struct timespec until = {(time_t)(deadline / 1000000000ull),
 				 (long)(deadline % 1000000000ull)};
 	bool forever = *timeout_ms == UINT32_MAX;
@@ -416,7 +410,7 @@ int kfd_events_wait(struct kfd_events *events, struct kfd_event_data *data, uint
 	if (!err)
 		*wait_result = result;
 	if (!forever) {
-		uint64_t now = now_ns();
+		uint64_t now = clock_ns();
 
 		*timeout_ms = now < deadline ? (uint32_t)((deadline - now) / 1000000ull) : 0;
 	}

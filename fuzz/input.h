@@ -16,6 +16,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 struct input {
 	const uint8_t *at;
 	size_t left;
@@ -112,19 +114,11 @@ static inline uint64_t take_number(struct input *in)
 	}
 }
 
-static inline uint64_t clock_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* Waits for cond, at most ms; first by spinning, so that what is quick costs no sleep. */
 #define WAIT_UNTIL(cond, ms)                                                                       \
 	do {                                                                                       \
-		uint64_t wait_end_ = clock_now() + (ms) * 1000000ull;                              \
-		for (unsigned tries_ = 0; !(cond) && clock_now() < wait_end_; tries_++)            \
+		uint64_t wait_end_ = clock_ns() + (ms) * 1000000ull;                              \
+		for (unsigned tries_ = 0; !(cond) && clock_ns() < wait_end_; tries_++)            \
 			nanosleep(&(struct timespec){0, tries_ < 20 ? 0 : 20000}, NULL);           \
 	} while (0)
 

@@ -21,6 +21,7 @@
 #include "arbiter/client.h"
 #include "arbiter/msg.h"
 #include "arbiter/protocol.h"
+#include "base/clock.h"
 #include "base/size.h"
 #include "tests/arbiter/daemon.h"
 
@@ -283,14 +284,6 @@ struct runner {
 	pthread_t thread;
 };
 
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static void *hog(void *arg)
 {
 	struct runner *r = arg;
@@ -299,10 +292,10 @@ static void *hog(void *arg)
 		uint64_t t;
 
 		arbiter_turn_ops.acquire(r->client);
-		t = now();
+		t = clock_ns();
 		while (!arbiter_turn_ops.lost(r->client) && !r->stop)
 			usleep(200);
-		r->had_ns += now() - t;
+		r->had_ns += clock_ns() - t;
 		arbiter_turn_ops.leave(r->client);
 	}
 	arbiter_turn_ops.release(r->client);

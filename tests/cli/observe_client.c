@@ -9,25 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arbiter/client.h"
 #include "arbiter/protocol.h"
+#include "base/clock.h"
 
 #define KERNELS 3
 
 static struct arbiter_client *client;
 static struct arbiter_counters *counters;
 static struct arbiter_shared *shared;
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static bool name_kernel(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
 {
@@ -92,7 +84,7 @@ static void report_evil(void)
 static void trace(unsigned long long n)
 {
 	const struct gpu_trace_ops *ops = &arbiter_trace_ops;
-	uint64_t t = now_ns();
+	uint64_t t = clock_ns();
 
 	for (unsigned long long i = 0; i < n; i++) {
 		struct gpu_trace_event e = {.kind = GPU_TRACE_TURN,
@@ -139,7 +131,7 @@ static void trace_evil(void)
 			((uint32_t *)e)[k] = (uint32_t)rand() << (rand() % 20);
 		e->kind = (uint32_t)rand() % 10;
 		if (i % 2) { /* times that hold, and a queue of its own */
-			e->end_ns = now_ns();
+			e->end_ns = clock_ns();
 			e->begin_ns = e->end_ns - 10;
 		}
 		shared->page.traced = n + 1;

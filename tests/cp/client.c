@@ -6,14 +6,6 @@
 #include <sys/mman.h>
 #include <time.h>
 
-uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 void sleep_ms(unsigned ms)
 {
 	struct timespec ts = {ms / 1000, ms % 1000 * 1000000l};

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "gpu/gpu.h"
 
 #define POOL_VA	  0x1000000000ull
@@ -152,6 +153,5 @@ void ring_ring(struct ring *r);		      /* the doorbell */
 bool ring_drain(struct ring *r, unsigned ms); /* until all is read */
 
 void sleep_ms(unsigned ms);
-uint64_t clock_ns(void);
 
 #endif

@@ -497,13 +497,13 @@ static void scratch_elsewhere(void **state)
 /* Starts a kernel that stores to (or loads from) address for ever; out as attacks.S says. */
 static uint64_t *run_forever(struct proc *p, struct queue *q, const char *kernel, uint64_t address)
 {
-	uint64_t *out = arena_alloc(p, 64), end = now_ms() + 10000;
+	uint64_t *out = arena_alloc(p, 64), end = clock_ms() + 10000;
 	uint64_t args[4] = {address, arena_va(p, out), VALUE, 0};
 	struct aql packet = aql_kernel(p, kernel, args, 0, 0, NULL);
 
 	queue_open(q, p, KFD_IOC_QUEUE_TYPE_COMPUTE_AQL);
 	aql_put(q, &packet);
-	while (!__atomic_load_n(&out[2], __ATOMIC_RELAXED) && now_ms() < end)
+	while (!__atomic_load_n(&out[2], __ATOMIC_RELAXED) && clock_ms() < end)
 		sleep_ms(1);
 	assert_true(__atomic_load_n(&out[2], __ATOMIC_RELAXED) > 0);
 	return out;

@@ -216,7 +216,7 @@ static void packet_fields(void **state)
 			uint64_t *out = arena_alloc(p, 64);
 			uint64_t args[4] = {arena_va(p, out), arena_va(p, out), 0, 0};
 			struct aql packet = aql_kernel(p, "nothing", args, 0, 0, done);
-			uint64_t at = targets[k] & ~63ull, end = now_ms() + 10000;
+			uint64_t at = targets[k] & ~63ull, end = clock_ms() + 10000;
 			struct queue q;
 
 			(void)nothing;
@@ -243,7 +243,7 @@ static void packet_fields(void **state)
 			aql_put(&q, &packet);
 			/* A memory fault, or for code that isn't there the queue's error. */
 			while (!atomic_load(&p->faults) && !atomic_load(&q.inactive->value)) {
-				if (now_ms() > end)
+				if (clock_ms() > end)
 					fail_msg("%s at %#llx: nothing happens", field_names[field],
 						 (unsigned long long)at);
 				sleep_ms(1);

@@ -17,14 +17,6 @@ const char *world_target, *world_object;
 struct vm vms[2];
 struct codeobj world_code;
 
-uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 void sleep_ms(unsigned ms)
 {
 	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000l}, NULL);
@@ -392,12 +384,12 @@ void ring_put(struct queue *q, const uint32_t *dw, unsigned num)
 
 bool ring_drained(struct queue *q, unsigned ms)
 {
-	uint64_t end = now_ms() + ms, want = q->written;
+	uint64_t end = clock_ms() + ms, want = q->written;
 
 	if (q->type == KFD_IOC_QUEUE_TYPE_COMPUTE)
 		want %= q->ring_size / 4;
 	while (atomic_load(q->rptr) != want) {
-		if (now_ms() > end)
+		if (clock_ms() > end)
 			return false;
 		nap();
 	}
@@ -406,10 +398,10 @@ bool ring_drained(struct queue *q, unsigned ms)
 
 bool wait_signal(struct signal *s, int64_t value, unsigned ms)
 {
-	uint64_t end = now_ms() + ms;
+	uint64_t end = clock_ms() + ms;
 
 	while (atomic_load(&s->value) != value) {
-		if (now_ms() > end)
+		if (clock_ms() > end)
 			return false;
 		nap();
 	}
@@ -418,10 +410,10 @@ bool wait_signal(struct signal *s, int64_t value, unsigned ms)
 
 bool wait_fault(struct proc *p, unsigned ms)
 {
-	uint64_t end = now_ms() + ms;
+	uint64_t end = clock_ms() + ms;
 
 	while (!atomic_load(&p->faults)) {
-		if (now_ms() > end)
+		if (clock_ms() > end)
 			return false;
 		nap();
 	}
@@ -432,7 +424,7 @@ struct result attack(struct proc *p, const char *kernel, uint64_t address, uint6
 		     uint64_t more, unsigned lds)
 {
 	struct signal *done = signal_make(p, 1);
-	uint64_t *out = arena_alloc(p, 64), end = now_ms() + WAIT_MS;
+	uint64_t *out = arena_alloc(p, 64), end = clock_ms() + WAIT_MS;
 	uint64_t args[4] = {address, arena_va(p, out), value, more};
 	struct kfd_ioctl_destroy_queue_args destroy = {0};
 	struct result r = {.outcome = HUNG};
@@ -441,7 +433,7 @@ struct result attack(struct proc *p, const char *kernel, uint64_t address, uint6
 
 	queue_open(&q, p, KFD_IOC_QUEUE_TYPE_COMPUTE_AQL);
 	aql_put(&q, &packet);
-	while (r.outcome == HUNG && now_ms() < end) {
+	while (r.outcome == HUNG && clock_ms() < end) {
 		if (atomic_load(&p->faults))
 			r.outcome = FAULTED;
 		else if (atomic_load(&q.inactive->value))

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "core/kfd.h"
 #include "tests/exec/codeobj.h"
 
@@ -138,6 +139,5 @@ struct result attack(struct proc *p, const char *kernel, uint64_t address, uint6
 bool wait_fault(struct proc *p, unsigned ms);
 bool wait_signal(struct signal *s, int64_t value, unsigned ms);
 void sleep_ms(unsigned ms);
-uint64_t now_ms(void);
 
 #endif

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,19 +26,12 @@
 #include <linux/virtio_ring.h>
 
 #include "arbiter/tenants.h"
+#include "base/clock.h"
 #include "core/kfd.h"
 #include "gpu/gpu.h"
 #include "vmm/device_internal.h"
 
 #define RUN_MS 1500
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* ---- The writer ---- */
 
@@ -168,7 +160,7 @@ static void descriptor(uint64_t at, uint64_t addr, uint32_t len, unsigned flags,
 static bool submit(void)
 {
 	_Atomic uint16_t *avail = (void *)(vm.ram + RINGS + 0x1000), *used = (void *)(vm.ram + RINGS + 0x2000);
-	uint64_t end = now_ms() + 10000;
+	uint64_t end = clock_ms() + 10000;
 
 	atomic_store(&avail[2 + vm.avail % HSV_QUEUE_SIZE], 0);
 	atomic_store(&avail[1], ++vm.avail);
@@ -176,7 +168,7 @@ static bool submit(void)
 	while (atomic_load(&used[1]) != vm.avail) {
 		if (atomic_load(&vm.dev->virtio.status) & VIRTIO_CONFIG_S_NEEDS_RESET)
 			return false;
-		assert_true(now_ms() < end);
+		assert_true(clock_ms() < end);
 	}
 	return true;
 }
@@ -231,7 +223,7 @@ static void test_request_sizes(void **state)
 	struct kfd_ioctl_set_cu_mask_args args = {.queue_id = 5, .num_cu_mask = 32};
 	static uint8_t in[0x10000];
 	struct hsv_request *r;
-	uint64_t end = now_ms() + RUN_MS;
+	uint64_t end = clock_ms() + RUN_MS;
 	unsigned refused = 0;
 
 	vm_open();
@@ -247,7 +239,7 @@ static void test_request_sizes(void **state)
 		};
 
 		race_begin(fields, sizeof(fields) / sizeof(fields[0]));
-		for (; now_ms() < end; refused++) {
+		for (; clock_ms() < end; refused++) {
 			/* There is no queue 5, so each is refused; the ring is fine. */
 			assert_true(submit());
 			assert_int_not_equal(answer()->error, 0);
@@ -279,7 +271,7 @@ static void test_descriptors(void **state)
 
 		request(HSV_REQ_TOPOLOGY, 0, &args, sizeof(args), NULL, 0, 0x6000, indirect);
 		race_begin(fields, sizeof(fields) / sizeof(fields[0]));
-		for (end = now_ms() + RUN_MS; now_ms() < end;) {
+		for (end = clock_ms() + RUN_MS; clock_ms() < end;) {
 			if (!submit()) {
 				broken++;
 				driver_start();
@@ -318,7 +310,7 @@ static void test_extents(void **state)
 	vm_open();
 	process_start();
 	args.gpu_id = GPU_ID;
-	for (end = now_ms() + RUN_MS; now_ms() < end;) {
+	for (end = clock_ms() + RUN_MS; clock_ms() < end;) {
 		struct hsv_request *r = request(HSV_REQ_KFD_IOCTL, NR(ALLOC_MEMORY_OF_GPU), &args, sizeof(args), extents,
 						sizeof(extents), 256, false);
 		struct kfd_ioctl_free_memory_of_gpu_args f;
@@ -338,7 +330,7 @@ static void test_extents(void **state)
 
 			racer.flips = 0;
 			race_begin(fields, sizeof(fields) / sizeof(fields[0]));
-			for (unsigned i = 0; i < 40 && now_ms() < end + 1000; i++) {
+			for (unsigned i = 0; i < 40 && clock_ms() < end + 1000; i++) {
 				assert_true(submit());
 				if (answer()->error) {
 					refused++;
@@ -434,12 +426,12 @@ static struct gpu_queue *open_queue(enum gpu_queue_type type)
 
 static void wait_stopped_or(const _Atomic uint64_t *at, uint64_t value, uint64_t errors)
 {
-	uint64_t end = now_ms() + 20000;
+	uint64_t end = clock_ms() + 20000;
 	struct gpu_vm_stats stats;
 
 	do {
 		gpu_vm_get_stats(host.vm, &stats);
-		assert_true(now_ms() < end);
+		assert_true(clock_ms() < end);
 	} while (atomic_load(at) != value && stats.queue_errors == errors);
 }
 
@@ -451,10 +443,10 @@ static void copy_race(enum gpu_queue_type type, unsigned count_at, uint32_t minu
 {
 	enum { LONG = 1500 << 10, SHORT = 300 << 10, DEST = 0x10000 };
 	unsigned rounds = 0, longs = 0, shorts = 0;
-	uint64_t end = now_ms() + RUN_MS;
+	uint64_t end = clock_ms() + RUN_MS;
 
 	host_open("gfx90a");
-	for (; now_ms() < end || rounds < 20; rounds++) {
+	for (; clock_ms() < end || rounds < 20; rounds++) {
 		struct gpu_queue *queue = open_queue(type);
 		const struct field field = {(_Atomic uint32_t *)(void *)(host.pool + 4 * count_at), LONG - minus, SHORT - minus};
 		size_t filled = 0;
@@ -503,10 +495,10 @@ static void test_dispatch(void **state)
 	/* v5 <- v0; v40 <- v0; ds_write_b32 v5, v5; s_barrier; s_endpgm */
 	static const uint32_t code[] = {0x7e0a0300, 0x7e500300, 0xd81a0000, 0x00000505, 0xbf8a0000, 0xbf810000};
 	unsigned done = 0, errors = 0;
-	uint64_t end = now_ms() + 2 * RUN_MS;
+	uint64_t end = clock_ms() + 2 * RUN_MS;
 
 	host_open("gfx90a");
-	while (now_ms() < end) {
+	while (clock_ms() < end) {
 		struct gpu_queue *queue = open_queue(GPU_QUEUE_AQL);
 		uint32_t *packet = (void *)host.pool, *kd = (void *)(host.pool + OBJECT);
 		struct gpu_vm_stats stats;
@@ -563,7 +555,7 @@ static void test_program_name(void **state)
 	static struct tenant x = {.kind = ARBITER_VM, .executors = &e};
 	struct field fields[16];
 	struct tenant_figures figures;
-	uint64_t end = now_ms() + RUN_MS;
+	uint64_t end = clock_ms() + RUN_MS;
 	unsigned reads = 0;
 
 	e.tenant = &x;
@@ -571,7 +563,7 @@ static void test_program_name(void **state)
 		fields[i] = (struct field){(_Atomic uint32_t *)(void *)(shared.page.counters.program + 4 * i), 0x61626364,
 					   i % 3 ? 0x1b071b07 : 0x00ff00ff};
 	race_begin(fields, 16);
-	for (; now_ms() < end; reads++) {
+	for (; clock_ms() < end; reads++) {
 		tenants_figures(&x, &figures);
 		assert_true(strnlen(x.program, sizeof(x.program)) < sizeof(x.program));
 		for (const char *c = x.program; *c; c++)
