@@ -48,6 +48,10 @@ demo: build image ## two VMs and a host process share the GPU: everything, from 
 check: build image ## run every test; SUITE=name runs one suite
 	@tests/run $(SUITE)
 
+.PHONY: check-long
+check-long: build image ## every test, and those that take long: more samples, Debian's ROCm libraries (fetches 1 GB)
+	@tests/run --long
+
 .PHONY: fuzz
 fuzz: setup $(BUILD)/build.ninja ## feed made-up input to all that takes it from tenants; FUZZ_SECONDS=60 of each fuzzer
 	@fuzz/run --seconds $(or $(FUZZ_SECONDS),60) $(FUZZER)
