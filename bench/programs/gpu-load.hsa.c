@@ -32,7 +32,7 @@ struct args {
 };
 
 struct load {
-	hsa_agent_t gpu, cpu;
+	hsa_agent_t gpu;
 	hsa_amd_memory_pool_t vram, system;
 	hsa_executable_t code;
 	hsa_queue_t *queue;
@@ -77,9 +77,9 @@ static void open_load(struct load *l, const char *name, const char *repeat)
 		exit(2);
 	}
 	l->gpu = open_gpu();
-	hsa_iterate_agents(find_cpu, &l->cpu);
-	hsa_amd_agent_iterate_memory_pools(l->gpu, find_vram, &l->vram);
-	hsa_amd_agent_iterate_memory_pools(l->cpu, find_kernarg, &l->system);
+	l->vram = find_pool(l->gpu, HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_COARSE_GRAINED);
+	l->system = find_pool(find_agent(HSA_DEVICE_TYPE_CPU),
+			      HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_KERNARG_INIT);
 	l->code = load_code(l->gpu, "load");
 	l->kernel = find_kernel(l->gpu, l->code, name);
 	l->queue = open_queue(l->gpu);

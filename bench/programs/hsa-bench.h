@@ -42,66 +42,73 @@ static inline int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static inline hsa_status_t find_gpu(hsa_agent_t agent, void *data)
+struct agent_search {
+	hsa_device_type_t type;
+	hsa_agent_t found;
+};
+
+static inline hsa_status_t look_at_agent(hsa_agent_t agent, void *data)
 {
+	struct agent_search *s = data;
 	hsa_device_type_t type;
 
 	hsa_agent_get_info(agent, HSA_AGENT_INFO_DEVICE, &type);
-	if (type != HSA_DEVICE_TYPE_GPU)
+	if (type != s->type)
 		return HSA_STATUS_SUCCESS;
-	*(hsa_agent_t *)data = agent;
+	s->found = agent;
 	return HSA_STATUS_INFO_BREAK;
 }
 
-/* hsa_iterate_agents and hsa_amd_agent_iterate_memory_pools: the CPU; VRAM, of the GPU's pools; the CPU's pool
- * for kernel arguments. */
-static inline hsa_status_t find_cpu(hsa_agent_t agent, void *data)
+/* The first agent of a type. */
+static inline hsa_agent_t find_agent(hsa_device_type_t type)
 {
-	hsa_device_type_t type;
+	struct agent_search s = {.type = type};
 
-	hsa_agent_get_info(agent, HSA_AGENT_INFO_DEVICE, &type);
-	if (type != HSA_DEVICE_TYPE_CPU)
-		return HSA_STATUS_SUCCESS;
-	*(hsa_agent_t *)data = agent;
-	return HSA_STATUS_INFO_BREAK;
+	check(hsa_iterate_agents(look_at_agent, &s), "hsa_iterate_agents");
+	if (!s.found.handle) {
+		fprintf(stderr, "no %s\n", type == HSA_DEVICE_TYPE_GPU ? "GPU" : "CPU");
+		exit(1);
+	}
+	return s.found;
 }
 
-static inline hsa_status_t find_vram(hsa_amd_memory_pool_t pool, void *data)
+struct pool_search {
+	uint32_t flag;
+	hsa_amd_memory_pool_t found;
+};
+
+static inline hsa_status_t look_at_pool(hsa_amd_memory_pool_t pool, void *data)
 {
+	struct pool_search *s = data;
 	hsa_amd_segment_t segment;
 	uint32_t flags = 0;
 
 	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_SEGMENT, &segment);
 	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_GLOBAL_FLAGS, &flags);
-	if (segment != HSA_AMD_SEGMENT_GLOBAL ||
-	    !(flags & HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_COARSE_GRAINED))
+	if (segment != HSA_AMD_SEGMENT_GLOBAL || !(flags & s->flag))
 		return HSA_STATUS_SUCCESS;
-	*(hsa_amd_memory_pool_t *)data = pool;
+	s->found = pool;
 	return HSA_STATUS_INFO_BREAK;
 }
 
-static inline hsa_status_t find_kernarg(hsa_amd_memory_pool_t pool, void *data)
+/* An agent's first global pool with HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_flag: of a GPU COARSE_GRAINED
+ * is VRAM; of a CPU KERNARG_INIT is memory for kernel arguments. */
+static inline hsa_amd_memory_pool_t find_pool(hsa_agent_t agent, uint32_t flag)
 {
-	uint32_t flags = 0;
+	struct pool_search s = {.flag = flag};
 
-	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_GLOBAL_FLAGS, &flags);
-	if (!(flags & HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_KERNARG_INIT))
-		return HSA_STATUS_SUCCESS;
-	*(hsa_amd_memory_pool_t *)data = pool;
-	return HSA_STATUS_INFO_BREAK;
+	check(hsa_amd_agent_iterate_memory_pools(agent, look_at_pool, &s), "memory pools");
+	if (!s.found.handle) {
+		fprintf(stderr, "no memory pool with flag %u\n", flag);
+		exit(1);
+	}
+	return s.found;
 }
 
 static inline hsa_agent_t open_gpu(void)
 {
-	hsa_agent_t gpu = {0};
-
 	check(hsa_init(), "hsa_init");
-	check(hsa_iterate_agents(find_gpu, &gpu), "hsa_iterate_agents");
-	if (!gpu.handle) {
-		fprintf(stderr, "no GPU\n");
-		exit(1);
-	}
-	return gpu;
+	return find_agent(HSA_DEVICE_TYPE_GPU);
 }
 
 /* Loads NAME.GPU.co from beside this program. */

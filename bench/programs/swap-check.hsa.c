@@ -141,9 +141,9 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	seed = (uint32_t)atoi(argv[2]);
 	gpu = open_gpu();
-	hsa_iterate_agents(find_cpu, &cpu);
-	hsa_amd_agent_iterate_memory_pools(gpu, find_vram, &vram);
-	hsa_amd_agent_iterate_memory_pools(cpu, find_kernarg, &kernarg);
+	cpu = find_agent(HSA_DEVICE_TYPE_CPU);
+	vram = find_pool(gpu, HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_COARSE_GRAINED);
+	kernarg = find_pool(cpu, HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_KERNARG_INIT);
 	code = load_code(gpu, "swap");
 	fill = find_kernel(gpu, code, "fill");
 	check_kernel = find_kernel(gpu, code, "check");
