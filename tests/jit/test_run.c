@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -125,16 +126,57 @@ static void test_fault(void **state)
 	runner_unmap(&runner, out);
 }
 
+/* The GPU's last user in a process that ends: after LLVM. */
+static void close_at_exit(void)
+{
+	runner_free(&runner);
+}
+
+/* A process that ends while its kernel is being compiled, after so many microseconds. */
+static int end_early(const char *after)
+{
+	mix_with(0);
+	usleep((useconds_t)atoi(after));
+	return 0;
+}
+
+static const char *file;
+
+static void test_ending_while_compiling(void **state)
+{
+	static const char *const after[] = {"0", "3000", "10000", "30000", "60000", "100000", "200000", "400000"};
+
+	for (unsigned i = 0; i < sizeof(after) / sizeof(after[0]); i++) {
+		pid_t pid = fork();
+		int status = 0;
+
+		if (!pid) {
+			alarm(20);
+			execl("/proc/self/exe", "test_run", file, after[i], NULL);
+			_exit(2);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
+		cmocka_unit_test(test_ending_while_compiling),
 	};
 
-	if (argc != 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) ||
+	/* Functions given to atexit run in the opposite order: this one last. */
+	if (argc == 3)
+		atexit(close_at_exit);
+	if (argc < 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) ||
 	    runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))
 		return 2;
+	file = argv[1];
+	if (argc == 3)
+		return end_early(argv[2]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

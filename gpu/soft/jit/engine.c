@@ -45,7 +45,7 @@ static struct {
 	struct memory *unused;
 	uint64_t libraries;
 	char *identity;
-	bool ready, ended;
+	bool ready;
 	jmp_buf bail; /* out of a compilation that LLVM gives up */
 } engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -240,8 +240,7 @@ static void unload(struct jit_unit *u)
 }
 
 /*
- * Compiles a small kernel: LLVM makes many of its tables when they are first needed. They are to be there before a process isolates itself,
- * and before at_exit is registered, so that it runs before they are destroyed.
+ * Compiles a small kernel: LLVM makes many of its tables when they are first needed. They are to be there before a process isolates itself.
  */
 static bool warm_up(void)
 {
@@ -286,13 +285,14 @@ static bool warm_up(void)
 	return ok;
 }
 
-/* LLVM takes itself apart when the process ends: not under a compilation, and it isn't used after. */
-static void at_exit(void)
+/*
+ * LLVM would take itself apart when the process ends, under a compilation by another thread, or before the last units are freed. So what is
+ * registered in this module to be done at the end is not done.
+ */
+__attribute__((visibility("hidden"))) int __cxa_atexit(void (*fn)(void *), void *arg, void *module);
+int __cxa_atexit(void (*fn)(void *), void *arg, void *module)
 {
-	pthread_mutex_lock(&engine.lock);
-	engine.ready = false;
-	engine.ended = true;
-	pthread_mutex_unlock(&engine.lock);
+	return 0;
 }
 
 /*
@@ -397,7 +397,6 @@ static int engine_init(void)
 		engine.ready = false;
 		goto out;
 	}
-	atexit(at_exit);
 	err = 0;
 out:
 	pthread_mutex_unlock(&engine.lock);
@@ -466,8 +465,7 @@ static void free_unit(struct jit_unit *u)
 	if (!u)
 		return;
 	pthread_mutex_lock(&engine.lock);
-	if (!engine.ended)
-		unload(u);
+	unload(u);
 	pthread_mutex_unlock(&engine.lock);
 	free(u->safe);
 	free(u);

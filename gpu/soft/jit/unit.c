@@ -47,7 +47,6 @@ struct jit_cache {
 	_Atomic(struct jit_kernel *) bucket[BUCKETS];
 	pthread_mutex_t lock; /* adding kernels */
 	unsigned num_kernels;
-	atomic_uint jobs; /* with the compiler */
 };
 
 static struct {
@@ -55,18 +54,18 @@ static struct {
 	int mode;
 	bool exact;
 	pthread_mutex_t lock;
-	pthread_cond_t more, done;
+	pthread_cond_t more;
 	struct job {
 		struct job *next;
 		struct jit_code *code;
 		struct jit_kernel *kernel;
 		bool full;
-	} *first, **last;
+	} *first, **last, *current;
 	bool started;
+	mfma_fn *const *mfma;
 } compiler = {.once = PTHREAD_ONCE_INIT,
 	      .lock = PTHREAD_MUTEX_INITIALIZER,
 	      .more = PTHREAD_COND_INITIALIZER,
-	      .done = PTHREAD_COND_INITIALIZER,
 	      .last = &compiler.first};
 
 static bool start_compiler(void);
@@ -81,6 +80,7 @@ static void init_once(void)
 	if (wish && (!strcmp(wish, "sync") || !strcmp(wish, "exact")))
 		compiler.mode = MODE_SYNC;
 	compiler.exact = wish && !strcmp(wish, "exact");
+	compiler.mfma = exec_mfma_forms(0);
 }
 
 int jit_init(void)
@@ -132,7 +132,7 @@ void jit_cache_free(struct jit_cache *jc)
 {
 	if (!jc)
 		return;
-	/* Jobs not begun are dropped, the one being compiled is waited for. */
+	/* Jobs not begun are dropped; the one being compiled is left to the compiler, with its code. */
 	pthread_mutex_lock(&compiler.lock);
 	for (struct job **p = &compiler.first; *p;) {
 		struct job *j = *p;
@@ -143,13 +143,14 @@ void jit_cache_free(struct jit_cache *jc)
 		}
 		*p = j->next;
 		free(j);
-		atomic_fetch_sub(&jc->jobs, 1);
 	}
 	compiler.last = &compiler.first;
 	while (*compiler.last)
 		compiler.last = &(*compiler.last)->next;
-	while (atomic_load(&jc->jobs))
-		pthread_cond_wait(&compiler.done, &compiler.lock);
+	if (compiler.current && compiler.current->kernel && compiler.current->kernel->cache == jc) {
+		atomic_store(&compiler.current->kernel->version[compiler.current->full].code, NULL);
+		compiler.current->kernel = NULL;
+	}
 	pthread_mutex_unlock(&compiler.lock);
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct jit_kernel *k = atomic_load(&jc->bucket[i]), *next; k; k = next) {
@@ -162,7 +163,8 @@ void jit_cache_free(struct jit_cache *jc)
 	free(jc);
 }
 
-static void run_job(struct job *j)
+/* The unit for a job, from the store or compiled; NULL: it can't be. */
+static struct jit_unit *make_unit(const struct job *j)
 {
 	const struct jit_module *module = jit_module_get();
 	const char *identity = module ? module->identity() : NULL;
@@ -170,7 +172,7 @@ static void run_job(struct job *j)
 	struct jit_unit *u = NULL;
 
 	if (!module)
-		return;
+		return NULL;
 	if (identity && jit_store_get(j->code, compiler.exact, identity, &object)) {
 		u = module->compile(j->code, compiler.exact, &object, NULL);
 		free(object.bytes);
@@ -181,6 +183,11 @@ static void run_job(struct job *j)
 			jit_store_put(j->code, compiler.exact, identity, &object);
 		free(object.bytes);
 	}
+	return u;
+}
+
+static void publish(const struct job *j, struct jit_unit *u)
+{
 	if (u)
 		atomic_store_explicit(&j->kernel->version[j->full].unit, u, memory_order_release);
 }
@@ -190,6 +197,7 @@ static void *compiler_main(void *arg)
 	pthread_mutex_lock(&compiler.lock);
 	for (;;) {
 		struct job *j = compiler.first;
+		struct jit_unit *u;
 
 		if (!j) {
 			pthread_cond_wait(&compiler.more, &compiler.lock);
@@ -198,12 +206,20 @@ static void *compiler_main(void *arg)
 		compiler.first = j->next;
 		if (!compiler.first)
 			compiler.last = &compiler.first;
+		compiler.current = j;
 		pthread_mutex_unlock(&compiler.lock);
-		run_job(j);
+		u = make_unit(j);
 		pthread_mutex_lock(&compiler.lock);
-		atomic_fetch_sub(&j->kernel->cache->jobs, 1);
+		compiler.current = NULL;
+		if (j->kernel) {
+			publish(j, u);
+		} else {
+			/* Nobody waits for it any more. */
+			if (u)
+				jit_module_get()->free(u);
+			jit_code_free(j->code);
+		}
 		free(j);
-		pthread_cond_broadcast(&compiler.done);
 	}
 	return NULL;
 }
@@ -247,13 +263,12 @@ static void ask(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, bool
 	*j = (struct job){.code = code, .kernel = k, .full = full};
 	atomic_store_explicit(&k->version[full].code, code, memory_order_release);
 	if (compiler.mode == MODE_SYNC) {
-		run_job(j);
+		publish(j, make_unit(j));
 		free(j);
 		return;
 	}
 	pthread_mutex_lock(&compiler.lock);
 	if (start_compiler()) {
-		atomic_fetch_add(&k->cache->jobs, 1);
 		*compiler.last = j;
 		compiler.last = &j->next;
 		pthread_cond_signal(&compiler.more);
@@ -423,7 +438,8 @@ bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, ui
 				       .base = u->code->entry_pc,
 				       .step = step,
 				       .miss = tlb_miss,
-				       .pause = pause_wave};
+				       .pause = pause_wave,
+				       .mfma = compiler.mfma};
 		ctx->wave = w;
 		ctx->leave = false;
 		u->fn(&f, ctx, w, (uint32_t)entry);

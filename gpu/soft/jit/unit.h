@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 
+#include "gpu/soft/exec/mfma.h"
 #include "gpu/soft/jit/jit.h"
 
 #define JIT_MAX_INSTS	4096
@@ -170,6 +171,7 @@ struct jit_frame {
 	uint32_t (*miss)(struct exec_ctx *ctx, uint64_t va);
 	/* A quiescent point; true: the slice is over. */
 	uint32_t (*pause)(struct exec_ctx *ctx, struct jit_frame *f);
+	mfma_fn *const *mfma; /* exec_mfma_forms() */
 };
 
 typedef void jit_fn(struct jit_frame *f, struct exec_ctx *ctx, struct wave *w, uint32_t entry);
