@@ -15,6 +15,7 @@
 
 #include "core/internal.h"
 #include "tests/core/fake_gpu.h"
+#include "tests/core/request.h"
 
 #define GPU_ID	 0x1234
 #define VRAM	 (16ull << 20)
@@ -90,24 +91,7 @@ static void *map_memory(size_t size)
 static int ioctl_arrays(unsigned nr, void *args, size_t size, const void *in, size_t in_size,
 			void *out, size_t out_capacity, size_t *out_size)
 {
-	uint8_t copy[HSV_MAX_ARGS] = {0};
-	struct kfd_request request = {
-		.nr = nr,
-		.args = copy,
-		.args_size = size,
-		.in = in,
-		.in_size = in_size,
-		.out = out,
-		.out_capacity = out_capacity,
-	};
-	int err;
-
-	memcpy(copy, args, size);
-	err = kfd_process_ioctl(process, &request);
-	memcpy(args, copy, size);
-	if (out_size)
-		*out_size = request.out_size;
-	return err;
+	return core_request(process, nr, args, size, in, in_size, out, out_capacity, out_size);
 }
 
 #define CALL(name, args)                                                                           \

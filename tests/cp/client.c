@@ -4,37 +4,20 @@
 
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
-
-void sleep_ms(unsigned ms)
-{
-	struct timespec ts = {ms / 1000, ms % 1000 * 1000000l};
-
-	nanosleep(&ts, NULL);
-}
-
-#define WAIT_FOR(cond)                                                                             \
-	uint64_t end = clock_ns() + ms * 1000000ull;                                               \
-	while (!(cond)) {                                                                          \
-		if (clock_ns() > end)                                                              \
-			return false;                                                              \
-		nanosleep(&(struct timespec){0, 20000}, NULL);                                     \
-	}                                                                                          \
-	return true
 
 bool wait_value(_Atomic int64_t *value, int64_t want, unsigned ms)
 {
-	WAIT_FOR(atomic_load(value) == want);
+	return WAIT_FOR(atomic_load(value) == want, ms);
 }
 
 bool wait_u64(_Atomic uint64_t *value, uint64_t want, unsigned ms)
 {
-	WAIT_FOR(atomic_load(value) == want);
+	return WAIT_FOR(atomic_load(value) == want, ms);
 }
 
 bool wait_uint(atomic_uint *value, unsigned want, unsigned ms)
 {
-	WAIT_FOR(atomic_load(value) == want);
+	return WAIT_FOR(atomic_load(value) == want, ms);
 }
 
 static void on_event(void *ctx, uint32_t id)

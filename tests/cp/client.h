@@ -17,8 +17,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "gpu/gpu.h"
+#include "tests/cp/signal.h"
 
 #define POOL_VA	  0x1000000000ull
 #define POOL_SIZE (16u << 20)
@@ -49,14 +49,6 @@ void client_close(struct client *c);
 void *client_alloc(struct client *c, size_t size, uint64_t *va);
 uint64_t client_va(struct client *c, const volatile void *p);
 
-struct signal { /* amd_signal_t */
-	int64_t kind;
-	_Atomic int64_t value;
-	uint64_t mailbox;
-	uint32_t event_id, reserved;
-	uint64_t start, end;
-	uint64_t pad[2];
-};
 struct signal *client_signal(struct client *c, int64_t value, uint32_t event_id);
 /* True if the value is reached within ms. */
 bool wait_value(_Atomic int64_t *value, int64_t want, unsigned ms);
@@ -151,7 +143,5 @@ void ring_put(struct ring *r, const uint32_t *dw,
 	      unsigned num);		      /* wraps; waits for space is the caller's */
 void ring_ring(struct ring *r);		      /* the doorbell */
 bool ring_drain(struct ring *r, unsigned ms); /* until all is read */
-
-void sleep_ms(unsigned ms);
 
 #endif

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #define WAIT_MS 20000
 #define SYSTEM	(KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_USERPTR)
@@ -16,16 +15,6 @@ const char *const outcome_names[] = {"ran", "faulted", "stopped by an error", "h
 const char *world_target, *world_object;
 struct vm vms[2];
 struct codeobj world_code;
-
-void sleep_ms(unsigned ms)
-{
-	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000l}, NULL);
-}
-
-static void nap(void)
-{
-	nanosleep(&(struct timespec){0, 20000}, NULL);
-}
 
 /* ------------------------------------------------------------------ VMs */
 
@@ -130,35 +119,12 @@ uint64_t ram_block(struct proc *p)
 
 /* ------------------------------------------------------------------ processes */
 
-int proc_ioctl(struct proc *p, unsigned nr, void *args, size_t size, const void *in, size_t in_size,
-	       void *out, size_t out_capacity, size_t *out_size)
-{
-	uint8_t copy[HSV_MAX_ARGS] = {0};
-	struct kfd_request request = {
-		.nr = nr,
-		.args = copy,
-		.args_size = size,
-		.in = in,
-		.in_size = in_size,
-		.out = out,
-		.out_capacity = out_capacity,
-	};
-	int err;
-
-	memcpy(copy, args, size);
-	err = kfd_process_ioctl(p->kfd, &request);
-	memcpy(args, copy, size);
-	if (out_size)
-		*out_size = request.out_size;
-	return err;
-}
-
 int proc_map(struct proc *p, uint64_t handle, bool map)
 {
 	struct kfd_ioctl_map_memory_to_gpu_args a = {.handle = handle, .n_devices = 1};
 	uint32_t id = GPU_ID;
 
-	return proc_ioctl(p,
+	return core_request(p->kfd,
 			  map ? _IOC_NR(AMDKFD_IOC_MAP_MEMORY_TO_GPU)
 			      : _IOC_NR(AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU),
 			  &a, sizeof(a), &id, sizeof(id), NULL, 0, NULL);
@@ -182,7 +148,7 @@ int proc_alloc(struct proc *p, uint64_t va, uint64_t size, uint32_t flags, uint6
 		.mmap_offset = flags & KFD_IOC_ALLOC_MEM_FLAGS_USERPTR ? va : 0,
 	};
 	struct hsv_extent in = {gpa, size}, out[16] = {0};
-	int err = proc_ioctl(p, _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &a, sizeof(a),
+	int err = core_request(p->kfd, _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &a, sizeof(a),
 			     flags & SYSTEM ? &in : NULL, flags & SYSTEM ? sizeof(in) : 0, out,
 			     sizeof(out), NULL);
 
@@ -384,47 +350,37 @@ void ring_put(struct queue *q, const uint32_t *dw, unsigned num)
 
 bool ring_drained(struct queue *q, unsigned ms)
 {
-	uint64_t end = clock_ms() + ms, want = q->written;
+	uint64_t want = q->written;
 
 	if (q->type == KFD_IOC_QUEUE_TYPE_COMPUTE)
 		want %= q->ring_size / 4;
-	while (atomic_load(q->rptr) != want) {
-		if (clock_ms() > end)
-			return false;
-		nap();
-	}
-	return true;
+	return WAIT_FOR(atomic_load(q->rptr) == want, ms);
 }
 
 bool wait_signal(struct signal *s, int64_t value, unsigned ms)
 {
-	uint64_t end = clock_ms() + ms;
-
-	while (atomic_load(&s->value) != value) {
-		if (clock_ms() > end)
-			return false;
-		nap();
-	}
-	return true;
+	return WAIT_FOR(atomic_load(&s->value) == value, ms);
 }
 
 bool wait_fault(struct proc *p, unsigned ms)
 {
-	uint64_t end = clock_ms() + ms;
+	return WAIT_FOR(atomic_load(&p->faults), ms);
+}
 
-	while (!atomic_load(&p->faults)) {
-		if (clock_ms() > end)
-			return false;
-		nap();
-	}
-	return true;
+static enum outcome outcome_now(struct queue *q, struct signal *done)
+{
+	if (atomic_load(&q->proc->faults))
+		return FAULTED;
+	if (atomic_load(&q->inactive->value))
+		return ERRORED;
+	return atomic_load(&done->value) ? HUNG : RAN;
 }
 
 struct result attack(struct proc *p, const char *kernel, uint64_t address, uint64_t value,
 		     uint64_t more, unsigned lds)
 {
 	struct signal *done = signal_make(p, 1);
-	uint64_t *out = arena_alloc(p, 64), end = clock_ms() + WAIT_MS;
+	uint64_t *out = arena_alloc(p, 64);
 	uint64_t args[4] = {address, arena_va(p, out), value, more};
 	struct kfd_ioctl_destroy_queue_args destroy = {0};
 	struct result r = {.outcome = HUNG};
@@ -433,16 +389,7 @@ struct result attack(struct proc *p, const char *kernel, uint64_t address, uint6
 
 	queue_open(&q, p, KFD_IOC_QUEUE_TYPE_COMPUTE_AQL);
 	aql_put(&q, &packet);
-	while (r.outcome == HUNG && clock_ms() < end) {
-		if (atomic_load(&p->faults))
-			r.outcome = FAULTED;
-		else if (atomic_load(&q.inactive->value))
-			r.outcome = ERRORED;
-		else if (!atomic_load(&done->value))
-			r.outcome = RAN;
-		else
-			nap();
-	}
+	WAIT_FOR((r.outcome = outcome_now(&q, done)) != HUNG, WAIT_MS);
 	r.value = out[0];
 	if (r.outcome == RAN && (uint32_t)out[1] != 0x600d)
 		r.outcome = HUNG; /* a lie: it did not come to its end */

@@ -17,8 +17,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "core/kfd.h"
+#include "tests/core/request.h"
+#include "tests/cp/signal.h"
 #include "tests/exec/codeobj.h"
 
 #define GPU_ID	  0x4242
@@ -60,15 +61,6 @@ struct proc {
 	struct gpu_memory_fault fault;
 };
 
-struct signal { /* amd_signal_t */
-	int64_t kind;
-	_Atomic int64_t value;
-	uint64_t mailbox;
-	uint32_t event_id, reserved;
-	uint64_t start, end;
-	uint64_t pad[2];
-};
-
 struct queue {
 	struct proc *proc;
 	uint32_t id;
@@ -100,10 +92,8 @@ int world_tidy(void **state);
 /* secret: with a buffer at SECRET_VA. */
 struct proc *proc_start(struct vm *vm, uint32_t slot, bool secret);
 void proc_end(struct proc *p);
-int proc_ioctl(struct proc *p, unsigned nr, void *args, size_t size, const void *in, size_t in_size,
-	       void *out, size_t out_capacity, size_t *out_size);
 #define CALL(p, name, args) \
-	proc_ioctl(p, _IOC_NR(AMDKFD_IOC_##name), args, sizeof(*(args)), NULL, 0, NULL, 0, NULL)
+	core_request((p)->kfd, _IOC_NR(AMDKFD_IOC_##name), args, sizeof(*(args)), NULL, 0, NULL, 0, NULL)
 /* VRAM with its first run's offset; system memory at a guest-physical address. 0 or the errno of ALLOC or MAP. */
 int proc_alloc(struct proc *p, uint64_t va, uint64_t size, uint32_t flags, uint64_t gpa, uint64_t *handle,
 	       uint64_t *offset);
@@ -138,6 +128,5 @@ struct result attack(struct proc *p, const char *kernel, uint64_t address, uint6
 /* Waits until that many faults are there. */
 bool wait_fault(struct proc *p, unsigned ms);
 bool wait_signal(struct signal *s, int64_t value, unsigned ms);
-void sleep_ms(unsigned ms);
 
 #endif
