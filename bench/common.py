@@ -12,7 +12,8 @@ import tempfile
 import time
 
 SRC = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-HSAVISOR = os.path.join(SRC, "build/hsavisor")
+BUILD = os.environ.get("HSAVISOR_BUILD") or os.path.join(SRC, "build")
+HSAVISOR = os.path.join(BUILD, "hsavisor")
 T0 = time.time()
 
 
@@ -67,7 +68,7 @@ class Daemon:
     def __enter__(self):
         self.run = tempfile.mkdtemp(prefix="hsavisor-bench-")
         os.environ["HSAVISOR_SOCKET"] = os.path.join(self.run, "hsavisord.sock")
-        self.process = subprocess.Popen([os.path.join(SRC, "build/arbiter/hsavisord"), *self.options], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([os.path.join(BUILD, "arbiter/hsavisord"), *self.options], stderr=subprocess.DEVNULL)
         for _ in range(100):
             if os.path.exists(os.environ["HSAVISOR_SOCKET"]):
                 return self

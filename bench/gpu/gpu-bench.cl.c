@@ -9,7 +9,7 @@
  * PLATFORM is a part of the platform's name ("Portable", "AMD"). Kernels are read from DIR/NAME.cl (default: where the program is). A command is a line, and so is its answer, which begins with "= ":
  *
  *     list                 the cases, each NAME:f32|f64:barriers|plain
- *     start CASE           inputs, buffers and kernels; one case at a time
+ *     start CASE           inputs, buffers and kernels; one case at a time: its sizes
  *     warm SECONDS         runs until the best time has not become a tenth better for so long: runs, ms of the first, ns of the best
  *     run COUNT            ns of the best of COUNT runs
  *     check                "right", or what is wrong with the results of the last run by the C reference
@@ -17,6 +17,7 @@
  *     end                  of the case
  *     empty COUNT          median ns of an empty kernel, enqueued and waited for
  *     copy BYTES COUNT     best ns of a copy from pinned memory to the device, back, and of memcpy
+ *     peak                 GFLOP/s (f32) of one core of the CPU
  */
 #include <libgen.h>
 #include <math.h>
@@ -115,12 +116,14 @@ static int serve(void)
 			if (j)
 				job_die("a case is at work");
 			j = job_start(find(word), small);
-			printf("= started\n");
+			printf("= %zu %zu\n", j->size[0], j->size[1]);
 		} else if (sscanf(line, "empty %lu", &count) == 1 && count > 0 && count <= 10000000) {
 			printf("= %.0f\n", job_empty((unsigned)count));
 		} else if (sscanf(line, "copy %lu %lu", &bytes, &count) == 2 && bytes >= 64 && count > 0) {
 			job_copy(bytes, (unsigned)count, value);
 			printf("= %.0f %.0f %.0f\n", value[0], value[1], value[2]);
+		} else if (!strcmp(line, "peak\n")) {
+			printf("= %.1f\n", peak_gflops());
 		} else if (!j) {
 			job_die("no case is at work for: %s", line);
 		} else if (sscanf(line, "warm %lf", &number) == 1) {

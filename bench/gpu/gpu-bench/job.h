@@ -97,4 +97,7 @@ double job_empty(unsigned count);
 /* Best ns of `count` times each: bytes copied from pinned memory to the device, back, and by memcpy. */
 void job_copy(size_t bytes, unsigned count, double best[3]);
 
+/* GFLOP/s (f32) of one core, the best of some tries of some 0.1 ms; 0: no fused multiply-add. */
+double peak_gflops(void);
+
 #endif
