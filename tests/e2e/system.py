@@ -177,6 +177,19 @@ class System:
         start = self.tenants().get(name, {}).get("dispatches", 0)
         wait_until(lambda: self.tenants().get(name, {}).get("dispatches", 0) >= start + more, seconds, f"{name} dispatches nothing")
 
+    def works(self, vm):
+        """A program of the VM verifies what the GPU did."""
+        self.guest_job(vm, "e2e-gpu", "work", "1").succeeds()
+
+    @contextlib.contextmanager
+    def witnesses(self, vm, seconds):
+        """Programs of the VM and of the host that work for that long while the body runs, and verify."""
+        jobs = [self.guest_job(vm, "e2e-gpu", "work", str(seconds)), self.host_job("e2e-gpu", "work", str(seconds), name="host-witness")]
+        self.wait_dispatches(vm)
+        yield
+        for job in jobs:
+            job.succeeds()
+
     def kernel_is_quiet(self, vm):
         code, out = self.guest(vm, "sh", "-c", f"dmesg | grep -E -B 25 -A 30 '{COMPLAINTS}'")
         assert code == 1, f"the kernel of {vm} complains: {out}"

@@ -4,7 +4,6 @@ Sudden death of each part at work: programs, QEMU, brokers, the daemon; guests t
 run meanwhile, must verify, and what died must be startable again.
 """
 
-import contextlib
 import os
 import signal
 import sys
@@ -18,18 +17,8 @@ A, B = "victim", "witness"
 START = {}
 
 
-@contextlib.contextmanager
-def witnesses(seconds, *more):
-    """Programs of the other tenants that work while the body runs, and verify."""
-    jobs = [S.guest_job(B, "e2e-gpu", "work", str(seconds)), S.host_job("e2e-gpu", "work", str(seconds), name="host-witness"), *more]
-    S.wait_dispatches(B)
-    yield
-    for job in jobs:
-        job.succeeds()
-
-
-def works(vm):
-    S.guest_job(vm, "e2e-gpu", "work", "1").succeeds()
+def witnesses(seconds):
+    return S.witnesses(B, seconds)
 
 
 def descriptors():
@@ -39,7 +28,7 @@ def descriptors():
 def test_two_vms_boot():
     S.boot(A, B)
     for vm in (A, B):
-        works(vm)
+        S.works(vm)
     S.host_job("e2e-gpu", "work", "1").succeeds()
     wait_until(lambda: set(S.tenants()) == {A, B})
     START.update(descriptors())
@@ -51,7 +40,7 @@ def test_guest_programs_killed():
         for delay in ("0.2", "0.7", "1.5", "3"):
             code, out = S.guest(A, "sh", "-c", f"e2e-gpu spin & p=$!; e2e-gpu work 60 & q=$!; sleep {delay}; kill -9 $p $q; wait $p; a=$?; wait $q; echo $a $?")
             assert code == 0 and "137 137" in out, out
-    works(A)
+    S.works(A)
     S.vram_is_free(A)
     S.kernel_is_quiet(A)
 
@@ -84,10 +73,10 @@ def test_qemu_killed():
     old = S.vms()[A]
     with witnesses(8):
         os.kill(old["qemu_pid"], signal.SIGKILL)
-        time.sleep(3)
+        wait_until(lambda: not system.alive(old["qemu_pid"]), 10)
     wait_until(lambda: S.tenants().get(A, {}).get("vram_used_bytes", 0) == 0, 20, "the VRAM of a dead VM's programs is still in use")
     S.boot(A)
-    works(A)
+    S.works(A)
     wait_until(lambda: not system.alive(old["broker_pid"]) or S.vms()[A]["broker_pid"] == old["broker_pid"], 10, "a second broker is left")
 
 
@@ -100,7 +89,7 @@ def test_broker_paused():
     time.sleep(14)
     os.kill(broker, signal.SIGCONT)
     job.succeeds()
-    works(A)
+    S.works(A)
     S.kernel_is_quiet(A)
 
 
@@ -122,7 +111,7 @@ def test_broker_killed():
     S.kernel_is_quiet(A)
     S.call("vm", "stop", A)
     S.boot(A)
-    works(A)
+    S.works(A)
 
 
 def test_daemon_killed():
@@ -140,27 +129,27 @@ def test_daemon_killed():
     for job in jobs:
         job.succeeds()
     for vm in (A, B):
-        works(vm)
+        S.works(vm)
         S.kernel_is_quiet(vm)
         S.call("vm", "stop", vm)
     S.boot(A, B)
-    assert set(S.tenants()) == {A, B}
+    wait_until(lambda: set(S.tenants()) == {A, B})
     for vm in (A, B):
-        works(vm)
+        S.works(vm)
     START.update(descriptors())
 
 
 def test_guest_restarts():
     """The guest's own restart ends its VM (QEMU is told so); its name is free at once."""
     S.guest_job(A, "e2e-gpu", "work", "100")
-    time.sleep(3)
+    S.wait_dispatches(A)
     broker = S.vms()[A]["broker_pid"]
     job = S.guest_job(A, "reboot")
     wait_until(lambda: not S.vms()[A]["qemu_pid"], 60, "the guest does not restart")
     job.wait()
     S.boot(A)
-    works(A)
-    assert not system.alive(broker) or S.vms()[A]["broker_pid"] == broker
+    S.works(A)
+    wait_until(lambda: not system.alive(broker) or S.vms()[A]["broker_pid"] == broker, 10, "a second broker is left")
 
 
 def test_driver_unbound_while_programs_run():
@@ -172,7 +161,7 @@ def test_driver_unbound_while_programs_run():
         assert code == 0, out
         S.guest(A, "sh", "-c", "sleep 1; kill -9 $(pidof e2e-gpu)")
         victim.fails()
-        works(A)
+        S.works(A)
     S.kernel_is_quiet(A)
 
 
@@ -185,7 +174,7 @@ def test_module_loaded_again():
     victim.succeeds()
     code, out = S.guest(A, "sh", "-c", "for i in 1 2 3 4 5; do modprobe -r hsavisor && break; sleep 0.5; done; ! test -e /dev/kfd && modprobe hsavisor && test -e /dev/kfd")
     assert code == 0, out
-    works(A)
+    S.works(A)
     S.kernel_is_quiet(A)
 
 

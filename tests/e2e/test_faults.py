@@ -26,10 +26,6 @@ SLACK = {"rss": 24 << 20, "fds": 2, "threads": 1}
 START = {}
 
 
-def works(vm):
-    S.guest_job(vm, "e2e-gpu", "work", "1").succeeds()
-
-
 def all_work():
     jobs = [S.guest_job(vm, "e2e-gpu", "work", "1") for vm in (A, B)] + [S.host_job("e2e-gpu", "work", "1")]
     for job in jobs:
@@ -49,14 +45,8 @@ def nobody_grew():
         system.shrinks_back(pid, start, who=name, **SLACK)
 
 
-@contextlib.contextmanager
 def witnesses(seconds):
-    """Programs of the other VM and of the host that work while the body runs, and verify."""
-    jobs = [S.guest_job(B, "e2e-gpu", "work", str(seconds)), S.host_job("e2e-gpu", "work", str(seconds), name="witness")]
-    S.wait_dispatches(B)
-    yield
-    for job in jobs:
-        job.succeeds()
+    return S.witnesses(B, seconds)
 
 
 @contextlib.contextmanager
@@ -149,9 +139,8 @@ def test_no_space():
                     f.flush()
             r = subprocess.run([S.command, "vm", "start", "nospace", "--memory", "256M", "--vram", "64M", "--timeout", "20"], env=env, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
             assert r.returncode != 0 and "hsavisor:" in r.stderr, (r.returncode, r.stderr)
-            left = [line for line in S.processes().values() if full in line or "nospace" in line]
+            wait_until(lambda: not [line for line in S.processes().values() if full in line or "nospace" in line], 10, "processes of the VM are left")
             subprocess.run([S.command, "stop"], env=env, capture_output=True, timeout=30, check=False)
-            assert not left, left
         finally:
             subprocess.run(["umount", "-l", full], check=False)
     nobody_grew()
@@ -192,7 +181,7 @@ def test_standing_still():
                 if "daemon" not in who:
                     assert S.tenants()[B]["dispatches"] > before, f"{who} stood still, and so did {B}"
         victim.succeeds()
-    works(A)
+    S.works(A)
     for name in (A, B):
         S.kernel_is_quiet(name)
     nobody_grew()
@@ -212,7 +201,7 @@ def test_peers_killed_while_a_vm_starts():
         S.job("vm", "stop", "--force", A).wait(60)
         wait_until(lambda: A not in S.tenants(), 20)
     S.boot(A)
-    works(A)
+    S.works(A)
     START.pop(A)
     nobody_grew()
 

@@ -32,10 +32,6 @@ def processes():
     return {"broker": S.vms()[A]["broker_pid"], "bystander's broker": S.vms()[B]["broker_pid"], "daemon": S.status()["pid"]}
 
 
-def works(vm):
-    S.guest_job(vm, "e2e-gpu", "work", "1").succeeds()
-
-
 def begin():
     """The bystanders' programs, which work until the end of all cases."""
     STATE["jobs"] = {B: S.guest_job(B, "e2e-gpu", "until", "/tmp/enough", limit=800), "host": S.host_job("e2e-gpu", "until", STOP, name="host")}
@@ -45,8 +41,8 @@ def begin():
 
 def test_two_vms_boot():
     S.boot(A, B, vram="200M") # no power of two: the BAR is larger
-    works(A)
-    works(B)
+    S.works(A)
+    S.works(B)
     begin()
 
 
@@ -101,8 +97,8 @@ def test_nobody_grew():
 def test_the_real_driver_works_again():
     code, out = S.guest(A, "sh", "-c", GIVE)
     assert code == 0, out
-    works(A)
-    works(B)
+    S.works(A)
+    S.works(B)
     for vm in (A, B):
         S.vram_is_free(vm)
         S.kernel_is_quiet(vm)
