@@ -240,7 +240,7 @@ void pool_forget(struct tenants *t, struct executor *e)
 	 * long enough to make others late for their turns, so it is not done by the thread that
 	 * gives these.
 	 */
-	if (e->vram_fd < 0)
+	if (e->vram_fd < 0 || t->ending)
 		return;
 	l = malloc(sizeof(*l));
 	if (!l)

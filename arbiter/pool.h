@@ -48,7 +48,7 @@ int pool_charge(struct tenants *tenants, struct executor *executor, int64_t byte
 #define POOL_LATER 1
 
 /* An executor is going: what it had is free, and what it leaves behind in memory that others still
- * map is given back to the system. */
+ * map is given back to the system; but not when it is the daemon that goes. */
 void pool_forget(struct tenants *tenants, struct executor *executor);
 
 /* The directory for swapped VRAM; says on standard error what is wrong with it. 0 or -errno. */

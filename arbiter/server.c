@@ -690,6 +690,7 @@ static int open_all(struct server *s)
 
 static void close_all(struct server *s)
 {
+	s->tenants.ending = true;
 	for (struct connection *c = s->connections; c; c = c->next)
 		hang_up(s, c);
 	bury(s);

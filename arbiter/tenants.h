@@ -79,6 +79,7 @@ struct tenants {
 	int swap_dir;		 /* directory for swapped VRAM; -1: memory */
 	uint64_t resident;	 /* what executors have that is not swapped out, bytes */
 	uint64_t default_quota;
+	bool ending; /* the daemon ends; executors that are let go live on */
 };
 
 /*

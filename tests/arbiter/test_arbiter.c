@@ -29,11 +29,12 @@
 
 static struct daemon hsavisord;
 
+static const struct server_config config = {.pool = 1024 * MIB, .default_quota = 256 * MIB};
+
 static int start(void **state)
 {
 	daemon_prepare(&hsavisord);
-	daemon_start(&hsavisord,
-		     &(struct server_config){.pool = 1024 * MIB, .default_quota = 256 * MIB}, NULL);
+	daemon_start(&hsavisord, &config, NULL);
 	return 0;
 }
 
@@ -424,6 +425,31 @@ static void second_daemon_is_refused(void **state)
 	assert_int_equal(access(hsavisord.path, F_OK), 0); /* the first one's is still there */
 }
 
+/* What the dead leave is given back, but tenants outlive a daemon that is told to end. */
+static void ended_daemon_leaves_tenants_their_memory(void **state)
+{
+	struct arbiter_client *c[8];
+	struct arbiter_grant g[8];
+
+	for (int i = 0; i < 8; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "stays-%d", i);
+		assert_int_equal(arbiter_connect(ARBITER_VM, name, 16 * MIB, &c[i], &g[i], NULL),
+				 0);
+		assert_int_equal(pwrite(g[i].vram_fd, "kernel", 6, 4096), 6);
+	}
+	daemon_stop(&hsavisord, SIGTERM);
+	for (int i = 0; i < 8; i++) {
+		char text[6];
+
+		assert_int_equal(pread(g[i].vram_fd, text, 6, 4096), 6);
+		assert_memory_equal(text, "kernel", 6);
+		arbiter_disconnect(c[i]);
+	}
+	daemon_start(&hsavisord, &config, NULL);
+}
+
 static void killed_daemon_leaves_tenants_running(void **state)
 {
 	struct arbiter_client *c;
@@ -489,6 +515,7 @@ int main(void)
 		cmocka_unit_test(without_descriptors_it_waits),
 		cmocka_unit_test(shutdown_asks_first),
 		cmocka_unit_test(second_daemon_is_refused),
+		cmocka_unit_test(ended_daemon_leaves_tenants_their_memory),
 		cmocka_unit_test(killed_daemon_leaves_tenants_running),
 	};
 
