@@ -138,6 +138,8 @@ struct workgroup {
 	uint32_t id_vgprs;     /* gfx900: how many of v1, v2 have ids at the start */
 	struct jit_kernel *jit; /* compiled code of the kernel (jit/jit.h), once jit_known */
 	bool jit_known;
+	uint64_t jit_epoch;    /* of the code cache when it was looked up */
+	uint64_t instructions; /* of work-groups that ended since exec_wg_init */
 	void *owner; /* cp's dispatch */
 	void *mem;   /* the allocation behind registers and LDS */
 };

@@ -94,8 +94,8 @@ static void *access_va(struct workgroup *wg, struct mem_view *view, uint64_t va,
 	return e->host + (va & 0xfff);
 }
 
-enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget,
-			  const atomic_uint *stop)
+static enum exec_result run(struct workgroup *wg, struct mem_view *view, uint64_t budget,
+			    const atomic_uint *stop)
 {
 	struct fake *f = wg->mem;
 	struct fake_args *in = access_va(wg, view, f->setup.kernarg_va, GPU_PROT_READ), args;
@@ -219,4 +219,20 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 	}
 	}
 	return EXEC_ILLEGAL;
+}
+
+enum exec_result exec_run_range(struct workgroup *wg, const struct dispatch_setup *setup,
+				struct mem_view *view, struct exec_range *range, uint64_t budget,
+				const atomic_uint *stop)
+{
+	for (;;) {
+		enum exec_result result = run(wg, view, budget, stop);
+
+		if (result != EXEC_DONE || !range->left || atomic_load(stop))
+			return result;
+		view->quiesce(view);
+		if (exec_wg_init(wg, setup, range->next))
+			return EXEC_TRAP;
+		exec_range_step(range, setup);
+	}
 }

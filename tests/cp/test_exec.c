@@ -178,7 +178,7 @@ static void wild_access(void **state)
 	struct packet p;
 
 	client_alloc(c, 4096, &out);
-	p = real_packet(c, &r->co, "wild", &out, 8, 64, 4, 0, NULL);
+	p = real_packet(c, &r->co, "wild", &out, 8, 64, 1, 0, NULL);
 	aql_submit(&r->q, &p);
 	assert_true(wait_uint(&c->faults, 1, 5000));
 	assert_true(c->fault.not_present);

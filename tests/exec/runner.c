@@ -137,8 +137,9 @@ static void packet(uint8_t *p, const struct runner_dispatch *d, const struct ker
 	put(p + 40, (uintptr_t)kernarg, 8);
 }
 
-static enum exec_result run_group(struct runner *r, const struct dispatch_setup *s, const uint32_t id[3])
+static enum exec_result run_groups(struct runner *r, const struct dispatch_setup *s, struct exec_range *range)
 {
+	const uint32_t id[3] = {range->next[0], range->next[1], range->next[2]};
 	static const atomic_uint never;
 	const atomic_uint *stop = r->stop ? r->stop : &never;
 	enum exec_result result = EXEC_YIELD;
@@ -147,9 +148,12 @@ static enum exec_result run_group(struct runner *r, const struct dispatch_setup 
 	r->wg.scratch_slot = 0;
 	if (exec_wg_init(&r->wg, s, id))
 		return EXEC_ILLEGAL;
+	r->wg.instructions = 0;
+	exec_range_step(range, s);
 	for (unsigned i = 0; i < IDLE_LIMIT && result == EXEC_YIELD && (!i || !atomic_load(stop)); i++)
-		result = exec_run(&r->wg, &r->view, r->slice ? r->slice : 1 << 20, stop);
-	for (unsigned i = 0; i < r->wg.num_waves; i++)
+		result = exec_run_range(&r->wg, s, &r->view, range, r->slice ? r->slice : 1 << 20, stop);
+	r->instructions += r->wg.instructions;
+	for (unsigned i = 0; i < r->wg.num_waves && result != EXEC_DONE; i++)
 		r->instructions += r->wg.waves[i].instructions;
 	r->fault = r->wg.fault;
 	return result;
@@ -162,6 +166,7 @@ enum exec_result runner_run(struct runner *r, const struct codeobj *co, const st
 	uint8_t *kernarg, *aql;
 	enum exec_result result = EXEC_DONE;
 	size_t explicit_size = (d->args_size + 7) & ~7ul;
+	struct exec_range range = {.left = 0};
 	struct dispatch_setup s;
 
 	snprintf(name, sizeof(name), "%s.kd", d->kernel);
@@ -206,10 +211,9 @@ enum exec_result runner_run(struct runner *r, const struct codeobj *co, const st
 	}
 	r->instructions = 0;
 	code_cache_revalidate(r->code);
-	for (uint32_t z = 0; z < s.num_wg[2] && result == EXEC_DONE; z++)
-		for (uint32_t y = 0; y < s.num_wg[1] && result == EXEC_DONE; y++)
-			for (uint32_t x = 0; x < s.num_wg[0] && result == EXEC_DONE; x++)
-				result = run_group(r, &s, (uint32_t[]){x, y, z});
+	range.left = s.num_wg[0] * s.num_wg[1] * s.num_wg[2];
+	while (range.left && result == EXEC_DONE)
+		result = run_groups(r, &s, &range);
 	runner_unmap(r, kernarg);
 	runner_unmap(r, aql);
 	return result;

@@ -109,9 +109,10 @@ struct executor {
 struct wg_slot {
 	struct wg_slot *next;
 	struct dispatch *dispatch;
-	uint32_t id[3];
+	struct exec_range range; /* work-groups handed out with it and not begun yet */
+	uint32_t handed;	 /* how many there were when it was picked */
 	uint16_t index;	 /* of the dispatch's in-flight slots: decides CU and scratch */
-	bool fresh;	 /* exec_wg_init not called for id yet */
+	bool fresh;	 /* exec_wg_init not called yet */
 	bool has_memory; /* exec_wg_init was called once */
 	struct workgroup wg;
 };
@@ -127,9 +128,14 @@ struct dispatch {
 	uint64_t kernel; /* address of the kernel's descriptor; PM4: of its code */
 	uint64_t wg_bytes;
 	uint32_t waves_per_wg;
-	uint32_t next_id[3];
+	uint32_t next_id[3]; /* of the work-groups that were never handed out */
+	uint64_t unissued;   /* how many these are */
+	/* Handed out, but not begun when the slice ended. These go first, and each executor has one
+	 * range at a time, so there are no more than executors. */
+	struct exec_range back[GPU_MAX_THREADS];
+	unsigned num_back;
+	uint64_t wg_ns; /* what a work-group of this kernel takes, roughly; 0: not known */
 	bool active;	      /* between sched_start and sched_finish/sched_kill */
-	bool issued;	      /* every work-group was handed out */
 	bool few;	      /* so few work-groups that the CP thread tries alone first */
 	unsigned cap;	      /* work-groups in flight at most */
 	unsigned max_running; /* executors at most: the queue's share of the CUs */
@@ -425,10 +431,10 @@ void sched_halt_begin(struct gpu *gpu, struct dispatch *d);
 void sched_halt_wait(struct gpu *gpu, struct dispatch *d);
 void sched_unhalt(struct gpu *gpu, struct dispatch *d);
 void sched_free_pool(struct gpu *gpu, struct dispatch *d);
-/* The next work-group to run, NULL if none; caller holds sched_lock. now: roughly. spread: wake
+/* The next work-groups to run, NULL if none; caller holds sched_lock. now: roughly. spread: wake
  * another worker if there is more. */
 struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, uint64_t now, bool spread);
-/* Runs a picked work-group for a slice; takes and leaves sched_lock itself. Returns ns it ran. */
+/* Runs picked work-groups for a slice; takes and leaves sched_lock itself. Returns ns it ran. */
 uint64_t sched_run(struct executor *ex, struct wg_slot *slot);
 /* sched_lock held. */
 bool sched_has_work(const struct gpu *gpu);

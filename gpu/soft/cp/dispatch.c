@@ -76,6 +76,8 @@ int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_
 	    d->setup.rsrc3 != s->rsrc3 || d->setup.group_segment_size != s->group_segment_size ||
 	    memcmp(d->setup.wg_size, s->wg_size, sizeof(s->wg_size)))
 		sched_free_pool(q->vm->gpu, d);
+	if (d->kernel != kernel || memcmp(d->setup.wg_size, s->wg_size, sizeof(s->wg_size)))
+		d->wg_ns = 0;
 	d->wg_bytes = (uint64_t)bytes;
 	d->setup = *s;
 	d->kernel = kernel;

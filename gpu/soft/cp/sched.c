@@ -43,6 +43,11 @@
 #define CREDIT_NS  10000000u /* what a process or queue that comes back may be behind */
 #define VTIME_BITS 60
 
+/* Work-groups are handed out as many at a time as take about so long, by what those before took. */
+#define HAND_CP_NS     15000u
+#define HAND_WORKER_NS 60000u
+#define HAND_MAX       4096u
+
 /* Dispatches of up to this many work-groups are tried by the CP thread alone before workers are
  * woken, for so long. */
 #define FEW_WORKGROUPS 16
@@ -69,9 +74,15 @@ static struct gpu_vm *vm_of(struct heap_node *n)
 	return (struct gpu_vm *)((char *)n - offsetof(struct gpu_vm, node));
 }
 
+/* Every work-group was handed out. */
+static bool issued(const struct dispatch *d)
+{
+	return !d->unissued && !d->num_back;
+}
+
 static bool may_start(const struct dispatch *d)
 {
-	return !d->issued && d->num_free;
+	return !issued(d) && d->num_free;
 }
 
 static bool has_memory(const struct gpu *gpu, const struct dispatch *d)
@@ -148,18 +159,54 @@ int sched_add_queue(struct gpu *gpu, struct gpu_vm *vm, unsigned queues)
 	return ret;
 }
 
-/* Steps to the next work-group id, x fastest. */
-static void next_id(struct dispatch *d)
+static bool is_little(const struct dispatch *d)
 {
-	for (unsigned i = 0; i < 3; i++) {
-		if (++d->next_id[i] < d->setup.num_wg[i])
-			return;
-		d->next_id[i] = 0;
-	}
-	d->issued = true;
+	return d->wg_ns && d->unissued <= SPREAD_NS / d->wg_ns;
 }
 
-static struct wg_slot *start_workgroup(struct gpu *gpu, struct dispatch *d)
+/* How many work-groups ex gets now. */
+static uint32_t share(const struct dispatch *d, const struct executor *ex)
+{
+	uint64_t ns = ex->index ? HAND_WORKER_NS : HAND_CP_NS, n, even;
+
+	if (!d->wg_ns)
+		return 1;
+	n = ns / d->wg_ns;
+	/* The last ones so that all executors end at about the same time; but little work is one's. */
+	even = d->max_running > 1 ? d->unissued / (2 * d->max_running) : n;
+	if (n > even && !is_little(d))
+		n = even;
+	if (n > d->unissued)
+		n = d->unissued;
+	return n > HAND_MAX ? HAND_MAX : n ? (uint32_t)n : 1;
+}
+
+/* Steps the id of the next work-group by n, x fastest. */
+static void skip_ids(struct dispatch *d, uint32_t n)
+{
+	uint64_t carry = n;
+
+	for (unsigned i = 0; i < 3 && carry; i++) {
+		uint64_t x = d->next_id[i] + carry;
+
+		d->next_id[i] = (uint32_t)(x % d->setup.num_wg[i]);
+		carry = x / d->setup.num_wg[i];
+	}
+	d->unissued -= n;
+}
+
+static void hand_out(struct dispatch *d, const struct executor *ex, struct exec_range *range)
+{
+	if (d->num_back) {
+		*range = d->back[--d->num_back];
+		return;
+	}
+	memcpy(range->next, d->next_id, sizeof(range->next));
+	range->left = share(d, ex);
+	skip_ids(d, range->left);
+}
+
+static struct wg_slot *start_workgroups(struct gpu *gpu, struct dispatch *d, const struct executor *ex)
 {
 	struct wg_slot *slot = d->pool;
 
@@ -176,20 +223,19 @@ static struct wg_slot *start_workgroup(struct gpu *gpu, struct dispatch *d)
 	slot->dispatch = d;
 	slot->fresh = true;
 	slot->index = d->free_index[--d->num_free];
-	memcpy(slot->id, d->next_id, sizeof(slot->id));
-	next_id(d);
+	hand_out(d, ex, &slot->range);
 	d->inflight++;
 	gpu->inflight_bytes += d->wg_bytes;
 	return slot;
 }
 
-/* A work-group of d, which has a job by what is known; NULL: it has not, and is in no heap now. */
-static struct wg_slot *take(struct gpu *gpu, struct dispatch *d)
+/* Work-groups of d, which has a job by what is known; NULL: it has not, and is in no heap now. */
+static struct wg_slot *take(struct gpu *gpu, struct dispatch *d, const struct executor *ex)
 {
 	struct wg_slot *slot = NULL;
 
 	if (may_start(d) && has_memory(gpu, d))
-		slot = start_workgroup(gpu, d);
+		slot = start_workgroups(gpu, d, ex);
 	if (!slot && d->ready_head) {
 		slot = d->ready_head;
 		d->ready_head = slot->next;
@@ -197,7 +243,9 @@ static struct wg_slot *take(struct gpu *gpu, struct dispatch *d)
 			d->ready_tail = NULL;
 		slot->next = NULL;
 	}
-	if (!slot)
+	if (slot)
+		slot->handed = slot->range.left;
+	else
 		starve(gpu, d);
 	return slot;
 }
@@ -211,7 +259,7 @@ struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, uint64_t now, b
 
 	while (!slot && (top = heap_top(&gpu->ready))) {
 		d = dispatch_of(heap_top(&vm_of(top)->ready));
-		slot = take(gpu, d);
+		slot = take(gpu, d, ex);
 	}
 	if (!slot)
 		return NULL;
@@ -285,6 +333,8 @@ static void drop_ready(struct gpu *gpu, struct dispatch *d)
 		retire(gpu, d, slot, false);
 	}
 	d->ready_tail = NULL;
+	d->num_back = 0;
+	d->unissued = 0;
 }
 
 /* s_sendmsg MSG_INTERRUPT: the event id is in the low 23 bits of m0 (the kernel's KFD_CONTEXT_ID
@@ -307,10 +357,11 @@ static enum exec_result prepare(struct wg_slot *slot)
 	slot->wg.scratch_slot = slot->index * d->waves_per_wg;
 	slot->wg.message = send_message;
 	slot->wg.owner = slot;
-	if (exec_wg_init(&slot->wg, &d->setup, slot->id)) {
+	if (exec_wg_init(&slot->wg, &d->setup, slot->range.next)) {
 		log_error("work-group could not be set up (out of memory?)");
 		return EXEC_TRAP;
 	}
+	exec_range_step(&slot->range, &d->setup);
 	slot->has_memory = true;
 	slot->fresh = false;
 	return EXEC_YIELD;
@@ -338,7 +389,17 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 {
 	struct dispatch *d = slot->dispatch;
 	uint64_t limit = kernel_limit(gpu);
+	uint32_t done = slot->handed - slot->range.left;
+	bool cut = slot->range.left || result == EXEC_YIELD;
 
+	/* One that was suspended counts where it ends, with the last of its slices only. */
+	if (done && result == EXEC_DONE)
+		d->wg_ns = (3 * d->wg_ns + ns / done) / (d->wg_ns ? 4 : 1) + 1;
+	else if (result == EXEC_YIELD && d->wg_ns < ns)
+		d->wg_ns = ns;
+	if (slot->range.left && d->error == EXEC_DONE)
+		d->back[d->num_back++] = slot->range;
+	slot->range.left = 0;
 	ex->current = NULL;
 	d->running--;
 	d->vm->running--;
@@ -347,12 +408,12 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 		d->gpu_ns += begin + ns - d->since_ns;
 		d->since_ns = begin + ns;
 	}
-	if (result == EXEC_YIELD && d->preempt_serial != gpu->turn_serial && turn_lost(gpu)) {
+	if (cut && d->preempt_serial != gpu->turn_serial && turn_lost(gpu)) {
 		d->preempt_serial = gpu->turn_serial;
 		d->preempted++;
 	}
 	if (limit && d->gpu_ns > limit && d->error == EXEC_DONE &&
-	    !(result == EXEC_DONE && d->issued && d->inflight == 1)) {
+	    !(result == EXEC_DONE && issued(d) && d->inflight == 1)) {
 		d->error = EXEC_TRAP;
 		d->over_limit = true;
 		stop_executors(gpu, d);
@@ -377,7 +438,7 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 		if (d->halt)
 			pthread_cond_broadcast(&gpu->halt_cond);
 	}
-	if (!d->inflight && (d->issued || d->error != EXEC_DONE)) {
+	if (!d->inflight && (issued(d) || d->error != EXEC_DONE)) {
 		d->end_ns = begin + ns;
 		atomic_store(&d->done, true);
 	}
@@ -401,7 +462,8 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 		slice = (ex->index ? SLICE_WORKER : SLICE_CP) / d->waves_per_wg;
 		if (slice < SLICE_MIN)
 			slice = SLICE_MIN;
-		result = exec_run(&slot->wg, &ex->view, slice, &ex->stop);
+		result = exec_run_range(&slot->wg, &d->setup, &ex->view, &slot->range, slice,
+					&ex->stop);
 	}
 	if (result == EXEC_MEMORY_FAULT)
 		vm_fault_wave(d->queue, d->kernel, &slot->wg.fault);
@@ -438,11 +500,14 @@ static void stop_lower(struct gpu *gpu, const struct dispatch *d)
 void sched_start(struct gpu *gpu, struct dispatch *d)
 {
 	uint64_t total = (uint64_t)d->setup.num_wg[0] * d->setup.num_wg[1];
+	bool endless = __builtin_mul_overflow(total, d->setup.num_wg[2], &d->unissued);
 	struct gpu_vm *vm = d->vm;
 
 	memset(d->next_id, 0, sizeof(d->next_id));
-	d->issued = false;
-	d->few = total <= FEW_WORKGROUPS && total * d->setup.num_wg[2] <= FEW_WORKGROUPS;
+	d->num_back = 0;
+	if (endless)
+		d->unissued = UINT64_MAX;
+	d->few = d->unissued <= FEW_WORKGROUPS || is_little(d);
 	d->error = EXEC_DONE;
 	d->over_limit = false;
 	d->start_ns = now_ns();

@@ -48,10 +48,44 @@ void exec_wg_free(struct workgroup *wg);
 enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget,
 			  const atomic_uint *stop);
 
+/* Work-groups of a dispatch, x fastest: `left` of them from id `next`. */
+struct exec_range {
+	uint32_t next[3], left;
+};
+
+/* Takes the first one from a range that is not empty. */
+static inline void exec_range_step(struct exec_range *range, const struct dispatch_setup *setup)
+{
+	range->left--;
+	for (unsigned d = 0; d < 3; d++) {
+		if (++range->next[d] < setup->num_wg[d])
+			return;
+		range->next[d] = 0;
+	}
+}
+
+/*
+ * The same, and when the work-group has ended, goes on with those of range, each in the memory of
+ * the one before. range is then what was not begun. EXEC_DONE: no work-group is in flight; if range
+ * is not empty, the budget is used up (it is one for all of them) or *stop was set, and the caller
+ * gives what is left to any work-group. Else the last one begun is what the result is about.
+ */
+enum exec_result exec_run_range(struct workgroup *wg, const struct dispatch_setup *setup,
+				struct mem_view *view, struct exec_range *range, uint64_t budget,
+				const atomic_uint *stop);
+
 /* True if the interpreter has semantics for this op on this target (for coverage tools). */
 bool exec_covers(enum isa_target target, unsigned op);
 
 /* ---- between the rooms of exec (not for cp) ---- */
+
+/*
+ * wg.c: work-group id of the same dispatch, after the one in wg has ended and with what that left in
+ * VGPRs and LDS. 0, -EINVAL.
+ */
+int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3]);
+/* Clears VGPRs and LDS. */
+void exec_wg_clear(struct workgroup *wg);
 
 #define WG_LDS_SLACK 64 /* bytes behind LDS that a wide read of its last bytes may touch */
 

@@ -10,8 +10,12 @@
  * quiescent point every QUIESCE_INTERVAL instructions, where it checks them, too. Costly instructions
  * count as many (code_inst's weight).
  *
- * exec_run turns the waves round-robin, SLICE instructions each, so that waves which spin on each
+ * run_group turns the waves round-robin, SLICE instructions each, so that waves which spin on each
  * other progress. A wave at a barrier waits until every wave that has not ended is there.
+ *
+ * exec_run_range runs work-groups that follow each other. What they have in common is looked up
+ * once, and where compiled code takes waves to their end, registers and LDS are left to the next one
+ * as they are: on hardware, too, a work-group finds there what one of the same process left.
  */
 #define LOG_PART "exec"
 #include <pthread.h>
@@ -23,6 +27,7 @@
 
 #define SLICE		 16384
 #define QUIESCE_INTERVAL 512
+#define GROUPS_INTERVAL	 2048 /* the same between work-groups of compiled code */
 
 static exec_fn *exec_table[ISA_NUM_OPS];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
@@ -160,25 +165,27 @@ out:
 	return count + cost;
 }
 
-enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget,
-			  const atomic_uint *stop)
+/* Looks up the compiled code of the work-group, which is at its start, if that is not known. */
+static void find_kernel(struct exec_ctx *ctx, struct workgroup *wg)
 {
-	struct exec_ctx ctx = {.view = view, .error = EXEC_DONE};
+	uint64_t epoch;
+	struct jit_cache *jit = code_cache_jit(wg->code, &epoch);
+
+	if (wg->jit_known && wg->jit_epoch == epoch)
+		return;
+	wg->jit_known = true;
+	wg->jit_epoch = epoch;
+	wg->jit = jit ? jit_kernel_get(ctx, jit, wg, epoch) : NULL;
+}
+
+/* The waves of a work-group in turns, until it ends, is suspended or an error. *used: instructions. */
+static enum exec_result run_group(struct exec_ctx *ctx, struct workgroup *wg, uint64_t budget, const atomic_uint *stop, uint64_t *used)
+{
 	uint64_t slice = budget < SLICE ? budget : SLICE;
-	uint64_t left = budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX,
-		 ran;
-	enum exec_result result = EXEC_YIELD;
-	unsigned side;
+	uint64_t limit = budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX, ran;
+	struct mem_view *view = ctx->view;
 
-	side = code_cache_enter(wg->code);
-	if (!wg->jit_known) {
-		uint64_t epoch;
-		struct jit_cache *jit = code_cache_jit(wg->code, &epoch);
-
-		wg->jit_known = true;
-		wg->jit = jit ? jit_kernel_get(&ctx, jit, wg, epoch) : NULL;
-	}
-	while (left && !atomic_load_explicit(stop, memory_order_relaxed)) {
+	while (*used < limit && !atomic_load_explicit(stop, memory_order_relaxed)) {
 		uint32_t ended = 0, waiting = 0, sleeping = 0;
 
 		for (uint32_t i = 0; i < wg->num_waves; i++) {
@@ -186,24 +193,20 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 
 			if (w->state == WAVE_READY) {
 				w->sleep = 0;
-				if (!wg->jit || !jit_run_wave(&ctx, wg->jit, w, slice, stop, &ran))
-					ran = run_wave(&ctx, w, slice, stop);
-				left -= ran < left ? ran : left;
+				if (!wg->jit || !jit_run_wave(ctx, wg->jit, w, slice, stop, &ran))
+					ran = run_wave(ctx, w, slice, stop);
+				*used += ran;
 				if (view->quiesce)
 					view->quiesce(view);
-				if (ctx.error != EXEC_DONE) {
-					result = ctx.error;
-					goto out;
-				}
+				if (ctx->error != EXEC_DONE)
+					return ctx->error;
 			}
 			ended += w->state == WAVE_ENDED;
 			waiting += w->state == WAVE_BARRIER;
 			sleeping += w->state == WAVE_READY && w->sleep;
 		}
-		if (ended == wg->num_waves) {
-			result = EXEC_DONE;
-			break;
-		}
+		if (ended == wg->num_waves)
+			return EXEC_DONE;
 		if (waiting && ended + waiting == wg->num_waves) {
 			for (uint32_t i = 0; i < wg->num_waves; i++)
 				if (wg->waves[i].state == WAVE_BARRIER)
@@ -212,9 +215,77 @@ enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t 
 			break;
 		}
 	}
-out:
+	return EXEC_YIELD;
+}
+
+/*
+ * The common case of a work-group at its start: compiled code takes each wave from there to its end. False: not all have ended (or there is
+ * an error); the rest is run_group's.
+ */
+static bool run_through(struct exec_ctx *ctx, struct workgroup *wg, struct jit_start *start, uint64_t budget, const atomic_uint *stop,
+			uint64_t *used)
+{
+	for (uint32_t i = 0; i < wg->num_waves; i++) {
+		struct wave *w = &wg->waves[i];
+
+		if (!jit_find_start(start, wg->jit, w))
+			return false;
+		*used += jit_run_start(ctx, start, w, budget, stop);
+		if (w->state != WAVE_ENDED || ctx->error != EXEC_DONE)
+			return false;
+	}
+	return true;
+}
+
+enum exec_result exec_run_range(struct workgroup *wg, const struct dispatch_setup *setup, struct mem_view *view, struct exec_range *range,
+				uint64_t budget, const atomic_uint *stop)
+{
+	uint64_t total = 0, quiesced = 0, limit = budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX;
+	struct exec_ctx ctx = {.view = view, .error = EXEC_DONE};
+	bool fresh = !wg->jit_known, through;
+	struct jit_start start = {NULL};
+	enum exec_result result;
+	unsigned side = code_cache_enter(wg->code);
+
+	for (;;) {
+		uint64_t used = 0;
+
+		if (fresh)
+			find_kernel(&ctx, wg);
+		through = fresh && wg->jit && run_through(&ctx, wg, &start, budget, stop, &used);
+		result = through		  ? EXEC_DONE
+			 : ctx.error != EXEC_DONE ? ctx.error
+						  : run_group(&ctx, wg, budget, stop, &used);
+		if (result != EXEC_DONE)
+			break;
+		total += used;
+		for (uint32_t i = 0; i < wg->num_waves; i++)
+			wg->instructions += wg->waves[i].instructions;
+		if (view->quiesce && total - quiesced >= GROUPS_INTERVAL) {
+			view->quiesce(view);
+			quiesced = total;
+		}
+		if (!range->left || total >= limit || atomic_load_explicit(stop, memory_order_relaxed))
+			break;
+		/* Interpreted, a kernel that reads what it did not write gets the same each time. */
+		if (!through)
+			exec_wg_clear(wg);
+		if (exec_wg_next(wg, setup, range->next)) {
+			result = EXEC_TRAP;
+			break;
+		}
+		exec_range_step(range, setup);
+		fresh = true;
+	}
 	code_cache_leave(wg->code, side);
 	/* What this thread stored is visible to whoever hears of the end. */
 	atomic_thread_fence(memory_order_acq_rel);
 	return result;
+}
+
+enum exec_result exec_run(struct workgroup *wg, struct mem_view *view, uint64_t budget, const atomic_uint *stop)
+{
+	struct exec_range none = {.left = 0};
+
+	return exec_run_range(wg, NULL, view, &none, budget, stop);
 }

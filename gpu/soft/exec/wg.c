@@ -32,14 +32,34 @@ enum {
 	PROP_WAVEFRONT_SIZE32 = 1 << 10,
 };
 
-/* What precedes registers and LDS in wg->mem. */
+#define SCALARS_FROM  100 /* SGPRs from here on, and below SCALARS_BELOW, may have a value at the start: user and system SGPRs, VCC, EXEC */
+#define SCALARS_BELOW 40
+#define ID_ROWS	      3 /* VGPRs with work-item ids */
+
+/* How a wave of a work-group of full size starts. */
+struct wave_start {
+	struct wave wave;
+	_Alignas(64) uint32_t row[ID_ROWS][WAVE_LANES];
+};
+
+/* What precedes registers and LDS in wg->mem; behind them are waves' starts, for the work-groups that follow in the same memory. */
 struct wg_memory {
 	_Alignas(64) size_t bytes; /* behind this header */
+	size_t clear; /* of them: registers and LDS */
+	struct wave_start *start;
+	bool start_known;
+	uint32_t id_rows;
+	uint32_t num_id_sgprs;
+	struct {
+		uint8_t sgpr, dim;
+	} id_sgpr[3]; /* that get the work-group's id */
 };
 
 struct wg_shape {
 	uint32_t waves, vgprs, agprs, lds;
 	size_t row_bytes; /* registers of one wave */
+	size_t start;	  /* offset of waves' starts */
+	size_t bytes;
 };
 
 static uint32_t field(uint32_t v, unsigned shift, unsigned bits)
@@ -72,6 +92,8 @@ static int wg_shape(const struct dispatch_setup *s, struct wg_shape *shape)
 		shape->agprs = 0;
 	}
 	shape->row_bytes = (size_t)(shape->vgprs + shape->agprs) * WAVE_LANES * 4;
+	shape->start = (shape->waves * shape->row_bytes + shape->lds + WG_LDS_SLACK + 63) & ~63ull;
+	shape->bytes = shape->start + shape->waves * sizeof(struct wave_start);
 	return 0;
 }
 
@@ -80,8 +102,7 @@ long exec_wg_bytes(const struct dispatch_setup *setup)
 	struct wg_shape shape;
 	int err = wg_shape(setup, &shape);
 
-	return err ? err : (long)(sizeof(struct wg_memory) + shape.waves * shape.row_bytes + shape.lds +
-				  WG_LDS_SLACK);
+	return err ? err : (long)(sizeof(struct wg_memory) + shape.bytes);
 }
 
 void exec_wg_free(struct workgroup *wg)
@@ -95,11 +116,10 @@ static struct wg_memory *wg_memory(struct workgroup *wg, size_t bytes)
 {
 	struct wg_memory *m = wg->mem;
 
-	if (m && m->bytes >= bytes + WG_LDS_SLACK)
+	if (m && m->bytes >= bytes)
 		return m;
 	free(m);
 	wg->mem = NULL;
-	bytes = (bytes + WG_LDS_SLACK + 63) & ~63ull;
 	m = aligned_alloc(64, sizeof(*m) + bytes);
 	if (!m)
 		return NULL;
@@ -189,6 +209,40 @@ static void init_wave(struct wave *w, const struct dispatch_setup *s, const stru
 	w->state = exec ? WAVE_READY : WAVE_ENDED;
 }
 
+/* A work-group at the edge of the grid is smaller. False: the id lies outside. */
+static bool wg_size(const struct dispatch_setup *s, const uint32_t id[3], uint32_t size[3])
+{
+	for (int d = 0; d < 3; d++) {
+		uint64_t first = (uint64_t)id[d] * s->wg_size[d];
+
+		if (first >= s->grid[d])
+			return false;
+		size[d] = s->grid[d] - first < s->wg_size[d] ? s->grid[d] - first : s->wg_size[d];
+	}
+	return true;
+}
+
+/* Waves of a work-group of this size, which must be allocated; their registers are not cleared. */
+static void init_waves(struct workgroup *wg, const struct dispatch_setup *setup, const struct wg_shape *shape, const uint32_t size[3])
+{
+	uint8_t *p = (uint8_t *)((struct wg_memory *)wg->mem + 1);
+
+	/* Only waves that have work-items exist. */
+	wg->num_waves = (size[0] * size[1] * size[2] + WAVE_LANES - 1) / WAVE_LANES;
+	memcpy(wg->size, size, sizeof(wg->size));
+	wg->jit = NULL;
+	wg->jit_known = false;
+	for (uint32_t i = 0; i < wg->num_waves; i++, p += shape->row_bytes) {
+		struct wave *w = &wg->waves[i];
+
+		*w = (struct wave){.id = i, .wg = wg, .num_vgprs = shape->vgprs, .num_agprs = shape->agprs};
+		w->vgpr = (void *)p;
+		if (shape->agprs)
+			w->agpr = w->vgpr + shape->vgprs;
+		init_wave(w, setup, wg, size);
+	}
+}
+
 int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3])
 {
 	struct wg_shape shape;
@@ -199,42 +253,93 @@ int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const
 
 	if (err)
 		return err;
-	for (int d = 0; d < 3; d++) {
-		uint64_t first = (uint64_t)id[d] * setup->wg_size[d];
-
-		if (first >= setup->grid[d])
-			return -EINVAL;
-		/* A work-group at the edge of the grid is smaller. */
-		size[d] = setup->grid[d] - first < setup->wg_size[d] ? setup->grid[d] - first : setup->wg_size[d];
-		wg->id[d] = id[d];
-	}
-	m = wg_memory(wg, shape.waves * shape.row_bytes + shape.lds);
+	if (!wg_size(setup, id, size))
+		return -EINVAL;
+	m = wg_memory(wg, shape.bytes);
 	if (!m)
 		return -ENOMEM;
+	m->clear = shape.waves * shape.row_bytes + shape.lds;
+	m->start_known = false;
+	m->start = (void *)((uint8_t *)(m + 1) + shape.start);
 	p = (uint8_t *)(m + 1);
-	memset(p, 0, shape.waves * shape.row_bytes + shape.lds);
-
-	/* Only waves that have work-items exist. */
-	wg->num_waves = (size[0] * size[1] * size[2] + WAVE_LANES - 1) / WAVE_LANES;
+	memset(p, 0, m->clear);
+	memcpy(wg->id, id, sizeof(wg->id));
 	wg->target = setup->target;
 	wg->shared_base = setup->shared_base;
 	wg->private_base = setup->private_base;
 	wg->lds_size = shape.lds;
-	memcpy(wg->size, size, sizeof(wg->size));
 	wg->id_vgprs = setup->target == ISA_GFX90A ? 0 : field(setup->rsrc2, 11, 2);
-	wg->jit = NULL;
-	wg->jit_known = false;
 	wg->lds = p + shape.waves * shape.row_bytes;
 	wg->fault = (struct exec_fault){0};
-	for (uint32_t i = 0; i < wg->num_waves; i++) {
-		struct wave *w = &wg->waves[i];
-
-		*w = (struct wave){.id = i, .wg = wg, .num_vgprs = shape.vgprs, .num_agprs = shape.agprs};
-		w->vgpr = (void *)p;
-		if (shape.agprs)
-			w->agpr = w->vgpr + shape.vgprs;
-		p += shape.row_bytes;
-		init_wave(w, setup, wg, size);
-	}
+	init_waves(wg, setup, &shape, size);
 	return 0;
+}
+
+/* ------------------------------------------------------------------ work-groups that follow */
+
+/* Keeps how the waves, which have just been initialized at full size, start. */
+static void keep_start(struct workgroup *wg, const struct dispatch_setup *s)
+{
+	struct wg_memory *m = wg->mem;
+	uint32_t n = field(s->rsrc2, 1, 5);
+
+	m->id_rows = 1 + (wg->id_vgprs < ID_ROWS ? wg->id_vgprs : ID_ROWS - 1);
+	m->num_id_sgprs = 0;
+	for (uint8_t d = 0; d < 3; d++)
+		if (field(s->rsrc2, 7 + d, 1)) {
+			m->id_sgpr[m->num_id_sgprs].sgpr = (uint8_t)n++;
+			m->id_sgpr[m->num_id_sgprs++].dim = d;
+		}
+	for (uint32_t i = 0; i < wg->num_waves; i++) {
+		const struct wave *w = &wg->waves[i];
+
+		m->id_rows = m->id_rows < w->num_vgprs ? m->id_rows : w->num_vgprs;
+		m->start[i].wave = *w;
+		memcpy(m->start[i].row, w->vgpr, m->id_rows * sizeof(m->start[i].row[0]));
+	}
+	m->start_known = true;
+}
+
+/* What may have changed in a wave and has a value at the start. */
+static void restart(struct wave *w, const struct wave_start *from, const struct wg_memory *m, const uint32_t id[3])
+{
+	memcpy(w->sgpr, from->wave.sgpr, SCALARS_BELOW * 4);
+	memcpy(w->sgpr + SCALARS_FROM, from->wave.sgpr + SCALARS_FROM, sizeof(*w) - SCALARS_FROM * 4);
+	for (uint32_t i = 0; i < m->num_id_sgprs; i++)
+		w->sgpr[m->id_sgpr[i].sgpr] = id[m->id_sgpr[i].dim];
+	for (uint32_t r = 0; r < m->id_rows; r++)
+		memcpy(w->vgpr[r], from->row[r], sizeof(from->row[r]));
+}
+
+int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3])
+{
+	struct wg_memory *m = wg->mem;
+	uint32_t size[3];
+	bool full;
+
+	if (!wg_size(setup, id, size))
+		return -EINVAL;
+	memcpy(wg->id, id, sizeof(wg->id));
+	full = size[0] == setup->wg_size[0] && size[1] == setup->wg_size[1] && size[2] == setup->wg_size[2];
+	if (!full || !m->start_known || memcmp(wg->size, size, sizeof(size))) {
+		struct wg_shape shape;
+		int err = wg_shape(setup, &shape);
+
+		if (err)
+			return err;
+		init_waves(wg, setup, &shape, size);
+		if (full && !m->start_known)
+			keep_start(wg, setup);
+		return 0;
+	}
+	for (uint32_t i = 0; i < wg->num_waves; i++)
+		restart(&wg->waves[i], &m->start[i], m, id);
+	return 0;
+}
+
+void exec_wg_clear(struct workgroup *wg)
+{
+	struct wg_memory *m = wg->mem;
+
+	memset(m + 1, 0, m->clear);
 }

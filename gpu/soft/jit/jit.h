@@ -43,4 +43,18 @@ struct jit_kernel *jit_kernel_get(struct exec_ctx *ctx, struct jit_cache *jc, st
  */
 bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, uint64_t budget, const atomic_uint *stop, uint64_t *ran);
 
+/* Where waves of a kernel enter compiled code at their start: found once for many. Zero at first. */
+struct jit_unit;
+struct jit_start {
+	struct jit_kernel *kernel;
+	struct jit_unit *unit[2]; /* [1]: all lanes have a work-item */
+	uint32_t entry[2];
+};
+
+/* For a wave at its start, w->all_lanes saying which; false: there is no code (yet) that fits. */
+bool jit_find_start(struct jit_start *start, struct jit_kernel *k, const struct wave *w);
+
+/* As jit_run_wave, for a wave that was found a start for; returns the instructions. Goes on in jit_run_wave where it left. */
+uint64_t jit_run_start(struct exec_ctx *ctx, const struct jit_start *start, struct wave *w, uint64_t budget, const atomic_uint *stop);
+
 #endif

@@ -404,13 +404,61 @@ static int entry_of(const struct jit_unit *u, const struct wave *w)
 	return -1;
 }
 
+/* *interp: the interpreter has to go on. Returns the instructions. */
+static uint64_t run_unit(struct exec_ctx *ctx, const struct jit_unit *u, uint32_t entry, struct wave *w, uint64_t budget,
+			 const atomic_uint *stop, bool *interp)
+{
+	struct jit_frame f = {.limit = budget < POLL_INTERVAL ? budget : POLL_INTERVAL,
+			      .budget = budget,
+			      .stop = stop,
+			      .inst = u->code->inst,
+			      .base = u->code->entry_pc,
+			      .step = step,
+			      .miss = tlb_miss,
+			      .pause = pause_wave,
+			      .mfma = compiler.mfma};
+
+	ctx->wave = w;
+	ctx->leave = false;
+	u->fn(&f, ctx, w, entry);
+	w->instructions += f.executed;
+	*interp = f.interp;
+	return f.executed;
+}
+
+bool jit_find_start(struct jit_start *start, struct jit_kernel *k, const struct wave *w)
+{
+	bool full = w->all_lanes;
+	struct jit_unit *u;
+	int entry;
+
+	if (start->kernel != k)
+		*start = (struct jit_start){.kernel = k};
+	if (start->unit[full])
+		return true;
+	u = atomic_load_explicit(&k->version[full].unit, memory_order_acquire);
+	entry = u ? entry_of(u, w) : -1;
+	if (entry < 0 || u->safe[entry].in.full_pairs)
+		return false;
+	start->unit[full] = u;
+	start->entry[full] = (uint32_t)entry;
+	return true;
+}
+
+uint64_t jit_run_start(struct exec_ctx *ctx, const struct jit_start *start, struct wave *w, uint64_t budget, const atomic_uint *stop)
+{
+	bool interp;
+
+	return run_unit(ctx, start->unit[w->all_lanes], start->entry[w->all_lanes], w, budget, stop, &interp);
+}
+
 bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, uint64_t budget, const atomic_uint *stop, uint64_t *ran)
 {
 	bool unfit = false; /* the code for full waves does not fit here */
 
 	for (int full = 1; full >= 0; full--) {
 		struct jit_unit *u = atomic_load_explicit(&k->version[full].unit, memory_order_acquire);
-		struct jit_frame f;
+		bool interp;
 		int entry;
 
 		/* What is known of full waves is known from their start. */
@@ -431,21 +479,8 @@ bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, ui
 			unfit = entry < -1;
 			continue;
 		}
-		f = (struct jit_frame){.limit = budget < POLL_INTERVAL ? budget : POLL_INTERVAL,
-				       .budget = budget,
-				       .stop = stop,
-				       .inst = u->code->inst,
-				       .base = u->code->entry_pc,
-				       .step = step,
-				       .miss = tlb_miss,
-				       .pause = pause_wave,
-				       .mfma = compiler.mfma};
-		ctx->wave = w;
-		ctx->leave = false;
-		u->fn(&f, ctx, w, (uint32_t)entry);
-		w->instructions += f.executed;
-		*ran = f.executed;
-		return !f.interp;
+		*ran = run_unit(ctx, u, (uint32_t)entry, w, budget, stop, &interp);
+		return !interp;
 	}
 	atomic_fetch_add_explicit(&k->turns, 1, memory_order_relaxed);
 	return false;
