@@ -49,7 +49,7 @@ static uint64_t norm(long double x, long double scale, long double lo)
 	if (isnan(x))
 		return 0;
 	x = x < lo ? lo : x > 1 ? 1 : x;
-	return (uint64_t)(int64_t)rintl((long double)(float)(x * scale));
+	return (uint64_t)(int64_t)rintl(x * scale);
 }
 
 static float fminnan(float x, float limit)

@@ -248,22 +248,22 @@ static inline int32_t f_to_limited(float f, float lo, float hi)
 	return (int32_t)(c > hi ? hi : c);
 }
 
-/* To nearest even, for |x| < 2^22. */
-static inline float rint_small(float x)
+/* To nearest even, for |x| < 2^51. */
+static inline double rint_small(double x)
 {
-	float r = (x + 0x1.8p23f) - 0x1.8p23f;
+	double r = (x + 0x1.8p52) - 0x1.8p52;
 
 	return r;
 }
 
-/* Signed/unsigned normalised 16-bit: NaN is 0. */
+/* Signed/unsigned normalised 16-bit: NaN is 0. The product is exact in double, so it's rounded once. */
 static inline int32_t snorm16(float f)
 {
 	float c = f != f ? 0.0f : f;
 
 	c = c < -1.0f ? -1.0f : c;
 	c = c > 1.0f ? 1.0f : c;
-	return (int32_t)rint_small(c * 32767.0f);
+	return (int32_t)rint_small((double)c * 32767.0);
 }
 
 static inline int32_t unorm16(float f)
@@ -271,7 +271,7 @@ static inline int32_t unorm16(float f)
 	float c = f > 0.0f ? f : 0.0f;
 
 	c = c > 1.0f ? 1.0f : c;
-	return (int32_t)rint_small(c * 65535.0f);
+	return (int32_t)rint_small((double)c * 65535.0);
 }
 
 /* ---- parts of numbers ---- */
@@ -557,13 +557,16 @@ static inline float div_fmas_f32(float a, float b, float c)
 static inline double div_fmas_f64(double a, double b, double c)
 {
 	double scale = (as_u64(c) >> 52 & 2047) > 1023 ? 0x1p128 : 0x1p-128;
-	double r = fma(a, b, c);
+	double r = fma(a, b, c), big = fabs(a) > fabs(b) ? a : b, other = fabs(a) > fabs(b) ? b : a;
 	__float128 p, s, bb, err;
 	union {
 		__float128 f;
 		unsigned __int128 u;
 	} x;
 
+	/* Too large before it is scaled: |c| < 2 then, and only its sign matters. */
+	if (scale < 1.0 && fabs(r) > 0x1p1022 && fabs(big) < INFINITY)
+		return fma(big * 0x1p-128, other, c == 0.0 ? c : copysign(0x1p-900, c));
 	if (scale > 1.0 || !(fabs(r) < 0x1p-894) || r == 0.0)
 		return r * scale; /* the result is not denormal: one rounding so far */
 	p = (__float128)a * (__float128)b;

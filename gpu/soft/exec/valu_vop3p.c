@@ -57,7 +57,7 @@ static const uint32_t *half_row(const struct wave *w, const struct isa_inst *in,
 #define ST_SI(r)                                                                                   \
 	((uint32_t)(in->clamp ? (r) < -32768 ? -32768 : (r) > 32767 ? 32767 : (r) : (r)) & 0xffff)
 
-/* f16 halves: NaN choice, clamp, rounding, flush; leaves f16 bits. */
+/* f16 halves: NaN choice (unless nans is NULL), clamp, rounding, flush; leaves f16 bits. */
 static void finish_h(const struct wave *w, const struct isa_inst *in, uint32_t *out,
 		     const struct valu_nan_src *nans)
 {
@@ -66,7 +66,7 @@ static void finish_h(const struct wave *w, const struct isa_inst *in, uint32_t *
 
 	LANE_LOOP
 		nan |= (out[l] & 0x7fffffff) > 0x7f800000;
-	if (nan)
+	if (nan && nans)
 		valu_nanfix(out, nans);
 	if (in->clamp)
 		LANE_LOOP {
@@ -96,7 +96,7 @@ static void finish_x(const struct wave *w, const struct isa_inst *in, uint32_t *
 	if (in->clamp) {
 		LANE_LOOP
 			out[l] = as_u32(h2f(out[l]));
-		finish_h(w, in, out, nans);
+		finish_h(w, in, out, NULL); /* the operation has chosen the NaN */
 	} else if (!(w->mode & MODE_F64_DST_DENORM)) {
 		LANE_LOOP
 			out[l] = out[l] & 0x7c00 ? out[l] : out[l] & 0x8000;
