@@ -18,8 +18,8 @@
 #include "gpu/soft/exec/valu.h"
 #include "gpu/soft/jit/unit.h"
 
-#define NV    24
-#define NA    8
+#define NV    40
+#define NA    36
 #define NI    40 /* instructions of a unit */
 #define LDS   2048
 #define SLACK 512
@@ -36,7 +36,7 @@ struct state {
 static enum isa_target target;
 static unsigned max_units = 60;
 static uint64_t seed = 1;
-static unsigned seen[ISA_NUM_OPS];
+static unsigned seen[ISA_NUM_OPS], ran[ISA_NUM_OPS], called[ISA_NUM_OPS]; /* in units; by units; of these by the interpreter's function */
 
 static uint64_t rng(void)
 {
@@ -168,11 +168,11 @@ static uint32_t prefix(void)
 static bool too_wide(const struct isa_inst *in)
 {
 	for (unsigned i = 0; i < 4; i++)
-		if (in->src[i].dwords > 8 || (in->src[i].kind == ISA_OPND_AGPR && in->src[i].dwords > NA) ||
+		if (in->src[i].dwords > 32 ||
 		    (in->src[i].kind == ISA_OPND_SPECIAL && in->src[i].index == 254) ||
 		    (in->src[i].kind == ISA_OPND_SPECIAL && in->src[i].index == 239))
 			return true;
-	return in->dst[0].dwords > 8;
+	return in->dst[0].dwords > 32;
 }
 
 static struct isa_inst random_inst(void)
@@ -228,6 +228,32 @@ static struct isa_inst lds_inst(void)
 
 	in.src[0] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = 1, .index = (uint16_t)(rnd() % 4)};
 	*o = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = dwords[k], .index = (uint16_t)(4 + rnd() % 16)};
+	return in;
+}
+
+/* Matrix operations on a few accumulators, so that one follows another on the same. */
+static struct isa_inst matrix_inst(void)
+{
+	static const struct {
+		uint16_t op;
+		uint8_t d, a;
+	} ops[] = {{ISA_V_MFMA_F32_32X32X2F32, 16, 1},	{ISA_V_MFMA_F32_32X32X1F32, 32, 1},  {ISA_V_MFMA_F32_16X16X4F32, 4, 1}, {ISA_V_MFMA_F32_16X16X1F32, 16, 1},
+		   {ISA_V_MFMA_F32_4X4X1F32, 4, 1},	{ISA_V_MFMA_F64_16X16X4F64, 8, 2},   {ISA_V_MFMA_F64_4X4X4F64, 2, 2},  {ISA_V_MFMA_F32_32X32X8F16, 16, 2},
+		   {ISA_V_MFMA_F32_16X16X8BF16, 4, 1}, {ISA_V_MFMA_I32_16X16X16I8, 4, 1}};
+	static unsigned last;
+	unsigned k = last = rnd() & 1 ? last : rnd() % 10;
+	struct isa_inst in = {.op = ops[k].op, .format = ISA_FMT_VOP3P, .size = 8};
+	bool agpr = rnd() & 3;
+
+	in.dst[0] = (struct isa_operand){.kind = agpr ? ISA_OPND_AGPR : ISA_OPND_VGPR, .dwords = ops[k].d,
+					 .index = (uint16_t)((agpr ? 0 : 8) + (ops[k].d < 32 && rnd() & 1 ? 16 : 0))};
+	for (unsigned i = 0; i < 2; i++)
+		in.src[i] = (struct isa_operand){.kind = rnd() & 7 ? ISA_OPND_VGPR : ISA_OPND_AGPR, .dwords = ops[k].a, .index = (uint16_t)(rnd() % 6)};
+	in.src[2] = in.dst[0];
+	if (rnd() % 8 == 0)
+		in.src[2] = (struct isa_operand){.kind = ISA_OPND_CONST, .dwords = ops[k].d, .value = rnd() & 1 ? 0 : 0x3f800000};
+	if (rnd() % 8 == 0)
+		in.src[2].index ^= 16 & -(in.src[2].kind == ISA_OPND_AGPR && ops[k].d < 32);
 	return in;
 }
 
@@ -317,6 +343,14 @@ static void wire(struct state *s)
 	s->wg.private_base = 2ull << 48;
 }
 
+/* What compiled code calls. */
+static uint32_t step(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
+static uint32_t counted_step(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji)
+{
+	called[ji->ci.inst.op]++;
+	return step(ctx, w, ji);
+}
+
 static uint32_t step(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji)
 {
 	ctx->pc = ji->pc;
@@ -397,7 +431,7 @@ static void run_state(const struct isa_inst *in, unsigned count, uint32_t mode, 
 	struct isa_inst some[NI];
 	struct jit_unit *u = *unit;
 	struct exec_ctx ctx = {.error = EXEC_DONE};
-	struct jit_frame f = {.limit = UINT64_MAX, .budget = UINT64_MAX, .stop = &no_stop, .step = step, .pause = never};
+	struct jit_frame f = {.limit = UINT64_MAX, .budget = UINT64_MAX, .stop = &no_stop, .step = counted_step, .pause = never, .mfma = exec_mfma_forms(0)};
 
 	if (!u) {
 		for (unsigned i = 0; i < NI; i++)
@@ -411,6 +445,8 @@ static void run_state(const struct isa_inst *in, unsigned count, uint32_t mode, 
 	wire(&interp);
 	wire(&jit);
 	interpret(&interp, u->code, 0);
+	for (unsigned i = 0; i < NI; i++)
+		ran[u->code->inst[i].ci.inst.op]++;
 	ctx.wave = &jit.w;
 	u->fn(&f, &ctx, &jit.w, 0);
 	assert_int_equal(ctx.error, EXEC_DONE);
@@ -460,10 +496,12 @@ static void one_unit(bool full)
 	/* Rounding mostly to nearest, denormals in all combinations. */
 	uint32_t mode = (rnd() % 8 ? 0 : rnd() & 15) | (rnd() % 4 ? 0xf0 : rnd() & 0xf0) | (rnd() & 0x300);
 
+	bool matrices = target == ISA_GFX90A && rnd() & 1;
+
 	for (unsigned i = 0; i < NI; i++) {
 		unsigned k = rnd() % 16;
 
-		in[i] = k == 0 ? address_inst() : k == 1 ? lds_inst() : random_inst();
+		in[i] = k == 0 ? address_inst() : k == 1 ? lds_inst() : k <= 3 && matrices ? matrix_inst() : random_inst();
 		seen[in[i].op]++;
 	}
 	for (unsigned n = 0; n < 10; n++) {
@@ -498,6 +536,9 @@ static void test_random(void **state)
 		table += seen[op] && lane_op_of(op);
 	}
 	print_message("%u units: %u operations, %u of the vector tables\n", n, ops, table);
+	for (unsigned op = 1; getenv("TEST_EQUAL_CALLED") && op < ISA_NUM_OPS; op++)
+		if (called[op])
+			print_message("%-32s interpreter's function: %u of %u\n", isa_op_name(op), called[op], ran[op]);
 	assert_int_equal(failures, 0);
 }
 

@@ -50,6 +50,8 @@ enum mfma_index {
 };
 
 #define MFMA_STEPS 2
+/* Twice in one is worth it where C is most of the work: whole rows of f32. */
+#define MFMA_PAIRS(TYPE, M) (TYPE == MFMA_F32 && M > 4)
 
 /*
  * D = A x B + C. Rows as wide operands have them; d may be c, nothing else may overlap with d.

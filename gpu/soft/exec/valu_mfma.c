@@ -30,8 +30,6 @@
                                                                                                                        \
 		mat_any(__VA_ARGS__, STEPS, CLEAN, d, c, as, bs);                                                      \
 	}
-/* Twice in one is worth it where C is most of the work: whole rows of f32. */
-#define MFMA_PAIRS(TYPE, M) (TYPE == MFMA_F32 && M > 4)
 #define MFMA_KERNELS(N, TYPE, M, ...)                                                                                  \
 	MFMA_KERNEL(N, plain, 1, false, TYPE, M, __VA_ARGS__)                                                          \
 	MFMA_KERNEL(N, clean, 1, true, TYPE, M, __VA_ARGS__)                                                           \

@@ -75,7 +75,7 @@ static V variable_v(struct lift *l, unsigned r, unsigned strip)
 V get_v(struct lift *l, unsigned r, unsigned strip)
 {
 	if (!l->v[r][strip])
-		l->v[r][strip] = l->blk && l->blk->in_sync && !bit_get(&l->blk->vdirty, r) ? load_wave_row(l, r, strip)
+		l->v[r][strip] = bit_get(&l->home, r) || (l->blk && l->blk->in_sync && !bit_get(&l->blk->vdirty, r)) ? load_wave_row(l, r, strip)
 			: LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, strip), "");
 	return l->v[r][strip];
 }
@@ -84,6 +84,10 @@ void set_v(struct lift *l, unsigned r, unsigned strip, V value)
 {
 	l->v[r][strip] = value;
 	l->lds_base[r] = NULL;
+	if (bit_get(&l->home, r)) {
+		LLVMSetAlignment(LLVMBuildStore(l->b, value, row_ptr(l, false, r, strip)), 4 * l->width);
+		return;
+	}
 	bit_set(&l->vdirty, r);
 	bit_clear(&l->vstored, r);
 }
@@ -127,7 +131,7 @@ V row_ptr(struct lift *l, bool agpr, unsigned r, unsigned strip)
 
 static void store_row(struct lift *l, unsigned r)
 {
-	for (unsigned s = 0; s < l->strips; s++) {
+	for (unsigned s = 0; !bit_get(&l->home, r) && s < l->strips; s++) {
 		/* In a block that does not return the value is not kept: it may have been read here. */
 		V value = l->v[r][s] ? l->v[r][s] : LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, s), "");
 
@@ -137,7 +141,9 @@ static void store_row(struct lift *l, unsigned r)
 
 static void load_row(struct lift *l, unsigned r)
 {
-	for (unsigned s = 0; s < l->strips; s++) {
+	if (bit_get(&l->home, r))
+		memset(l->v[r], 0, sizeof(l->v[r]));
+	for (unsigned s = 0; !bit_get(&l->home, r) && s < l->strips; s++) {
 		V x = LLVMBuildLoad2(l->b, l->vi32, row_ptr(l, false, r, s), "");
 
 		LLVMSetAlignment(x, 4 * l->width);
@@ -482,6 +488,7 @@ void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
 
+	flush_mfma(l);
 	emit_weights(l, LLVMBuildCondBr(l->b, condition, go, out), true);
 	go_to(l, out);
 	dirty_here(l->blk, &vdirty, sdirty);
@@ -524,6 +531,7 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 	struct jit_facts then;
 	struct jit_regs r;
 
+	flush_mfma(l);
 	emit_step_call(l, ji);
 	jit_inst_regs(&ji->ci.inst, l->now.exec_full, &r);
 	for (unsigned i = 0; i < 256; i++)
@@ -705,6 +713,9 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 		flush_queue(l);
 	if (in->format <= ISA_FMT_SOPK && lift_salu(l, in))
 		return;
+	if (lift_mfma(l, ji))
+		return;
+	before_inst(l, in);
 	if (lift_valu(l, ji))
 		return;
 	if (lift_mem(l, ji))
@@ -801,6 +812,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	memcpy(l->shape, c->shape[blk - c->block], sizeof(l->shape));
 	go_to(l, l->bb[blk - c->block]);
 	forget(l);
+	forget_mfma(l);
 	for (unsigned w = 0; w < 4; w++)
 		l->vstored.w[w] = ~blk->vdirty.w[w];
 	if (blk->back)
@@ -818,6 +830,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		jit_after(&l->now, &last->ci.inst);
 	}
 	flush_queue(l);
+	flush_mfma(l);
 	dirty_here(blk, &vdirty, sdirty);
 	switch (blk->term) {
 	case TERM_FALL:
@@ -901,6 +914,7 @@ bool lift_code(struct lift *l)
 	l->frame = LLVMGetParam(l->fn, 0);
 	l->ctx = LLVMGetParam(l->fn, 1);
 	l->wave = LLVMGetParam(l->fn, 2);
+	find_home(l);
 	vars = new_block(l, "vars");
 	start = new_block(l, "start");
 	nowhere = new_block(l, "nowhere");

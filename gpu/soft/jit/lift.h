@@ -16,6 +16,7 @@
 
 #include <llvm-c/Core.h>
 
+#include "gpu/soft/exec/mfma.h"
 #include "gpu/soft/exec/operand.h"
 #include "gpu/soft/jit/unit.h"
 
@@ -48,6 +49,19 @@ struct lds_base {
 
 struct wide_pair {
 	V lo, hi, value;
+};
+
+/* lift_mfma.c: a matrix operation put off, and rows of sources on the stack. */
+#define MFMA_LATER  16
+#define MFMA_COPIES 24
+struct mfma_later {
+	int kind;
+	unsigned row, rows;
+	V a, b;
+};
+struct mfma_copy {
+	unsigned rows;
+	V value[2][MAX_STRIPS], room;
 };
 
 struct lift {
@@ -86,6 +100,12 @@ struct lift {
 	unsigned num_masks;
 	struct lds_base *lds_base[256], bases[MAX_BASES]; /* in this block */
 	unsigned num_bases;
+	struct bits256 home; /* vector registers that are always in struct wave: accumulators */
+	struct mfma_later later[MFMA_LATER];
+	struct mfma_copy copy[MFMA_COPIES];
+	V rooms[MFMA_COPIES];
+	unsigned num_later, next_copy;
+	uint64_t clean[8];
 	V bound;	/* LDS size, i32 */
 	V lds;
 };
@@ -138,6 +158,14 @@ void emit_weights(struct lift *l, V branch, bool taken);
 /* Queues a vector operation, or emits it; false: not lifted. */
 bool lift_valu(struct lift *l, const struct jit_inst *ji);
 void flush_queue(struct lift *l);
+
+/* ---- lift_mfma.c ---- */
+void find_home(struct lift *l);
+void before_inst(struct lift *l, const struct isa_inst *in);
+bool lift_mfma(struct lift *l, const struct jit_inst *ji);
+/* Does what was put off. */
+void flush_mfma(struct lift *l);
+void forget_mfma(struct lift *l); /* at a block's begin */
 
 /* ---- lift_mem.c ---- */
 void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip);
