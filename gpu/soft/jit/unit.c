@@ -194,6 +194,7 @@ static void publish(const struct job *j, struct jit_unit *u)
 
 static void *compiler_main(void *arg)
 {
+	pthread_setname_np(pthread_self(), "hsv-jit");
 	pthread_mutex_lock(&compiler.lock);
 	for (;;) {
 		struct job *j = compiler.first;
