@@ -214,6 +214,7 @@ int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram,
 					.vram_size = reply.vram,
 					.vram_fd = c->vram_fd};
 	memcpy(grant->target, reply.target, sizeof(grant->target));
+	memcpy(grant->cpus, reply.cpus, sizeof(grant->cpus));
 	*client = c;
 	return 0;
 }

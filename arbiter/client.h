@@ -33,6 +33,7 @@ struct arbiter_grant {
 	uint32_t tenant;    /* id */
 	char target[16];    /* GPU to present: "gfx90a" */
 	uint32_t threads;   /* worker threads this executor may use */
+	uint64_t cpus[4];   /* CPUs they run on, bit i of all words: CPU i; none: any */
 	uint64_t vram_size; /* the most the quota can become, bytes: the size of vram_fd */
 	int vram_fd; /* memfd of vram_size bytes (sparse), one a connection, owned by the client: do
 			not close; -1 for ARBITER_HOST */

@@ -26,7 +26,9 @@ static const char usage[] =
 	"  --vram-overcommit P  when quotas of all tenants would exceed the VRAM: refuse (default),\n"
 	"                       or swap VRAM of idle tenants to host memory\n"
 	"  --swap-dir DIR       swap to files (without a name) in this directory, not to memory\n"
-	"  --threads N          worker threads a tenant's executor uses (default: one per CPU)\n"
+	"  --gpu-threads N      threads of the GPU in each executor (default: one per CPU);\n"
+	"                       also --threads\n"
+	"  --gpu-cpus LIST      CPUs they run on, like 0-3,8 (default: all that the executor may use)\n"
 	"  --socket PATH        control socket (default $HSAVISOR_SOCKET or "
 	"/run/hsavisor/hsavisord.sock)\n"
 	"  --config FILE        what tenants may have, by name (default " CONFIG_DEFAULT_PATH ",\n"
@@ -46,12 +48,46 @@ static uint64_t default_pool(void)
 	return (half < limit ? half : limit) & ~((1ull << 20) - 1);
 }
 
-static uint32_t default_threads(void)
+/* One for each CPU, of those named if there are. */
+static uint32_t default_threads(const uint64_t cpus[4])
 {
 	cpu_set_t set;
-	int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+	int n = 0;
 
+	for (int i = 0; i < 4; i++)
+		n += __builtin_popcountll(cpus[i]);
+	if (!n)
+		n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 	return (uint32_t)(n < 1 ? 1 : n > 256 ? 256 : n);
+}
+
+/* "0-3,8" as bits of set's words. 0, -EINVAL. */
+static int parse_cpus(const char *text, uint64_t set[4])
+{
+	memset(set, 0, 4 * sizeof(set[0]));
+	for (;; text++) {
+		unsigned long first, last;
+		char *end;
+
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		first = last = strtoul(text, &end, 10);
+		if (*end == '-') {
+			text = end + 1;
+			if (*text < '0' || *text > '9')
+				return -EINVAL;
+			last = strtoul(text, &end, 10);
+		}
+		if (first > last || last > 255)
+			return -EINVAL;
+		for (unsigned long i = first; i <= last; i++)
+			set[i / 64] |= 1ull << i % 64;
+		text = end;
+		if (!*text)
+			return 0;
+		if (*text != ',')
+			return -EINVAL;
+	}
 }
 
 static int bad(const char *what, const char *value)
@@ -85,13 +121,15 @@ static int daemonize(void)
 
 int main(int argc, char **argv)
 {
-	enum { OPT_GPU = 256, OPT_VRAM, OPT_QUOTA, OPT_THREADS, OPT_SOCKET, OPT_CONFIG, OPT_GROUP,
+	enum { OPT_GPU = 256, OPT_VRAM, OPT_QUOTA, OPT_THREADS, OPT_CPUS, OPT_SOCKET, OPT_CONFIG, OPT_GROUP,
 	       OPT_OVERCOMMIT, OPT_SWAP_DIR, OPT_DAEMON };
 	static const struct option options[] = {
 		{"gpu", required_argument, NULL, OPT_GPU},
 		{"vram", required_argument, NULL, OPT_VRAM},
 		{"default-quota", required_argument, NULL, OPT_QUOTA},
+		{"gpu-threads", required_argument, NULL, OPT_THREADS},
 		{"threads", required_argument, NULL, OPT_THREADS},
+		{"gpu-cpus", required_argument, NULL, OPT_CPUS},
 		{"socket", required_argument, NULL, OPT_SOCKET},
 		{"config", required_argument, NULL, OPT_CONFIG},
 		{"group", required_argument, NULL, OPT_GROUP},
@@ -105,7 +143,6 @@ int main(int argc, char **argv)
 	struct server_config config = {
 		.socket_path = arbiter_socket_path(),
 		.target = "gfx90a",
-		.threads = default_threads(),
 		.pool = default_pool(),
 		.default_quota = 1ull << 30,
 		.group = (gid_t)-1,
@@ -137,6 +174,10 @@ int main(int argc, char **argv)
 			config.threads = (uint32_t)strtoul(optarg, &end, 10);
 			if (*end || config.threads < 1 || config.threads > 256)
 				return bad("number of threads", optarg);
+			break;
+		case OPT_CPUS:
+			if (parse_cpus(optarg, config.cpus))
+				return bad("list of CPUs", optarg);
 			break;
 		case OPT_SOCKET:
 			config.socket_path = optarg;
@@ -174,6 +215,8 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return bad("argument", argv[optind]);
+	if (!config.threads)
+		config.threads = default_threads(config.cpus);
 	if (config.swap_dir && !config.swap)
 		return bad("--swap-dir without --vram-overcommit swap:", config.swap_dir);
 	if (background) {

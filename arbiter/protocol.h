@@ -49,6 +49,7 @@ struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM 
 	uint64_t vram;
 	char target[16];
 	char message[128]; /* sentence for the user when error is set */
+	uint64_t cpus[4];  /* that GPU threads run on, bit i of all words: CPU i; none: any */
 };
 
 /*

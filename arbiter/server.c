@@ -350,6 +350,7 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 	atomic_store(&e->page->trace, s->tracing.session);
 	reply->tenant = e->tenant->id;
 	reply->threads = s->config->threads;
+	memcpy(reply->cpus, s->config->cpus, sizeof(reply->cpus));
 	reply->vram = e->tenant->vram_max;
 	snprintf(reply->target, sizeof(reply->target), "%s", s->config->target);
 	return 0;

@@ -11,6 +11,7 @@ struct server_config {
 	const char *socket_path;
 	const char *target; /* "gfx90a" */
 	uint32_t threads;   /* worker threads an executor gets */
+	uint64_t cpus[4];   /* CPUs they run on, bit i of all words: CPU i; none: any */
 	uint64_t pool;	    /* VRAM bytes of the GPU */
 	uint64_t default_quota;
 	bool swap;	      /* VRAM may be overcommitted */

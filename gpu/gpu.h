@@ -99,9 +99,14 @@ struct gpu_trace_ops {
 	void (*event)(void *ctx, const struct gpu_trace_event *event);
 };
 
+#define GPU_CPU_WORDS 4
+
 struct gpu_config {
 	const char *target; /* "gfx90a" or "gfx900" */
-	unsigned threads;   /* worker threads; 0: one per available CPU */
+	unsigned threads;   /* worker threads; 0: one per available CPU, or CPU of cpus */
+	/* CPUs the threads run on: bit i of all words is CPU i; none: those that the process may use.
+	 * With a CPU for each, each stays on its own. */
+	uint64_t cpus[GPU_CPU_WORDS];
 	const struct gpu_turn_ops *turn;
 	void *turn_ctx;			   /* of trace, too */
 	const struct gpu_trace_ops *trace; /* NULL: none */

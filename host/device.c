@@ -179,6 +179,7 @@ static int make(void)
 		goto fail;
 	gpu.target = grant.target;
 	gpu.threads = grant.threads;
+	memcpy(gpu.cpus, grant.cpus, sizeof(gpu.cpus));
 	gpu.turn_ctx = front.client;
 	gpu.limits = arbiter_limits(front.client);
 	gpu.backlog = &arbiter_counters(front.client)->backlog;

@@ -336,6 +336,7 @@ int main(int argc, char **argv)
 		.limits = arbiter_limits(arbiter),
 		.backlog = &arbiter_counters(arbiter)->backlog,
 	};
+	memcpy(gpu_config.cpus, grant.cpus, sizeof(gpu_config.cpus));
 	ret = gpu_open(&gpu_config, &gpu);
 	if (ret) {
 		fprintf(stderr, "hsavisor-broker: can't open the GPU %s: %s\n", grant.target,

@@ -271,6 +271,7 @@ struct gpu {
 	_Atomic uint32_t *backlog;
 	uint64_t backlog_at; /* ns; gpu->lock */
 	unsigned num_threads;
+	uint64_t cpus[GPU_CPU_WORDS]; /* gpu_config's */
 	uint64_t spin_ns; /* how long the CP thread polls without sleeping */
 	uint64_t park_ns; /* park delay: how long a vm has no work before ops->idle */
 
@@ -349,6 +350,8 @@ void vm_wait_quiescent(struct gpu_vm *vm, uint64_t gen);
  * page. The caller is attached or holds map_lock.
  */
 void *vm_translate(struct gpu_vm *vm, uint64_t va, unsigned prot, uint64_t *len);
+/* The same, over as many pages as are contiguous in host memory: *len is what is wanted, then what there is. */
+void *vm_translate_run(struct gpu_vm *vm, uint64_t va, unsigned prot, uint64_t *len);
 /* Naturally aligned accesses of 4 and 8 bytes; NULL if unmapped or misaligned. */
 uint32_t *vm_ptr32(struct gpu_vm *vm, uint64_t va, unsigned prot);
 uint64_t *vm_ptr64(struct gpu_vm *vm, uint64_t va, unsigned prot);

@@ -95,6 +95,7 @@ void gpu_prepare(int store)
 
 int gpu_open(const struct gpu_config *config, struct gpu **out)
 {
+	unsigned listed = 0;
 	struct gpu *gpu;
 
 	if (!config->target || config->threads > GPU_MAX_THREADS)
@@ -112,7 +113,10 @@ int gpu_open(const struct gpu_config *config, struct gpu **out)
 		free(gpu);
 		return -EINVAL;
 	}
-	gpu->num_threads = config->threads ? config->threads : available_cpus();
+	memcpy(gpu->cpus, config->cpus, sizeof(gpu->cpus));
+	for (unsigned i = 0; i < GPU_CPU_WORDS; i++)
+		listed += (unsigned)__builtin_popcountll(gpu->cpus[i]);
+	gpu->num_threads = config->threads ? config->threads : listed ? listed : available_cpus();
 	if (gpu->num_threads > GPU_MAX_THREADS)
 		gpu->num_threads = GPU_MAX_THREADS;
 	/* The CP thread never waits for a turn, so there must be a worker that does. */

@@ -317,24 +317,43 @@ out:
 	return any;
 }
 
-/* With a thread for each CPU, each stays on its own: when the turn comes, all wake at once, and the
- * kernel's scheduler would often put two on the same CPU, for milliseconds. */
+/*
+ * With a CPU for each thread, each stays on its own: when the turn comes, all wake at once, and the
+ * kernel's scheduler would often put two on the same CPU, for milliseconds. More CPUs than threads
+ * are only divided up where they were named for this.
+ */
 static void stay_on_cpu(const struct executor *ex)
 {
+	const struct gpu *gpu = ex->gpu;
 	unsigned left = ex->index;
+	bool named = false;
 	cpu_set_t all, one;
 
-	if (sched_getaffinity(0, sizeof(all), &all) ||
-	    (unsigned)CPU_COUNT(&all) != ex->gpu->num_threads)
+	CPU_ZERO(&all);
+	for (unsigned i = 0; i < 64 * GPU_CPU_WORDS; i++) {
+		if (gpu->cpus[i / 64] >> i % 64 & 1) {
+			CPU_SET(i, &all);
+			named = true;
+		}
+	}
+	if (!named && sched_getaffinity(0, sizeof(all), &all))
 		return;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &all) || left--)
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
+	one = all;
+	if (named ? (unsigned)CPU_COUNT(&all) >= gpu->num_threads
+		  : (unsigned)CPU_COUNT(&all) == gpu->num_threads) {
+		for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+			if (!CPU_ISSET(cpu, &all) || left--)
+				continue;
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			break;
+		}
+	} else if (!named) {
 		return;
 	}
+	if (sched_setaffinity(0, sizeof(one), &one) && named)
+		log_warn("GPU thread %u can't run on the CPUs it is to: %s", ex->index,
+			 strerror(errno));
 }
 
 /* Names itself: naming another thread would need /proc, which a sandbox may not have. */

@@ -141,6 +141,22 @@ void *vm_translate(struct gpu_vm *vm, uint64_t va, unsigned prot, uint64_t *len)
 	return host;
 }
 
+void *vm_translate_run(struct gpu_vm *vm, uint64_t va, unsigned prot, uint64_t *len)
+{
+	uint64_t want = *len, have = 0;
+	uint8_t *host = vm_translate(vm, va, prot, &have);
+
+	while (host && have < want) {
+		uint64_t more;
+
+		if (vm_translate(vm, va + have, prot, &more) != host + have)
+			break;
+		have += more;
+	}
+	*len = have < want ? have : want;
+	return host;
+}
+
 uint32_t *vm_ptr32(struct gpu_vm *vm, uint64_t va, unsigned prot)
 {
 	return va & 3 ? NULL : vm_translate(vm, va, prot, NULL);
