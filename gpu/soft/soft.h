@@ -140,6 +140,8 @@ struct workgroup {
 	bool jit_known;
 	uint64_t jit_epoch;    /* of the code cache when it was looked up */
 	uint64_t instructions; /* of work-groups that ended since exec_wg_init */
+	uint64_t interpreted; /* instructions that the run loop took, not compiled code: counted up for ever */
+	uint32_t fault_wave;  /* which one the fault is of */
 	void *owner; /* cp's dispatch */
 	void *mem;   /* the allocation behind registers and LDS */
 };

@@ -68,9 +68,10 @@ struct code_cache {
 	uint64_t bytes;
 	struct jit_cache *jit;
 	struct gws gws;
+	const struct exec_observer *observer; /* NULL: nobody */
 };
 
-struct code_cache *code_cache_new(enum isa_target target)
+static struct code_cache *cache_new(enum isa_target target, const struct exec_observer *observer)
 {
 	struct code_cache *cache = calloc(1, sizeof(*cache));
 
@@ -79,9 +80,29 @@ struct code_cache *code_cache_new(enum isa_target target)
 	cache->target = target;
 	atomic_init(&cache->epoch, 1);
 	pthread_mutex_init(&cache->lock, NULL);
-	cache->jit = jit_cache_new(target);
+	cache->observer = observer;
+	cache->jit = observer ? NULL : jit_cache_new(target);
 	gws_init(&cache->gws);
 	return cache;
+}
+
+struct code_cache *code_cache_new(enum isa_target target)
+{
+	return cache_new(target, NULL);
+}
+
+struct code_cache *code_cache_new_observed(enum isa_target target, const struct exec_observer *observer)
+{
+	return cache_new(target, observer);
+}
+
+/* The record function of what somebody observes. */
+static void exec_observed(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst)
+{
+	const struct code_cache *cache = w->wg->code;
+	exec_fn *fn = exec_lookup(cache->target, inst->op);
+
+	cache->observer->inst(cache->observer, ctx, w, inst, fn ? fn : exec_illegal);
 }
 
 struct jit_cache *code_cache_jit(struct code_cache *cache, uint64_t *epoch)
@@ -421,6 +442,8 @@ static bool decode(struct exec_ctx *ctx, struct code_cache *cache, struct code_p
 	ci->weight = weight(&ci->inst);
 	/* Where the run loop looks around. */
 	ci->ends_run = ci->fn == exec_illegal || may_branch(ci->inst.op) || ci->weight;
+	if (cache->observer && ci->fn != exec_illegal)
+		ci->fn = exec_observed;
 	return true;
 }
 

@@ -18,6 +18,19 @@ void exec_prepare(int store);
 struct code_cache;
 /* Empty cache for one vm. */
 struct code_cache *code_cache_new(enum isa_target target);
+/*
+ * The same, but every instruction is passed to observer->inst, which executes it by calling fn, and
+ * kernels are not compiled: for traces and profiles. ctx->pc is the instruction's address. Called by
+ * the threads that run work-groups; observer must outlive the cache.
+ */
+struct exec_ctx;
+typedef void exec_fn(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst);
+struct exec_observer {
+	void (*inst)(const struct exec_observer *observer, struct exec_ctx *ctx, struct wave *w,
+		     const struct isa_inst *inst, exec_fn *fn);
+};
+struct code_cache *code_cache_new_observed(enum isa_target target,
+					   const struct exec_observer *observer);
 void code_cache_free(struct code_cache *cache);
 /*
  * Call before each dispatch runs its first wave (and after an instruction-cache invalidation):
@@ -101,12 +114,10 @@ struct exec_ctx { /* of one exec_run */
 };
 
 /*
- * Executes one decoded instruction whose operation is not control flow. Set ctx->error (and
- * wave->wg->fault) when it can't. Registered in one table indexed by isa_op: exec_table[op]. VALU
- * rows live in valu_*.c, the rest in salu.c, smem.c, lds.c, vmem.c, flow.c.
+ * An exec_fn (above) executes one decoded instruction. It sets ctx->error (and wave->wg->fault) when
+ * it can't. Registered in one table indexed by isa_op: exec_table[op]. VALU rows live in valu_*.c,
+ * the rest in salu.c, smem.c, lds.c, vmem.c, flow.c.
  */
-typedef void exec_fn(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst);
-
 struct exec_row {
 	uint16_t op;
 	exec_fn *fn;

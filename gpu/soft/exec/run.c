@@ -162,6 +162,7 @@ static uint64_t run_wave(struct exec_ctx *ctx, struct wave *w, uint64_t budget,
 	}
 out:
 	w->instructions += count;
+	w->wg->interpreted += count;
 	return count + cost;
 }
 
@@ -198,8 +199,10 @@ static enum exec_result run_group(struct exec_ctx *ctx, struct workgroup *wg, ui
 				*used += ran;
 				if (view->quiesce)
 					view->quiesce(view);
-				if (ctx->error != EXEC_DONE)
+				if (ctx->error != EXEC_DONE) {
+					wg->fault_wave = i;
 					return ctx->error;
+				}
 			}
 			ended += w->state == WAVE_ENDED;
 			waiting += w->state == WAVE_BARRIER;
@@ -231,6 +234,7 @@ static bool run_through(struct exec_ctx *ctx, struct workgroup *wg, struct jit_s
 		if (!jit_find_start(start, wg->jit, w))
 			return false;
 		*used += jit_run_start(ctx, start, w, budget, stop);
+		wg->fault_wave = i;
 		if (w->state != WAVE_ENDED || ctx->error != EXEC_DONE)
 			return false;
 	}
