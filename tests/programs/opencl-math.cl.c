@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * opencl-math - OpenCL's math built-ins, in single and double precision, over a wide sample of operands, against the C library's long double. Each
- * result must lie within the error that the OpenCL specification allows the function (7.4, relative error as ULPs); single precision may flush what
- * is below its normal range only where the device says that it has no denormals.
+ * opencl-math [NAME|all [ROUNDS]] - OpenCL's math built-ins, in single, double and half precision, over a wide sample of operands (ROUNDS of 2048), against
+ * the C library's long double. Each result must lie within the error that the OpenCL specification allows the function (7.4, relative error as ULPs; for half
+ * precision as in cl_khr_fp16); single precision may flush what is below its normal range only where the device says that it has no denormals.
  */
 #define _GNU_SOURCE
 #include <float.h>
@@ -25,7 +25,7 @@ struct function {
 	const char *name;	/* of the test */
 	const char *expression; /* of a, b, c and n = an int made of b's bits, of type T */
 	real (*reference)(real a, real b, real c, int n);
-	double ulp[2]; /* allowed in single, in double */
+	double ulp[2]; /* allowed in single, in double; half_bound() is that in half */
 	enum domain domain;
 	bool flushes; /* see ulps_flushed() */
 	bool native; /* implementation-defined error: compared over the domain's plain values only */
@@ -98,16 +98,54 @@ static real smaller_magnitude(real a, real b)
 }
 
 /* The functions whose results depend on the precision itself are told which by this. */
-static bool in_double;
+static enum precision { SINGLE, DOUBLE, HALF_PRECISION, PRECISIONS } precision;
+
+static const struct format {
+	const char *name, *type;
+	int digits, least, beyond; /* as FLT_MANT_DIG, FLT_MIN_EXP and FLT_MAX_EXP */
+} formats[PRECISIONS] = {
+	{"float", "float", FLT_MANT_DIG, FLT_MIN_EXP, FLT_MAX_EXP}, {"double", "double", DBL_MANT_DIG, DBL_MIN_EXP, DBL_MAX_EXP}, {"half", "half", 11, -13, 16},
+};
+
+static real next_half(real a, real b)
+{
+	_Float16 h = (_Float16)a;
+	uint16_t bits;
+
+	if (isnan(a) || isnan(b))
+		return NAN;
+	if (a == b)
+		return b;
+	if (a == 0)
+		return copysignl(0x1p-24L, b);
+	memcpy(&bits, &h, sizeof(bits));
+	bits += (a < b) == (a > 0) ? 1 : -1;
+	memcpy(&h, &bits, sizeof(bits));
+	return h;
+}
 
 static real next(real a, real b)
 {
-	return in_double ? nextafter((double)a, (double)b) : nextafterf((float)a, (float)b);
+	return precision == DOUBLE ? nextafter((double)a, (double)b) : precision == SINGLE ? nextafterf((float)a, (float)b) : next_half(a, b);
+}
+
+/* Products of halves are exact in double precision, and with a sum rounded to odd there the rounding to half is the only one that counts. */
+static real fused_half(double a, double b, double c)
+{
+	double p = a * b, s = p + c, t = s - p, left = (p - (s - t)) + (c - t);
+	uint64_t bits;
+
+	memcpy(&bits, &s, sizeof(bits));
+	if (isfinite(s) && left != 0 && !(bits & 1)) {
+		bits += (left > 0) == (s > 0) ? 1 : -1;
+		memcpy(&s, &bits, sizeof(bits));
+	}
+	return (_Float16)s;
 }
 
 static real fused(real a, real b, real c)
 {
-	return in_double ? fma((double)a, (double)b, (double)c) : fmaf((float)a, (float)b, (float)c);
+	return precision == DOUBLE ? fma((double)a, (double)b, (double)c) : precision == SINGLE ? fmaf((float)a, (float)b, (float)c) : fused_half((double)a, (double)b, (double)c);
 }
 
 static real quotient_bits(real a, real b)
@@ -133,6 +171,14 @@ static real exponent(real a)
 	return isfinite(a) ? e : NAN;
 }
 
+static real sign_of_gamma(real a)
+{
+	int sign;
+
+	lgammal_r(a, &sign);
+	return isnan(a) || (a <= 0 && a == floorl(a)) ? NAN : sign; /* at a pole it has none */
+}
+
 static real whole(real a)
 {
 	real i;
@@ -153,7 +199,8 @@ static real whole(real a)
 	X(pown, powl(a, n)) X(powr, power(a, b)) X(remainder, remainderl(a, b)) X(remquo, remainderl(a, b)) X(remquo_q, quotient_bits(a, b)) X(rint, rintl(a)) \
 	X(rootn, root(a, n)) X(round, roundl(a)) X(rsqrt, a == 0 ? copysignl(INFINITY, a) : 1 / sqrtl(a)) X(sin, sinl(a)) X(sinh, sinhl(a)) X(sinpi, sin_pi(a)) \
 	X(sqrt, sqrtl(a)) X(tan, tanl(a)) X(tanh, tanhl(a)) X(tanpi, tan_pi(a)) X(tgamma, tgammal(a)) X(trunc, truncl(a)) X(add, a + b) X(sub, a - b) \
-	X(mul, a *b) X(div, a / b) X(recip, 1 / a) X(divide, a / b) X(powr_native, powl(fabsl(a) + 0.125L, b))
+	X(mul, a *b) X(div, a / b) X(recip, 1 / a) X(divide, a / b) X(powr_native, powl(fabsl(a) + 0.125L, b)) \
+	X(nan, NAN) X(sincos, sinl(a)) X(sincos_c, cosl(a)) X(lgamma_r, lgammal(a)) X(lgamma_r_sign, sign_of_gamma(a))
 
 #define X(name, body) \
 	static real ref_##name(real a, real b, real c, int n) \
@@ -189,7 +236,9 @@ static const struct function functions[] = {
 	FN(sinpi, (a), 4, 4, TURNS), FLUSHING(sqrt, (a), 3, NEAREST, POSITIVE), FN(tan, (a), 5, 5, WIDE), FN(tanh, (a), 5, 5, SMALL), FN(tanpi, (a), 6, 6, TURNS),
 	/* The device library's own error in single precision is over the 16 of the specification between -8 and -7. */
 	FLUSHING(tgamma, (a), 32, 16, SMALL), FN(trunc, (a), 0, 0, WIDE), FX(add, "(a + b)", NEAREST, NEAREST, WIDE), FX(sub, "(a - b)", NEAREST, NEAREST, WIDE), FX(mul, "(a * b)", NEAREST, NEAREST, WIDE),
-	FX(div, "(a / b)", 2.5, NEAREST, WIDE), FX(recip, "((T)1 / a)", 2.5, NEAREST, WIDE),
+	FX(div, "(a / b)", 2.5, NEAREST, WIDE), FX(recip, "((T)1 / a)", 2.5, NEAREST, WIDE), FX(nan, "nan((U)n)", 0, 0, WIDE),
+	FX(sincos, "({ T c; sincos(a, &c); })", 4, 4, WIDE), FX(sincos_c, "({ T c; sincos(a, &c); c; })", 4, 4, WIDE),
+	FX(lgamma_r, "({ int s; lgamma_r(a, &s); })", ANY_ULP, ANY_ULP, POSITIVE), FX(lgamma_r_sign, "({ int s; lgamma_r(a, &s); isnan(a) || (a <= 0 && a == floor(a)) ? (T)NAN : (T)s; })", 0, 0, POSITIVE),
 	/* single precision only */
 	NATIVE(sqrt, (a), 64, POSITIVE), NATIVE(rsqrt, (a), 64, POSITIVE), NATIVE(recip, (a), 64, POSITIVE), NATIVE(divide, (a, b), 64, POSITIVE),
 	NATIVE(exp2, (a), 64, SMALL), NATIVE(exp, (a), 1024, SMALL), NATIVE(exp10, (a), 4096, SMALL), NATIVE(log2, (a), 4096, POSITIVE),
@@ -198,9 +247,21 @@ static const struct function functions[] = {
 	{"native_powr", "native_powr(fabs(a) + 0.125f, b)", ref_powr_native, {16384, 0}, SMALL, false, true},
 	HALF(sqrt, (a), POSITIVE), HALF(rsqrt, (a), POSITIVE), HALF(recip, (a), POSITIVE), HALF(divide, (a, b), POSITIVE), HALF(exp, (a), SMALL),
 	HALF(exp2, (a), SMALL), HALF(exp10, (a), SMALL), HALF(log, (a), POSITIVE), HALF(log2, (a), POSITIVE), HALF(log10, (a), POSITIVE), HALF(sin, (a), UNIT),
-	HALF(cos, (a), UNIT), HALF(tan, (a), UNIT),
+	HALF(cos, (a), UNIT), HALF(tan, (a), UNIT), {"half_powr", "half_powr(fabs(a) + 0.125f, b)", ref_powr_native, {8192, 0}, SMALL, false, true},
 };
 #define FUNCTIONS (sizeof(functions) / sizeof(functions[0]))
+
+/* What cl_khr_fp16 allows: quotients and roots are rounded correctly, the functions with 16 ULP in single precision have 4, and most others 2. */
+static double half_bound(const struct function *f)
+{
+	double u = f->ulp[SINGLE];
+
+	if (u == 2.5 || !strcmp(f->name, "sqrt"))
+		return NEAREST;
+	if (!strcmp(f->name, "rsqrt"))
+		return 1;
+	return u <= 1 || u == ANY_ULP ? u : u >= 16 ? 4 : 2;
+}
 
 static int n_of(double b)
 {
@@ -214,11 +275,17 @@ static double any_bits(void)
 	uint64_t r = tap_random();
 	uint32_t r32 = (uint32_t)r;
 	double d;
+	uint16_t r16 = (uint16_t)r;
+	_Float16 h;
 	float f;
 
-	if (in_double) {
+	if (precision == DOUBLE) {
 		memcpy(&d, &r, sizeof(d));
 		return d;
+	}
+	if (precision == HALF_PRECISION) {
+		memcpy(&h, &r16, sizeof(h));
+		return h;
 	}
 	memcpy(&f, &r32, sizeof(f));
 	return f;
@@ -235,16 +302,17 @@ static double of_domain(enum domain domain)
 	switch (domain) {
 	case UNIT: return unit();
 	case SMALL: return unit() * 12;
-	case POSITIVE: return exp2(unit() * 20);
-	case EXPONENT: return unit() * (in_double ? 720 : 100);
+	case POSITIVE: return exp2(unit() * (precision == HALF_PRECISION ? 14 : 20));
+	case EXPONENT: return unit() * (precision == DOUBLE ? 720 : precision == SINGLE ? 100 : 12);
 	case TURNS: return unit() * 1000;
 	case WIDE: break;
 	}
-	return ldexp(unit(), (int)(tap_random() % 60) - 30);
+	return precision == HALF_PRECISION ? ldexp(unit(), (int)(tap_random() % 28) - 12) : ldexp(unit(), (int)(tap_random() % 60) - 30);
 }
 
 static const double specials[] = {0.0, -0.0, 1, -1, 0.5, -0.5, 1.5, -1.5, 2, -2, 2.5, 3, -3, 4, 10, 64, 0.25, 0.75, 1.25, 1e-3, INFINITY, -INFINITY, NAN, FLT_MAX,
-	-FLT_MAX, FLT_MIN, -FLT_MIN, 0x1p-149, -0x1p-149, 0x1p-140, 8388607.5, 8388608, 16777215, 4294967296.0, 1e10, 1e22, 0x1p-26, 1 - 0x1p-24, 1 + 0x1p-23, 88.7, -103.9};
+	-FLT_MAX, FLT_MIN, -FLT_MIN, 0x1p-149, -0x1p-149, 0x1p-140, 8388607.5, 8388608, 16777215, 4294967296.0, 1e10, 1e22, 0x1p-26, 1 - 0x1p-24, 1 + 0x1p-23, 88.7, -103.9, 65504, -65504, 0x1p-14,
+	-0x1p-24, 0x1p-20, 1023.5, 2047, 1 - 0x1p-11, 1 + 0x1p-10, 11.08, -17.2};
 #define SPECIALS (sizeof(specials) / sizeof(specials[0]))
 
 static double operands[3][COUNT];
@@ -261,7 +329,7 @@ static void make_operands(const struct function *f)
 				x = specials[(k == 0 ? i : k == 1 ? i / SPECIALS * 7 + i : i * 5 + 3) % SPECIALS];
 			else
 				x = i & 3 ? of_domain(f->domain) : any_bits();
-			operands[k][i] = in_double ? x : (float)x;
+			operands[k][i] = precision == DOUBLE ? x : precision == SINGLE ? (float)x : (_Float16)x;
 		}
 	}
 }
@@ -271,8 +339,8 @@ static void make_operands(const struct function *f)
 /* How many units in the last place of the right result (of the precision) the result is off. */
 static double ulps(real right, double got)
 {
-	int digits = in_double ? DBL_MANT_DIG : FLT_MANT_DIG, least = in_double ? DBL_MIN_EXP : FLT_MIN_EXP, e;
-	real beyond = ldexpl(1, in_double ? DBL_MAX_EXP : FLT_MAX_EXP);
+	int digits = formats[precision].digits, least = formats[precision].least, e;
+	real beyond = ldexpl(1, formats[precision].beyond);
 
 	if (isnan(right) || isnan(got))
 		return isnan(right) && isnan(got) ? 0 : INFINITY;
@@ -315,71 +383,86 @@ static double ulps_flushed(const struct function *f, unsigned i, double got)
 	return got == 0 && fabsl(right) <= FLT_MIN ? 0 : ulps(right, got);
 }
 
+static unsigned rounds = 1;
+
 static void test(cl_program program, unsigned index, bool denormals)
 {
 	const struct function *f = &functions[index];
 	static float single[3][COUNT], single_out[COUNT];
 	static double double_out[COUNT];
 	static int n[COUNT];
-	double worst = 0, bound = f->ulp[in_double];
-	unsigned worst_at = 0;
+	double worst = 0, bound = precision == HALF_PRECISION ? half_bound(f) : f->ulp[precision], a = 0, b = 0, c = 0, worst_got = 0;
+	bool wide = precision == DOUBLE;
 	char kernel[64];
 
-	make_operands(f);
-	for (unsigned i = 0; i < COUNT; i++) {
-		n[i] = n_of(operands[1][i]);
+	for (unsigned round = 0; round < rounds; round++) {
+		make_operands(f);
+		for (unsigned i = 0; i < COUNT; i++) {
+			n[i] = n_of(operands[1][i]);
+			for (unsigned k = 0; k < 3; k++)
+				single[k][i] = (float)operands[k][i];
+			single_out[i] = -12345;
+			double_out[i] = -12345;
+		}
+		snprintf(kernel, sizeof(kernel), "k%u", index);
+		struct cl_arg args[5] = {[3] = {n, sizeof(n), false}, [4] = {wide ? (void *)double_out : single_out, wide ? sizeof(double_out) : sizeof(single_out), true}};
 		for (unsigned k = 0; k < 3; k++)
-			single[k][i] = (float)operands[k][i];
-		single_out[i] = -12345;
-		double_out[i] = -12345;
-	}
-	snprintf(kernel, sizeof(kernel), "k%u", index);
-	if (in_double)
-		cl_run(program, kernel, COUNT, GROUP, (struct cl_arg[]){{operands[0], sizeof(operands[0]), false}, {operands[1], sizeof(operands[1]), false},
-			{operands[2], sizeof(operands[2]), false}, {n, sizeof(n), false}, {double_out, sizeof(double_out), true}}, 5);
-	else
-		cl_run(program, kernel, COUNT, GROUP, (struct cl_arg[]){{single[0], sizeof(single[0]), false}, {single[1], sizeof(single[1]), false},
-			{single[2], sizeof(single[2]), false}, {n, sizeof(n), false}, {single_out, sizeof(single_out), true}}, 5);
-	for (unsigned i = 0; i < COUNT; i++) {
-		double got = in_double ? double_out[i] : single_out[i];
-		double off = ulps(f->reference(operands[0][i], operands[1][i], operands[2][i], n[i]), got);
+			args[k] = (struct cl_arg){wide ? (void *)operands[k] : single[k], wide ? sizeof(operands[k]) : sizeof(single[k]), false};
+		cl_run(program, kernel, COUNT, GROUP, args, 5);
+		for (unsigned i = 0; i < COUNT; i++) {
+			double got = wide ? double_out[i] : single_out[i];
+			double off = ulps(f->reference(operands[0][i], operands[1][i], operands[2][i], n[i]), got);
 
-		if (!in_double && (f->flushes || !denormals))
-			off = fmin(off, ulps_flushed(f, i, got));
-		if (off > worst || (isnan(off) && !isnan(worst))) {
-			worst = off;
-			worst_at = i;
+			if (precision == SINGLE && (f->flushes || !denormals))
+				off = fmin(off, ulps_flushed(f, i, got));
+			if (off > worst || (isnan(off) && !isnan(worst))) {
+				worst = off;
+				worst_got = got;
+				a = operands[0][i];
+				b = operands[1][i];
+				c = operands[2][i];
+			}
 		}
 	}
-	if (!tap(worst <= bound, "%s %s: %.3g ULP of %.4g", in_double ? "double" : "float", f->name, worst, bound)) {
-		double a = operands[0][worst_at], b = operands[1][worst_at], c = operands[2][worst_at];
+	if (!tap(worst <= bound, "%s %s: %.3g ULP of %.4g", formats[precision].name, f->name, worst, bound))
+		printf("# worst: a=%a b=%a c=%a n=%d: got %a, right is %La\n", a, b, c, n_of(b), worst_got, f->reference(a, b, c, n_of(b)));
+}
 
-		printf("# worst: a=%a b=%a c=%a n=%d: got %a, right is %La\n", a, b, c, n[worst_at], in_double ? double_out[worst_at] : single_out[worst_at],
-		       f->reference(a, b, c, n[worst_at]));
-	}
+/* Single precision has the native and half_ functions, too. */
+static bool wanted(unsigned i, const char *name)
+{
+	return !(precision != SINGLE && functions[i].native) && (!name || !strcmp(name, functions[i].name));
 }
 
 int main(int argc, char **argv)
 {
-	static char source[256 * 1024];
+	static char source[256 * 1024], extensions[4096];
+	const char *name = argc > 1 && strcmp(argv[1], "all") ? argv[1] : NULL;
 	bool denormals;
 
+	if (argc > 2)
+		rounds = (unsigned)atoi(argv[2]);
 	cl_open();
 	denormals = has_denormals();
-	for (int precision = 0; precision < 2; precision++) {
-		size_t size = (size_t)snprintf(source, sizeof(source), "typedef %s T;\n", precision ? "double" : "float");
+	clGetDeviceInfo(cl_device, CL_DEVICE_EXTENSIONS, sizeof(extensions), extensions, NULL);
+	for (precision = SINGLE; precision < PRECISIONS; precision++) {
+		/* Halves come and go as float, which they all are. */
+		size_t size = (size_t)snprintf(source, sizeof(source), "%stypedef %s T;\ntypedef %s P;\ntypedef %s U;\n",
+					       precision == HALF_PRECISION ? "#pragma OPENCL EXTENSION cl_khr_fp16 : enable\n" : "", formats[precision].type, precision == DOUBLE ? "double" : "float",
+					       precision == DOUBLE ? "ulong" : precision == SINGLE ? "uint" : "ushort");
 		cl_program program;
 
-		in_double = precision;
+		if (precision == HALF_PRECISION && !strstr(extensions, "cl_khr_fp16"))
+			continue;
 		for (unsigned i = 0; i < FUNCTIONS; i++)
-			if (!(in_double && functions[i].native) && (argc < 2 || !strcmp(argv[1], functions[i].name)))
+			if (wanted(i, name))
 				size += (size_t)snprintf(source + size, sizeof(source) - size,
-							 "__kernel void k%u(__global const T *pa, __global const T *pb, __global const T *pc, __global const int *pn, __global T *out)\n"
-							 "{\n\tsize_t i = get_global_id(0);\n\tT a = pa[i], b = pb[i], c = pc[i];\n\tint n = pn[i];\n\tout[i] = %s;\n}\n",
+							 "__kernel void k%u(__global const P *pa, __global const P *pb, __global const P *pc, __global const int *pn, __global P *out)\n"
+							 "{\n\tsize_t i = get_global_id(0);\n\tT a = (T)pa[i], b = (T)pb[i], c = (T)pc[i];\n\tint n = pn[i];\n\tout[i] = (P)(%s);\n}\n",
 							 i, functions[i].expression);
 		program = cl_build(source, "");
 		for (unsigned i = 0; i < FUNCTIONS; i++)
-			if (!(in_double && functions[i].native) && (argc < 2 || !strcmp(argv[1], functions[i].name)))
+			if (wanted(i, name))
 				test(program, i, denormals);
 	}
 	return tap_end();
