@@ -57,8 +57,16 @@ fuzz: setup $(BUILD)/build.ninja ## feed made-up input to all that takes it from
 	@fuzz/run --seconds $(or $(FUZZ_SECONDS),60) $(FUZZER)
 
 .PHONY: check-libraries
-check-libraries: build image ## run Debian's rocRAND and rocBLAS on both software GPUs (fetches 200 MB)
+check-libraries: build image ## run Debian's ROCm libraries on both software GPUs, results checked (fetches 1 GB)
 	@tests/libraries/check
+
+.PHONY: coverage
+coverage: build image ## is there an instruction in Debian's ROCm packages that the GPU can't do? (fetches 1.5 GB)
+	@tests/exec/coverage
+
+.PHONY: bench-gpu
+bench-gpu: build image ## the software GPU beside PoCL (ARGS="--json --check")
+	@bench/gpu/run $(ARGS)
 
 bench-%: build image ## run a benchmark: bench-dispatch, bench-sharing (ARGS=--json)
 	@bench/$* $(ARGS)
