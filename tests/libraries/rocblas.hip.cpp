@@ -5,69 +5,32 @@
 #include <hip/hip_runtime.h>
 #include <rocblas/rocblas.h>
 
-#include <cmath>
-#include <complex>
-#include <cstring>
-#include <vector>
-
-#include "tests/programs/tap.h"
-
-static void check(rocblas_status e, const char *what, int line)
-{
-	if (e != rocblas_status_success)
-		tap_bail("line %d: %s: %s", line, what, rocblas_status_to_string(e));
-}
-static void check(hipError_t e, const char *what, int line)
-{
-	if (e != hipSuccess)
-		tap_bail("line %d: %s: %s", line, what, hipGetErrorString(e));
-}
-#define CHECK(call) check(call, #call, __LINE__)
+#include "tests/libraries/library.h"
 
 static rocblas_handle handle;
 
-template <typename T> struct array {
-	std::vector<T> host;
-	T *gpu = nullptr;
-
-	explicit array(size_t n) : host(n)
-	{
-		CHECK(hipMalloc((void **)&gpu, n * sizeof(T)));
-	}
-	array(const array &) = delete;
-	~array() { (void)hipFree(gpu); }
-	void push() { CHECK(hipMemcpy(gpu, host.data(), host.size() * sizeof(T), hipMemcpyHostToDevice)); }
-	void pull() { CHECK(hipMemcpy(host.data(), gpu, host.size() * sizeof(T), hipMemcpyDeviceToHost)); }
-	T &operator[](size_t i) { return host[i]; }
-	void fill(); /* with random numbers, and on the GPU, too */
-};
-
-static double number()
-{
-	return (double)((int)(tap_random() % 2001) - 1000) / 1000;
-}
 static double value(float x) { return x; }
 static double value(double x) { return x; }
 static double value(_Float16 x) { return (double)x; }
 static std::complex<double> value(rocblas_float_complex x) { return {std::real(x), std::imag(x)}; }
 static std::complex<double> value(rocblas_double_complex x) { return {std::real(x), std::imag(x)}; }
-static void set(float &x) { x = (float)number(); }
-static void set(double &x) { x = number(); }
-static void set(_Float16 &x) { x = (_Float16)number(); }
-static void set(rocblas_float_complex &x) { x = rocblas_float_complex((float)number(), (float)number()); }
-static void set(rocblas_double_complex &x) { x = rocblas_double_complex(number(), number()); }
+template <typename T> struct random_value<rocblas_complex_num<T>> {
+	static rocblas_complex_num<T> get()
+	{
+		T re = (T)number();
 
-template <typename T> void array<T>::fill()
+		return {re, (T)number()};
+	}
+};
+template <typename T> static void set(T &x)
 {
-	for (T &x : host)
-		set(x);
-	push();
+	x = random_value<T>::get();
 }
 
 static double conj_if(bool, double x) { return x; }
 static std::complex<double> conj_if(bool yes, std::complex<double> x) { return yes ? std::conj(x) : x; }
 
-static const char letter(rocblas_operation op)
+static char letter(rocblas_operation op)
 {
 	return op == rocblas_operation_none ? 'N' : op == rocblas_operation_transpose ? 'T' : 'C';
 }
@@ -128,12 +91,14 @@ static rocblas_status hss(int m, int n, int k, float alpha, const _Float16 *a, c
 			       rocblas_datatype_f32_r, m, c, rocblas_datatype_f32_r, m, rocblas_datatype_f32_r, rocblas_gemm_algo_standard, 0, 0);
 }
 
-static void gemms()
+static void gemms(bool all)
 {
 	const rocblas_operation N = rocblas_operation_none, T = rocblas_operation_transpose, C = rocblas_operation_conjugate_transpose;
 	const int sizes[][3] = {{1, 1, 1}, {5, 7, 3}, {33, 17, 29}, {64, 64, 64}, {128, 96, 65}, {200, 130, 40}};
 
 	for (auto &s : sizes) {
+		if (!all && s[2] != 29 && s[2] != 65)
+			continue;
 		for (auto ta : {N, T}) {
 			for (auto tb : {N, T}) {
 				gemm<float, double>("sgemm", rocblas_sgemm, 0x1p-23, ta, tb, s[0], s[1], s[2]);
@@ -142,6 +107,8 @@ static void gemms()
 			}
 		}
 	}
+	if (!all)
+		return;
 	gemm<rocblas_float_complex, std::complex<double>>("cgemm", rocblas_cgemm, 0x1p-22, N, C, 45, 33, 21);
 	gemm<rocblas_float_complex, std::complex<double>>("cgemm", rocblas_cgemm, 0x1p-22, T, N, 64, 64, 32);
 	gemm<rocblas_double_complex, std::complex<double>>("zgemm", rocblas_zgemm, 0x1p-51, C, N, 45, 33, 21);
@@ -331,21 +298,149 @@ template <typename T, typename Trsm> static void solve(const char *name, double 
 	tap(off < unit * 32, "%strsm %s %c %dx%d: off by %.2g", name, uplo == rocblas_fill_upper ? "upper" : "lower", letter(op), m, n, off);
 }
 
-int main()
+/* Each matrix by a pointer of its own. */
+template <typename T, typename G> static void by_pointers(const char *name, G call, double unit)
 {
-	CHECK(rocblas_create_handle(&handle));
-	for (int n : {1, 63, 500})
-		vectors<float>("s", 0x1p-22, n, rocblas_saxpy, rocblas_sdot, rocblas_snrm2, rocblas_sasum, rocblas_sscal, rocblas_isamax, rocblas_sgemv, rocblas_sger);
-	for (int n : {1, 63, 500})
-		vectors<double>("d", 0x1p-51, n, rocblas_daxpy, rocblas_ddot, rocblas_dnrm2, rocblas_dasum, rocblas_dscal, rocblas_idamax, rocblas_dgemv, rocblas_dger);
-	gemms();
-	mixed();
-	batched<float>("sgemm_strided_batched", rocblas_sgemm_strided_batched, 0x1p-22);
-	batched<double>("dgemm_strided_batched", rocblas_dgemm_strided_batched, 0x1p-51);
+	const int m = 41, n = 19, k = 33, count = 4;
+	array<T> a(m * k * count), b(n * k * count), c(m * n * count);
+	array<T *> pa(count), pb(count), pc(count);
+	T alpha, beta;
+	double off = 0;
+
+	a.fill();
+	b.fill();
+	c.fill();
+	set(alpha);
+	set(beta);
+	for (int i = 0; i < count; i++) {
+		pa[i] = a.gpu + i * m * k;
+		pb[i] = b.gpu + i * n * k;
+		pc[i] = c.gpu + (count - 1 - i) * m * n;
+	}
+	pa.push();
+	pb.push();
+	pc.push();
+	std::vector<T> before = c.host;
+	CHECK(call(handle, rocblas_operation_transpose, rocblas_operation_transpose, m, n, k, &alpha, pa.gpu, k, pb.gpu, n, &beta, pc.gpu, m, count));
+	c.pull();
+	for (int i = 0; i < count; i++)
+		off = std::fmax(off, gemm_off<T, double>(rocblas_operation_transpose, rocblas_operation_transpose, m, n, k, value(alpha), &a[i * m * k], k, &b[i * k * n], n, value(beta),
+							 &before[(count - 1 - i) * m * n], &c[(count - 1 - i) * m * n], m));
+	tap(off < unit * k, "%s: off by %.2g", name, off);
+}
+
+/* Level 2 and 3 of triangular and symmetric matrices, of which the other half is not looked at. */
+template <typename T, typename Trsv, typename Trmv, typename Symv, typename Syrk>
+static void halves(const char *name, double unit, int n, Trsv trsv, Trmv trmv, Symv symv, Syrk syrk)
+{
+	array<T> a((size_t)n * n), x(n), y(n), c((size_t)n * n);
+	T alpha = (T)0.75, beta = (T)-0.25;
+
+	a.fill();
+	for (int j = 0; j < n; j++)
+		for (int i = 0; i < n; i++)
+			a[i + (size_t)j * n] = i == j ? (T)2 + a[i + (size_t)j * n] / 2 : a[i + (size_t)j * n] / n;
+	a.push();
 	for (auto uplo : {rocblas_fill_upper, rocblas_fill_lower}) {
+		auto in_half = [&](int row, int column) { return uplo == rocblas_fill_upper ? row <= column : row >= column; };
+		auto at = [&](int row, int column) { return (double)a[row + (size_t)column * n]; };
+		const char *half = uplo == rocblas_fill_upper ? "upper" : "lower";
+
 		for (auto op : {rocblas_operation_none, rocblas_operation_transpose}) {
-			solve<float>("s", 0x1p-23, rocblas_strsm, uplo, op, 70, 9);
-			solve<double>("d", 0x1p-52, rocblas_dtrsm, uplo, op, 150, 20);
+			/* op(A) times v, of A's half. */
+			auto times = [&](const std::vector<T> &v, int i) {
+				double sum = 0;
+
+				for (int k = 0; k < n; k++) {
+					int row = op == rocblas_operation_none ? i : k, column = op == rocblas_operation_none ? k : i;
+
+					if (in_half(row, column))
+						sum += at(row, column) * (double)v[k];
+				}
+				return sum;
+			};
+			double off = 0;
+
+			x.fill();
+			std::vector<T> before = x.host;
+			CHECK(trmv(handle, uplo, op, rocblas_diagonal_non_unit, n, a.gpu, n, x.gpu, 1));
+			x.pull();
+			for (int i = 0; i < n; i++)
+				off = farther(off, (double)x[i], times(before, i));
+			tap(off < unit * 32, "%strmv %s %c %d: off by %.2g", name, half, letter(op), n, off);
+			before = x.host;
+			off = 0;
+			CHECK(trsv(handle, uplo, op, rocblas_diagonal_non_unit, n, a.gpu, n, x.gpu, 1));
+			x.pull();
+			for (int i = 0; i < n; i++)
+				off = farther(off, (double)before[i], times(x.host, i));
+			tap(off < unit * 32, "%strsv %s %c %d: off by %.2g", name, half, letter(op), n, off);
+		}
+		auto symmetric = [&](int i, int j) { return in_half(i, j) ? at(i, j) : at(j, i); };
+		double off = 0;
+
+		x.fill();
+		y.fill();
+		std::vector<T> before = y.host;
+		CHECK(symv(handle, uplo, n, &alpha, a.gpu, n, x.gpu, 1, &beta, y.gpu, 1));
+		y.pull();
+		for (int i = 0; i < n; i++) {
+			double sum = 0;
+
+			for (int k = 0; k < n; k++)
+				sum += symmetric(i, k) * (double)x[k];
+			off = farther(off, (double)y[i], alpha * sum + beta * (double)before[i]);
+		}
+		tap(off < unit * 32, "%ssymv %s %d: off by %.2g", name, half, n, off);
+
+		c.fill();
+		before = c.host;
+		off = 0;
+		bool kept = true;
+		CHECK(syrk(handle, uplo, rocblas_operation_none, n, n, &alpha, a.gpu, n, &beta, c.gpu, n));
+		c.pull();
+		for (int j = 0; j < n; j++) {
+			for (int i = 0; i < n; i++) {
+				double sum = 0;
+
+				if (!in_half(i, j)) {
+					kept &= c[i + (size_t)j * n] == before[i + (size_t)j * n];
+					continue;
+				}
+				for (int k = 0; k < n; k++)
+					sum += at(i, k) * at(j, k);
+				off = farther(off, (double)c[i + (size_t)j * n], alpha * sum + beta * (double)before[i + (size_t)j * n]);
+			}
+		}
+		tap(off < unit * 64 && kept, "%ssyrk %s %d: off by %.2g%s", name, half, n, off, kept ? "" : ", wrote to the other half");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	bool all = !quick(argc, argv);
+
+	CHECK(rocblas_create_handle(&handle));
+	for (int n : {63, 1, 500}) {
+		vectors<float>("s", 0x1p-22, n, rocblas_saxpy, rocblas_sdot, rocblas_snrm2, rocblas_sasum, rocblas_sscal, rocblas_isamax, rocblas_sgemv, rocblas_sger);
+		vectors<double>("d", 0x1p-51, n, rocblas_daxpy, rocblas_ddot, rocblas_dnrm2, rocblas_dasum, rocblas_dscal, rocblas_idamax, rocblas_dgemv, rocblas_dger);
+		if (!all)
+			break;
+	}
+	gemms(all);
+	batched<float>("sgemm_strided_batched", rocblas_sgemm_strided_batched, 0x1p-22);
+	if (all) {
+		mixed();
+		batched<double>("dgemm_strided_batched", rocblas_dgemm_strided_batched, 0x1p-51);
+		by_pointers<float>("sgemm_batched", rocblas_sgemm_batched, 0x1p-22);
+		by_pointers<double>("dgemm_batched", rocblas_dgemm_batched, 0x1p-51);
+		halves<float>("s", 0x1p-22, 75, rocblas_strsv, rocblas_strmv, rocblas_ssymv, rocblas_ssyrk);
+		halves<double>("d", 0x1p-51, 130, rocblas_dtrsv, rocblas_dtrmv, rocblas_dsymv, rocblas_dsyrk);
+		for (auto uplo : {rocblas_fill_upper, rocblas_fill_lower}) {
+			for (auto op : {rocblas_operation_none, rocblas_operation_transpose}) {
+				solve<float>("s", 0x1p-23, rocblas_strsm, uplo, op, 70, 9);
+				solve<double>("d", 0x1p-52, rocblas_dtrsm, uplo, op, 150, 20);
+			}
 		}
 	}
 	CHECK(rocblas_destroy_handle(handle));
