@@ -187,8 +187,8 @@ void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size);
  * bits zero. Default 1 << 48, 2 << 48. */
 void gpu_vm_set_apertures(struct gpu_vm *vm, uint64_t shared_base, uint64_t private_base);
 
-/* Trap handler addresses (TBA, TMA) of KFD's SET_TRAP_HANDLER. The software GPU keeps them and
- * turns s_trap into a queue error itself. */
+/* Trap handler addresses (TBA, TMA) of KFD's SET_TRAP_HANDLER, for work-groups that begin later. Without
+ * one (tba 0) s_trap is a queue error. */
 void gpu_vm_set_trap_handler(struct gpu_vm *vm, uint64_t tba, uint64_t tma);
 
 /* Suspended: no wave or packet of the vm runs or will until resumed. Counts; suspend is

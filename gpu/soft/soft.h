@@ -29,6 +29,7 @@
 #define SGPR_M0		  124
 #define SGPR_EXEC	  126
 #define WG_MAX_WAVES	  16
+#define MSG_FROM_HANDLER  (1u << 16)
 
 /* ------------------------------------------------------------------ memory */
 
@@ -130,7 +131,7 @@ struct workgroup {
 	uint32_t cu;	       /* the virtual compute unit it runs on: hwreg HW_ID, scratch slot */
 	uint32_t scratch_slot; /* waves' scratch slots are scratch_slot .. + num_waves - 1 */
 	struct exec_fault fault;
-	/* s_sendmsg interrupt: m0 bits go to the vm's signal_event. Provided by cp. */
+	/* s_sendmsg: msg is the instruction's field, with MSG_FROM_HANDLER if a trap handler sent it. Provided by cp. */
 	void (*message)(struct workgroup *wg, uint32_t msg, uint32_t m0);
 	uint64_t tba, tma; /* trap handler of the GPU process and its data; tba 0: none */
 	uint32_t doorbell; /* what s_sendmsg MSG_GET_DOORBELL answers */

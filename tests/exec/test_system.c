@@ -291,6 +291,7 @@ static void test_halting_handler(void **state)
 	assert_int_equal(go(), EXEC_TRAP);
 	assert_int_equal(r.wg.fault.trap_id, 5);
 	assert_int_equal(times, 1);
+	assert_int_equal(heard[0], 1 | MSG_FROM_HANDLER);
 	assert_int_equal(heard[1], 0x404);
 	assert_true(heard[2] & STATUS_PRIV);
 	SGPR(40, 1); /* HALT counts only after the return */

@@ -220,7 +220,7 @@ struct gpu_vm {
 	uint64_t serial;
 	struct code_cache *code;
 	_Atomic uint64_t shared_base, private_base;
-	uint64_t tba, tma;
+	_Atomic uint64_t tba, tma; /* trap handler and its data */
 	_Atomic uint32_t owner; /* gpu_vm_set_owner */
 
 	/* page table */

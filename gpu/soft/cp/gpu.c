@@ -273,10 +273,8 @@ void gpu_vm_set_apertures(struct gpu_vm *vm, uint64_t shared_base, uint64_t priv
 
 void gpu_vm_set_trap_handler(struct gpu_vm *vm, uint64_t tba, uint64_t tma)
 {
-	gpu_lock(vm->gpu);
-	vm->tba = tba;
-	vm->tma = tma;
-	gpu_unlock(vm->gpu);
+	atomic_store(&vm->tma, tma);
+	atomic_store(&vm->tba, tba);
 }
 
 void gpu_vm_set_owner(struct gpu_vm *vm, uint32_t pid)

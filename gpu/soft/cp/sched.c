@@ -337,13 +337,15 @@ static void drop_ready(struct gpu *gpu, struct dispatch *d)
 	d->unissued = 0;
 }
 
-/* s_sendmsg MSG_INTERRUPT: the event id is in the low 23 bits of m0 (the kernel's KFD_CONTEXT_ID
- * mask). */
+/*
+ * s_sendmsg MSG_INTERRUPT: the event id is in the low 23 bits of m0 (the kernel's KFD_CONTEXT_ID mask). Where exceptions are reported through the queue (the runtime
+ * has enabled that), a trap handler sends their kinds instead, and then halts the wave: that is when the queue's error is raised.
+ */
 static void send_message(struct workgroup *wg, uint32_t msg, uint32_t m0)
 {
 	struct wg_slot *slot = wg->owner;
 
-	if ((msg & 0xf) == 1)
+	if ((msg & 0xf) == 1 && !((msg & MSG_FROM_HANDLER) && slot->dispatch->queue->desc.error_events))
 		vm_signal_event(slot->dispatch->vm, m0 & 0x7fffff);
 }
 
@@ -356,6 +358,9 @@ static enum exec_result prepare(struct wg_slot *slot)
 	slot->wg.cu = q->cu[slot->index % q->num_cu];
 	slot->wg.scratch_slot = slot->index * d->waves_per_wg;
 	slot->wg.message = send_message;
+	slot->wg.tba = atomic_load_explicit(&d->vm->tba, memory_order_relaxed);
+	slot->wg.tma = atomic_load_explicit(&d->vm->tma, memory_order_relaxed);
+	slot->wg.doorbell = q->desc.id;
 	slot->wg.owner = slot;
 	if (exec_wg_init(&slot->wg, &d->setup, slot->range.next)) {
 		log_error("work-group could not be set up (out of memory?)");

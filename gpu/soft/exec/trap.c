@@ -50,6 +50,7 @@ TRAP_FN(op_trap)
 	ttmp[12] = exec_status(w);
 	ttmp[14] = wg->tma;
 	ttmp[15] = wg->tma >> 32;
+	log_debug("trap %u at 0x%llx goes to the handler", id, (unsigned long long)ctx->pc);
 	w->trap_id = id;
 	w->status |= STATUS_PRIV;
 	w->pc = wg->tba;
@@ -97,7 +98,7 @@ TRAP_FN(op_sendmsg)
 		return;
 	}
 	if (w->wg->message)
-		w->wg->message(w->wg, msg, w->sgpr[SGPR_M0]);
+		w->wg->message(w->wg, msg | (w->status & STATUS_PRIV ? MSG_FROM_HANDLER : 0), w->sgpr[SGPR_M0]);
 	else if ((msg & 0xf) == MSG_INTERRUPT)
 		log_warn("s_sendmsg interrupt with nobody to hear it");
 }
