@@ -120,7 +120,7 @@ static bool usable(const struct isa_inst *in)
 	case ISA_FMT_VOPC:
 	case ISA_FMT_VOP3:
 	case ISA_FMT_VOP3P:
-		return !(in->dpp && rnd() % 4);
+		return true;
 	case ISA_FMT_DS:
 		return !in->gds && (in->op == ISA_DS_READ_B32 || in->op == ISA_DS_READ_B64 || in->op == ISA_DS_READ2_B32 ||
 				    in->op == ISA_DS_READ2ST64_B32 || in->op == ISA_DS_READ_B128 || in->op == ISA_DS_READ2_B64 ||
@@ -159,7 +159,7 @@ static uint32_t prefix(void)
 	case 6:
 		return 0xd8000000 | (rnd() & 0x01ffffff); /* DS */
 	case 7: /* SDWA and DPP: source 0 */
-		return (rnd() & 0x7ffffe00) | (rnd() & 1 ? 0xf9 : rnd() & 3 ? 0xf9 : 0xfa);
+		return (rnd() & 0x7ffffe00) | (rnd() & 1 ? 0xf9 : 0xfa);
 	default:
 		return rnd() & 0x7fffffff; /* VOP1, VOP2, VOPC */
 	}

@@ -4,13 +4,14 @@
  * where a lane loop over them is to be vectorised, and use only IEEE operations in
  * round-to-nearest-even, so that results do not depend on the host.
  *
- * The transcendental unit. AMD documents about 1 ulp for these and publishes no algorithm; this GPU
- * defines them as rcp, sqrt f32/f16/f64   correctly rounded rsq f32/f16             1 / sqrt(x) in
- * double, rounded once rsq f64                 1 / sqrt(x), two roundings exp, log, sin, cos the
- * double-precision polynomials below (error < 2^-50), rounded once f32 and f64 rounded to nearest
- * even whatever MODE says. The f32 forms flush denormal inputs and results to zero of the same sign
- * in every mode, as the hardware does (LLVM scales around it); f16 and f64 follow MODE. sin/cos
- * take revolutions; |x| > 256 gives 0 (sin) or 1 (cos), infinity gives NaN ("V_SIN_F32", Vega ISA).
+ * The transcendental unit. AMD documents about 1 ulp for these and publishes no algorithm; this GPU defines them as
+ *   rcp, sqrt f32/f16/f64   correctly rounded
+ *   rsq f32                 Newton steps in f32, at most 0.5001 ulp off; f16: 1 / sqrt(x) in double, rounded once; f64: two roundings
+ *   exp, log f32            polynomials in double (error below 2^-38), rounded once
+ *   sin, cos; f16           polynomials in double (error below 2^-50), rounded once
+ * f32 and f64 rounded to nearest even whatever MODE says. The f32 forms flush denormal inputs and results to zero of the same
+ * sign in every mode, as the hardware does (LLVM scales around it); f16 and f64 follow MODE. sin/cos take revolutions; |x| > 256
+ * gives 0 (sin) or 1 (cos), infinity gives NaN ("V_SIN_F32", Vega ISA).
  */
 #ifndef GPU_SOFT_EXEC_VALU_MATH_H
 #define GPU_SOFT_EXEC_VALU_MATH_H
@@ -132,27 +133,29 @@ static inline float dot2_h(uint32_t a0, uint32_t b0, uint32_t a1, uint32_t b1, f
 }
 
 /* v_cmp_class_*: which bit of the class mask a value is. */
-#define CLASS_OF(u, SIGN, EXP, QUIET, one)                                                         \
-	(((u) & ~(SIGN)) > (EXP)    ? ((u) & (QUIET) ? (one) << 1 : (one))                         \
-	 : ((u) & ~(SIGN)) == (EXP) ? ((u) & (SIGN) ? (one) << 2 : (one) << 9)                     \
-	 : (u) & (EXP)		    ? ((u) & (SIGN) ? (one) << 3 : (one) << 8)                     \
-	 : (u) & ~(SIGN)	    ? ((u) & (SIGN) ? (one) << 4 : (one) << 7)                     \
-				    : ((u) & (SIGN) ? (one) << 5 : (one) << 6))
+#define CLASS_OF(u, SIGN, EXP, QUIET)                                                              \
+	int neg = ((u) & (SIGN)) != 0, k = neg ? 5 : 6;                                            \
+                                                                                                   \
+	k = (u) & ~(SIGN) ? (neg ? 4 : 7) : k;                                                     \
+	k = (u) & (EXP) ? (neg ? 3 : 8) : k;                                                       \
+	k = ((u) & ~(SIGN)) == (EXP) ? (neg ? 2 : 9) : k;                                          \
+	k = ((u) & ~(SIGN)) > (EXP) ? ((u) & (QUIET)) != 0 : k;                                    \
+	return 1u << k;
 
 static inline uint32_t class_f32(uint32_t u)
 {
-	return CLASS_OF(u, 0x80000000u, 0x7f800000u, 0x400000u, 1u);
+	CLASS_OF(u, 0x80000000u, 0x7f800000u, 0x400000u)
 }
 
 static inline uint32_t class_f16(uint32_t u)
 {
 	u &= 0xffff;
-	return CLASS_OF(u, 0x8000u, 0x7c00u, 0x200u, 1u);
+	CLASS_OF(u, 0x8000u, 0x7c00u, 0x200u)
 }
 
 static inline uint32_t class_f64(uint64_t u)
 {
-	return (uint32_t)CLASS_OF(u, 1ull << 63, 0x7ffull << 52, 1ull << 51, 1ull);
+	CLASS_OF(u, 1ull << 63, 0x7ffull << 52, 1ull << 51)
 }
 
 /* ---- minimum and maximum ---- */
@@ -298,23 +301,20 @@ static inline uint32_t frexp_mant_f32(uint32_t u)
 
 static inline int32_t frexp_exp_f64(uint64_t u)
 {
-	int e = (int)(u >> 52 & 0x7ff), k = 0;
+	int32_t e = (int32_t)(u >> 52 & 0x7ff), t = (int32_t)(as_u64(as_f64(u) * 0x1p54) >> 52 & 0x7ff) - 54;
 
-	if (e == 0x7ff)
-		return 0;
-	if (e)
-		return e - 1022;
-	frexp(as_f64(u), &k);
-	return k;
+	t = u & ~(1ull << 63) ? t - 1022 : 0;
+	t = e ? e - 1022 : t;
+	return e == 0x7ff ? 0 : t;
 }
 
 static inline uint64_t frexp_mant_f64(uint64_t u)
 {
-	int k;
+	uint64_t e = u >> 52 & 0x7ff, t = as_u64(as_f64(u) * 0x1p54), half = 0x3feull << 52, keep = ~(0x7ffull << 52);
 
-	if ((u >> 52 & 0x7ff) == 0x7ff)
-		return u;
-	return as_u64(frexp(as_f64(u), &k));
+	t = u & ~(1ull << 63) ? (t & keep) | half : u;
+	t = e ? (u & keep) | half : t;
+	return e == 0x7ff ? u : t;
 }
 
 /* x * 2^e with one rounding (in the host's mode); exact in double, which has the exponents. */
@@ -323,6 +323,21 @@ static inline float ldexp_f32(float x, int32_t e)
 	int32_t c = ICLAMP(e, -400, 400);
 
 	return (float)((double)x * as_f64((uint64_t)(uint32_t)(c + 1023) << 52));
+}
+
+/* Likewise; only the last of the multiplications may round. */
+static inline double ldexp_f64(double x, int32_t e)
+{
+	int32_t c = ICLAMP(e, -2200, 2200);
+
+	for (int i = 0; i < 2; i++) {
+		double up = c > 1023 ? 0x1p1023 : 1.0, down = c < -1022 ? 0x1p-969 : 1.0;
+
+		x = x * up * down;
+		c = c > 1023 ? c - 1023 : c < -1022 ? c + 969 : c;
+	}
+	c = ICLAMP(c, -1022, 1023);
+	return x * as_f64((uint64_t)(uint32_t)(c + 1023) << 52);
 }
 
 static inline float ldexp_h(float x, int32_t e)
@@ -414,22 +429,22 @@ static inline double sin_core(double x, uint64_t quarter)
 	uint64_t n = as_u64(k) + quarter;
 
 	s = -1.0 / 1307674368000.0; /* 15! */
-	s = s * z + 1.0 / 6227020800.0;
-	s = s * z - 1.0 / 39916800.0;
-	s = s * z + 1.0 / 362880.0;
-	s = s * z - 1.0 / 5040.0;
-	s = s * z + 1.0 / 120.0;
-	s = s * z - 1.0 / 6.0;
-	s = y + y * (s * z);
+	s = fma(s, z, 1.0 / 6227020800.0);
+	s = fma(s, z, -1.0 / 39916800.0);
+	s = fma(s, z, 1.0 / 362880.0);
+	s = fma(s, z, -1.0 / 5040.0);
+	s = fma(s, z, 1.0 / 120.0);
+	s = fma(s, z, -1.0 / 6.0);
+	s = fma(y, s * z, y);
 	c = 1.0 / 20922789888000.0; /* 16! */
-	c = c * z - 1.0 / 87178291200.0;
-	c = c * z + 1.0 / 479001600.0;
-	c = c * z - 1.0 / 3628800.0;
-	c = c * z + 1.0 / 40320.0;
-	c = c * z - 1.0 / 720.0;
-	c = c * z + 1.0 / 24.0;
-	c = c * z - 1.0 / 2.0;
-	c = c * z + 1.0;
+	c = fma(c, z, -1.0 / 87178291200.0);
+	c = fma(c, z, 1.0 / 479001600.0);
+	c = fma(c, z, -1.0 / 3628800.0);
+	c = fma(c, z, 1.0 / 40320.0);
+	c = fma(c, z, -1.0 / 720.0);
+	c = fma(c, z, 1.0 / 24.0);
+	c = fma(c, z, -1.0 / 2.0);
+	c = fma(c, z, 1.0);
 	return as_f64(as_u64(n & 1 ? c : s) ^ (n & 2) << 62);
 }
 
@@ -473,6 +488,78 @@ static inline double rsq_wide(float x)
 	return 1.0 / sqrt((double)x);
 }
 
+/*
+ * f32 forms: f32 arithmetic where it is exact, and polynomials of just as much precision as makes nearly every result the correctly rounded one.
+ * Arguments have been flushed.
+ */
+
+/* 1 / sqrt(x), at most 0.5001 ulp off: two steps of third order from half the exponent; the second takes x * y exactly. */
+static inline float rsq_f32(float x)
+{
+	float y = as_f32(0x5f3759df - (as_u32(x) >> 1)), t = x * y, e = fmaf(-t, y, 1.0f), r;
+
+	y = fmaf(y * e, fmaf(e, 0.375f, 0.5f), y);
+	t = x * y;
+	e = fmaf(-fmaf(x, y, -t), y, fmaf(-t, y, 1.0f));
+	y = fmaf(y * e, fmaf(e, 0.375f, 0.5f), y);
+	r = x > 0.0f ? y : NAN;
+	r = x == INFINITY ? 0.0f : r;
+	return x == 0.0f ? as_f32(0x7f800000 | (as_u32(x) & 0x80000000)) : r;
+}
+
+/* 2^x; denormal results are 0. */
+static inline float exp2_f32(float x)
+{
+	float c = x > -130.0f ? x : -130.0f, n;
+	double f, p;
+	uint32_t r;
+
+	c = c < 130.0f ? c : 130.0f;
+	n = rint_small(c);
+	f = (double)(c - n);
+	p = 0x1.63b2d7971923fp-20;
+	p = fma(p, f, 0x1.00c0e4e15189cp-16);
+	p = fma(p, f, 0x1.4308c7183d6a2p-13);
+	p = fma(p, f, 0x1.5d877598350dep-10);
+	p = fma(p, f, 0x1.3b2ab70ad2565p-7);
+	p = fma(p, f, 0x1.c6b08da70cce3p-5);
+	p = fma(p, f, 0x1.ebfbdff82a734p-3);
+	p = fma(p, f, 0x1.62e42fef9cc69p-1);
+	r = as_u32((float)fma(p, f, 1.0)) + ((uint32_t)(int32_t)n << 23);
+	r = x < -126.0f ? 0 : r;
+	r = x >= 128.0f ? 0x7f800000 : r;
+	return x != x ? x : as_f32(r);
+}
+
+/* log2 of a normal number: 2^e (1 + f), 1 + f from sqrt(1/2) to sqrt(2). */
+static inline float log2_f32(float x)
+{
+	uint32_t u = as_u32(x);
+	int32_t e = (int32_t)(u - 0x3f3504f3) >> 23;
+	double f = (double)(as_f32(u - ((uint32_t)e << 23)) - 1.0f), p;
+	float r;
+
+	p = 0x1.f8fbc19b02187p-5;
+	p = fma(p, f, -0x1.f463f36ac78bfp-4);
+	p = fma(p, f, 0x1.028afd197a9a9p-3);
+	p = fma(p, f, -0x1.eb801d0697b72p-4);
+	p = fma(p, f, 0x1.08902f8e08dc4p-3);
+	p = fma(p, f, -0x1.2717358227b8dp-3);
+	p = fma(p, f, 0x1.4889df540eb2bp-3);
+	p = fma(p, f, -0x1.715c98acf6f05p-3);
+	p = fma(p, f, 0x1.a61572e69a6d9p-3);
+	p = fma(p, f, -0x1.ec705b1709463p-3);
+	p = fma(p, f, 0x1.2776c8be2f0d5p-2);
+	p = fma(p, f, -0x1.715476be12574p-2);
+	p = fma(p, f, 0x1.ec709dbe31aa5p-2);
+	p = fma(p, f, -0x1.7154765288ff6p-1);
+	p = fma(p, f, 0x1.71547652b8881p+0);
+	r = (float)fma(p, f, (double)e);
+	r = x > 0.0f ? r : NAN;
+	r = x == INFINITY ? x : r;
+	return x == 0.0f ? -INFINITY : r;
+}
+
 /* ---- division helpers ---- */
 
 /*
@@ -499,8 +586,10 @@ static inline uint32_t div_scale_f32(uint32_t src, uint32_t den, uint32_t num, u
 	f = ed == 0 ? 0 : f;
 	k = en - ed >= 96 ? is_den : k;
 	f = en - ed >= 96 ? 1 : f;
-	r = k > 0 ? as_u32(up) : src;
-	r = k < 0 ? as_u32(down) : r;
+	/* A NaN's sign is not left to what a compiler makes of the multiplication. */
+	r = k > 0 ? as_u32(up) : as_u32(down);
+	r = (src & 0x7fffffff) > 0x7f800000 ? src | 0x400000 : r;
+	r = k ? r : src;
 	r = (num & 0x7fffffff) == 0 ? DEFAULT_NAN_F32 : r;
 	r = (den & 0x7fffffff) == 0 ? DEFAULT_NAN_F32 : r;
 	f = (num & 0x7fffffff) == 0 ? 0 : f;
@@ -514,30 +603,22 @@ static inline uint64_t div_scale_f64(uint64_t src, uint64_t den, uint64_t num, u
 	int en = (int)(num >> 52 & 2047), ed = (int)(den >> 52 & 2047);
 	double d = as_f64(den), n = as_f64(num), s = as_f64(src);
 	int tiny_rcp = fabs(1.0 / d) < 0x1p-1022, tiny_quot = fabs(n / d) < 0x1p-1022;
-	int k = 0, f = 0;
+	int is_den = s == d, is_num = s == n, none = (n == 0.0) | (d == 0.0), k = en <= 53, f = 0;
+	uint64_t r;
 
-	if (n == 0.0 || d == 0.0) {
-		*flag = 0;
-		return DEFAULT_NAN_F64;
-	}
-	if (en - ed >= 768) {
-		f = 1;
-		k = s == d;
-	} else if (!ed) {
-		k = 1;
-	} else if (tiny_rcp && tiny_quot) {
-		f = 1;
-		k = -(s == d);
-	} else if (tiny_rcp) {
-		k = -1;
-	} else if (tiny_quot) {
-		f = 1;
-		k = s == n;
-	} else if (en <= 53) {
-		k = 1;
-	}
-	*flag = (uint32_t)f;
-	return k ? as_u64(s * (k > 0 ? 0x1p128 : 0x1p-128)) : src;
+	k = tiny_quot ? is_num : k;
+	f = tiny_quot ? 1 : f;
+	k = tiny_rcp ? (tiny_quot ? -is_den : -1) : k;
+	f = tiny_rcp ? tiny_quot : f;
+	k = ed == 0 ? 1 : k;
+	f = ed == 0 ? 0 : f;
+	k = en - ed >= 768 ? is_den : k;
+	f = en - ed >= 768 ? 1 : f;
+	*flag = (uint32_t)(none ? 0 : f);
+	r = as_u64(s * (k > 0 ? 0x1p128 : 0x1p-128));
+	r = (src & ~(1ull << 63)) > 0x7ffull << 52 ? src | 1ull << 51 : r;
+	r = k ? r : src;
+	return none ? DEFAULT_NAN_F64 : r;
 }
 
 /* v_div_fmas_f32 of a lane whose VCC bit is set: fma(a, b, c) scaled back by 2^64 or 2^-64 with a
@@ -547,11 +628,11 @@ static inline float div_fmas_f32(float a, float b, float c)
 	double p = (double)a * (double)b, s = p + (double)c, bb = s - p;
 	double err = (p - (s - bb)) + ((double)c - bb);
 	double scale = (as_u32(c) >> 23 & 255) > 127 ? 0x1p64 : 0x1p-64;
-
 	/* to odd, so that the conversion to float rounds as if s were exact */
-	if (err != 0.0 && !(as_u64(s) & 1) && err == err)
-		s = as_f64(as_u64(s) + ((err > 0.0) == (s > 0.0) ? 1 : -1ull));
-	return (float)(s * scale);
+	uint64_t bits = as_u64(s), next = bits + ((err > 0.0) == (s > 0.0) ? 1 : -1ull);
+	int odd = ((err < 0.0) | (err > 0.0)) & !(bits & 1);
+
+	return (float)(as_f64(odd ? next : bits) * scale);
 }
 
 static inline double div_fmas_f64(double a, double b, double c)
@@ -751,7 +832,9 @@ static inline int cube_axis(float x, float y, float z)
 {
 	float ax = fabsf(x), ay = fabsf(y), az = fabsf(z);
 
-	return az >= ax && az >= ay ? 2 : ay >= ax ? 1 : 0;
+	int axis = ay >= ax;
+
+	return ((az >= ax) & (az >= ay)) ? 2 : axis;
 }
 
 static inline float cube_id(float x, float y, float z)
@@ -766,7 +849,10 @@ static inline float cube_sc(float x, float y, float z)
 {
 	int axis = cube_axis(x, y, z);
 
-	return axis == 2 ? (z < 0.0f ? -x : x) : axis == 1 ? x : x < 0.0f ? z : -z;
+	float r = x < 0.0f ? z : -z, up = z < 0.0f ? -x : x;
+
+	r = axis == 1 ? x : r;
+	return axis == 2 ? up : r;
 }
 
 static inline float cube_tc(float x, float y, float z)

@@ -12,6 +12,7 @@
 #include <immintrin.h>
 #endif
 
+#include "gpu/soft/exec/dpp.h"
 #include "gpu/soft/exec/valu.h"
 #include "gpu/soft/exec/valu_math.h"
 
@@ -89,43 +90,6 @@ uint32_t valu_scalar32(struct exec_ctx *ctx, struct wave *w, const struct isa_op
 }
 
 /* ---- DPP ---- */
-
-/* Lane that lane l reads, or -1 when there is none. dpp_ctrl values: "DPP_CTRL Enumeration" of the Vega and CDNA2 manuals. */
-static int dpp_lane(unsigned ctrl, unsigned l)
-{
-	unsigned row = l & ~15u, in_row = l & 15;
-	unsigned n = ctrl & 15;
-
-	if (ctrl <= 0xff)
-		return (int)((l & ~3u) | (ctrl >> (2 * (l & 3)) & 3));
-	if (ctrl >= 0x101 && ctrl <= 0x10f) /* row_shl */
-		return in_row + n <= 15 ? (int)(l + n) : -1;
-	if (ctrl >= 0x111 && ctrl <= 0x11f) /* row_shr */
-		return in_row >= n ? (int)(l - n) : -1;
-	if (ctrl >= 0x121 && ctrl <= 0x12f) /* row_ror */
-		return (int)(row | ((in_row - n) & 15));
-	if (ctrl >= 0x150 && ctrl <= 0x15f) /* row_newbcast, gfx90a */
-		return (int)(row | n);
-	switch (ctrl) {
-	case 0x130: /* wave_shl */
-		return l == 63 ? -1 : (int)l + 1;
-	case 0x134: /* wave_rol */
-		return (int)((l + 1) & 63);
-	case 0x138: /* wave_shr */
-		return (int)l - 1;
-	case 0x13c: /* wave_ror */
-		return (int)((l - 1) & 63);
-	case 0x140: /* row_mirror */
-		return (int)(row | (15 - in_row));
-	case 0x141: /* row_half_mirror */
-		return (int)((l & ~7u) | (7 - (l & 7)));
-	case 0x142: /* row_bcast:15 */
-		return row ? (int)row - 1 : -1;
-	case 0x143: /* row_bcast:31 */
-		return l >= 32 ? 31 : -1;
-	}
-	return -1;
-}
 
 /* Source lane if it is there and active, else -1. */
 static int dpp_source(const struct wave *w, const struct isa_inst *in, unsigned l)

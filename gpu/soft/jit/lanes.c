@@ -174,6 +174,21 @@ KEEP uint64_t lane_V_DIV_SCALE_F32(uint32_t x0, uint32_t x1, uint32_t x2, uint32
 	return r | (uint64_t)flag << 32;
 }
 
+KEEP uint64_t lane_V_DIV_SCALE_F64(uint64_t x0, uint64_t x1, uint64_t x2, uint32_t l, uint32_t ieee)
+{
+	uint32_t flag;
+
+	return div_scale_f64(x0, x1, x2, &flag);
+}
+
+KEEP uint32_t lane_DIV_SCALE_F64_FLAG(uint64_t x0, uint64_t x1, uint64_t x2, uint32_t l, uint32_t ieee)
+{
+	uint32_t flag;
+
+	div_scale_f64(x0, x1, x2, &flag);
+	return flag;
+}
+
 KEEP uint32_t lane_DIV_FMAS_SCALED_F32(uint32_t x0, uint32_t x1, uint32_t x2, uint32_t l, uint32_t ieee)
 {
 	return as_u32(div_fmas_f32(as_f32(x0), as_f32(x1), as_f32(x2)));

@@ -37,6 +37,8 @@ struct vop { /* a queued vector operation */
 	int mask_pair;	 /* pair that gets the mask it makes, or -1 */
 	V mask[MAX_STRIPS]; /* that mask */
 	uint32_t mode;
+	V dpp[2][MAX_STRIPS];	 /* DPP: source 0 (of 64 bits: low, high half) */
+	V dpp_mask[MAX_STRIPS]; /* lanes that are written; NULL: those of exec */
 	const struct lds_base *lds; /* a read of LDS at a known shape */
 	unsigned lds_offset, lds_row, lds_dwords, lds_step;
 };

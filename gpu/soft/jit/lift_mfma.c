@@ -182,14 +182,6 @@ static V copied(struct lift *l, unsigned r, unsigned rows)
 	return k->room;
 }
 
-static V source_rows(struct lift *l, const struct isa_operand *o, unsigned rows)
-{
-	/* Rows at home change under the values' names. */
-	if (o->kind == ISA_OPND_AGPR || bit_get(&l->home, o->index) || bit_get(&l->home, (o->index + rows - 1) & 255))
-		return row_at(l, row_number(o));
-	return copied(l, o->index, rows);
-}
-
 static bool in_file(const struct lift *l, const struct isa_operand *o, unsigned n)
 {
 	return (o->kind == ISA_OPND_VGPR && o->index + n <= l->code->num_vgprs && o->index + n <= 256) ||
@@ -202,6 +194,21 @@ static bool is_home(const struct lift *l, const struct isa_operand *o, unsigned 
 		if (!bit_get(&l->home, o->index + r))
 			return false;
 	return true;
+}
+
+/* Some of the rows are in struct wave, where what has been put off may write. */
+static bool touches_home(const struct lift *l, const struct isa_operand *o, unsigned n)
+{
+	bool any = o->kind == ISA_OPND_AGPR;
+
+	for (unsigned r = 0; r < n; r++)
+		any |= bit_get(&l->home, (o->index + r) & 255);
+	return any;
+}
+
+static V source_rows(struct lift *l, const struct isa_operand *o, unsigned rows)
+{
+	return is_home(l, o, rows) ? row_at(l, row_number(o)) : copied(l, o->index, rows);
 }
 
 /* Constants as accumulators: D's rows are set to it first. */
@@ -235,8 +242,7 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 		return false;
 	flush_queue(l);
 	/* What is at home must be there before it is read. */
-	memory = ao->kind == ISA_OPND_AGPR || bo->kind == ISA_OPND_AGPR || !is_home(l, d, nd) || bit_get(&l->home, ao->index) ||
-		 bit_get(&l->home, bo->index);
+	memory = touches_home(l, ao, na) || touches_home(l, bo, na);
 	if (memory)
 		flush_mfma(l);
 	a = source_rows(l, ao, na);

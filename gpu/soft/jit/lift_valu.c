@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "gpu/soft/exec/dpp.h"
 #include "gpu/soft/exec/valu.h"
 #include "gpu/soft/jit/lift.h"
 
@@ -99,6 +100,8 @@ static V raw32(struct lift *l, const struct vop *q, const struct isa_operand *o,
 {
 	V x;
 
+	if (!i && q->dpp[n][strip])
+		return q->dpp[n][strip];
 	switch (o->kind) {
 	case ISA_OPND_VGPR:
 		return get_v(l, o->index + n, strip);
@@ -155,6 +158,9 @@ static V raw64(struct lift *l, const struct vop *q, unsigned i, unsigned strip)
 {
 	const struct isa_operand *o = &q->ji->ci.inst.src[i];
 
+	if (!i && q->dpp[0][strip])
+		return OR(LLVMBuildZExt(l->b, q->dpp[0][strip], l->vi64, ""),
+			  LLVMBuildShl(l->b, LLVMBuildZExt(l->b, q->dpp[1][strip], l->vi64, ""), K64(32), ""));
 	return o->kind == ISA_OPND_VGPR ? get_v64(l, o->index, strip) : splat(l, q->scalar[i]);
 }
 
@@ -332,23 +338,33 @@ static V place_sdwa(struct lift *l, const struct isa_inst *in, V old, V out)
 	return v;
 }
 
+/* Lanes that are written: EXEC less what DPP disables. NULL: all. */
+static V written(struct lift *l, const struct vop *q, unsigned strip)
+{
+	V exec = q->exec ? mask_strip(l, q->exec, strip) : NULL, dpp = q->dpp_mask[strip];
+
+	return exec && dpp ? AND(exec, dpp) : exec ? exec : dpp;
+}
+
 /* A row of the destination, where EXEC allows. */
 static void blend(struct lift *l, const struct vop *q, const struct isa_operand *o, unsigned n, unsigned strip, V out)
 {
+	V mask = written(l, q, strip);
+
 	if (o->kind == ISA_OPND_AGPR) {
 		V p = row_ptr(l, true, o->index + n, strip), old, st;
 
-		if (q->exec) {
+		if (mask) {
 			old = LLVMBuildLoad2(l->b, l->vi32, p, "");
 			LLVMSetAlignment(old, 4 * l->width);
-			out = SELECT(mask_strip(l, q->exec, strip), out, old);
+			out = SELECT(mask, out, old);
 		}
 		st = LLVMBuildStore(l->b, out, p);
 		LLVMSetAlignment(st, 4 * l->width);
 		return;
 	}
-	if (q->exec)
-		out = SELECT(mask_strip(l, q->exec, strip), out, get_v(l, o->index + n, strip));
+	if (mask)
+		out = SELECT(mask, out, get_v(l, o->index + n, strip));
 	set_v(l, o->index + n, strip, out);
 }
 
@@ -427,11 +443,10 @@ static void finish_i64(struct lift *l, const struct vop *q, unsigned strip, V ou
 {
 	const struct isa_inst *in = &q->ji->ci.inst;
 
-	if (q->exec) {
-		V m = mask_strip(l, q->exec, strip);
+	V m = written(l, q, strip);
 
+	if (m)
 		out = SELECT(m, out, get_v64(l, in->dst[0].index, strip));
-	}
 	set_v64(l, in->dst[0].index, strip, out);
 }
 
@@ -468,7 +483,9 @@ static V lane_number(struct lift *l, unsigned strip)
 
 static V make_mask(struct lift *l, const struct vop *q, unsigned strip, V bit)
 {
-	return q->exec ? AND(bit, mask_strip(l, q->exec, strip)) : bit;
+	V m = written(l, q, strip);
+
+	return m ? AND(bit, m) : bit;
 }
 
 static V source(struct lift *l, const struct vop *q, unsigned i, unsigned strip)
@@ -547,10 +564,16 @@ static void emit_op(struct lift *l, struct vop *q, unsigned strip)
 	}
 }
 
-/* The mask that the operation reads (v_cndmask, v_addc). */
+/* The source that is a mask of lanes. */
+static unsigned mask_source(const struct isa_inst *in)
+{
+	return in->op == ISA_V_DIV_FMAS_F32 ? 3 : 2;
+}
+
+/* The mask that the operation reads (v_cndmask, v_addc, v_div_fmas). */
 static V read_mask(struct lift *l, const struct vop *q, unsigned strip)
 {
-	return q->mask_of >= 0 ? l->queue[q->mask_of].mask[strip] : mask_strip(l, q->scalar[2], strip);
+	return q->mask_of >= 0 ? l->queue[q->mask_of].mask[strip] : mask_strip(l, q->scalar[mask_source(&q->ji->ci.inst)], strip);
 }
 
 static void emit_carry(struct lift *l, struct vop *q, unsigned strip)
@@ -766,6 +789,47 @@ static void emit_special(struct lift *l, struct vop *q, unsigned strip)
 		finish_i32(l, q, strip, finished_f32(l, q, LLVMBuildTrunc(l->b, r, l->vi32, "")));
 		break;
 	}
+	case ISA_V_DIV_FMAS_F32: {
+		const enum valu_kind vk[3] = {VK_F32, VK_F32, VK_F32};
+		V src[3] = {source32(l, q, 0, K_F32, strip), source32(l, q, 1, K_F32, strip), source32(l, q, 2, K_F32, strip)};
+		V args[3] = {as_float(l, src[0]), as_float(l, src[1]), as_float(l, src[2])};
+		LLVMTypeRef t = LLVMTypeOf(args[0]);
+
+		r = LLVMBuildBitCast(l->b, intrinsic(l, "llvm.fma", &t, 1, args, 3), l->vi32, "");
+		r = SELECT(read_mask(l, q, strip), run_lane(l, q, strip, src), r);
+		finish_i32(l, q, strip, finished_f32(l, q, fix_nans(l, r, vk, src, 3)));
+		break;
+	}
+	case ISA_V_DIV_SCALE_F64: {
+		V src[3] = {source64(l, q, 0, K_R64, strip), source64(l, q, 1, K_R64, strip), source64(l, q, 2, K_R64, strip)};
+		V flag = widen(l, lane_function(l, "lane_", "DIV_SCALE_F64_FLAG", ""),
+			       (V[5]){src[0], src[1], src[2], lane_number(l, strip), K32(q->mode & MODE_IEEE)}, l->width);
+
+		r = run_lane(l, q, strip, src);
+		q->mask[strip] = make_mask(l, q, strip, IS(NE, flag, K32(0)));
+		finish_f64(l, q, strip, r);
+		break;
+	}
+	case ISA_V_MAD_I64_I32: {
+		V p, sum, over;
+
+		a = LLVMBuildSExt(l->b, source32(l, q, 0, K_U32, strip), l->vi64, "");
+		b = LLVMBuildSExt(l->b, source32(l, q, 1, K_U32, strip), l->vi64, "");
+		r = source64(l, q, 2, K_U64, strip);
+		p = LLVMBuildMul(l->b, a, b, "");
+		sum = LLVMBuildAdd(l->b, p, r, "");
+		/* overflow: both of one sign, the sum of the other; then the carry is the sum's sign turned round */
+		over = IS(SLT, AND(XOR(sum, p), XOR(sum, r)), K64(0));
+		q->mask[strip] = make_mask(l, q, strip, XOR(IS(SLT, sum, K64(0)), over));
+		finish_i64(l, q, strip, sum);
+		break;
+	}
+	case ISA_V_SWAP_B32:
+		a = get_v(l, in->src[0].index, strip);
+		b = get_v(l, in->dst[0].index, strip);
+		blend(l, q, &in->src[0], 0, strip, b);
+		blend(l, q, &in->dst[0], 0, strip, a);
+		break;
 	case ISA_V_CVT_PKRTZ_F16_F32:
 		a = step(l, "STEP_F2H_RTZ", source32(l, q, 0, K_F32, strip));
 		b = step(l, "STEP_F2H_RTZ", source32(l, q, 1, K_F32, strip));
@@ -883,6 +947,11 @@ static bool saturates(unsigned result)
 	}
 }
 
+static bool is_mad64(unsigned op)
+{
+	return op == ISA_V_MAD_U64_U32 || op == ISA_V_MAD_I64_I32;
+}
+
 static bool special_op(unsigned op)
 {
 	switch (op) {
@@ -892,7 +961,11 @@ static bool special_op(unsigned op)
 	case ISA_V_ACCVGPR_MOV_B32:
 	case ISA_V_PK_MOV_B32:
 	case ISA_V_MAD_U64_U32:
+	case ISA_V_MAD_I64_I32:
 	case ISA_V_DIV_SCALE_F32:
+	case ISA_V_DIV_SCALE_F64:
+	case ISA_V_DIV_FMAS_F32:
+	case ISA_V_SWAP_B32:
 	case ISA_V_CVT_PKRTZ_F16_F32:
 		return true;
 	default:
@@ -905,12 +978,21 @@ static bool pick_function(struct lift *l, struct vop *q, const struct isa_inst *
 	const struct lane_op *op = q->op;
 
 	if (!op) {
-		if (in->op == ISA_V_DIV_SCALE_F32) {
-			q->fn = lane_function(l, "lane_", "V_DIV_SCALE_F32", "");
+		const char *name = in->op == ISA_V_DIV_SCALE_F32 ? "V_DIV_SCALE_F32" : in->op == ISA_V_DIV_SCALE_F64 ? "V_DIV_SCALE_F64"
+				   : in->op == ISA_V_DIV_FMAS_F32 ? "DIV_FMAS_SCALED_F32" : NULL;
+
+		if (in->op == ISA_V_DIV_FMAS_F32 && MODE_ROUND_F32(q->mode))
+			return false;
+		if (in->op == ISA_V_DIV_SCALE_F64 && !lane_function(l, "lane_", "DIV_SCALE_F64_FLAG", ""))
+			return false;
+		if (name) {
+			q->fn = lane_function(l, "lane_", name, "");
 			return q->fn;
 		}
+		if (in->op == ISA_V_SWAP_B32)
+			return in->src[0].kind == ISA_OPND_VGPR && in->dst[0].kind == ISA_OPND_VGPR;
 		/* 64-bit results are whole pairs of VGPRs. */
-		return special_op(in->op) && !(in->op == ISA_V_MAD_U64_U32 && (in->clamp || in->dst[0].kind != ISA_OPND_VGPR));
+		return special_op(in->op) && !(is_mad64(in->op) && (in->clamp || in->dst[0].kind != ISA_OPND_VGPR));
 	}
 	if (!mode_fits(op, in, q->mode))
 		return false;
@@ -927,14 +1009,14 @@ static bool capture(struct lift *l, struct vop *q, const struct isa_inst *in)
 
 		if (o->kind == ISA_OPND_NONE || o->kind == ISA_OPND_VGPR || o->kind == ISA_OPND_AGPR)
 			continue;
-		if (i == 2 && (in->op == ISA_V_CNDMASK_B32 || (q->op && q->op->form == LANE_CARRY))) {
+		if (i == mask_source(in) && (in->op == ISA_V_CNDMASK_B32 || in->op == ISA_V_DIV_FMAS_F32 || (q->op && q->op->form == LANE_CARRY))) {
 			if (o->kind == ISA_OPND_SGPR && !(o->index & 1) && l->mask_def[o->index >> 1]) {
 				q->mask_of = l->mask_def[o->index >> 1] - 1;
 				continue;
 			}
 			wide = true;
 		}
-		if (in->op == ISA_V_PK_MOV_B32 || (in->op == ISA_V_MAD_U64_U32 && i == 2))
+		if (in->op == ISA_V_PK_MOV_B32 || (is_mad64(in->op) && i == 2) || in->op == ISA_V_DIV_SCALE_F64)
 			wide = true;
 		/* A scalar read of what a queued comparison makes. */
 		if (o->kind == ISA_OPND_SGPR)
@@ -948,6 +1030,67 @@ static bool capture(struct lift *l, struct vop *q, const struct isa_inst *in)
 			return false;
 	}
 	return true;
+}
+
+/* ---- DPP ---- */
+
+/* Rows whose lane l is lane from[l] of these rows, 0 where that is negative. */
+static void permute(struct lift *l, const V in[MAX_STRIPS], const int from[WAVE_LANES], V out[MAX_STRIPS])
+{
+	for (unsigned s = 0; s < l->strips; s++) {
+		out[s] = K32(0);
+		for (unsigned t = 0; t < l->strips; t++) {
+			V order[64];
+			bool any = false;
+
+			for (unsigned i = 0; i < l->width; i++) {
+				int k = from[s * l->width + i];
+				bool here = k >= 0 && (unsigned)k / l->width == t;
+
+				order[i] = c32(l, here ? l->width + (unsigned)k % l->width : i);
+				any |= here;
+			}
+			if (any)
+				out[s] = LLVMBuildShuffleVector(l->b, out[s], in[t], LLVMConstVector(order, l->width), "");
+		}
+	}
+}
+
+/* Source 0 of a DPP operation and the lanes it writes; the queue is empty. */
+static void read_lanes(struct lift *l, struct vop *q, const struct isa_inst *in)
+{
+	unsigned halves = q->op && q->op->nsrc && is64(q->op->src[0]) ? 2 : 1;
+	int from[WAVE_LANES];
+	V row[MAX_STRIPS], ok[MAX_STRIPS], active[MAX_STRIPS];
+	bool all = true;
+
+	for (unsigned i = 0; i < WAVE_LANES; i++) {
+		from[i] = dpp_lane(in->dpp_ctrl, i);
+		all &= (in->row_mask >> (i >> 4) & 1) && (in->bank_mask >> (i >> 2 & 3) & 1) && (in->bound_ctrl || (!q->exec && from[i] >= 0));
+	}
+	for (unsigned s = 0; s < l->strips; s++)
+		active[s] = q->exec ? LLVMBuildSExt(l->b, mask_strip(l, q->exec, s), l->vi32, "") : K32(~0u);
+	for (unsigned h = 0; h < halves; h++) {
+		for (unsigned s = 0; s < l->strips; s++)
+			row[s] = AND(get_v(l, in->src[0].index + h, s), active[s]);
+		permute(l, row, from, q->dpp[h]);
+	}
+	if (all)
+		return;
+	permute(l, active, from, ok);
+	for (unsigned s = 0; s < l->strips; s++) {
+		V may[64];
+
+		for (unsigned i = 0; i < l->width; i++) {
+			unsigned lane = s * l->width + i;
+			bool yes = (in->row_mask >> (lane >> 4) & 1) && (in->bank_mask >> (lane >> 2 & 3) & 1);
+
+			may[i] = LLVMConstInt(l->i1, yes, 0);
+		}
+		q->dpp_mask[s] = LLVMConstVector(may, l->width);
+		if (!in->bound_ctrl)
+			q->dpp_mask[s] = AND(q->dpp_mask[s], IS(NE, ok[s], K32(0)));
+	}
 }
 
 /* ---- v_readfirstlane, v_readlane, v_writelane ---- */
@@ -1027,7 +1170,7 @@ static bool plain_destination(const struct isa_inst *in, const struct lane_op *o
 	const struct isa_operand *o = &in->dst[0];
 
 	if (op && op->form == LANE_CMP)
-		return o->kind == ISA_OPND_SGPR && !(o->index & 1) && !in->sdwa;
+		return o->kind == ISA_OPND_SGPR && !(o->index & 1);
 	if (o->kind == ISA_OPND_AGPR)
 		return !op;
 	if (o->kind != ISA_OPND_VGPR)
@@ -1045,8 +1188,10 @@ bool lift_valu(struct lift *l, const struct jit_inst *ji)
 
 	if (!op && !special_op(in->op))
 		return lift_lane_ops(l, in);
-	if (in->dpp || !plain_destination(in, op))
+	if (!plain_destination(in, op) || (in->dpp && (in->src[0].kind != ISA_OPND_VGPR || in->op == ISA_V_SWAP_B32)))
 		return false;
+	if (in->dpp)
+		flush_queue(l);
 	for (unsigned i = 0; i < 3; i++)
 		if (in->src[i].kind == ISA_OPND_AGPR && op)
 			return false;
@@ -1066,7 +1211,9 @@ bool lift_valu(struct lift *l, const struct jit_inst *ji)
 	if (l->mask_def[SGPR_EXEC / 2])
 		return false; /* v_cmpx flushes at once: nothing is pending here */
 	q->exec = l->now.exec_full ? NULL : get_exec(l);
-	if ((op && op->form == LANE_CARRY) || in->op == ISA_V_MAD_U64_U32 || in->op == ISA_V_DIV_SCALE_F32)
+	if (in->dpp)
+		read_lanes(l, q, in);
+	if ((op && op->form == LANE_CARRY) || is_mad64(in->op) || in->op == ISA_V_DIV_SCALE_F32 || in->op == ISA_V_DIV_SCALE_F64)
 		q->mask_pair = in->dst[1].kind == ISA_OPND_SGPR ? in->dst[1].index >> 1 : -1;
 	if (op && op->form == LANE_CMP)
 		q->mask_pair = in->dst[0].index >> 1;
@@ -1074,6 +1221,8 @@ bool lift_valu(struct lift *l, const struct jit_inst *ji)
 	if (in->dst[0].kind == ISA_OPND_VGPR)
 		for (unsigned i = 0; i < (in->dst[0].dwords ? in->dst[0].dwords : 1); i++)
 			l->lds_base[in->dst[0].index + i] = NULL;
+	if (in->op == ISA_V_SWAP_B32)
+		l->lds_base[in->src[0].index] = NULL;
 	if (q->mask_pair >= 0)
 		l->mask_def[q->mask_pair] = l->queued;
 	if (op && op->form == LANE_CMP && (op->part || in->dst[0].index == SGPR_EXEC)) {
