@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * rocblas-sgemm N SECONDS ROUNDS - rocblas_sgemm of N x N matrices: "first_ms X" (the first call), "best_ms X" (of ROUNDS calls, once the time
+ * rocblas-sgemm N SECONDS ROUNDS - rocblas_sgemm of N x N matrices: "first_ms X" (the first call of that size), "best_ms X" (of ROUNDS calls, once the time
  * has not become a tenth better for SECONDS), by events of the GPU, and "verified" if elements all over the result are those of plain loops in
  * double precision.
  */
@@ -74,6 +74,9 @@ int main(int argc, char **argv)
 		CHECK(hipEventElapsedTime(&ms, start, end));
 		return (double)ms;
 	};
+	/* What the library does at its first call, loading files of kernels above all, is not the kernel's. */
+	CHECK(rocblas_sgemm(handle, rocblas_operation_none, rocblas_operation_none, 1, 1, 1, &one, ga, n, gb, n, &zero, gc, n));
+	CHECK(hipDeviceSynchronize());
 	double first = once(), best = first, begin = seconds(), better = begin;
 
 	while (seconds() - better < quiet && seconds() - begin < 120) {
