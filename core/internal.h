@@ -62,6 +62,7 @@ struct kfd_queue {
 	struct gpu_queue_desc desc;
 	uint32_t type; /* KFD_IOC_QUEUE_TYPE_* */
 	bool sdma;
+	bool gws; /* has the process's global wave sync */
 };
 
 struct kfd_process {

@@ -264,10 +264,23 @@ int kfd_ioctl_GET_QUEUE_WAVE_STATE(struct kfd_process *p, struct kfd_request *re
 	return queue_by_id(p, args->queue_id) ? -EINVAL : -EFAULT;
 }
 
-/* There is no global wave sync. */
+/*
+ * Gives all of the process's global wave sync to a queue, or takes it back (num_gws 0). As with amdkfd, one queue of a process has it at a time. The GPU
+ * itself does not look: its waves can always use what their process has.
+ */
 int kfd_ioctl_ALLOC_QUEUE_GWS(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_alloc_queue_gws_args *args = request->args;
+	struct kfd_queue *q = queue_by_id(p, args->queue_id);
 
-	return queue_by_id(p, args->queue_id) ? -ENODEV : -EINVAL;
+	if (!q)
+		return -EINVAL;
+	if (!args->num_gws && !q->gws)
+		return -EINVAL;
+	for (uint32_t id = 0; args->num_gws && id < KFD_MAX_QUEUES; id++)
+		if (p->queues[id] && p->queues[id]->gws)
+			return -EBUSY;
+	q->gws = args->num_gws;
+	args->first_gws = 0;
+	return 0;
 }

@@ -156,7 +156,7 @@ static void gpu_node(struct writer *w, struct kfd_device *d,
 	     props->num_cu * props->simd_per_cu);
 	text(w, "io_links_count 1\np2p_links_count 0\ncpu_core_id_base 0\nsimd_id_base %u\n",
 	     SIMD_ID_BASE);
-	text(w, "max_waves_per_simd %u\nlds_size_in_kb %u\ngds_size_in_kb 0\nnum_gws 0\n",
+	text(w, "max_waves_per_simd %u\nlds_size_in_kb %u\ngds_size_in_kb 0\nnum_gws 64\n",
 	     props->max_waves_per_simd, props->lds_kb);
 	text(w, "wave_front_size %u\narray_count 1\nsimd_arrays_per_engine 1\n", props->wave_size);
 	text(w, "cu_per_simd_array %u\nsimd_per_cu %u\nmax_slots_scratch_cu 32\n", props->num_cu,

@@ -807,7 +807,20 @@ static void test_queue(void **state)
 	assert_true(fake.wakes > 0);
 	assert_int_equal(CALL(SET_XNACK_MODE, &x), -EBUSY);
 	assert_int_equal(CALL(GET_QUEUE_WAVE_STATE, &w), -EFAULT);
-	assert_int_equal(CALL(ALLOC_QUEUE_GWS, &g), -ENODEV);
+	assert_int_equal(CALL(ALLOC_QUEUE_GWS, &g), -EINVAL); /* nothing to take back */
+	g.num_gws = 64;
+	assert_int_equal(CALL(ALLOC_QUEUE_GWS, &g), 0);
+	assert_int_equal(g.first_gws, 0);
+	g.queue_id = 1;
+	assert_int_equal(CALL(ALLOC_QUEUE_GWS, &g), -EBUSY); /* one queue of a process */
+	g.queue_id = 0;
+	g.num_gws = 0;
+	assert_int_equal(CALL(ALLOC_QUEUE_GWS, &g), 0);
+	g.queue_id = 1;
+	g.num_gws = 64;
+	assert_int_equal(CALL(ALLOC_QUEUE_GWS, &g), 0);
+	g.queue_id = 77;
+	assert_int_equal(CALL(ALLOC_QUEUE_GWS, &g), -EINVAL);
 
 	assert_int_equal(CALL(UPDATE_QUEUE, &u), -EFAULT);
 	u.queue_id = 1;
