@@ -24,6 +24,7 @@ static const struct command commands[] = {
 	{"set", cmd_set, "change what a tenant may have of the GPU: weight, reservation, quota..."},
 	{"reset", cmd_reset, "stop the kernels of a tenant that run now"},
 	{"stop", cmd_stop, "end the daemon"},
+	{"disasm", cmd_disasm, "show the kernels of a code object and their code"},
 	{"demo", cmd_demo, "two VMs and a host process share the GPU, with results checked"},
 	{0},
 };
