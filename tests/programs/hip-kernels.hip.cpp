@@ -5,6 +5,7 @@
  */
 #include <hip/hip_runtime.h>
 #include <hip/hip_bfloat16.h>
+#include <hip/hip_cooperative_groups.h>
 #include <hip/hip_fp16.h>
 
 #include <algorithm>
@@ -644,6 +645,60 @@ static void test_places()
 	tap(good, "three dimensions, partial waves");
 }
 
+/* ------------------------------------------------------------------ cooperative launches: the grid waits by global wave sync */
+
+__global__ void cooperative_kernel(int *place, int *wrong, int rounds)
+{
+	cooperative_groups::grid_group grid = cooperative_groups::this_grid();
+	int next = (blockIdx.x + 1) % gridDim.x;
+
+	for (int i = 0; i < rounds; i++) {
+		if (!threadIdx.x)
+			place[blockIdx.x] = 100 * i + blockIdx.x;
+		grid.sync();
+		if (!threadIdx.x && place[next] != 100 * i + next)
+			atomicAdd(wrong, 1);
+		grid.sync();
+	}
+}
+
+static void test_cooperative()
+{
+	for (int groups : {1, 2, 7, 16}) {
+		array<int> place(64), wrong(1);
+		int rounds = 25, can = 0;
+		void *args[] = {&place.gpu, &wrong.gpu, &rounds};
+
+		CHECK(hipDeviceGetAttribute(&can, hipDeviceAttributeCooperativeLaunch, 0));
+		CHECK(hipLaunchCooperativeKernel((const void *)cooperative_kernel, dim3(groups), dim3(100), args, 0, 0));
+		CHECK(hipDeviceSynchronize());
+		place.pull();
+		wrong.pull();
+		tap(can && !wrong[0] && place[groups - 1] == 2400 + groups - 1, "a cooperative launch of %d work-groups", groups);
+	}
+}
+
+/* The runtime's trap handler runs, finds no debugger, and returns. */
+__global__ void debugtrap_kernel(int *out)
+{
+	out[threadIdx.x] = 2 * threadIdx.x;
+	__builtin_debugtrap();
+	out[threadIdx.x] += 1;
+}
+
+static void test_debugtrap()
+{
+	array<int> out(128);
+	bool good = true;
+
+	debugtrap_kernel<<<1, 128>>>(out.gpu);
+	CHECK(hipDeviceSynchronize());
+	out.pull();
+	for (int i = 0; i < 128; i++)
+		good &= out[i] == 2 * i + 1;
+	tap(good, "a debugger's trap without a debugger");
+}
+
 int main()
 {
 	setvbuf(stdout, nullptr, _IOLBF, 0);
@@ -668,5 +723,7 @@ int main()
 	test_streams();
 	test_copies();
 	test_graph();
+	test_cooperative();
+	test_debugtrap();
 	return tap_end();
 }
