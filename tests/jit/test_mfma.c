@@ -209,7 +209,7 @@ static void check(const struct kind *t, unsigned level, mfma_fn *const forms[MFM
 			fill(t, a2, 2, true, n % 3);
 			fill(t, b2, 2, true, n % 3);
 			fill(t, c, 32, false, n % 3);
-			if (form != MFMA_PLAIN)
+			if (form == MFMA_CLEAN)
 				clean(t, c);
 			memset(d, 0, sizeof(d));
 			memset(want, 0, sizeof(want));

@@ -56,7 +56,7 @@ enum mfma_index {
 /*
  * D = A x B + C. Rows as wide operands have them; d may be c, nothing else may overlap with d.
  * Of each operation there are (enum mfma_form): the plain one; the same when every NaN in C is the default NaN (what another matrix operation
- * has left is); and two of the latter, one after the other, D = A2 x B2 + (A x B + C).
+ * has left is); and two of the plain one, one after the other, D = A2 x B2 + (A x B + C).
  */
 typedef void mfma_fn(uint32_t (*d)[WAVE_LANES], const uint32_t (*c)[WAVE_LANES], const uint32_t (*a)[WAVE_LANES],
 		     const uint32_t (*b)[WAVE_LANES], const uint32_t (*a2)[WAVE_LANES], const uint32_t (*b2)[WAVE_LANES]);

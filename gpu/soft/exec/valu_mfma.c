@@ -33,7 +33,7 @@
 #define MFMA_KERNELS(N, TYPE, M, ...)                                                                                  \
 	MFMA_KERNEL(N, plain, 1, false, TYPE, M, __VA_ARGS__)                                                          \
 	MFMA_KERNEL(N, clean, 1, true, TYPE, M, __VA_ARGS__)                                                           \
-	MFMA_KERNEL(N, twice, MFMA_PAIRS(TYPE, M) ? 2 : 0, true, TYPE, M, __VA_ARGS__)
+	MFMA_KERNEL(N, twice, MFMA_PAIRS(TYPE, M) ? 2 : 0, false, TYPE, M, __VA_ARGS__)
 MFMA_TABLE(MFMA_KERNELS)
 
 #define exec_mfma VALU_SYM(exec_mfma)

@@ -59,6 +59,7 @@ struct wide_pair {
 struct mfma_later {
 	int kind;
 	unsigned row, rows;
+	bool clean;
 	V a, b;
 };
 struct mfma_copy {

@@ -102,7 +102,7 @@ static void do_later(struct lift *l, const struct mfma_later *m)
 {
 	V d = row_at(l, m->row);
 
-	emit_call(l, m->kind, MFMA_CLEAN, d, d, m->a, m->b, NULL, NULL);
+	emit_call(l, m->kind, m->clean ? MFMA_CLEAN : MFMA_PLAIN, d, d, m->a, m->b, NULL, NULL);
 }
 
 void flush_mfma(struct lift *l)
@@ -266,10 +266,10 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 	}
 	if (constant)
 		fill_rows(l, row, nd, wide, co->value);
-	if (clean && k->twice && !memory && (constant || crow == row)) {
+	if (k->twice && !memory && (constant || crow == row)) {
 		if (l->num_later == MFMA_LATER)
 			flush_mfma(l);
-		l->later[l->num_later++] = (struct mfma_later){.kind = kind, .row = row, .rows = nd, .a = a, .b = b};
+		l->later[l->num_later++] = (struct mfma_later){.kind = kind, .row = row, .rows = nd, .clean = clean, .a = a, .b = b};
 	} else {
 		emit_call(l, kind, clean ? MFMA_CLEAN : MFMA_PLAIN, row_at(l, row), row_at(l, constant ? row : crow), a, b, NULL, NULL);
 	}
