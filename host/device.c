@@ -20,7 +20,7 @@
 #include "host/front.h"
 
 struct front front = {
-	.lock = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP, /* memory_unmapped() asks whether it is held already */
+	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.vram_fd = -1,
 	.gtt_fd = -1,
 	.doorbell_fd = -1,

@@ -551,9 +551,7 @@ void memory_unmapped(void *addr, size_t length)
 	if (last <= atomic_load_explicit(&user_first, memory_order_relaxed) ||
 	    first >= atomic_load_explicit(&user_last, memory_order_relaxed) || last < first)
 		return;
-	/* Our own memory, when this thread has the lock: the GPU frees compiled code, for example. */
-	if (pthread_mutex_lock(&front.lock) == EDEADLK)
-		return;
+	pthread_mutex_lock(&front.lock);
 	for (uint32_t id = 1; front.process && front.pid == getpid() && id < front.max_buffers;
 	     id++) {
 		struct buffer *b = &front.buffers[id];
