@@ -704,7 +704,8 @@ int isa_decode(enum isa_target target, const uint32_t *words, size_t nwords, str
 		return -EINVAL;
 
 	inst->reads_dst = r->flags & R_READS_DST;
-	inst->writes_scc = r->flags & R_DEF_SCC;
+	/* LLVM does not say so of s_quadmask; the manuals do. */
+	inst->writes_scc = (r->flags & R_DEF_SCC) || r->op == ISA_S_QUADMASK_B32 || r->op == ISA_S_QUADMASK_B64;
 	inst->reads_scc = r->flags & R_USE_SCC;
 	inst->suffix = r->flags & R_SUFFIX;
 	inst->tfe = r->flags & R_TFE;
