@@ -35,6 +35,7 @@ int cmd_metrics(int argc, char **argv);
 int cmd_faults(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_disasm(int argc, char **argv);
+int cmd_exec_kernel(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 
 /* Finds and runs table's command argv[1], or prints usage (and the table) for none, --help, or an

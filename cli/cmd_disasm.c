@@ -4,6 +4,7 @@
  */
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -55,16 +56,23 @@ static void print_code(const struct codeobj *co, const char *name, uint64_t star
 
 	printf("\n%016llx <%s>:\n", (unsigned long long)start, name);
 	for (uint64_t at = start; at < end; at += n) {
-		char text[256];
+		char text[256], place[160], *target;
 		uint32_t word;
 
 		n = code_inst_text(co, at, text, sizeof(text), NULL);
 		if (!n)
 			break;
+		target = strstr(text, " // 0x");
+		if (target)
+			*target = 0;
 		printf("\t%-60s // %012llX:", text, (unsigned long long)at);
 		for (unsigned i = 0; i < n; i += 4) {
 			memcpy(&word, co->image + at + i, 4);
 			printf(" %08X", word);
+		}
+		if (target) {
+			code_place(co, strtoull(target + 4, NULL, 16), place, sizeof(place));
+			printf(" <%s>", place);
 		}
 		putchar('\n');
 	}

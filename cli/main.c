@@ -25,6 +25,7 @@ static const struct command commands[] = {
 	{"reset", cmd_reset, "stop the kernels of a tenant that run now"},
 	{"stop", cmd_stop, "end the daemon"},
 	{"disasm", cmd_disasm, "show the kernels of a code object and their code"},
+	{"exec-kernel", cmd_exec_kernel, "run one kernel of a code object here, without ROCm"},
 	{"demo", cmd_demo, "two VMs and a host process share the GPU, with results checked"},
 	{0},
 };
