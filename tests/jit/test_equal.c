@@ -5,7 +5,8 @@
  * Random instructions (random machine words, decoded; registers folded into a small file) make units of straight-line code. Each unit is
  * compiled for full and for other waves and run on random states: registers full of special values, EXEC all ones, none, one lane, halves, random.
  * Registers, SCC, MODE and LDS must be what the interpreter's functions leave. The run goes on until every vector operation of the
- * tables has been in some units.
+ * tables has been in some units. With TEST_EQUAL_CALLED in the environment it lists the operations of which compiled code called the
+ * interpreter's function, and how often, of how many; all others were native.
  */
 #include <setjmp.h>
 #include <stdarg.h>

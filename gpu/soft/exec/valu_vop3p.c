@@ -327,31 +327,7 @@ static void finish_mix(struct wave *w, const struct isa_inst *in, unsigned part,
 		ENV_END_S finish_mix(w, in, PART, out, &nans);                                     \
 	}
 
-/* ---- dot products: clamp saturates ---- */
-
-#define DOT(N, T, LO, HI, CLOAD, ...)                                                              \
-	VALU_DEF(N)                                                                                \
-	{                                                                                          \
-		uint32_t out[LANES] ROW_ALIGN;                                                     \
-		SRC_32(0, VK_PK)                                                                   \
-		SRC_32(1, VK_PK)                                                                   \
-		SRC_32(2, VK_PK)                                                                   \
-		LANE_LOOP                                                                          \
-		{                                                                                  \
-			uint32_t a = s0[l], b = s1[l];                                             \
-			T c = CLOAD s2[l], r = c + (__VA_ARGS__);                                  \
-			r = in->clamp && r < (LO) ? (LO) : r;                                      \
-			r = in->clamp && r > (HI) ? (HI) : r;                                      \
-			out[l] = (uint32_t)r;                                                      \
-		}                                                                                  \
-		valu_fin_i32(w, in, out);                                                          \
-	}
-DOT(V_DOT2_I32_I16, int64_t, INT32_MIN, INT32_MAX, (int32_t), dot_i(a, b, 2, 16))
-DOT(V_DOT2_U32_U16, int64_t, 0, (int64_t)UINT32_MAX, , dot_u(a, b, 2, 16))
-DOT(V_DOT4_I32_I8, int64_t, INT32_MIN, INT32_MAX, (int32_t), dot_i(a, b, 4, 8))
-DOT(V_DOT4_U32_U8, int64_t, 0, (int64_t)UINT32_MAX, , dot_u(a, b, 4, 8))
-DOT(V_DOT8_I32_I4, int64_t, INT32_MIN, INT32_MAX, (int32_t), dot_i(a, b, 8, 4))
-DOT(V_DOT8_U32_U4, int64_t, 0, (int64_t)UINT32_MAX, , dot_u(a, b, 8, 4))
+/* ---- dot products of f16; those of integers are rows of valu_vop3.inc ---- */
 
 /*
  * Products are exact in f32; the sums round to nearest even in this order: c + low, then + high. Denormal sources and results are
@@ -396,7 +372,5 @@ VALU_DEF(V_DOT2_F32_F16)
 extern const struct exec_row exec_rows_vop3p[];
 const struct exec_row exec_rows_vop3p[] = {
 #include "gpu/soft/exec/valu_vop3p.inc"
-	VALU_ROW(V_PK_MOV_B32) VALU_ROW(V_DOT2_F32_F16) VALU_ROW(V_DOT2_I32_I16)
-	VALU_ROW(V_DOT2_U32_U16) VALU_ROW(V_DOT4_I32_I8) VALU_ROW(V_DOT4_U32_U8)
-	VALU_ROW(V_DOT8_I32_I4) VALU_ROW(V_DOT8_U32_U4){ ISA_OP_INVALID, NULL },
+	VALU_ROW(V_PK_MOV_B32) VALU_ROW(V_DOT2_F32_F16){ ISA_OP_INVALID, NULL },
 };
