@@ -88,6 +88,8 @@ template <typename T> static bool is_lu(int m, int n, const std::vector<T> &befo
 			u[i + (size_t)j * k] = (double)after[i + (size_t)j * m];
 	bool small = std::all_of(l.begin(), l.end(), [](double x) { return std::fabs(x) <= 1 + 4 * unit<T>(); });
 	off = left_over(m, n, k, l, u, [&](int i, int j) { return rows[i + (size_t)j * m]; }) / (unit<T>() * 8 * (8 + k));
+	if (!small)
+		printf("# a multiplier is %a\n", *std::max_element(l.begin(), l.end(), [](double a, double b) { return std::fabs(a) < std::fabs(b); }));
 	return off < 1 && small;
 }
 
