@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "gpu/soft/exec/operand.h"
 #include "gpu/soft/jit/unit.h"
 
 #define HWREG_MODE 1
@@ -52,7 +53,9 @@ static bool writes_whole(const struct isa_inst *in)
 		return in->op == ISA_GLOBAL_LOAD_DWORD || in->op == ISA_GLOBAL_LOAD_DWORDX2 || in->op == ISA_GLOBAL_LOAD_DWORDX3 ||
 		       in->op == ISA_GLOBAL_LOAD_DWORDX4 || in->op == ISA_FLAT_LOAD_DWORD || in->op == ISA_FLAT_LOAD_DWORDX2 ||
 		       in->op == ISA_FLAT_LOAD_DWORDX3 || in->op == ISA_FLAT_LOAD_DWORDX4 || in->op == ISA_GLOBAL_LOAD_UBYTE ||
-		       in->op == ISA_GLOBAL_LOAD_USHORT;
+		       in->op == ISA_GLOBAL_LOAD_USHORT || in->op == ISA_GLOBAL_LOAD_SBYTE || in->op == ISA_GLOBAL_LOAD_SSHORT ||
+		       in->op == ISA_FLAT_LOAD_UBYTE || in->op == ISA_FLAT_LOAD_USHORT || in->op == ISA_FLAT_LOAD_SBYTE ||
+		       in->op == ISA_FLAT_LOAD_SSHORT;
 	case ISA_FMT_DS:
 		return in->op == ISA_DS_READ_B32 || in->op == ISA_DS_READ_B64 || in->op == ISA_DS_READ_B96 || in->op == ISA_DS_READ_B128 ||
 		       in->op == ISA_DS_READ2_B32 || in->op == ISA_DS_READ2_B64 || in->op == ISA_DS_READ2ST64_B32 ||
@@ -60,6 +63,27 @@ static bool writes_whole(const struct isa_inst *in)
 	default:
 		return in->op == ISA_V_CNDMASK_B32 || in->op == ISA_V_MAD_U64_U32 || in->op == ISA_V_DIV_FMAS_F32 ||
 		       in->op == ISA_V_DIV_SCALE_F32 || in->op == ISA_V_ACCVGPR_READ_B32;
+	}
+}
+
+/* flat_scratch, M0, EXEC. */
+const uint64_t jit_always_live = 3ull << (SGPR_FLAT_SCRATCH - 64) | 1ull << (SGPR_M0 - 64) | 3ull << (SGPR_EXEC - 64);
+
+/* Does it read VCC without naming it? */
+static bool reads_vcc(const struct isa_inst *in)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (in->src[i].kind == ISA_OPND_SPECIAL && in->src[i].index == SRC_VCCZ)
+			return true;
+	switch (in->op) {
+	case ISA_S_CBRANCH_VCCZ:
+	case ISA_S_CBRANCH_VCCNZ:
+	case ISA_V_DIV_FMAS_F32:
+	case ISA_V_DIV_FMAS_F64:
+	case ISA_S_GETREG_B32:
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -71,6 +95,8 @@ void jit_inst_regs(const struct isa_inst *in, bool exec_full, struct jit_regs *r
 	memset(r, 0, sizeof(*r));
 	for (unsigned i = 0; i < 4; i++)
 		uses(r, &in->src[i]);
+	if (reads_vcc(in))
+		r->suse[1] |= 3ull << (SGPR_VCC - 64);
 	for (unsigned d = 0; d < 2; d++) {
 		const struct isa_operand *o = &in->dst[d];
 
@@ -85,7 +111,8 @@ void jit_inst_regs(const struct isa_inst *in, bool exec_full, struct jit_regs *r
 					sbit(r->skill, o->index + i);
 			}
 		}
-		if (!whole || in->reads_dst || (op && op->old))
+		/* Scalar destinations are written whole (s_cmpk and s_setreg name a source there). */
+		if (o->kind == ISA_OPND_SGPR ? in->reads_dst || in->format == ISA_FMT_SOPK : !whole || in->reads_dst || (op && op->old))
 			uses(r, o);
 	}
 	if (in->op == ISA_V_SWAP_B32)
@@ -242,6 +269,157 @@ static bool find_facts(struct jit_code *c)
 	return true;
 }
 
+/* ------------------------------------------------------------------ lanes that nobody reads */
+
+/*
+ * Of each register: is a lane of it that is active (inactive) here read later? An operation under a mask whose result is not read in
+ * the lanes outside need not keep them.
+ */
+struct lanes {
+	struct bits256 active, inactive;
+};
+
+enum exec_change { EXEC_SAME, EXEC_NARROWS, EXEC_WIDENS, EXEC_ANY };
+
+static enum exec_change exec_change(const struct isa_inst *in)
+{
+	const struct lane_op *op = lane_op_of(in->op);
+	bool written = is_exec(&in->dst[0]), both = written && (is_exec(&in->src[0]) || is_exec(&in->src[1]));
+	struct jit_regs r;
+
+	switch (in->op) {
+	case ISA_S_AND_SAVEEXEC_B64:
+	case ISA_S_ANDN1_SAVEEXEC_B64:
+	case ISA_S_ANDN1_WREXEC_B64:
+		return written ? EXEC_ANY : EXEC_NARROWS;
+	case ISA_S_OR_SAVEEXEC_B64:
+		return written ? EXEC_ANY : EXEC_WIDENS;
+	case ISA_S_XOR_SAVEEXEC_B64:
+	case ISA_S_ANDN2_SAVEEXEC_B64:
+	case ISA_S_ORN2_SAVEEXEC_B64:
+	case ISA_S_NAND_SAVEEXEC_B64:
+	case ISA_S_NOR_SAVEEXEC_B64:
+	case ISA_S_XNOR_SAVEEXEC_B64:
+	case ISA_S_ORN1_SAVEEXEC_B64:
+	case ISA_S_ANDN2_WREXEC_B64:
+		return EXEC_ANY;
+	case ISA_S_AND_B64:
+		return both ? EXEC_NARROWS : written ? EXEC_ANY : EXEC_SAME;
+	case ISA_S_ANDN2_B64:
+		return written && is_exec(&in->src[0]) ? EXEC_NARROWS : written ? EXEC_ANY : EXEC_SAME;
+	case ISA_S_OR_B64:
+		return both ? EXEC_WIDENS : written ? EXEC_ANY : EXEC_SAME;
+	default:
+		break;
+	}
+	if (op && op->form == LANE_CMP && op->part)
+		return EXEC_NARROWS;
+	jit_inst_regs(in, false, &r);
+	return r.swrite[1] >> 62 ? EXEC_ANY : EXEC_SAME;
+}
+
+/* Does it read its sources only in active lanes? */
+static bool by_lane(const struct isa_inst *in)
+{
+	const struct lane_op *op = lane_op_of(in->op);
+
+	if (in->dpp)
+		return false;
+	if ((op && op->form != LANE_NONE) || in->format >= ISA_FMT_FLAT || in->format == ISA_FMT_DS)
+		return true;
+	switch (in->op) {
+	case ISA_V_CNDMASK_B32:
+	case ISA_V_MAD_U64_U32:
+	case ISA_V_DIV_FMAS_F32:
+	case ISA_V_DIV_SCALE_F32:
+	case ISA_V_CVT_PKRTZ_F16_F32:
+	case ISA_V_ACCVGPR_READ_B32:
+	case ISA_V_ACCVGPR_WRITE_B32:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* From behind the instruction to before it. */
+static void lanes_before(struct lanes *at, const struct isa_inst *in, bool exec_full)
+{
+	enum exec_change change = exec_change(in);
+	struct jit_regs r;
+
+	jit_inst_regs(in, true, &r);
+	for (unsigned w = 0; w < 4; w++) {
+		uint64_t any = at->active.w[w] | at->inactive.w[w];
+
+		if (change == EXEC_NARROWS || change == EXEC_ANY)
+			at->active.w[w] = any;
+		if (change == EXEC_WIDENS || change == EXEC_ANY)
+			at->inactive.w[w] = any;
+		at->active.w[w] &= ~r.vkill.w[w];
+		if (exec_full)
+			at->inactive.w[w] &= ~r.vkill.w[w];
+		at->active.w[w] |= r.vuse.w[w];
+		if (!by_lane(in))
+			at->inactive.w[w] |= r.vuse.w[w];
+	}
+}
+
+static void lanes_at_end(const struct jit_code *c, const struct jit_block *blk, const struct lanes *of, struct lanes *at)
+{
+	memset(at, blk->term == TERM_INTERP || (blk->term == TERM_END && c->exact) ? 0xff : 0, sizeof(*at));
+	for (unsigned s = 0; s < 2; s++)
+		for (unsigned w = 0; blk->succ[s] != NO_BLOCK && w < 4; w++) {
+			at->active.w[w] |= of[blk->succ[s]].active.w[w];
+			at->inactive.w[w] |= of[blk->succ[s]].inactive.w[w];
+		}
+}
+
+static void find_quiet(struct jit_code *c)
+{
+	struct lanes *of = calloc(c->num_blocks, sizeof(*of));
+	uint32_t *order = calloc(c->num_inst, sizeof(*order));
+	bool *full = calloc(c->num_inst, sizeof(*full)), changed = of && order && full, last = false;
+
+	while (changed || (of && order && full && !last)) {
+		/* One turn more when nothing changes, to note the result. */
+		last = !changed;
+		changed = false;
+		for (uint32_t b = c->num_blocks; b--;) {
+			struct jit_block *blk = &c->block[b];
+			struct jit_facts f = blk->in;
+			uint32_t n = 0, i = blk->first;
+			struct lanes at;
+
+			for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
+				if (k + 1 == blk->count && blk->term == TERM_INTERP)
+					break;
+				full[n] = f.exec_full;
+				order[n++] = i;
+				jit_after(&f, &c->inst[i].ci.inst);
+			}
+			lanes_at_end(c, blk, of, &at);
+			while (n--) {
+				struct jit_inst *ji = &c->inst[order[n]];
+
+				if (last) {
+					struct jit_regs r;
+
+					jit_inst_regs(&ji->ci.inst, true, &r);
+					ji->quiet = exec_change(&ji->ci.inst) == EXEC_SAME && by_lane(&ji->ci.inst);
+					for (unsigned w = 0; w < 4; w++)
+						ji->quiet &= !(r.vwrite.w[w] & at.inactive.w[w]) && !(r.vwrite.w[w] & ~r.vkill.w[w]);
+				}
+				lanes_before(&at, &ji->ci.inst, full[n]);
+			}
+			changed |= memcmp(&at, &of[b], sizeof(at)) != 0;
+			of[b] = at;
+		}
+	}
+	free(of);
+	free(order);
+	free(full);
+}
+
 /* ------------------------------------------------------------------ liveness */
 
 static void block_regs(struct jit_code *c, struct jit_block *blk)
@@ -255,7 +433,7 @@ static void block_regs(struct jit_code *c, struct jit_block *blk)
 
 		if (k + 1 == blk->count && blk->term == TERM_INTERP)
 			break;
-		jit_inst_regs(in, f.exec_full, &r);
+		jit_inst_regs(in, f.exec_full || c->inst[i].quiet, &r);
 		for (unsigned w = 0; w < 4; w++) {
 			blk->vuse.w[w] |= r.vuse.w[w] & ~blk->vkill.w[w];
 			blk->vkill.w[w] |= r.vkill.w[w] & ~blk->vuse.w[w];
@@ -319,9 +497,7 @@ static void find_sync_loops(struct jit_code *c)
 
 static void find_live(struct jit_code *c)
 {
-	/* Read without being named: flat_scratch, VCC, M0, EXEC. */
-	const uint64_t always = 3ull << (SGPR_FLAT_SCRATCH - 64) | 3ull << (SGPR_VCC - 64) | 1ull << (SGPR_M0 - 64) |
-				3ull << (SGPR_EXEC - 64);
+	const uint64_t always = jit_always_live;
 	bool changed = true;
 
 	find_sync_loops(c);
@@ -407,6 +583,7 @@ bool jit_analyse(struct jit_code *c, unsigned width)
 {
 	if (!find_facts(c))
 		return false;
+	find_quiet(c);
 	find_live(c);
 	find_pairs(c);
 	return jit_find_shapes(c, width);

@@ -414,6 +414,7 @@ static struct jit_unit *compile_unit(struct jit_code *code, bool exact, const st
 	LLVMMemoryBufferRef object = NULL;
 	double t = milliseconds();
 
+	code->exact = exact;
 	if (made)
 		*made = (struct jit_object){0};
 	if (u)

@@ -74,6 +74,8 @@ static V variable_v(struct lift *l, unsigned r, unsigned strip)
 
 V get_v(struct lift *l, unsigned r, unsigned strip)
 {
+	if (!l->v[r][strip] && l->lin[r].kind)
+		l->v[r][strip] = lin_vector(l, r, strip);
 	if (!l->v[r][strip])
 		l->v[r][strip] = bit_get(&l->home, r) || (l->blk && l->blk->in_sync && !bit_get(&l->blk->vdirty, r)) ? load_wave_row(l, r, strip)
 			: LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, strip), "");
@@ -83,6 +85,7 @@ V get_v(struct lift *l, unsigned r, unsigned strip)
 void set_v(struct lift *l, unsigned r, unsigned strip, V value)
 {
 	l->v[r][strip] = value;
+	l->lin[r].kind = LIN_NONE;
 	l->lds_base[r] = NULL;
 	if (bit_get(&l->home, r)) {
 		LLVMSetAlignment(LLVMBuildStore(l->b, value, row_ptr(l, false, r, strip)), 4 * l->width);
@@ -133,7 +136,9 @@ static void store_row(struct lift *l, unsigned r)
 {
 	for (unsigned s = 0; !bit_get(&l->home, r) && s < l->strips; s++) {
 		/* In a block that does not return the value is not kept: it may have been read here. */
-		V value = l->v[r][s] ? l->v[r][s] : LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, s), "");
+		V value = l->v[r][s]	   ? l->v[r][s]
+			  : l->lin[r].kind ? lin_vector(l, r, s)
+					   : LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, s), "");
 
 		LLVMSetAlignment(LLVMBuildStore(l->b, value, row_ptr(l, false, r, s)), 4 * l->width);
 	}
@@ -329,14 +334,25 @@ V mask_strip(struct lift *l, V mask64, unsigned strip)
 	return x;
 }
 
+/* Here these vectors are the mask's strips. (LLVM 19 does not end when it takes masks apart that it has just seen put together.) */
+void know_mask(struct lift *l, V mask64, V *strips)
+{
+	if (l->num_masks == 8)
+		l->num_masks = 0;
+	l->masks[l->num_masks].key = mask64;
+	memcpy(l->masks[l->num_masks++].value, strips, sizeof(l->masks[0].value));
+}
+
 /* ------------------------------------------------------------------ blocks: values in variables */
 
 static void forget(struct lift *l)
 {
 	memset(l->v, 0, sizeof(l->v));
 	memset(l->v64, 0, sizeof(l->v64));
+	memset(l->lin, 0, sizeof(l->lin));
 	memset(l->lds_base, 0, sizeof(l->lds_base));
 	l->num_bases = 0;
+	l->window.base = NULL;
 	memset(l->s, 0, sizeof(l->s));
 	memset(l->p, 0, sizeof(l->p));
 	l->scc = NULL;
@@ -346,12 +362,22 @@ static void forget(struct lift *l)
 	l->num_masks = 0;
 }
 
-static void write_back(struct lift *l)
+/* Values to variables, for the blocks that may follow (NULL: none). */
+static void write_back(struct lift *l, const struct jit_block *to, const struct jit_block *or_to)
 {
-	for (unsigned r = 0; r < 256; r++)
-		for (unsigned s = 0; bit_get(&l->vdirty, r) && s < l->strips; s++)
-			if (l->v[r][s])
-				LLVMBuildStore(l->b, l->v[r][s], variable_v(l, r, s));
+	for (unsigned r = 0; r < 256; r++) {
+		if (l->lin[r].kind && ((to && lin_vector_wanted(l, to, r)) || (or_to && lin_vector_wanted(l, or_to, r))))
+			for (unsigned s = 0; s < l->strips; s++)
+				LLVMBuildStore(l->b, get_v(l, r, s), variable_v(l, r, s));
+		else if (bit_get(&l->vdirty, r))
+			for (unsigned s = 0; s < l->strips; s++)
+				if (l->v[r][s])
+					LLVMBuildStore(l->b, l->v[r][s], variable_v(l, r, s));
+	}
+	if (to)
+		lin_leave(l, to);
+	if (or_to)
+		lin_leave(l, or_to);
 	for (unsigned r = 0; r < WAVE_SGPRS; r++)
 		if (l->sdirty[r >> 6] >> (r & 63) & 1)
 			LLVMBuildStore(l->b, l->s[r], variable_s(l, r));
@@ -400,8 +426,7 @@ static void store_scc(struct lift *l)
 }
 
 /* Read by the interpreter's functions without being named. */
-static const uint64_t implicit_sgprs[2] = {
-	0, 3ull << (SGPR_FLAT_SCRATCH - 64) | 3ull << (SGPR_VCC - 64) | 1ull << (SGPR_M0 - 64)};
+static const uint64_t implicit_sgprs[2] = {0, 3ull << (SGPR_FLAT_SCRATCH - 64) | 1ull << (SGPR_M0 - 64)};
 static const uint64_t exec_sgprs = 3ull << (SGPR_EXEC - 64); /* written by operations that do not name it, so always stored */
 
 static void leave_function(struct lift *l)
@@ -462,7 +487,7 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
 
-	jit_inst_regs(&ji->ci.inst, l->now.exec_full, &r);
+	jit_inst_regs(&ji->ci.inst, l->now.exec_full || ji->quiet, &r);
 	for (unsigned i = 0; i < 256; i++)
 		if ((bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i))) && !bit_get(&l->vstored, i))
 			store_row(l, i);
@@ -482,9 +507,51 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	go_to(l, go);
 }
 
+/* Registers live before an instruction of the block being lifted. */
+static void live_before(const struct lift *l, const struct jit_inst *ji, struct jit_block *live)
+{
+	const struct jit_code *c = l->code;
+	const struct jit_block *blk = l->blk;
+	bool all = blk->term == TERM_INTERP || (blk->term == TERM_END && l->exact);
+	uint32_t order[JIT_MAX_INSTS], n = 0;
+	bool full[JIT_MAX_INSTS];
+	struct jit_facts f = l->now;
+
+	/* From ji on. */
+	for (const struct jit_inst *at = ji;; at = &c->inst[at->next]) {
+		order[n] = (uint32_t)(at - c->inst);
+		full[n++] = f.exec_full || at->quiet;
+		jit_after(&f, &at->ci.inst);
+		if (n == JIT_MAX_INSTS || at->next == NO_INST || c->inst[at->next].block != NO_BLOCK)
+			break;
+	}
+	memset(live, 0, sizeof(*live));
+	if (all) {
+		memset(&live->vlive, 0xff, sizeof(live->vlive));
+		memset(live->slive, 0xff, sizeof(live->slive));
+	}
+	for (unsigned s = 0; s < 2; s++)
+		for (unsigned w = 0; blk->succ[s] != NO_BLOCK && w < 4; w++) {
+			live->vlive.w[w] |= c->block[blk->succ[s]].vlive.w[w];
+			if (w < 2)
+				live->slive[w] |= c->block[blk->succ[s]].slive[w];
+		}
+	while (n--) {
+		struct jit_regs r;
+
+		jit_inst_regs(&c->inst[order[n]].ci.inst, full[n], &r);
+		for (unsigned w = 0; w < 4; w++)
+			live->vlive.w[w] = (live->vlive.w[w] & ~r.vkill.w[w]) | r.vuse.w[w];
+		for (unsigned w = 0; w < 2; w++)
+			live->slive[w] = (live->slive[w] & ~r.skill[w]) | r.suse[w];
+	}
+	live->slive[1] |= jit_always_live;
+}
+
 void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
 {
 	LLVMBasicBlockRef out = new_block(l, "deopt"), go = new_block(l, "");
+	struct jit_block live;
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
 
@@ -493,7 +560,8 @@ void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
 	go_to(l, out);
 	dirty_here(l->blk, &vdirty, sdirty);
 	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
-	emit_exit(l, ji->pc, NULL, &vdirty, sdirty);
+	live_before(l, ji, &live);
+	emit_exit(l, ji->pc, &live, &vdirty, sdirty);
 	go_to(l, go);
 }
 
@@ -501,9 +569,9 @@ void touch_step(struct lift *l, const struct jit_inst *ji)
 {
 	struct jit_regs r;
 
-	jit_inst_regs(&ji->ci.inst, l->now.exec_full, &r);
+	jit_inst_regs(&ji->ci.inst, l->now.exec_full || ji->quiet, &r);
 	for (unsigned i = 0; i < 256; i++)
-		if (bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i)))
+		if ((bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i))) && !l->lin[i].kind)
 			for (unsigned s = 0; s < l->strips; s++)
 				get_v(l, i, s);
 }
@@ -533,7 +601,7 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 
 	flush_mfma(l);
 	emit_step_call(l, ji);
-	jit_inst_regs(&ji->ci.inst, l->now.exec_full, &r);
+	jit_inst_regs(&ji->ci.inst, l->now.exec_full || ji->quiet, &r);
 	for (unsigned i = 0; i < 256; i++)
 		if (bit_get(&r.vuse, i) || bit_get(&r.vwrite, i)) {
 			if (bit_get(&r.vwrite, i))
@@ -664,6 +732,8 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
 
+	if (lift_linear(l, ji))
+		return;
 	switch (in->op) {
 	case ISA_S_NOP:
 	case ISA_S_WAKEUP:
@@ -721,6 +791,7 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 	if (lift_mem(l, ji))
 		return;
 	emit_step(l, ji);
+	lin_after_step(l, ji);
 }
 
 static V condition(struct lift *l, unsigned op)
@@ -809,15 +880,16 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 
 	l->blk = blk;
 	l->now = blk->in;
-	memcpy(l->shape, c->shape[blk - c->block], sizeof(l->shape));
 	go_to(l, l->bb[blk - c->block]);
 	forget(l);
+	lin_enter(l, blk);
 	forget_mfma(l);
 	for (unsigned w = 0; w < 4; w++)
 		l->vstored.w[w] = ~blk->vdirty.w[w];
 	if (blk->back)
 		emit_poll(l, blk);
 	forget(l);
+	lin_enter(l, blk);
 	if (blk->weight)
 		burn(l, blk->weight);
 	for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
@@ -825,7 +897,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		if (k + 1 == blk->count && blk->term != TERM_FALL)
 			break;
 		lift_inst(l, last);
-		jit_shape_after(c, l->shape, &last->ci.inst, l->now.exec_full);
+		memcpy(l->at, l->next, sizeof(l->at));
 		/* Facts behind it (cfg.c keeps how). */
 		jit_after(&l->now, &last->ci.inst);
 	}
@@ -837,7 +909,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	case TERM_BRANCH:
 		sync_rows(l, &c->block[blk->succ[0]], &vdirty);
 		settle_exec(l);
-		write_back(l);
+		write_back(l, &c->block[blk->succ[0]], NULL);
 		LLVMBuildBr(l->b, l->bb[blk->succ[0]]);
 		break;
 	case TERM_COND:
@@ -845,7 +917,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		sync_rows(l, &c->block[blk->succ[0]], &vdirty);
 		sync_rows(l, &c->block[blk->succ[1]], &vdirty);
 		settle_exec(l);
-		write_back(l);
+		write_back(l, &c->block[blk->succ[0]], &c->block[blk->succ[1]]);
 		LLVMBuildCondBr(l->b, cond, l->bb[blk->succ[0]], l->bb[blk->succ[1]]);
 		break;
 	case TERM_END:
@@ -879,13 +951,29 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk)
 {
 	LLVMBasicBlockRef bb = new_block(l, "entry");
+	V exec = NULL, holds = NULL;
 
 	go_to(l, bb);
 	forget(l);
 	l->blk = NULL;
-	for (unsigned r = 0; r < 256; r++)
-		if (bit_get(&blk->vlive, r) && bit_get(&l->code->vused, r))
+	if (!blk->in.exec_full)
+		exec = load_field(l, l->wave, sgpr_offset(SGPR_EXEC), l->i64);
+	for (unsigned r = 0; r < 256; r++) {
+		bool live = bit_get(&blk->vlive, r), pair = live || (r < 255 && bit_get(&blk->vlive, r + 1));
+
+		if (!(pair && lin_entry(l, blk, r, exec, &holds)) && live && bit_get(&l->code->vused, r))
 			load_row(l, r);
+	}
+	if (holds) {
+		/* Pairs do not have the shape that the code takes for granted. */
+		LLVMBasicBlockRef out = new_block(l, "unfit"), go = new_block(l, "");
+
+		emit_weights(l, LLVMBuildCondBr(l->b, holds, go, out), true);
+		go_to(l, out);
+		store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
+		leave_function(l);
+		go_to(l, go);
+	}
 	for (unsigned r = 0; r < WAVE_SGPRS; r++) {
 		if (!(blk->slive[r >> 6] >> (r & 63) & 1))
 			continue;
@@ -897,7 +985,7 @@ static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk)
 		}
 	}
 	set_scc(l, LLVMBuildZExt(l->b, load_field(l, l->wave, offsetof(struct wave, scc), l->i8), l->i32, ""));
-	write_back(l);
+	write_back(l, NULL, NULL);
 	LLVMBuildBr(l->b, l->bb[blk - l->code->block]);
 	return bb;
 }

@@ -53,6 +53,21 @@ struct wide_pair {
 	V lo, hi, value;
 };
 
+/* linear.c: a register, or a pair, as roots: its lanes are root + delta[lane] (LIN_HIGH: the high half of that). */
+enum { LIN_NONE, LIN_LOW, LIN_HIGH };
+struct lin {
+	uint8_t kind, level;
+	const int32_t *delta; /* from the level's first lane */
+	V root[MAX_STRIPS];   /* one a strip, or one for the wave */
+};
+
+#define MAX_CHECKED 16
+struct lin_check { /* a root's lanes do not wrap around: checked in this block */
+	V root;
+	int32_t low, high;
+	bool sign;
+};
+
 /* lift_mfma.c: a matrix operation put off, and rows of sources on the stack. */
 #define MFMA_LATER  16
 #define MFMA_COPIES 24
@@ -91,7 +106,16 @@ struct lift {
 	uint64_t sdirty[2], pdirty;
 	bool scc_dirty;
 	struct jit_facts now;
-	struct jit_shape shape[256];
+	struct jit_shapes at[NUM_LEVELS], next[NUM_LEVELS]; /* before and behind the instruction */
+	struct lin lin[256], wide[256];			    /* wide: the pair that begins here, while its shape is known */
+	struct { /* scalar loads at base + [low, high): host address of base + low, NULL if they have to be looked at one by one */
+		V base, host;
+		int64_t low, high;
+	} window;
+	V carry_low[2][MAX_STRIPS];			    /* roots of the last v_add_co_u32's sources */
+	V ra[256][MAX_STRIPS], wa[256][MAX_STRIPS];	    /* variables of roots */
+	struct lin_check checked[MAX_CHECKED];
+	unsigned num_checked;
 
 	struct vop queue[QUEUE_SIZE];
 	int queued;
@@ -139,6 +163,7 @@ V scalar_operand(struct lift *l, const struct isa_operand *o, bool wide);
 V special_operand(struct lift *l, unsigned code);
 /* A lane mask's strip as a vector of i1. */
 V mask_strip(struct lift *l, V mask64, unsigned strip);
+void know_mask(struct lift *l, V mask64, V *strips);
 V field_ptr(struct lift *l, V base, size_t offset);
 V load_field(struct lift *l, V base, size_t offset, LLVMTypeRef t);
 void store_field(struct lift *l, V base, size_t offset, V value);
@@ -156,6 +181,26 @@ V load_wave_row(struct lift *l, unsigned r, unsigned strip);
 V load_wave_sgpr(struct lift *l, unsigned r, bool wide);
 bool wide_sgpr(const struct lift *l, unsigned r);
 void emit_weights(struct lift *l, V branch, bool taken);
+
+/* ---- linear.c ---- */
+/* Computes roots only, if shapes allow; sets l->next. False: something else has to do the instruction. */
+bool lift_linear(struct lift *l, const struct jit_inst *ji);
+/* The vector of a register in lin[]. Changes nothing. */
+V lin_vector(struct lift *l, unsigned r, unsigned strip);
+/* The strip's first lane. */
+V lin_root(struct lift *l, unsigned r, unsigned strip);
+/* Addresses of a GLOBAL access, the offset included, as 64-bit roots; false: not known. */
+bool lin_address(struct lift *l, const struct jit_inst *ji, struct lin *out);
+/* A block's begin, and the way to another. */
+void lin_enter(struct lift *l, const struct jit_block *blk);
+void lin_leave(struct lift *l, const struct jit_block *to);
+bool lin_vector_wanted(const struct lift *l, const struct jit_block *to, unsigned r);
+void lin_after_step(struct lift *l, const struct jit_inst *ji);
+/*
+ * Register r's roots from struct wave; exec: NULL if EXEC is full. *holds gets what has to be true of pairs. True: the block does not want
+ * the register's vector.
+ */
+bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, V *holds);
 
 /* ---- lift_valu.c ---- */
 /* Queues a vector operation, or emits it; false: not lifted. */

@@ -9,7 +9,8 @@
  */
 #include <stddef.h>
 
-#include "gpu/soft/exec/mem.h"
+#include "gpu/soft/exec/memops.h"
+#include "gpu/soft/exec/vmem.h"
 #include "gpu/soft/jit/lift.h"
 
 #define AND(x_, y_) LLVMBuildAnd(l->b, x_, y_, "")
@@ -134,16 +135,76 @@ static V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlock
 	return phi;
 }
 
+#define MAX_WINDOW 1024
+
+/* A load at a constant distance from an SGPR pair. */
+static bool plain_smem(const struct isa_inst *in, unsigned base)
+{
+	return smem_dwords(in->op) && in->src[0].kind == ISA_OPND_SGPR && in->src[0].index == base && in->src[1].kind == ISA_OPND_NONE &&
+	       !(in->offset & 3);
+}
+
+/*
+ * Kernel arguments are loaded bit by bit from one place: all that the block loads there is translated once. Host address of what ji
+ * loads, or NULL when it runs: then that is for translate(). Not to be had: NULL at once.
+ */
+static V smem_window(struct lift *l, const struct jit_inst *ji, V base)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	unsigned pair = in->src[0].index, loads = 0;
+	int64_t low = in->offset, high = low + 4 * smem_dwords(in->op);
+	LLVMBasicBlockRef slow, join, from;
+	V host, va;
+
+	if (!plain_smem(in, pair))
+		return NULL;
+	if (l->window.base == base && low >= l->window.low && high <= l->window.high)
+		return at(l, l->window.host, (uint64_t)(low - l->window.low));
+	for (const struct jit_inst *n = ji;; n = &l->code->inst[n->next]) {
+		struct jit_regs regs;
+
+		if (plain_smem(&n->ci.inst, pair)) {
+			int64_t o = n->ci.inst.offset, end = o + 4 * smem_dwords(n->ci.inst.op);
+
+			if ((end > high ? end : high) - (o < low ? o : low) > MAX_WINDOW)
+				break;
+			low = o < low ? o : low;
+			high = end > high ? end : high;
+			loads++;
+		}
+		jit_inst_regs(&n->ci.inst, true, &regs);
+		if ((regs.swrite[pair >> 6] >> (pair & 63) & 3) || n->next == NO_INST || l->code->inst[n->next].block != NO_BLOCK)
+			break;
+	}
+	if (loads < 2)
+		return NULL;
+	slow = new_block(l, "");
+	join = new_block(l, "");
+	va = ADD(AND(base, c64(l, ~3ull)), c64(l, (uint64_t)low));
+	host = translate(l, va, GPU_PROT_READ, (unsigned)(high - low), NULL, slow);
+	from = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, slow);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	host = phi2(l, host, from, LLVMConstNull(l->ptr), slow);
+	l->window.base = base;
+	l->window.host = host;
+	l->window.low = low;
+	l->window.high = high;
+	return at(l, host, (uint64_t)(in->offset - low));
+}
+
 static bool lift_smem(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
 	unsigned n = smem_dwords(in->op), first = in->dst[0].index;
 	LLVMBasicBlockRef slow, join, from_fast, from_slow;
-	V va, host, off, fast[16], step[16];
+	V va, host, off, base, fast[16], step[16];
 
 	if (!n || in->dst[0].kind != ISA_OPND_SGPR || first + n > SGPR_VCC || in->src[0].kind != ISA_OPND_SGPR)
 		return false;
-	va = get_s64(l, in->src[0].index);
+	base = va = get_s64(l, in->src[0].index);
 	if (in->src[1].kind != ISA_OPND_NONE) {
 		off = scalar_operand(l, &in->src[1], false);
 		if (!off)
@@ -154,7 +215,15 @@ static bool lift_smem(struct lift *l, const struct jit_inst *ji)
 	touch_step(l, ji);
 	slow = new_block(l, "slow");
 	join = new_block(l, "");
-	host = translate(l, va, GPU_PROT_READ, 4 * n, NULL, slow);
+	host = smem_window(l, ji, base);
+	if (host) {
+		LLVMBasicBlockRef go = new_block(l, "");
+
+		emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildIsNotNull(l->b, l->window.host, ""), go, slow), true);
+		go_to(l, go);
+	} else {
+		host = translate(l, va, GPU_PROT_READ, 4 * n, NULL, slow);
+	}
 	for (unsigned i = 0; i < n; i++) {
 		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
 
@@ -229,40 +298,30 @@ static V rising(struct lift *l, V strips[MAX_STRIPS], V first, unsigned step)
 /* ------------------------------------------------------------------ global memory */
 
 struct access {
-	unsigned dwords;
+	enum vmem_kind kind;
+	unsigned bytes, dwords;
 	bool store;
 };
 
+/* Of FLAT and GLOBAL loads and stores; false: something else. */
 static bool global_access(unsigned op, struct access *a)
 {
-	switch (op) {
-	case ISA_GLOBAL_LOAD_DWORD:
-		*a = (struct access){1, false};
-		return true;
-	case ISA_GLOBAL_LOAD_DWORDX2:
-		*a = (struct access){2, false};
-		return true;
-	case ISA_GLOBAL_LOAD_DWORDX3:
-		*a = (struct access){3, false};
-		return true;
-	case ISA_GLOBAL_LOAD_DWORDX4:
-		*a = (struct access){4, false};
-		return true;
-	case ISA_GLOBAL_STORE_DWORD:
-		*a = (struct access){1, true};
-		return true;
-	case ISA_GLOBAL_STORE_DWORDX2:
-		*a = (struct access){2, true};
-		return true;
-	case ISA_GLOBAL_STORE_DWORDX3:
-		*a = (struct access){3, true};
-		return true;
-	case ISA_GLOBAL_STORE_DWORDX4:
-		*a = (struct access){4, true};
-		return true;
-	default:
+#define LOAD(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, false},
+#define STORE(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, true},
+	static const struct {
+		uint8_t kind; /* enum vmem_kind + 1 */
+		bool store;
+	} table[ISA_NUM_OPS] = {MEM_LOADS(LOAD, GLOBAL) MEM_STORES(STORE, GLOBAL) MEM_LOADS(LOAD, FLAT) MEM_STORES(STORE, FLAT)};
+#undef LOAD
+#undef STORE
+
+	if (!table[op].kind)
 		return false;
-	}
+	a->kind = table[op].kind - 1;
+	a->store = table[op].store;
+	a->bytes = vmem_bytes(a->kind);
+	a->dwords = (a->bytes + 3) / 4;
+	return true;
 }
 
 /* Lanes i * step + first of a long vector, for i < width. */
@@ -523,10 +582,306 @@ static void global_load(struct lift *l, struct global *g)
 		for (unsigned s = 0; s < l->strips; s++) {
 			V x = g->got[0][k][s];
 
-			if (!l->now.exec_full)
+			if (!l->now.exec_full && !g->ji->quiet)
 				x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, get_v(l, g->row + k, s), "");
 			set_v(l, g->row + k, s, x);
 		}
+}
+
+/* ------------------------------------------------------------------ accesses whose lanes' differences are known */
+
+struct extent { /* of lanes [first, first + lanes), as differences from the root */
+	int32_t low;
+	uint32_t span;
+};
+
+static struct extent extent_of(const int32_t *delta, unsigned first, unsigned lanes, unsigned bytes)
+{
+	int32_t low = delta[first], high = low;
+
+	for (unsigned i = first; i < first + lanes; i++) {
+		low = delta[i] < low ? delta[i] : low;
+		high = delta[i] > high ? delta[i] : high;
+	}
+	return (struct extent){low, (uint32_t)(high - low) + bytes};
+}
+
+enum pattern { LANES_ROW, LANES_SAME, LANES_DWORDS, LANES_APART };
+
+/* Where the strip's lanes lie. LANES_DWORDS: whole dwords within a few vectors. */
+static enum pattern pattern_of(const struct lift *l, const int32_t *delta, unsigned strip, unsigned bytes)
+{
+	const int32_t *d = delta + strip * l->width;
+	bool row = true, same = true, dwords = bytes >= 4;
+
+	for (unsigned i = 0; i < l->width; i++) {
+		row &= d[i] - d[0] == (int32_t)(i * bytes);
+		same &= d[i] == d[0];
+		dwords &= !((d[i] - d[0]) & 3);
+	}
+	if (row || same)
+		return row ? LANES_ROW : LANES_SAME;
+	return dwords && extent_of(delta, strip * l->width, l->width, bytes).span <= 16 * l->width ? LANES_DWORDS : LANES_APART;
+}
+
+/* What a short load leaves in the register, of the bytes in the low bits of v. */
+static V placed(struct lift *l, enum vmem_kind kind, V v, V old)
+{
+	uint32_t keep = l->code->target == ISA_GFX90A ? 0 : kind == VM_U8_HI || kind == VM_I8_HI || kind == VM_16_HI ? 0xffff : 0xffff0000;
+
+	switch (kind) {
+	case VM_U8_HI:
+	case VM_I8_HI:
+	case VM_16_HI:
+		v = LLVMBuildShl(l->b, v, K32(16), "");
+		break;
+	case VM_U8_LO:
+	case VM_I8_LO:
+	case VM_16_LO:
+		v = AND(v, K32(0xffff));
+		break;
+	default:
+		return v;
+	}
+	return keep ? OR(v, AND(old, K32(keep))) : v;
+}
+
+static bool needs_old(const struct lift *l, enum vmem_kind kind)
+{
+	return kind > VM_I16 && kind < VM_X1 && l->code->target != ISA_GFX90A;
+}
+
+static bool is_signed(enum vmem_kind kind)
+{
+	return kind == VM_I8 || kind == VM_I16 || kind == VM_I8_LO || kind == VM_I8_HI;
+}
+
+static LLVMTypeRef short_type(struct lift *l, unsigned bytes)
+{
+	return bytes == 1 ? l->i8 : l->i16;
+}
+
+static V widened(struct lift *l, enum vmem_kind kind, V x)
+{
+	LLVMTypeRef t = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind ? l->vi32 : l->i32;
+
+	return is_signed(kind) ? LLVMBuildSExt(l->b, x, t, "") : LLVMBuildZExt(l->b, x, t, "");
+}
+
+/* Pointers of a strip's lanes: p is where its lane first would be, delta of the lanes. */
+static V lane_pointers(struct lift *l, V p, const int32_t *d)
+{
+	V k[64], index;
+
+	for (unsigned i = 0; i < l->width; i++)
+		k[i] = c64(l, (uint64_t)(int64_t)(d[i] - d[0]));
+	index = LLVMConstVector(k, l->width);
+	return LLVMBuildGEP2(l->b, l->i8, p, &index, 1, "");
+}
+
+static V all_lanes(struct lift *l)
+{
+	return LLVMConstAllOnes(l->vi1);
+}
+
+/* The dwords (or the short value) of a strip's lanes; p: host address of its first lane's. */
+static void known_load(struct lift *l, const struct access *a, const int32_t *delta, unsigned strip, V p, V out[4])
+{
+	const int32_t *d = delta + strip * l->width;
+	unsigned n = a->dwords;
+	struct extent e = extent_of(delta, strip * l->width, l->width, a->bytes);
+	V x, order[64];
+
+	switch (pattern_of(l, delta, strip, a->bytes)) {
+	case LANES_ROW:
+		if (a->bytes < 4) {
+			out[0] = widened(l, a->kind, volatile_load(l, vec(short_type(l, a->bytes), l->width), p, a->bytes));
+			return;
+		}
+		x = volatile_load(l, vec(l->i32, l->width * n), p, 4);
+		for (unsigned k = 0; k < n; k++)
+			out[k] = n > 1 ? pick(l, x, k, n) : x;
+		return;
+	case LANES_SAME:
+		if (a->bytes < 4) {
+			out[0] = splat(l, widened(l, a->kind, volatile_load(l, short_type(l, a->bytes), p, a->bytes)));
+			return;
+		}
+		for (unsigned k = 0; k < n; k++)
+			out[k] = splat(l, volatile_load(l, l->i32, at(l, p, 4 * k), 4));
+		return;
+	case LANES_DWORDS:
+		x = volatile_load(l, vec(l->i32, e.span / 4), at(l, p, (uint64_t)(int64_t)(e.low - d[0])), 4);
+		for (unsigned k = 0; k < n; k++) {
+			for (unsigned i = 0; i < l->width; i++)
+				order[i] = c32(l, (uint32_t)(d[i] - e.low) / 4 + k);
+			out[k] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
+		}
+		return;
+	default:
+		for (unsigned k = 0; k < n; k++) {
+			LLVMTypeRef t = a->bytes < 4 ? vec(short_type(l, a->bytes), l->width) : l->vi32, types[2] = {t, vec(l->ptr, l->width)};
+			V args[4] = {lane_pointers(l, at(l, p, 4 * k), d), c32(l, a->bytes < 4 ? a->bytes : 4), all_lanes(l), LLVMConstNull(t)};
+
+			x = intrinsic(l, "llvm.masked.gather", types, 2, args, 4);
+			out[k] = a->bytes < 4 ? widened(l, a->kind, x) : x;
+		}
+		return;
+	}
+}
+
+static V store_value(struct lift *l, const struct access *a, V row)
+{
+	if (a->kind == VM_U8_HI || a->kind == VM_16_HI)
+		row = LLVMBuildLShr(l->b, row, K32(16), "");
+	return a->bytes < 4 ? LLVMBuildTrunc(l->b, row, vec(short_type(l, a->bytes), l->width), "") : row;
+}
+
+static void known_store(struct lift *l, const struct access *a, const int32_t *delta, unsigned strip, V p, V rows[4], V mask)
+{
+	unsigned n = a->dwords, align = a->bytes < 4 ? a->bytes : 4;
+	V x, ms[4] = {mask, mask, mask, mask};
+
+	if (pattern_of(l, delta, strip, a->bytes) == LANES_ROW) {
+		x = a->bytes < 4 ? store_value(l, a, rows[0]) : interleave(l, rows, n);
+		if (mask)
+			masked_store(l, x, p, interleave(l, ms, n), align);
+		else
+			volatile_store(l, x, p, align);
+		return;
+	}
+	for (unsigned k = 0; k < n; k++) {
+		V value = store_value(l, a, rows[k]);
+		LLVMTypeRef types[2] = {LLVMTypeOf(value), vec(l->ptr, l->width)};
+		V args[4] = {value, lane_pointers(l, at(l, p, 4 * k), delta + strip * l->width), c32(l, align), mask ? mask : all_lanes(l)};
+
+		intrinsic(l, "llvm.masked.scatter", types, 2, args, 4);
+	}
+}
+
+/* Lanes of several dwords that overlap without being the same are stored in an order that only the interpreter has. */
+static bool overlap(const int32_t *delta, unsigned bytes)
+{
+	for (unsigned i = 0; bytes > 4 && i < WAVE_LANES; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (delta[i] - delta[k] < (int32_t)bytes && delta[k] - delta[i] < (int32_t)bytes)
+				return true;
+	return false;
+}
+
+/* FLAT: the high half of an address is that of an aperture. */
+static V in_aperture(struct lift *l, V va, const struct isa_inst *in)
+{
+	V wg = load_field(l, l->wave, offsetof(struct wave, wg), l->ptr), hi;
+
+	hi = LLVMBuildLShr(l->b, LLVMBuildSub(l->b, va, c64(l, (uint64_t)(int64_t)in->offset), ""), c64(l, 32), "");
+	return OR(IS(EQ, hi, LLVMBuildLShr(l->b, load_field(l, wg, offsetof(struct workgroup, shared_base), l->i64), c64(l, 32), "")),
+		  IS(EQ, hi, LLVMBuildLShr(l->b, load_field(l, wg, offsetof(struct workgroup, private_base), l->i64), c64(l, 32), "")));
+}
+
+static void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS])
+{
+	for (unsigned k = 0; k < a->dwords; k++)
+		for (unsigned s = 0; s < l->strips; s++) {
+			V x = got[k][s];
+
+			if (!l->now.exec_full && !ji->quiet)
+				x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, old[k][s], "");
+			set_v(l, row + k, s, x);
+		}
+}
+
+/* False: nothing emitted. */
+static bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	const int32_t *delta = x->delta;
+	unsigned n = a->dwords, prot = a->store ? GPU_PROT_WRITE : GPU_PROT_READ, align = a->bytes < 4 ? a->bytes : 4;
+	struct extent all = extent_of(delta, 0, WAVE_LANES, a->bytes);
+	bool wave = x->level == LEVEL_WAVE && all.span <= MEM_PAGE_SIZE, keep = !l->now.exec_full && !ji->quiet;
+	LLVMBasicBlockRef slow, join, from[2];
+	V host[MAX_STRIPS], got[4][MAX_STRIPS], old[4][MAX_STRIPS], step[4][MAX_STRIPS], bad = NULL, out[4], p = NULL;
+
+	for (unsigned s = 0; s < l->strips; s++)
+		if (extent_of(delta, s * l->width, l->width, a->bytes).span > MEM_PAGE_SIZE)
+			return false;
+	for (unsigned i = 0; i < WAVE_LANES; i++)
+		if ((delta[i] - delta[0]) & (align - 1) && x->level == LEVEL_WAVE)
+			return false;
+	if (a->store && overlap(delta, a->bytes))
+		return false;
+	/* What the ways read is read before they part. */
+	touch_step(l, ji);
+	get_exec(l);
+	for (unsigned s = 0; s < l->strips; s++)
+		for (unsigned k = 0; k < n; k++)
+			if (a->store || keep || needs_old(l, a->kind))
+				old[k][s] = get_v(l, row + k, s);
+	slow = new_block(l, "slow");
+	join = new_block(l, "");
+	for (unsigned s = 0; s < (x->level == LEVEL_WAVE ? 1 : l->strips); s++) {
+		V odd = align > 1 ? IS(NE, AND(x->root[s], c64(l, align - 1)), c64(l, 0)) : NULL;
+
+		if (in->format == ISA_FMT_FLAT)
+			odd = odd ? OR(odd, in_aperture(l, x->root[s], in)) : in_aperture(l, x->root[s], in);
+		if (odd)
+			bad = bad ? OR(bad, odd) : odd;
+	}
+	if (bad)
+		bad = LLVMBuildNot(l->b, bad, "");
+	for (unsigned s = 0; s < l->strips; s++) {
+		struct extent e = wave ? all : extent_of(delta, s * l->width, l->width, a->bytes);
+		V va = x->root[x->level == LEVEL_WAVE ? 0 : s];
+
+		if (!wave || !s)
+			p = translate(l, ADD(va, c64(l, (uint64_t)(int64_t)(e.low - (x->level == LEVEL_WAVE ? 0 : delta[s * l->width])))), prot,
+				      e.span, s ? NULL : bad, slow);
+		host[s] = at(l, p, (uint64_t)(int64_t)(delta[s * l->width] - e.low));
+	}
+	for (unsigned s = 0; s < l->strips; s++) {
+		if (a->store) {
+			V rows[4];
+
+			for (unsigned k = 0; k < n; k++)
+				rows[k] = old[k][s];
+			known_store(l, a, delta, s, host[s], rows, l->now.exec_full ? NULL : mask_strip(l, get_exec(l), s));
+			continue;
+		}
+		known_load(l, a, delta, s, host[s], out);
+		for (unsigned k = 0; k < n; k++)
+			got[k][s] = a->bytes < 4 ? placed(l, a->kind, out[k], old[k][s]) : out[k];
+	}
+	if (a->store)
+		store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+	from[0] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, slow);
+	emit_step_call(l, ji);
+	for (unsigned s = 0; !a->store && s < l->strips; s++)
+		for (unsigned k = 0; k < n; k++)
+			step[k][s] = load_wave_row(l, row + k, s);
+	from[1] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	if (a->store)
+		return true;
+	for (unsigned s = 0; s < l->strips; s++)
+		for (unsigned k = 0; k < n; k++)
+			got[k][s] = phi2(l, got[k][s], from[0], step[k][s], from[1]);
+	set_loaded(l, ji, a, row, got, old);
+	return true;
+}
+
+/*
+ * The same value, of which LLVM knows nothing. Comparing lanes of which it knows how they were made keeps LLVM 19 busy for ever: it rewrites
+ * masks back and forth.
+ */
+static V opaque(struct lift *l, V x)
+{
+	LLVMTypeRef t = LLVMTypeOf(x), fn = LLVMFunctionType(t, &t, 1, 0);
+	V code = LLVMGetInlineAsm(fn, "", 0, "=v,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0);
+
+	return LLVMBuildCall2(l->b, fn, code, &x, 1, "");
 }
 
 static bool lift_global(struct lift *l, const struct jit_inst *ji)
@@ -534,19 +889,26 @@ static bool lift_global(struct lift *l, const struct jit_inst *ji)
 	const struct isa_inst *in = &ji->ci.inst;
 	struct global g = {.ji = ji, .saddr = in->src[2].kind != ISA_OPND_NONE};
 	const struct isa_operand *data;
+	struct lin x;
 
-	if (in->format != ISA_FMT_GLOBAL || !global_access(in->op, &g.a) || in->lds || in->tfe)
+	if ((in->format != ISA_FMT_GLOBAL && in->format != ISA_FMT_FLAT) || !global_access(in->op, &g.a) || in->lds || in->tfe)
 		return false;
 	data = g.a.store ? &in->src[1] : &in->dst[0];
 	if (data->kind != ISA_OPND_VGPR || in->src[0].kind != ISA_OPND_VGPR || (g.saddr && in->src[2].kind != ISA_OPND_SGPR))
 		return false;
+	if (data->index + g.a.dwords > 256 || in->src[0].index + !g.saddr > 255)
+		return false;
 	g.row = data->index;
+	if (lin_address(l, ji, &x) && known_access(l, ji, &g.a, g.row, &x))
+		return true;
+	if (in->format != ISA_FMT_GLOBAL || g.a.bytes < 4)
+		return false;
 	/* What the ways read is read before they part. */
 	touch_step(l, ji);
 	get_exec(l);
 	for (unsigned s = 0; s < l->strips; s++) {
-		g.lo[s] = get_v(l, in->src[0].index, s);
-		g.hi[s] = g.saddr ? NULL : get_v(l, in->src[0].index + 1, s);
+		g.lo[s] = opaque(l, get_v(l, in->src[0].index, s));
+		g.hi[s] = g.saddr ? NULL : opaque(l, get_v(l, in->src[0].index + 1, s));
 		for (unsigned k = 0; k < g.a.dwords; k++)
 			if (g.a.store || !l->now.exec_full)
 				get_v(l, g.row + k, s);
@@ -760,7 +1122,8 @@ static unsigned ds_parts(const struct isa_inst *in, struct ds_part p[2], bool *s
 /* What step the lanes of each strip have as far as known: 4 * dwords, 0 (uniform), or -1. */
 static int known_step(const struct lift *l, unsigned r, unsigned dwords)
 {
-	const int32_t *d = l->shape[r].delta ? l->code->delta[l->shape[r].delta - 1] : NULL;
+	uint16_t delta = l->at[LEVEL_STRIP].v[r].delta;
+	const int32_t *d = delta ? l->code->delta[delta - 1] : NULL;
 	bool rises = d, same = d;
 
 	for (unsigned i = 0; d && i < WAVE_LANES; i++) {
@@ -912,7 +1275,7 @@ static bool lift_ds(struct lift *l, const struct jit_inst *ji)
 			for (unsigned k = 0; k < part[p].dwords; k++) {
 				V x = out[p][s][k];
 
-				if (!l->now.exec_full)
+				if (!l->now.exec_full && !ji->quiet)
 					x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, get_v(l, part[p].row + k, s), "");
 				set_v(l, part[p].row + k, s, x);
 			}

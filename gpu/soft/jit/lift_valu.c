@@ -338,10 +338,11 @@ static V place_sdwa(struct lift *l, const struct isa_inst *in, V old, V out)
 	return v;
 }
 
-/* Lanes that are written: EXEC less what DPP disables. NULL: all. */
+/* Lanes that are written: EXEC less what DPP disables. NULL: all, or nobody reads the others. */
 static V written(struct lift *l, const struct vop *q, unsigned strip)
 {
-	V exec = q->exec ? mask_strip(l, q->exec, strip) : NULL, dpp = q->dpp_mask[strip];
+	bool quiet = q->ji->quiet && q->ji->ci.inst.dst[0].kind == ISA_OPND_VGPR;
+	V exec = q->exec && !quiet ? mask_strip(l, q->exec, strip) : NULL, dpp = q->dpp_mask[strip];
 
 	return exec && dpp ? AND(exec, dpp) : exec ? exec : dpp;
 }
@@ -579,24 +580,22 @@ static V read_mask(struct lift *l, const struct vop *q, unsigned strip)
 static void emit_carry(struct lift *l, struct vop *q, unsigned strip)
 {
 	const struct isa_inst *in = &q->ji->ci.inst;
-	V src[3] = {source32(l, q, 0, K_U32, strip), source32(l, q, 1, K_U32, strip), K32(0)}, r, out, carry;
-	bool add = in->op == ISA_V_ADD_CO_U32 || in->op == ISA_V_ADDC_CO_U32, plain = in->src[2].kind == ISA_OPND_NONE && !in->clamp;
+	V src[2] = {source32(l, q, 0, K_U32, strip), source32(l, q, 1, K_U32, strip)}, out, carry;
+	bool add = in->op == ISA_V_ADD_CO_U32 || in->op == ISA_V_ADDC_CO_U32;
+	bool rev = in->op == ISA_V_SUBREV_CO_U32 || in->op == ISA_V_SUBBREV_CO_U32;
+	V a = src[rev], b = src[!rev];
 
-	if (plain) {
-		/* The carry of 32-bit arithmetic, as the host's compares find it. */
-		V a = in->op == ISA_V_SUBREV_CO_U32 ? src[1] : src[0], b = in->op == ISA_V_SUBREV_CO_U32 ? src[0] : src[1];
+	/* The carry of 32-bit arithmetic, as the host's compares find it. */
+	out = add ? LLVMBuildAdd(l->b, a, b, "") : LLVMBuildSub(l->b, a, b, "");
+	carry = add ? IS(ULT, out, a) : IS(ULT, a, b);
+	if (in->src[2].kind != ISA_OPND_NONE) {
+		V more = LLVMBuildZExt(l->b, read_mask(l, q, strip), l->vi32, ""), sum = out;
 
-		out = add ? LLVMBuildAdd(l->b, a, b, "") : LLVMBuildSub(l->b, a, b, "");
-		carry = add ? IS(ULT, out, a) : IS(ULT, a, b);
-	} else {
-		if (in->src[2].kind != ISA_OPND_NONE)
-			src[2] = LLVMBuildZExt(l->b, read_mask(l, q, strip), l->vi32, "");
-		r = run_lane(l, q, strip, src);
-		out = LLVMBuildTrunc(l->b, r, l->vi32, "");
-		carry = IS(NE, AND(r, K64(1ull << 32)), K64(0));
-		if (in->clamp)
-			out = SELECT(carry, K32(add ? ~0u : 0), out);
+		out = add ? LLVMBuildAdd(l->b, sum, more, "") : LLVMBuildSub(l->b, sum, more, "");
+		carry = OR(carry, add ? IS(ULT, out, sum) : IS(ULT, sum, more));
 	}
+	if (in->clamp)
+		out = SELECT(carry, K32(add ? ~0u : 0), out);
 	q->mask[strip] = make_mask(l, q, strip, carry);
 	finish_i32(l, q, strip, out);
 }

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * shape.c - what is known of vector registers before the kernel runs: in each strip of lanes, the value of the strip's first lane (not known)
- * plus a constant for each lane.
+ * plus a constant for each lane. Found at two levels: for strips as wide as the host's vectors, and for the wave as one strip.
  *
  * Work-item ids have that form for a given work-group size, and address arithmetic keeps it. So a shape tells the lifter that a strip's
- * lanes lie at consecutive addresses, or at one, without looking at them. Only operations on all lanes are followed (EXEC full).
+ * lanes lie at consecutive addresses, or at one, without looking at them. Only operations on all lanes are followed: EXEC full, or
+ * nobody reads the other lanes (jit_inst.quiet).
+ *
+ * Pairs of registers have 64-bit shapes (wide). Where 32 bits are extended to 64 the differences stay only if no lane wraps around. That is
+ * taken for granted, and the lifter is told to check it (jit_guard); a wave in which it is not so goes on in the interpreter. Thus wide shapes are not
+ * facts of the program, and waves that come from the interpreter are checked for them, too.
  */
 #include <stdlib.h>
 
 #include "gpu/soft/jit/unit.h"
 
 #define MAX_DELTAS 1024
+#define MAX_WIDE   (1 << 30) /* differences of pairs: beyond, they are of no use */
 
 struct operand_shape {
 	struct jit_shape s;
@@ -34,7 +40,18 @@ static const struct jit_shape varying;
 
 static struct jit_shape uniform(uint32_t bits)
 {
-	return (struct jit_shape){SHAPE_UNIFORM, bits};
+	return (struct jit_shape){.delta = SHAPE_UNIFORM, .bits = bits};
+}
+
+void jit_delta_range(const struct jit_code *c, uint16_t delta, int32_t *low, int32_t *high)
+{
+	*low = *high = 0;
+	for (unsigned l = 0; l < WAVE_LANES; l++) {
+		int32_t d = c->delta[delta - 1][l];
+
+		*low = d < *low ? d : *low;
+		*high = d > *high ? d : *high;
+	}
 }
 
 /* Bits that a sum may have: none below the lowest of either. */
@@ -78,7 +95,7 @@ static struct jit_shape combine(struct jit_code *c, struct jit_shape a, struct j
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		d[l] = how == SUB_LANES ? (int32_t)((uint32_t)c->delta[a.delta - 1][l] - (uint32_t)c->delta[b.delta - 1][l])
 					: (int32_t)((uint32_t)c->delta[a.delta - 1][l] + (uint32_t)c->delta[b.delta - 1][l]);
-	return (struct jit_shape){intern(c, d), how == OR_LANES ? a.bits | b.bits : sum_bits(a.bits, b.bits)};
+	return (struct jit_shape){.delta = intern(c, d), .bits = how == OR_LANES ? a.bits | b.bits : sum_bits(a.bits, b.bits)};
 }
 
 /* Times a constant; exact modulo 2^32. */
@@ -90,7 +107,7 @@ static struct jit_shape scale(struct jit_code *c, struct jit_shape a, uint32_t k
 		return varying;
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		d[l] = (int32_t)((uint32_t)c->delta[a.delta - 1][l] * k);
-	return (struct jit_shape){intern(c, d), k ? sum_bits(a.bits * (k & -k), 0) : 0};
+	return (struct jit_shape){.delta = intern(c, d), .bits = k ? sum_bits(a.bits * (k & -k), 0) : 0};
 }
 
 static struct jit_shape field(struct jit_code *c, struct jit_shape a, unsigned shift, uint32_t mask)
@@ -103,7 +120,7 @@ static struct jit_shape field(struct jit_code *c, struct jit_shape a, unsigned s
 		return varying;
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		d[l] = (int32_t)((uint32_t)c->delta[a.delta - 1][l] >> shift & mask);
-	return (struct jit_shape){intern(c, d), a.bits >> shift & mask};
+	return (struct jit_shape){.delta = intern(c, d), .bits = a.bits >> shift & mask};
 }
 
 static struct operand_shape operand(const struct jit_shape *v, const struct isa_operand *o)
@@ -214,21 +231,209 @@ static struct jit_shape result(struct jit_code *c, const struct isa_inst *in, co
 	return uniform(UINT32_MAX);
 }
 
-void jit_shape_after(struct jit_code *c, struct jit_shape v[256], const struct isa_inst *in, bool exec_full)
+/* ------------------------------------------------------------------ pairs */
+
+/* A pair's differences: of the pair as a whole if known (wide), else of its halves. */
+struct pair_shape {
+	uint16_t delta;
+	bool guard; /* if the low half, extended with zeros, does not wrap around */
+};
+
+static bool wraps(const struct jit_code *c, struct jit_shape s, bool sign)
+{
+	return s.delta != SHAPE_UNIFORM && (!disjoint(c, s) || (sign && (lane_bits(c, s) | s.bits) >> 31));
+}
+
+static struct pair_shape extended(const struct jit_code *c, struct jit_shape low, uint16_t wide, struct jit_shape high)
+{
+	if (wide)
+		return (struct pair_shape){wide, false};
+	if (!low.delta || high.delta != SHAPE_UNIFORM)
+		return (struct pair_shape){0, false};
+	return (struct pair_shape){low.delta, wraps(c, low, false)};
+}
+
+static struct pair_shape pair_operand(const struct jit_code *c, const struct jit_shape *v, const struct isa_operand *o)
+{
+	if (o->kind == ISA_OPND_VGPR)
+		return o->index < 255 ? extended(c, v[o->index], v[o->index].wide, v[o->index + 1]) : (struct pair_shape){0, false};
+	if (o->kind == ISA_OPND_SGPR || o->kind == ISA_OPND_CONST)
+		return (struct pair_shape){SHAPE_UNIFORM, false};
+	return (struct pair_shape){0, false};
+}
+
+/* a * k + b; 0: not known, or too large. */
+static uint16_t wide_sum(struct jit_code *c, uint16_t a, uint64_t k, uint16_t b)
+{
+	int32_t d[WAVE_LANES];
+
+	if (!a || !b || k > MAX_WIDE)
+		return 0;
+	for (unsigned l = 0; l < WAVE_LANES; l++) {
+		int64_t x = c->delta[a - 1][l] * (int64_t)k + c->delta[b - 1][l];
+
+		if (x > MAX_WIDE || x < -MAX_WIDE)
+			return 0;
+		d[l] = (int32_t)x;
+	}
+	return intern(c, d);
+}
+
+/* The second half of an addition: the shape of the pair that it completes. */
+static uint16_t carried(struct jit_code *c, const struct jit_shapes *s, const struct isa_inst *in, struct jit_guard *guard)
+{
+	if (!s->carry.valid || in->src[2].kind != ISA_OPND_SGPR || in->src[2].index != s->carry.pair ||
+	    in->dst[0].index != s->carry.dst + 1)
+		return 0;
+	/* Which high half belongs to which low half? */
+	for (unsigned turn = 0; turn < 2; turn++) {
+		struct pair_shape p[2];
+
+		for (unsigned i = 0; i < 2; i++) {
+			const struct isa_operand *low = &s->carry.src[i], *high = &in->src[i ^ turn];
+			bool same = low->kind == ISA_OPND_VGPR && high->kind == ISA_OPND_VGPR && high->index == low->index + 1;
+
+			p[i] = extended(c, s->carry.low[i], same ? s->carry.low[i].wide : 0, operand(s->v, high).s);
+		}
+		if (p[0].delta && p[1].delta && !(p[0].guard && p[1].guard)) {
+			unsigned i = p[1].guard;
+
+			if (p[i].guard)
+				*guard = (struct jit_guard){.need = true, .carry = (int8_t)i, .delta = s->carry.low[i].delta};
+			return wide_sum(c, p[0].delta, 1, p[1].delta);
+		}
+	}
+	return 0;
+}
+
+static bool plain_operand(const struct isa_operand *o)
+{
+	return o->kind == ISA_OPND_VGPR || o->kind == ISA_OPND_SGPR || o->kind == ISA_OPND_CONST;
+}
+
+/* Shape of the pair in which the instruction writes, or of the one that it completes by writing the high half. */
+static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, const struct isa_inst *in, struct jit_guard *guard)
+{
+	static const int32_t zero[WAVE_LANES];
+	struct operand_shape a = operand(s->v, &in->src[0]), b = operand(s->v, &in->src[1]);
+	struct pair_shape p;
+
+	for (unsigned i = 0; i < 3; i++)
+		if (in->src[i].kind != ISA_OPND_NONE && !plain_operand(&in->src[i]))
+			return 0;
+	switch (in->op) {
+	case ISA_V_LSHLREV_B64:
+		p = pair_operand(c, s->v, &in->src[1]);
+		if (!a.constant || !p.delta)
+			return 0;
+		if (p.guard)
+			*guard = (struct jit_guard){.need = true, .carry = -1, .src = in->src[1], .delta = p.delta};
+		return wide_sum(c, p.delta, 1ull << (a.value & 63), intern(c, zero));
+	case ISA_V_ASHRREV_I32:
+		if (!a.constant || (a.value & 31) != 31 || in->src[1].kind != ISA_OPND_VGPR || in->src[1].index + 1 != in->dst[0].index ||
+		    !b.s.delta || b.s.delta == SHAPE_UNIFORM)
+			return 0;
+		if (wraps(c, b.s, true))
+			*guard = (struct jit_guard){.need = true, .sign = true, .carry = -1, .src = in->src[1], .delta = b.s.delta};
+		return wide_sum(c, b.s.delta, 1, intern(c, zero));
+	case ISA_V_ADDC_CO_U32:
+		return carried(c, s, in, guard);
+	case ISA_V_MAD_U64_U32:
+		p = pair_operand(c, s->v, &in->src[2]);
+		if (!p.delta || p.guard || !a.s.delta || !b.s.delta)
+			return 0;
+		if (a.constant || b.constant) {
+			uint32_t k = a.constant ? a.value : b.value;
+			struct jit_shape x = a.constant ? b.s : a.s;
+
+			if (x.delta != SHAPE_UNIFORM && wraps(c, x, false))
+				*guard = (struct jit_guard){.need = true, .carry = -1, .src = in->src[a.constant ? 1 : 0], .delta = x.delta};
+			return wide_sum(c, x.delta, k, p.delta);
+		}
+		return a.s.delta == SHAPE_UNIFORM && b.s.delta == SHAPE_UNIFORM ? p.delta : 0;
+	default:
+		return 0;
+	}
+}
+
+static bool touches(const struct jit_regs *r, unsigned v)
+{
+	return v < 256 && bit_get(&r->vwrite, v);
+}
+
+void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_inst *in, bool all, struct jit_guard *guard)
 {
 	const struct lane_op *op = lane_op_of(in->op);
 	struct jit_shape out = varying;
+	struct jit_guard g = {.need = false};
 	struct jit_regs r;
+	uint16_t wide = 0;
+	unsigned at = in->dst[0].index;
+	struct jit_shape low[2] = {operand(s->v, &in->src[0]).s, operand(s->v, &in->src[1]).s};
+	bool plain = all && in->dst[0].kind == ISA_OPND_VGPR && !in->sdwa && !in->dpp && !in->clamp && !in->op_sel;
 
-	if (exec_full && op && in->dst[0].kind == ISA_OPND_VGPR && in->dst[0].dwords <= 1 && !in->sdwa && !in->dpp && !in->clamp &&
-	    !in->op_sel)
-		out = result(c, in, v);
-	jit_inst_regs(in, exec_full, &r);
+	for (unsigned i = 0; plain && i < (in->dst[0].dwords ? in->dst[0].dwords : 1u); i++)
+		plain &= !bit_get(&c->unshaped, (at + i) & 255);
+	if (plain && op && in->dst[0].dwords <= 1)
+		out = result(c, in, s->v);
+	if (plain && !(in->dst[0].dwords <= 1 && (!at || bit_get(&c->unshaped, at - 1))))
+		wide = wide_result(c, s, in, &g);
+	if (!wide)
+		g.need = false;
+	if (wide && in->dst[0].dwords <= 1)
+		at--;
+	jit_inst_regs(in, all, &r);
 	for (unsigned i = 0; i < 256; i++)
-		if (bit_get(&r.vwrite, i))
-			v[i] = varying;
+		if (bit_get(&r.vwrite, i)) {
+			s->v[i] = varying;
+			if (i)
+				s->v[i - 1].wide = 0;
+		}
+	for (unsigned i = 0; i < 2; i++)
+		if (s->carry.src[i].kind == ISA_OPND_VGPR && touches(&r, s->carry.src[i].index + 1u))
+			s->carry.low[i].wide = 0;
+	if (touches(&r, s->carry.dst) || (r.swrite[s->carry.pair >> 6] >> (s->carry.pair & 63) & 3))
+		s->carry.valid = false;
 	if (out.delta)
-		v[in->dst[0].index] = out;
+		s->v[in->dst[0].index] = out;
+	if (wide) {
+		/* The low half's differences are those of the pair, modulo 2^32. */
+		if (in->dst[0].dwords > 1)
+			s->v[at] = (struct jit_shape){.delta = wide, .bits = UINT32_MAX};
+		if (wide == SHAPE_UNIFORM)
+			s->v[at + 1] = uniform(UINT32_MAX);
+		s->v[at].wide = wide;
+	}
+	if (guard)
+		*guard = g;
+	if (plain && in->op == ISA_V_ADD_CO_U32 && in->dst[1].kind == ISA_OPND_SGPR && !(in->dst[1].index & 1) && out.delta &&
+	    plain_operand(&in->src[0]) && plain_operand(&in->src[1])) {
+		s->carry.valid = true;
+		for (unsigned i = 0; i < 2; i++) {
+			s->carry.src[i] = in->src[i];
+			s->carry.low[i] = low[i];
+			if (in->src[i].kind == ISA_OPND_VGPR && in->src[i].index + 1u == at)
+				s->carry.low[i].wide = 0;
+		}
+		s->carry.dst = (uint8_t)at;
+		s->carry.pair = (uint8_t)in->dst[1].index;
+	}
+}
+
+uint16_t jit_address_shape(const struct jit_code *c, const struct jit_shape v[256], const struct isa_operand *o, bool low, bool *guard)
+{
+	struct pair_shape p;
+
+	*guard = false;
+	if (o->kind != ISA_OPND_VGPR)
+		return 0;
+	if (low) {
+		*guard = v[o->index].delta && wraps(c, v[o->index], false);
+		return v[o->index].delta;
+	}
+	p = pair_operand(c, v, o);
+	*guard = p.guard;
+	return p.delta;
 }
 
 /* Shape of an id that lane l of wave w has as values[w][l]. */
@@ -247,7 +452,7 @@ static struct jit_shape shape_of(struct jit_code *c, uint32_t (*values)[WAVE_LAN
 				return varying;
 			d[l] = delta;
 		}
-	return (struct jit_shape){intern(c, d), bits};
+	return (struct jit_shape){.delta = intern(c, d), .bits = bits};
 }
 
 static void ids(struct jit_code *c, struct jit_shape v[256], unsigned width)
@@ -287,36 +492,34 @@ static bool meet(struct jit_shape to[256], const struct jit_shape from[256], boo
 	for (unsigned r = 0; r < 256; r++) {
 		struct jit_shape s = to[r];
 
-		if (first)
+		if (first) {
 			s = from[r];
-		else if (s.delta != from[r].delta)
-			s = varying;
-		else
-			s.bits |= from[r].bits;
-		changed |= s.delta != to[r].delta || s.bits != to[r].bits;
+		} else {
+			s.wide = s.wide == from[r].wide ? s.wide : 0;
+			s.delta = s.delta == from[r].delta ? s.delta : 0;
+			s.bits = s.delta ? s.bits | from[r].bits : 0;
+		}
+		changed |= s.delta != to[r].delta || s.wide != to[r].wide || s.bits != to[r].bits;
 		to[r] = s;
 	}
 	return changed;
 }
 
-bool jit_find_shapes(struct jit_code *c, unsigned width)
+static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 {
+	static const struct jit_shape unknown[256];
+	struct jit_shape(*shape)[256] = calloc(c->num_blocks, sizeof(*shape));
 	bool changed = true, comes_back = jit_comes_back(c), *reached = calloc(c->num_blocks, sizeof(*reached));
-	struct jit_shape now[256];
+	struct jit_shapes now;
 
-	c->shape = calloc(c->num_blocks, sizeof(*c->shape));
-	c->delta = calloc(MAX_DELTAS, sizeof(*c->delta));
-	if (!c->shape || !c->delta || !reached) {
+	c->shape[level] = shape;
+	if (!shape || !reached) {
 		free(reached);
 		return false;
 	}
-	if (!c->full || !c->wg_size[0]) {
-		free(reached);
-		return true;
-	}
-	reached[0] = true;
-	if (!comes_back)
-		ids(c, c->shape[0], width);
+	reached[0] = c->full && c->wg_size[0];
+	if (reached[0] && !comes_back)
+		ids(c, shape[0], width);
 	while (changed) {
 		changed = false;
 		for (uint32_t b = 0; b < c->num_blocks; b++) {
@@ -326,23 +529,35 @@ bool jit_find_shapes(struct jit_code *c, unsigned width)
 
 			if (!reached[b])
 				continue;
-			memcpy(now, c->shape[b], sizeof(now));
+			memcpy(now.v, shape[b], sizeof(now.v));
+			now.carry.valid = false;
 			for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
-				jit_shape_after(c, now, &c->inst[i].ci.inst, f.exec_full);
+				jit_shape_after(c, &now, &c->inst[i].ci.inst, f.exec_full || c->inst[i].quiet, NULL);
 				jit_after(&f, &c->inst[i].ci.inst);
 			}
 			for (unsigned s = 0; s < 2; s++) {
 				uint32_t to = blk->succ[s];
-				static const struct jit_shape unknown[256];
 
 				if (to == NO_BLOCK)
 					continue;
 				/* The interpreter may come back with anything. */
-				changed |= meet(c->shape[to], comes_back && c->block[to].safe ? unknown : now, !reached[to]);
+				changed |= meet(shape[to], comes_back && c->block[to].safe ? unknown : now.v, !reached[to]);
 				reached[to] = true;
 			}
 		}
 	}
 	free(reached);
 	return true;
+}
+
+bool jit_find_shapes(struct jit_code *c, unsigned width)
+{
+	c->delta = calloc(MAX_DELTAS, sizeof(*c->delta));
+	for (uint32_t i = 0; i < c->num_inst; i++) {
+		const struct isa_inst *in = &c->inst[i].ci.inst;
+
+		for (unsigned d = 0; in->dst[0].kind == ISA_OPND_VGPR && strstr(isa_op_name(in->op), "mfma") && d < in->dst[0].dwords; d++)
+			bit_set(&c->unshaped, (in->dst[0].index + d) & 255);
+	}
+	return c->delta && find_level(c, LEVEL_STRIP, width) && find_level(c, LEVEL_WAVE, WAVE_LANES);
 }

@@ -41,6 +41,7 @@ struct jit_inst {
 	uint64_t pc;
 	uint32_t block; /* that begins here, or NO_BLOCK */
 	uint32_t next;	/* index of the one behind, or NO_INST */
+	bool quiet;	/* cfg.c: nobody reads inactive lanes of what it writes, before they are written again */
 };
 #define NO_BLOCK UINT32_MAX
 #define NO_INST	 UINT32_MAX
@@ -81,12 +82,37 @@ struct jit_block {
 	uint64_t sdirty[2];
 };
 
-/* shape.c: a vector register's value is that of its strip's first lane plus delta[lane]. */
+/*
+ * shape.c: a vector register's value is that of its strip's first lane plus delta[lane]; and so is the 64-bit value of a pair. At the level of waves
+ * the wave is one strip.
+ */
 struct jit_shape {
 	uint16_t delta; /* index + 1 in jit_code.delta; 0: not known */
+	uint16_t wide;	/* the same of the pair that begins here; the lifter has seen to it that it holds (jit_guard) */
 	uint32_t bits;	/* that the strips' first lanes may have */
 };
 #define SHAPE_UNIFORM 1
+
+enum { LEVEL_STRIP, LEVEL_WAVE, NUM_LEVELS };
+
+struct jit_shapes { /* at one place of the program, at one level */
+	struct jit_shape v[256];
+	/* v_add_co_u32: what the v_addc_co_u32 that may follow needs. */
+	struct {
+		bool valid;
+		uint8_t dst, pair; /* of the sum, of the carry */
+		struct isa_operand src[2];
+		struct jit_shape low[2]; /* of the sources; wide: with the register behind as high half */
+	} carry;
+};
+
+/* What an instruction's shape takes for granted: that a source's lanes, extended to 64 bits, have the differences that they have modulo 2^32. */
+struct jit_guard {
+	bool need, sign;
+	int8_t carry; /* index of the source of the v_add_co_u32 before, or -1: src */
+	struct isa_operand src;
+	uint16_t delta;
+};
 
 struct jit_code {
 	uint64_t entry_pc;
@@ -103,9 +129,11 @@ struct jit_code {
 	struct bits256 vused;
 	/* Work-group size and how many of y and z the kernel gets (gfx900), for shapes. */
 	uint32_t wg_size[3], id_vgprs;
-	struct jit_shape (*shape)[256]; /* of each block */
+	bool exact;			  /* registers are looked at when the wave has ended */
+	struct jit_shape (*shape[NUM_LEVELS])[256]; /* of each block */
 	int32_t (*delta)[WAVE_LANES];
 	uint32_t num_deltas;
+	struct bits256 unshaped; /* registers that are left alone: matrix operations write them in struct wave */
 	/* The machine code this was made from. */
 	struct jit_bytes {
 		uint64_t va;
@@ -129,7 +157,8 @@ static inline void jit_code_free(struct jit_code *c)
 	free(c->range);
 	free(c->inst);
 	free(c->block);
-	free(c->shape);
+	free(c->shape[LEVEL_STRIP]);
+	free(c->shape[LEVEL_WAVE]);
 	free(c->delta);
 	free(c);
 }
@@ -137,7 +166,15 @@ static inline void jit_code_free(struct jit_code *c)
 bool jit_analyse(struct jit_code *c, unsigned width);
 /* Shapes at the blocks' begins, for strips of width lanes; false: out of memory. */
 bool jit_find_shapes(struct jit_code *c, unsigned width);
-void jit_shape_after(struct jit_code *c, struct jit_shape v[256], const struct isa_inst *in, bool exec_full);
+/* Goes on behind an instruction that, if all, writes whole registers. */
+void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_inst *in, bool all, struct jit_guard *guard);
+/*
+ * Differences of an address in a pair of registers, or (low) in one that is extended with zeros; 0: not known. They hold if no lane wraps around, which
+ * is to be checked if *guard.
+ */
+uint16_t jit_address_shape(const struct jit_code *c, const struct jit_shape v[256], const struct isa_operand *o, bool low, bool *guard);
+/* Smallest and largest difference. */
+void jit_delta_range(const struct jit_code *c, uint16_t delta, int32_t *low, int32_t *high);
 /* True if the code's bytes in guest memory are still those. */
 bool jit_code_same(struct exec_ctx *ctx, const struct jit_code *c);
 
@@ -146,6 +183,7 @@ struct jit_regs {
 	struct bits256 vuse, vkill, vwrite;
 	uint64_t suse[2], skill[2], swrite[2];
 };
+extern const uint64_t jit_always_live; /* SGPRs from 64 on that may be read without being named */
 void jit_inst_regs(const struct isa_inst *in, bool exec_full, struct jit_regs *r);
 /* An edge at which the vector registers go to struct wave. */
 static inline bool jit_sync_edge(const struct jit_block *from, const struct jit_block *to)

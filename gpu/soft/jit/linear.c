@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * linear.c - vector registers as scalars: where shape.c knows the differences between lanes, the lifter computes a strip's first lane (the root)
+ * by scalar operations, and makes a vector of it only where one is read.
+ *
+ * Theory of operation
+ * Addresses mostly are a scalar plus the lane's number times something. For such registers lin[] has the roots, one for the wave or one a
+ * strip; v[] of them is NULL until somebody reads the vector. wide[] has the 64-bit roots of pairs; the high half of a pair is
+ * a register of kind LIN_HIGH. From block to block roots are in variables of their own; a register's vector is in its variable only
+ * where the block that follows does not know its shape.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "gpu/soft/jit/lift.h"
+
+#define ADD(x_, y_) LLVMBuildAdd(l->b, x_, y_, "")
+#define AND(x_, y_) LLVMBuildAnd(l->b, x_, y_, "")
+#define OR(x_, y_) LLVMBuildOr(l->b, x_, y_, "")
+#define IS(pred, x_, y_) LLVMBuildICmp(l->b, LLVMInt##pred, x_, y_, "")
+
+static unsigned roots(const struct lift *l, unsigned level)
+{
+	return level == LEVEL_WAVE ? 1 : l->strips;
+}
+
+static const int32_t *deltas(const struct lift *l, uint16_t delta)
+{
+	return l->code->delta[delta - 1];
+}
+
+/* ------------------------------------------------------------------ vectors of roots */
+
+static V delta32(struct lift *l, const struct lin *x, unsigned strip)
+{
+	V k[64];
+
+	for (unsigned i = 0; i < l->width; i++)
+		k[i] = c32(l, (uint32_t)x->delta[strip * l->width + i]);
+	return LLVMConstVector(k, l->width);
+}
+
+static V delta64(struct lift *l, const struct lin *x, unsigned strip)
+{
+	V k[64];
+
+	for (unsigned i = 0; i < l->width; i++)
+		k[i] = c64(l, (uint64_t)(int64_t)x->delta[strip * l->width + i]);
+	return LLVMConstVector(k, l->width);
+}
+
+static V splat64(struct lift *l, V x)
+{
+	V v = LLVMBuildInsertElement(l->b, LLVMGetPoison(l->vi64), x, c32(l, 0), "");
+
+	return LLVMBuildShuffleVector(l->b, v, LLVMGetPoison(l->vi64), LLVMConstNull(l->vi32), "");
+}
+
+V lin_vector(struct lift *l, unsigned r, unsigned strip)
+{
+	const struct lin *x = &l->lin[r];
+	V root = x->root[x->level == LEVEL_WAVE ? 0 : strip], y;
+
+	if (x->kind == LIN_LOW)
+		return ADD(splat(l, root), delta32(l, x, strip));
+	y = ADD(splat64(l, root), delta64(l, x, strip));
+	return LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, y, vconst64(l, 32), ""), l->vi32, "");
+}
+
+/* A strip's first lane (level strip) or the wave's (level wave) of a register that is not in lin[]. */
+static V extracted(struct lift *l, unsigned r, unsigned strip)
+{
+	return LLVMBuildExtractElement(l->b, get_v(l, r, strip), c32(l, 0), "");
+}
+
+/* Is a vector operation queued that writes (or, any: reads) the register? */
+static bool pending(const struct lift *l, unsigned r, bool any)
+{
+	for (int i = 0; i < l->queued; i++) {
+		struct jit_regs regs;
+
+		if (l->queue[i].lds && l->queue[i].lds_row <= r && r < l->queue[i].lds_row + l->queue[i].lds_dwords)
+			return true;
+		jit_inst_regs(&l->queue[i].ji->ci.inst, false, &regs);
+		if (bit_get(&regs.vwrite, r) || (any && bit_get(&regs.vuse, r)))
+			return true;
+	}
+	return false;
+}
+
+static V first_of(struct lift *l, const struct lin *x, unsigned strip)
+{
+	if (x->level == LEVEL_STRIP || !strip)
+		return x->root[x->level == LEVEL_STRIP ? strip : 0];
+	if (LLVMTypeOf(x->root[0]) == l->i64)
+		return ADD(x->root[0], c64(l, (uint64_t)(int64_t)x->delta[strip * l->width]));
+	return ADD(x->root[0], c32(l, (uint32_t)x->delta[strip * l->width]));
+}
+
+V lin_root(struct lift *l, unsigned r, unsigned strip)
+{
+	const struct lin *x = &l->lin[r];
+
+	if (x->kind == LIN_LOW)
+		return first_of(l, x, strip);
+	if (x->kind == LIN_HIGH)
+		return LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, first_of(l, x, strip), c64(l, 32), ""), l->i32, "");
+	if (pending(l, r, false))
+		flush_queue(l);
+	return extracted(l, r, strip);
+}
+
+/* NULL: an operand of a kind that is not lifted. */
+static V operand_root(struct lift *l, const struct isa_operand *o, unsigned strip)
+{
+	if (o->kind == ISA_OPND_VGPR)
+		return lin_root(l, o->index, strip);
+	if (o->kind == ISA_OPND_SGPR && l->mask_def[o->index >> 1])
+		flush_queue(l);
+	return scalar_operand(l, o, false);
+}
+
+static V pair_of(struct lift *l, V lo, V hi)
+{
+	return OR(LLVMBuildZExt(l->b, lo, l->i64, ""), LLVMBuildShl(l->b, LLVMBuildZExt(l->b, hi, l->i64, ""), c64(l, 32), ""));
+}
+
+/* Root of the pair at r; known as a pair or only by its halves. */
+static V pair_root(struct lift *l, unsigned r, unsigned level, unsigned strip)
+{
+	if (l->at[level].v[r].wide && l->wide[r].kind && (level == LEVEL_STRIP || l->wide[r].level == LEVEL_WAVE))
+		return first_of(l, &l->wide[r], strip);
+	return pair_of(l, lin_root(l, r, strip), lin_root(l, r + 1, strip));
+}
+
+static V pair_operand_root(struct lift *l, const struct isa_operand *o, unsigned level, unsigned strip)
+{
+	if (o->kind == ISA_OPND_VGPR)
+		return pair_root(l, o->index, level, strip);
+	if (o->kind == ISA_OPND_SGPR && (l->mask_def[o->index >> 1] || l->mask_def[(o->index + 1) >> 1 & 63]))
+		flush_queue(l);
+	return scalar_operand(l, o, true);
+}
+
+/* ------------------------------------------------------------------ guards */
+
+/* Goes to the interpreter at ji unless the lanes, extended to 64 bits, have their differences from the root. */
+static void check_root(struct lift *l, const struct jit_inst *ji, V root, uint16_t delta, bool sign)
+{
+	int32_t low, high;
+	V from, ok;
+
+	jit_delta_range(l->code, delta, &low, &high);
+	for (unsigned i = 0; i < l->num_checked; i++)
+		if (l->checked[i].root == root && l->checked[i].low <= low && l->checked[i].high >= high && l->checked[i].sign == sign)
+			return;
+	if (sign) {
+		from = ADD(root, c32(l, 0x80000000u + (uint32_t)low));
+		ok = IS(ULE, from, c32(l, UINT32_MAX - (uint32_t)(high - low)));
+	} else {
+		from = ADD(root, c32(l, (uint32_t)low));
+		ok = IS(ULE, from, c32(l, UINT32_MAX - (uint32_t)(high - low)));
+	}
+	if (!LLVMIsConstant(ok) || !LLVMConstIntGetZExtValue(ok)) {
+		flush_queue(l);
+		emit_deopt_unless(l, ok, ji);
+	}
+	if (l->num_checked < MAX_CHECKED)
+		l->checked[l->num_checked++] = (struct lin_check){root, low, high, sign};
+}
+
+static void check_guard(struct lift *l, const struct jit_inst *ji, const struct jit_guard *g, unsigned level)
+{
+	for (unsigned s = 0; g->need && s < roots(l, level); s++)
+		check_root(l, ji, g->carry >= 0 ? l->carry_low[g->carry][s] : operand_root(l, &g->src, s), g->delta, g->sign);
+}
+
+/* ------------------------------------------------------------------ operations */
+
+/* Before a register is defined by its roots: nothing queued may still use it. */
+static void define(struct lift *l, unsigned r, const struct lin *x)
+{
+	if (pending(l, r, true))
+		flush_queue(l);
+	l->lin[r] = *x;
+	memset(l->v[r], 0, sizeof(l->v[r]));
+	l->lds_base[r] = NULL;
+	bit_set(&l->vdirty, r);
+	bit_clear(&l->vstored, r);
+}
+
+static void define_high(struct lift *l, unsigned r, const struct lin *pair, bool uniform)
+{
+	struct lin x = *pair;
+
+	x.kind = LIN_HIGH;
+	for (unsigned s = 0; uniform && s < roots(l, x.level); s++)
+		x.root[s] = LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, x.root[s], c64(l, 32), ""), l->i32, "");
+	if (uniform)
+		x.kind = LIN_LOW;
+	define(l, r, &x);
+}
+
+/* A vector operand where it is, by itself. */
+static V operand_vector(struct lift *l, const struct isa_operand *o, unsigned strip)
+{
+	return o->kind == ISA_OPND_VGPR ? get_v(l, o->index, strip) : splat(l, scalar_operand(l, o, false));
+}
+
+/* The carries of an addition or subtraction, as a mask; everything read is defined. */
+static V carries(struct lift *l, const struct isa_inst *in)
+{
+	bool add = in->op == ISA_V_ADD_CO_U32 || in->op == ISA_V_ADDC_CO_U32, rev = in->op == ISA_V_SUBREV_CO_U32;
+	V bits = NULL, masks[MAX_STRIPS];
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		V a = operand_vector(l, &in->src[rev ? 1 : 0], s), b = operand_vector(l, &in->src[rev ? 0 : 1], s), c, x;
+
+		if (in->op == ISA_V_MAD_U64_U32) {
+			V d = in->src[2].kind == ISA_OPND_VGPR ? get_v64(l, in->src[2].index, s)
+							       : splat64(l, scalar_operand(l, &in->src[2], true));
+
+			x = LLVMBuildMul(l->b, LLVMBuildZExt(l->b, a, l->vi64, ""), LLVMBuildZExt(l->b, b, l->vi64, ""), "");
+			c = IS(ULT, ADD(x, d), d);
+		} else if (add) {
+			x = ADD(a, b);
+			c = IS(ULT, x, a);
+			if (in->src[2].kind != ISA_OPND_NONE) {
+				V with = ADD(x, LLVMBuildZExt(l->b, mask_strip(l, scalar_operand(l, &in->src[2], true), s), l->vi32, ""));
+
+				c = OR(c, IS(ULT, with, x));
+			}
+		} else {
+			c = IS(ULT, a, b);
+		}
+		if (!l->now.exec_full)
+			c = AND(c, mask_strip(l, get_exec(l), s));
+		masks[s] = c;
+		x = LLVMBuildZExt(l->b, LLVMBuildBitCast(l->b, c, LLVMIntTypeInContext(l->c, l->width), ""), l->i64, "");
+		if (s)
+			x = LLVMBuildShl(l->b, x, c64(l, s * l->width), "");
+		bits = bits ? OR(bits, x) : x;
+	}
+	know_mask(l, bits, masks);
+	return bits;
+}
+
+/* Its destination mask, before anything it reads is redefined. NULL: it has none. */
+static V mask_result(struct lift *l, const struct isa_inst *in)
+{
+	if (in->dst[1].kind != ISA_OPND_SGPR)
+		return NULL;
+	/* Sources and the mask's register must not wait in the queue. */
+	for (unsigned k = 0; k < 3; k++) {
+		const struct isa_operand *o = &in->src[k];
+
+		if (o->kind == ISA_OPND_VGPR && (pending(l, o->index, false) || (o->dwords > 1 && pending(l, o->index + 1, false))))
+			flush_queue(l);
+		if (o->kind == ISA_OPND_SGPR && (l->mask_def[o->index >> 1] || l->mask_def[(o->index + 1) >> 1 & 63]))
+			flush_queue(l);
+	}
+	if (l->mask_def[in->dst[1].index >> 1] || l->mask_def[(in->dst[1].index + 1) >> 1 & 63])
+		flush_queue(l);
+	return carries(l, in);
+}
+
+/* 64-bit root that a wide operation gives the strip; NULL: not this. */
+static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, unsigned s)
+{
+	V a, b, c;
+
+	switch (in->op) {
+	case ISA_V_LSHLREV_B64:
+		a = pair_operand_root(l, &in->src[1], level, s);
+		return a ? LLVMBuildShl(l->b, a, c64(l, in->src[0].value & 63), "") : NULL;
+	case ISA_V_ASHRREV_I32:
+		return LLVMBuildSExt(l->b, operand_root(l, &in->src[1], s), l->i64, "");
+	case ISA_V_ADDC_CO_U32:
+		a = operand_root(l, &in->src[0], s);
+		b = operand_root(l, &in->src[1], s);
+		if (!a || !b)
+			return NULL;
+		c = LLVMBuildShl(l->b, LLVMBuildZExt(l->b, ADD(a, b), l->i64, ""), c64(l, 32), "");
+		for (unsigned i = 0; i < 2; i++)
+			c = ADD(c, LLVMBuildZExt(l->b, l->carry_low[i][s], l->i64, ""));
+		return c;
+	case ISA_V_MAD_U64_U32:
+		a = operand_root(l, &in->src[0], s);
+		b = operand_root(l, &in->src[1], s);
+		c = pair_operand_root(l, &in->src[2], level, s);
+		if (!a || !b || !c)
+			return NULL;
+		return ADD(LLVMBuildMul(l->b, LLVMBuildZExt(l->b, a, l->i64, ""), LLVMBuildZExt(l->b, b, l->i64, ""), ""), c);
+	default:
+		return NULL;
+	}
+}
+
+static void lift_wide(struct lift *l, const struct jit_inst *ji, unsigned level, unsigned at, const struct jit_guard *guard)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	uint16_t delta = l->next[level].v[at].wide;
+	struct lin x = {.kind = LIN_LOW, .level = (uint8_t)level, .delta = deltas(l, delta)}, low;
+	V mask;
+
+	check_guard(l, ji, guard, level);
+	for (unsigned s = 0; s < roots(l, level); s++)
+		x.root[s] = wide_value(l, in, level, s);
+	mask = mask_result(l, in);
+	if (in->dst[0].dwords > 1) {
+		low = x;
+		for (unsigned s = 0; s < roots(l, level); s++)
+			low.root[s] = LLVMBuildTrunc(l->b, x.root[s], l->i32, "");
+		define(l, at, &low);
+	}
+	define_high(l, at + 1, &x, delta == SHAPE_UNIFORM);
+	l->wide[at] = x;
+	if (mask)
+		set_s64(l, in->dst[1].index, mask);
+}
+
+/* 32-bit root of an integer operation. */
+static V low_value(struct lift *l, const struct jit_inst *ji, V fn, unsigned s)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	const struct lane_op *op = lane_op_of(in->op);
+	V args[5];
+
+	for (unsigned i = 0; i < 3; i++) {
+		args[i] = i < op->nsrc ? operand_root(l, &in->src[i], s) : c32(l, 0);
+		if (!args[i])
+			return NULL;
+	}
+	switch (in->op) {
+	case ISA_V_ADD_CO_U32:
+		return ADD(args[0], args[1]);
+	case ISA_V_SUB_CO_U32:
+		return LLVMBuildSub(l->b, args[0], args[1], "");
+	case ISA_V_SUBREV_CO_U32:
+		return LLVMBuildSub(l->b, args[1], args[0], "");
+	default:
+		args[3] = c32(l, s * l->width);
+		args[4] = c32(l, 0);
+		return widen(l, fn, args, 1);
+	}
+}
+
+static bool integer(const struct lane_op *op)
+{
+	if (op->old || (op->result != K_U32 && op->result != K_I32))
+		return false;
+	for (unsigned i = 0; i < op->nsrc; i++)
+		if (op->src[i] != K_U32 && op->src[i] != K_I32)
+			return false;
+	return true;
+}
+
+static bool lift_low(struct lift *l, const struct jit_inst *ji, unsigned level)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	const struct lane_op *op = lane_op_of(in->op);
+	bool add = in->op == ISA_V_ADD_CO_U32, carry = add || in->op == ISA_V_SUB_CO_U32 || in->op == ISA_V_SUBREV_CO_U32;
+	unsigned r = in->dst[0].index;
+	struct lin x = {.kind = LIN_LOW, .level = (uint8_t)level, .delta = deltas(l, l->next[level].v[r].delta)};
+	V mask = NULL, fn = NULL;
+
+	if (!op || (carry ? in->dst[1].kind != ISA_OPND_SGPR || (in->dst[1].index & 1) : op->form != LANE_OP || !integer(op)))
+		return false;
+	if (in->sdwa || in->dpp || in->clamp || in->op_sel)
+		return false;
+	for (unsigned i = 0; i < op->nsrc; i++)
+		if (in->src[i].kind != ISA_OPND_VGPR && in->src[i].kind != ISA_OPND_SGPR && in->src[i].kind != ISA_OPND_CONST)
+			return false;
+	if (!carry) {
+		fn = lane_function(l, "lane_", op->name, "");
+		if (!fn)
+			return false;
+	}
+	for (unsigned s = 0; s < roots(l, level); s++) {
+		x.root[s] = low_value(l, ji, fn, s);
+		if (!x.root[s])
+			return false;
+	}
+	if (carry)
+		mask = mask_result(l, in);
+	for (unsigned i = 0; add && i < 2; i++)
+		for (unsigned s = 0; s < l->strips; s++)
+			l->carry_low[i][s] = operand_root(l, &in->src[i], s);
+	define(l, r, &x);
+	if (mask)
+		set_s64(l, in->dst[1].index, mask);
+	return true;
+}
+
+/* Of the state behind the instruction: the level at which this is known, or -1. */
+static int level_wide(const struct lift *l, unsigned r)
+{
+	return l->next[LEVEL_WAVE].v[r].wide ? LEVEL_WAVE : l->next[LEVEL_STRIP].v[r].wide ? LEVEL_STRIP : -1;
+}
+
+static int level_low(const struct lift *l, unsigned r)
+{
+	return l->next[LEVEL_WAVE].v[r].delta ? LEVEL_WAVE : l->next[LEVEL_STRIP].v[r].delta ? LEVEL_STRIP : -1;
+}
+
+static void drop_written(struct lift *l, const struct jit_inst *ji)
+{
+	struct jit_regs regs;
+
+	jit_inst_regs(&ji->ci.inst, false, &regs);
+	for (unsigned r = 0; r < 256; r++) {
+		if (!l->lin[r].kind || !bit_get(&regs.vwrite, r))
+			continue;
+		/* What is queued may still read the old value. */
+		for (unsigned s = 0; s < l->strips; s++)
+			get_v(l, r, s);
+		l->lin[r].kind = LIN_NONE;
+	}
+}
+
+bool lift_linear(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	bool all = l->now.exec_full || ji->quiet;
+	struct jit_guard guard[NUM_LEVELS];
+	int level;
+
+	for (unsigned i = 0; i < NUM_LEVELS; i++) {
+		l->next[i] = l->at[i];
+		jit_shape_after(l->code, &l->next[i], in, all, &guard[i]);
+	}
+	if (all && in->dst[0].kind == ISA_OPND_VGPR) {
+		bool pair = in->dst[0].dwords > 1;
+		unsigned at = in->dst[0].index - !pair;
+
+		level = pair || in->dst[0].index ? level_wide(l, at) : -1;
+		if (level >= 0) {
+			lift_wide(l, ji, (unsigned)level, at, &guard[level]);
+			return true;
+		}
+		level = pair ? -1 : level_low(l, in->dst[0].index);
+		if (level >= 0 && lift_low(l, ji, (unsigned)level))
+			return true;
+	}
+	drop_written(l, ji);
+	return false;
+}
+
+/* ------------------------------------------------------------------ addresses */
+
+bool lin_address(struct lift *l, const struct jit_inst *ji, struct lin *out)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	const struct isa_operand *o = &in->src[0];
+	bool saddr = in->src[2].kind != ISA_OPND_NONE;
+
+	for (int level = LEVEL_WAVE; level >= LEVEL_STRIP; level--) {
+		struct jit_guard guard = {.need = false, .carry = -1, .src = *o};
+		uint16_t delta = jit_address_shape(l->code, l->at[level].v, o, saddr, &guard.need);
+
+		if (!delta)
+			continue;
+		guard.delta = delta;
+		check_guard(l, ji, &guard, (unsigned)level);
+		*out = (struct lin){.kind = LIN_LOW, .level = (uint8_t)level, .delta = deltas(l, delta)};
+		for (unsigned s = 0; s < roots(l, (unsigned)level); s++) {
+			V va;
+
+			if (saddr)
+				va = ADD(LLVMBuildZExt(l->b, lin_root(l, o->index, s), l->i64, ""), get_s64(l, in->src[2].index));
+			else
+				va = pair_root(l, o->index, (unsigned)level, s);
+			out->root[s] = ADD(va, c64(l, (uint64_t)(int64_t)in->offset));
+		}
+		return true;
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------ from block to block */
+
+static V variable(struct lift *l, V *slot, LLVMTypeRef t)
+{
+	if (!*slot)
+		*slot = LLVMBuildAlloca(l->at_entry, t, "");
+	return *slot;
+}
+
+static V variable_low(struct lift *l, unsigned r, unsigned s)
+{
+	return variable(l, &l->ra[r][s], l->i32);
+}
+
+static V variable_wide(struct lift *l, unsigned r, unsigned s)
+{
+	return variable(l, &l->wa[r][s], l->i64);
+}
+
+/* What a block knows of a register where it begins. */
+struct known {
+	int low, wide; /* levels or -1: of the register; of the pair that begins here */
+	bool high;     /* it is the high half of a known pair, and not itself known */
+};
+
+static struct known known_in(const struct lift *l, const struct jit_block *blk, unsigned r)
+{
+	const struct jit_code *c = l->code;
+	struct known k = {-1, -1, false};
+
+	for (int level = LEVEL_STRIP; level <= LEVEL_WAVE; level++) {
+		const struct jit_shape *v = c->shape[level][blk - c->block];
+
+		if (v[r].delta)
+			k.low = level;
+		if (v[r].wide)
+			k.wide = level;
+		k.high |= r && v[r - 1].wide;
+	}
+	k.high &= k.low < 0;
+	return k;
+}
+
+static bool live_in(const struct jit_block *blk, unsigned r)
+{
+	return r < 256 && bit_get(&blk->vlive, r);
+}
+
+static const int32_t *deltas_in(const struct lift *l, const struct jit_block *blk, unsigned r, int level, bool wide)
+{
+	const struct jit_shape *s = &l->code->shape[level][blk - l->code->block][r];
+
+	return deltas(l, wide ? s->wide : s->delta);
+}
+
+void lin_enter(struct lift *l, const struct jit_block *blk)
+{
+	memset(l->lin, 0, sizeof(l->lin));
+	memset(l->wide, 0, sizeof(l->wide));
+	l->num_checked = 0;
+	for (unsigned i = 0; i < NUM_LEVELS; i++) {
+		memcpy(l->at[i].v, l->code->shape[i][blk - l->code->block], sizeof(l->at[i].v));
+		memset(&l->at[i].carry, 0, sizeof(l->at[i].carry));
+	}
+	for (unsigned r = 0; r < 256; r++) {
+		struct known k = known_in(l, blk, r);
+
+		if (!live_in(blk, r) && !(k.wide >= 0 && live_in(blk, r + 1)))
+			continue;
+		if (k.low >= 0) {
+			struct lin *x = &l->lin[r];
+
+			*x = (struct lin){.kind = LIN_LOW, .level = (uint8_t)k.low, .delta = deltas_in(l, blk, r, k.low, false)};
+			for (unsigned s = 0; s < roots(l, x->level); s++)
+				x->root[s] = LLVMBuildLoad2(l->b, l->i32, variable_low(l, r, s), "");
+		}
+		if (k.wide >= 0) {
+			struct lin *x = &l->wide[r];
+
+			*x = (struct lin){.kind = LIN_LOW, .level = (uint8_t)k.wide, .delta = deltas_in(l, blk, r, k.wide, true)};
+			for (unsigned s = 0; s < roots(l, x->level); s++)
+				x->root[s] = LLVMBuildLoad2(l->b, l->i64, variable_wide(l, r, s), "");
+			if (known_in(l, blk, r + 1).high) {
+				l->lin[r + 1] = *x;
+				l->lin[r + 1].kind = LIN_HIGH;
+			}
+		}
+	}
+}
+
+static bool changed(const struct lift *l, unsigned r)
+{
+	return bit_get(&l->vdirty, r);
+}
+
+/* The roots that a following block wants, where this one has others in the variables. The queue is empty. */
+void lin_leave(struct lift *l, const struct jit_block *to)
+{
+	for (unsigned r = 0; r < 256; r++) {
+		struct known k = known_in(l, to, r);
+
+		if (!live_in(to, r) && !(k.wide >= 0 && live_in(to, r + 1)))
+			continue;
+		if (k.wide >= 0 && (changed(l, r) || changed(l, r + 1) || known_in(l, l->blk, r).wide != k.wide))
+			for (unsigned s = 0; s < l->strips; s++)
+				LLVMBuildStore(l->b, pair_root(l, r, (unsigned)k.wide, s), variable_wide(l, r, s));
+		if (k.low >= 0 && (changed(l, r) || known_in(l, l->blk, r).low != k.low))
+			for (unsigned s = 0; s < l->strips; s++)
+				LLVMBuildStore(l->b, lin_root(l, r, s), variable_low(l, r, s));
+	}
+}
+
+bool lin_vector_wanted(const struct lift *l, const struct jit_block *to, unsigned r)
+{
+	struct known k = known_in(l, to, r);
+
+	return live_in(to, r) && k.low < 0 && !k.high;
+}
+
+/* ---- the way in from struct wave ---- */
+
+/* A number of lane: which active one stands for the strip (or wave, strip 0), in struct wave. */
+static V entry_lane(struct lift *l, V exec, int level, unsigned s)
+{
+	V first = c64(l, s * l->width), bits, args[2], lane;
+	LLVMTypeRef t = l->i64;
+
+	if (!exec)
+		return first;
+	bits = s ? LLVMBuildLShr(l->b, exec, c64(l, s * l->width), "") : exec;
+	args[0] = bits;
+	args[1] = LLVMConstInt(l->i1, 0, 0);
+	lane = intrinsic(l, "llvm.cttz", &t, 1, args, 2);
+	if (level == LEVEL_WAVE)
+		return AND(lane, c64(l, WAVE_LANES - 1));
+	/* None in this strip: its first one, which nobody uses. */
+	lane = LLVMBuildSelect(l->b, IS(ULT, lane, c64(l, l->width)), lane, c64(l, 0), "");
+	return ADD(lane, first);
+}
+
+static V lane_delta(struct lift *l, const int32_t *delta, V lane)
+{
+	V k[WAVE_LANES], table, index[2] = {c64(l, 0), lane};
+	LLVMTypeRef t = LLVMArrayType2(l->i32, WAVE_LANES);
+
+	if (LLVMIsConstant(lane))
+		return c32(l, (uint32_t)delta[LLVMConstIntGetZExtValue(lane)]);
+	for (unsigned i = 0; i < WAVE_LANES; i++)
+		k[i] = c32(l, (uint32_t)delta[i]);
+	table = LLVMAddGlobal(l->m, t, "delta");
+	LLVMSetInitializer(table, LLVMConstArray2(l->i32, k, WAVE_LANES));
+	LLVMSetGlobalConstant(table, 1);
+	LLVMSetLinkage(table, LLVMPrivateLinkage);
+	return LLVMBuildLoad2(l->b, l->i32, LLVMBuildInBoundsGEP2(l->b, t, table, index, 2, ""), "");
+}
+
+static V lane_of_row(struct lift *l, unsigned r, V lane)
+{
+	V p = row_ptr(l, false, r, 0);
+
+	return LLVMBuildLoad2(l->b, l->i32, LLVMBuildInBoundsGEP2(l->b, l->i32, p, &lane, 1, ""), "");
+}
+
+/* Do the register's, or the pair's, lanes in struct wave have this shape? i1. */
+static V shape_holds(struct lift *l, unsigned r, const struct lin *x, V exec, bool pair)
+{
+	V all = NULL;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		V have = load_wave_row(l, r, s), root = x->root[x->level == LEVEL_WAVE ? 0 : s], ok;
+
+		if (pair) {
+			V hi = LLVMBuildZExt(l->b, load_wave_row(l, r + 1, s), l->vi64, "");
+
+			have = OR(LLVMBuildZExt(l->b, have, l->vi64, ""), LLVMBuildShl(l->b, hi, vconst64(l, 32), ""));
+			ok = IS(EQ, have, ADD(splat64(l, root), delta64(l, x, s)));
+		} else {
+			ok = IS(EQ, have, ADD(splat(l, root), delta32(l, x, s)));
+		}
+		if (exec)
+			ok = OR(ok, LLVMBuildNot(l->b, mask_strip(l, exec, s), ""));
+		all = all ? AND(all, ok) : ok;
+	}
+	return IS(EQ, LLVMBuildBitCast(l->b, all, LLVMIntTypeInContext(l->c, l->width), ""), LLVMConstAllOnes(LLVMIntTypeInContext(l->c, l->width)));
+}
+
+/* The interpreter has written active lanes only: those give the roots. */
+void lin_after_step(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	unsigned r = in->dst[0].index;
+	struct lin x = {.kind = LIN_LOW};
+	int level;
+
+	if (l->now.exec_full || in->dst[0].kind != ISA_OPND_VGPR || in->dst[0].dwords > 1)
+		return;
+	level = level_low(l, r);
+	if (level < 0)
+		return;
+	x.level = (uint8_t)level;
+	x.delta = deltas(l, l->next[level].v[r].delta);
+	for (unsigned s = 0; s < roots(l, x.level); s++) {
+		V lane = entry_lane(l, get_exec(l), level, s);
+
+		x.root[s] = LLVMBuildSub(l->b, lane_of_row(l, r, lane), lane_delta(l, x.delta, lane), "");
+	}
+	define(l, r, &x);
+}
+
+bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, V *holds)
+{
+	struct known k = known_in(l, blk, r);
+
+	if (k.low >= 0) {
+		struct lin x = {.kind = LIN_LOW, .level = (uint8_t)k.low, .delta = deltas_in(l, blk, r, k.low, false)};
+
+		for (unsigned s = 0; s < roots(l, (unsigned)k.low); s++) {
+			V lane = entry_lane(l, exec, k.low, s);
+
+			x.root[s] = LLVMBuildSub(l->b, lane_of_row(l, r, lane), lane_delta(l, x.delta, lane), "");
+			LLVMBuildStore(l->b, x.root[s], variable_low(l, r, s));
+		}
+		/* Tests put what they like into registers before the wave starts. */
+		if (l->exact) {
+			V ok = shape_holds(l, r, &x, exec, false);
+
+			*holds = *holds ? AND(*holds, ok) : ok;
+		}
+	}
+	if (k.wide >= 0) {
+		struct lin x = {.kind = LIN_LOW, .level = (uint8_t)k.wide, .delta = deltas_in(l, blk, r, k.wide, true)};
+		V ok;
+
+		for (unsigned s = 0; s < roots(l, (unsigned)k.wide); s++) {
+			V lane = entry_lane(l, exec, k.wide, s), va = pair_of(l, lane_of_row(l, r, lane), lane_of_row(l, r + 1, lane));
+
+			x.root[s] = LLVMBuildSub(l->b, va, LLVMBuildSExt(l->b, lane_delta(l, x.delta, lane), l->i64, ""), "");
+			LLVMBuildStore(l->b, x.root[s], variable_wide(l, r, s));
+		}
+		ok = shape_holds(l, r, &x, exec, true);
+		*holds = *holds ? AND(*holds, ok) : ok;
+	}
+	return k.low >= 0 || k.high;
+}
