@@ -459,11 +459,11 @@ static inline double exp2_wide(float x)
 
 static inline double log2_wide(float x)
 {
-	double r = log2_core(x > 0.0f && x < INFINITY ? (double)x : 1.0);
+	double r = log2_core(((x > 0.0f) & (x < INFINITY)) ? (double)x : 1.0);
 
 	r = x == INFINITY ? (double)x : r;
 	r = x == 0.0f ? -(double)INFINITY : r;
-	return x < 0.0f || x != x ? (double)NAN : r;
+	return x >= 0.0f ? r : (double)NAN;
 }
 
 static inline double sin_wide(float x)
