@@ -26,3 +26,20 @@ kernel void strided(global uint *out, ulong stride)
 {
 	*(global uint *)((global char *)out + get_global_id(0) * stride) = get_global_id(0);
 }
+
+/* Pointers in a loop under a mask, an index that wraps around in some lanes, short elements, lanes in reverse order. */
+kernel void windows(global uint *out, global const uint *in, global const uchar *bytes, global const short *halves, uint n, uint back, int rounds)
+{
+	uint i = get_global_id(0), sum = 0;
+	global const uint *p = in + i;
+
+	if (i >= n)
+		return;
+	for (int r = 0; r < rounds; r++) {
+		sum = sum * 5 + p[0];
+		p += 3;
+	}
+	if (i >= back)
+		sum += in[i - back];
+	out[n - 1 - i] = sum ^ (bytes[i + 1] + (uint)(int)halves[i]);
+}

@@ -74,6 +74,54 @@ static void test_slices(void **state)
 		mix_with(slices[i]);
 }
 
+/* Addresses of the forms that compiled code follows as scalars; rows that cross pages. */
+static void test_windows(void **state)
+{
+	static const uint64_t slices[] = {0, 1, 50, 97, 0};
+	enum { COUNT = ITEMS - 95, BACK = 100, BYTES = 4 * (ITEMS + 3 * ROUNDS) + 8192 };
+	uint8_t *mem[4], args[44];
+	uint32_t *out, *in, n = COUNT, back = BACK, rounds = ROUNDS;
+	int16_t *halves;
+	struct runner_dispatch d = {.kernel = "windows", .grid = {ITEMS, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < 4; i++) {
+		mem[i] = runner_alloc(&runner, BYTES, GPU_PROT_READ | GPU_PROT_WRITE);
+		for (unsigned k = 0; k < BYTES; k++)
+			mem[i][k] = (uint8_t)(k * 2654435761u >> (13 + i));
+	}
+	out = (void *)(mem[0] + 4036);
+	in = (void *)(mem[1] + 4);
+	halves = (void *)(mem[3] + 2);
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &in, 8);
+	memcpy(args + 16, &mem[2], 8);
+	memcpy(args + 24, &halves, 8);
+	memcpy(args + 32, &n, 4);
+	memcpy(args + 36, &back, 4);
+	memcpy(args + 40, &rounds, 4);
+	for (unsigned t = 0; t < sizeof(slices) / sizeof(slices[0]); t++) {
+		memset(mem[0], 0x5a, BYTES);
+		runner.slice = slices[t];
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (uint32_t i = 0; i < COUNT; i++) {
+			uint32_t sum = 0;
+
+			for (unsigned r = 0; r < ROUNDS; r++)
+				sum = sum * 5 + in[i + 3 * r];
+			if (i >= BACK)
+				sum += in[i - BACK];
+			assert_int_equal(out[COUNT - 1 - i], sum ^ (mem[2][i + 1] + (uint32_t)(int)halves[i]));
+		}
+		/* Lanes beyond the end have stored nothing. */
+		for (unsigned k = 0; k < BYTES; k++)
+			if (mem[0] + k < (uint8_t *)out || mem[0] + k >= (uint8_t *)(out + COUNT))
+				assert_int_equal(mem[0][k], 0x5a);
+	}
+	runner.slice = 0;
+	for (unsigned i = 0; i < 4; i++)
+		runner_unmap(&runner, mem[i]);
+}
+
 static atomic_uint stop;
 
 static void *stop_soon(void *arg)
@@ -163,7 +211,7 @@ static void test_ending_while_compiling(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_ending_while_compiling),
