@@ -10,6 +10,7 @@
 #define LOG_PART "jit"
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,7 @@ static struct {
 		bool full;
 	} *first, **last, *current;
 	bool started;
+	cpu_set_t cpus; /* where its thread may run: not only where the GPU's thread that starts it is kept */
 	mfma_fn *const *mfma;
 } compiler = {.once = PTHREAD_ONCE_INIT,
 	      .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -74,6 +76,8 @@ static void init_once(void)
 {
 	const char *wish = getenv("HSAVISOR_JIT");
 
+	if (sched_getaffinity(0, sizeof(compiler.cpus), &compiler.cpus))
+		CPU_ZERO(&compiler.cpus);
 	compiler.mode = MODE_BACKGROUND;
 	if (wish && !strcmp(wish, "0"))
 		return (void)(compiler.mode = MODE_OFF);
@@ -238,6 +242,8 @@ static bool start_compiler(void)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 16 << 20);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (CPU_COUNT(&compiler.cpus))
+		pthread_attr_setaffinity_np(&attr, sizeof(compiler.cpus), &compiler.cpus);
 	compiler.started = !pthread_create(&thread, &attr, compiler_main, NULL);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
