@@ -215,8 +215,23 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji);
 void flush_mfma(struct lift *l);
 void forget_mfma(struct lift *l); /* at a block's begin */
 
-/* ---- lift_mem.c ---- */
+/* ---- lift_lds.c ---- */
 void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip);
+/* Accesses of lanes whose places are known; called before the queue is flushed. */
+bool lift_known_ds(struct lift *l, const struct jit_inst *ji);
+bool lift_ds(struct lift *l, const struct jit_inst *ji);
+
+/* ---- lift_mem.c ---- */
+V at(struct lift *l, V p, uint64_t offset);
+V lane0(struct lift *l, V x);
+/* A strip's lanes that are not active. */
+V inactive(struct lift *l, unsigned strip);
+V all_of(struct lift *l, V mask);
+/* Lanes i * step + first of a long vector, for i < width. */
+V pick(struct lift *l, V x, unsigned first, unsigned step);
+/* The rows interleaved: dword k of lane i at i * n + k. */
+V interleave(struct lift *l, V *rows, unsigned n);
+void masked_store(struct lift *l, V value, V p, V mask, unsigned align);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
 
 /* Gives the wave to the interpreter at this instruction when the condition holds. */
