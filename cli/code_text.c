@@ -54,8 +54,8 @@ int code_open(struct codeobj_file *file, struct codeobj *co, const char *path, c
 			continue;
 		err = codeobj_open(co, file->bytes + e->offset, e->size, base, error);
 		if (!err && target && strcmp(target, target_names[co->target])) {
-			codeobj_free(co);
 			err = cli_fail(EXIT_FAIL, "%s: is code for %s, not for %s", path, target_names[co->target], target);
+			codeobj_free(co);
 		} else if (err) {
 			err = cli_fail(EXIT_FAIL, "%s: %s", path, error);
 		}

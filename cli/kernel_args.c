@@ -185,14 +185,17 @@ static int value(struct kernel_args *args, struct kernel_run *run, unsigned n, u
 /* The metadata wants a value of another kind or size. */
 static int check(const struct codeobj_arg *a, unsigned n, size_t size, enum codeobj_arg_kind kind)
 {
+	char what[192];
+
+	snprintf(what, sizeof(what), "argument %u%s%.80s%s", n, *a->name ? " (" : "", a->name, *a->name ? ")" : "");
 	if (a->kind == ARG_GLOBAL_BUFFER && kind != ARG_GLOBAL_BUFFER && size != 8)
-		return cli_fail(EXIT_USAGE, "argument %u ('%s') is a buffer", n, a->name);
+		return cli_fail(EXIT_USAGE, "%s is a buffer", what);
 	if (a->kind == ARG_DYNAMIC_SHARED_POINTER && kind != ARG_DYNAMIC_SHARED_POINTER)
-		return cli_fail(EXIT_USAGE, "argument %u ('%s') is in LDS: write lds:SIZE", n, a->name);
+		return cli_fail(EXIT_USAGE, "%s is in LDS: write lds:SIZE", what);
 	if (a->kind != ARG_BY_VALUE && a->kind != ARG_GLOBAL_BUFFER && a->kind != ARG_DYNAMIC_SHARED_POINTER)
-		return cli_fail(EXIT_FAIL, "argument %u ('%s') is a %s, which cannot be made here", n, a->name, codeobj_arg_kind_name(a->kind));
+		return cli_fail(EXIT_FAIL, "%s is a %s, which cannot be made here", what, codeobj_arg_kind_name(a->kind));
 	if (a->size != size)
-		return cli_fail(EXIT_USAGE, "argument %u ('%s'%s%s) has %u bytes, not %zu", n, a->name, *a->type ? ", " : "", a->type, a->size, size);
+		return cli_fail(EXIT_USAGE, "%s has %u bytes%s%.80s, not %zu", what, a->size, *a->type ? " of " : "", a->type, size);
 	return 0;
 }
 

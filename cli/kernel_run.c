@@ -163,6 +163,8 @@ static void unmap_from(struct kernel_run *run, unsigned from)
 void kernel_run_free(struct kernel_run *run)
 {
 	unmap_from(run, 1); /* the first one is the code object's */
+	code_cache_free(run->code);
+	run->code = NULL;
 	free(run->count);
 	run->count = NULL;
 }
@@ -463,7 +465,10 @@ int kernel_run(struct kernel_run *run, const struct kernel_dispatch *options, en
 	d.chunk = d.chunk < 1 ? 1 : d.chunk > 4096 ? 4096 : d.chunk;
 	run->work_groups = d.total;
 	d.observer = kernel_observer(run, how == KERNEL_TRACED);
-	d.code = how == KERNEL_PLAIN ? code_cache_new(run->co->target) : code_cache_new_observed(run->co->target, &d.observer.exec);
+	/* What is compiled stays so for the next dispatch. */
+	if (how == KERNEL_PLAIN && !run->code)
+		run->code = code_cache_new(run->co->target);
+	d.code = how == KERNEL_PLAIN ? run->code : code_cache_new_observed(run->co->target, &d.observer.exec);
 	w = calloc(threads, sizeof(*w));
 	if (how == KERNEL_COUNTED && !run->count)
 		run->count = calloc(run->co->size / 4, sizeof(*run->count));
@@ -485,7 +490,8 @@ int kernel_run(struct kernel_run *run, const struct kernel_dispatch *options, en
 	}
 	if (w)
 		gather(run, w, threads);
-	code_cache_free(d.code);
+	if (how != KERNEL_PLAIN)
+		code_cache_free(d.code);
 	free(w);
 out:
 	unmap_from(run, ranges);

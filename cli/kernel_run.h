@@ -26,7 +26,7 @@ struct kernel_dispatch {
 	unsigned threads;
 };
 
-/* What one thread counted of one instruction. */
+/* How often one instruction ran. */
 struct kernel_count {
 	uint64_t waves, lanes; /* waves that executed it, and their active lanes */
 };
@@ -54,6 +54,7 @@ struct kernel_run {
 	} range[KERNEL_RANGES];
 	unsigned num_ranges;
 	uint64_t next_va;
+	struct code_cache *code; /* of kernel_run's plain dispatches */
 	uint8_t *kernarg, *packet, *printf_buffer;
 	uint64_t kernarg_va, packet_va, queue_va, printf_va;
 	/* Of the last dispatch. */
