@@ -207,6 +207,12 @@ bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, 
 bool lift_valu(struct lift *l, const struct jit_inst *ji);
 void flush_queue(struct lift *l);
 
+/* ---- lift_cross.c ---- */
+/* Source 0 of a DPP operation, of one or two dwords, and the lanes it writes; the queue is empty. */
+void read_lanes(struct lift *l, struct vop *q, const struct isa_inst *in, unsigned halves);
+/* v_readfirstlane, v_readlane, v_writelane. False: not lifted. */
+bool lift_lane_ops(struct lift *l, const struct isa_inst *in);
+
 /* ---- lift_mfma.c ---- */
 void find_home(struct lift *l);
 void before_inst(struct lift *l, const struct isa_inst *in);
