@@ -37,7 +37,7 @@ int cli_dispatch(const struct command *table, const char *usage, int argc, char 
 	}
 	fprintf(f, "%s\n", usage);
 	for (const struct command *c = table; c->name; c++)
-		fprintf(f, "  %-9s %s\n", c->name, c->summary);
+		fprintf(f, "  %-11s %s\n", c->name, c->summary);
 	return help ? EXIT_OK : EXIT_USAGE;
 }
 

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "core/kernel_name.h"
-#include "tests/exec/codeobj.h"
+#include "gpu/soft/codeobj/codeobj.h"
 
 #define BASE 0x7f1234560000ull
 #define MIB  (1ull << 20)
@@ -31,6 +31,7 @@ struct memory {
 
 static const char *path;
 static struct codeobj object;
+static struct codeobj_file file; /* that it is from */
 
 static int read_memory(void *ctx, uint64_t va, void *buf, size_t size)
 {
@@ -62,14 +63,14 @@ static bool name_of(const uint8_t *bytes, uint64_t size, uint64_t offset, char n
 /* The dynamic symbols of the file by its section headers, which are not in GPU memory. */
 static unsigned symbols(const Elf64_Sym **table, const char **strings)
 {
-	const Elf64_Ehdr *h = (const void *)object.file;
-	const Elf64_Shdr *s = (const void *)(object.file + h->e_shoff);
+	const Elf64_Ehdr *h = (const void *)file.bytes;
+	const Elf64_Shdr *s = (const void *)(file.bytes + h->e_shoff);
 
 	for (unsigned i = 0; i < h->e_shnum; i++) {
 		if (s[i].sh_type != SHT_DYNSYM)
 			continue;
-		*table = (const void *)(object.file + s[i].sh_offset);
-		*strings = (const char *)object.file + s[s[i].sh_link].sh_offset;
+		*table = (const void *)(file.bytes + s[i].sh_offset);
+		*strings = (const char *)file.bytes + s[s[i].sh_link].sh_offset;
 		return (unsigned)(s[i].sh_size / sizeof(**table));
 	}
 	return 0;
@@ -268,7 +269,7 @@ int main(int argc, char **argv)
 	};
 
 	path = argc > 1 ? argv[1] : "";
-	if (codeobj_load(&object, path)) {
+	if (codeobj_file_read(&file, path, (char[CODEOBJ_ERROR]){0}) || codeobj_load(&object, path)) {
 		fprintf(stderr, "cannot load '%s'\n", path);
 		return 1;
 	}

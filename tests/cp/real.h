@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* real.h - real code objects (tests/exec/codeobj.h) as kernels of a test client, with the hidden
+/* real.h - real code objects (gpu/soft/codeobj/codeobj.h) as kernels of a test client, with the hidden
  * arguments of code object version 5. */
 #ifndef TESTS_CP_REAL_H
 #define TESTS_CP_REAL_H
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "tests/cp/client.h"
-#include "tests/exec/codeobj.h"
+#include "gpu/soft/codeobj/codeobj.h"
 
 #define CODE_VA 0x2000000000ull
 

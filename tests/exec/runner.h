@@ -8,7 +8,7 @@
 #define TESTS_EXEC_RUNNER_H
 
 #include "gpu/soft/exec/exec.h"
-#include "tests/exec/codeobj.h"
+#include "gpu/soft/codeobj/codeobj.h"
 
 #define RUNNER_RANGES 64
 

@@ -20,7 +20,7 @@
 #include "core/kfd.h"
 #include "tests/core/request.h"
 #include "tests/cp/signal.h"
-#include "tests/exec/codeobj.h"
+#include "gpu/soft/codeobj/codeobj.h"
 
 #define GPU_ID	  0x4242
 #define PROCESSES 8		/* slots of a VM */
