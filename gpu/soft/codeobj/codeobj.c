@@ -353,9 +353,11 @@ static int load(struct codeobj *co, const void *bytes, size_t size, uint64_t bas
 		err = add_bare_kernels(co);
 	if (err)
 		return err;
-	qsort(co->symbol, co->num_symbols, sizeof(*co->symbol), by_value);
+	if (co->num_symbols)
+		qsort(co->symbol, co->num_symbols, sizeof(*co->symbol), by_value);
 	find_kernels(co, h.e_type == ET_DYN);
-	qsort(co->kernel, co->num_kernels, sizeof(*co->kernel), by_name);
+	if (co->num_kernels)
+		qsort(co->kernel, co->num_kernels, sizeof(*co->kernel), by_name);
 	return 0;
 }
 
