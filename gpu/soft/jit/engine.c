@@ -49,6 +49,12 @@ static struct {
 	jmp_buf bail; /* out of a compilation that LLVM gives up */
 } engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* Code of freed units. */
+static struct {
+	pthread_mutex_t lock;
+	struct memory *first;
+} given_up = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 static bool failed(LLVMErrorRef err, const char *what)
 {
 	char *text;
@@ -227,16 +233,27 @@ static bool try_load(struct jit_unit *u, LLVMMemoryBufferRef object)
 	return !setjmp(engine.bail) && load(u, object);
 }
 
-static void unload(struct jit_unit *u)
+static void unload(struct memory *m)
 {
-	struct memory *m = u->memory;
-
-	if (!m)
-		return;
 	failed(LLVMOrcResourceTrackerRemove(m->tracker), "unload");
 	LLVMOrcReleaseResourceTracker(m->tracker);
 	m->next = engine.unused;
 	engine.unused = m;
+}
+
+/* Frees what was given up while a kernel was compiled. Under the engine's lock. */
+static void unload_given_up(void)
+{
+	struct memory *m;
+
+	pthread_mutex_lock(&given_up.lock);
+	m = given_up.first;
+	given_up.first = NULL;
+	pthread_mutex_unlock(&given_up.lock);
+	for (struct memory *next; m; m = next) {
+		next = m->next;
+		unload(m);
+	}
 }
 
 /*
@@ -279,7 +296,8 @@ static bool warm_up(void)
 		c->block[0] = (struct jit_block){.count = 4, .term = TERM_END, .safe = true, .back = true, .succ = {NO_BLOCK, NO_BLOCK}};
 		object = jit_analyse(c, engine.width) ? try_compile(c, false) : NULL;
 		ok = object && try_load(&unit, object);
-		unload(&unit);
+		if (unit.memory)
+			unload(unit.memory);
 	}
 	jit_code_free(c);
 	return ok;
@@ -430,9 +448,11 @@ static struct jit_unit *compile_unit(struct jit_code *code, bool exact, const st
 				memcpy(made->bytes, LLVMGetBufferStart(object), made->size);
 		}
 		if (object && !try_load(u, object)) {
-			unload(u);
+			if (u->memory)
+				unload(u->memory);
 			u->fn = NULL;
 		}
+		unload_given_up();
 		pthread_mutex_unlock(&engine.lock);
 	}
 	if (!u || !u->fn) {
@@ -465,9 +485,15 @@ static void free_unit(struct jit_unit *u)
 {
 	if (!u)
 		return;
-	pthread_mutex_lock(&engine.lock);
-	unload(u);
-	pthread_mutex_unlock(&engine.lock);
+	/* Compilations take long: nobody waits for one here. */
+	pthread_mutex_lock(&given_up.lock);
+	((struct memory *)u->memory)->next = given_up.first;
+	given_up.first = u->memory;
+	pthread_mutex_unlock(&given_up.lock);
+	if (!pthread_mutex_trylock(&engine.lock)) {
+		unload_given_up();
+		pthread_mutex_unlock(&engine.lock);
+	}
 	free(u->safe);
 	free(u);
 }

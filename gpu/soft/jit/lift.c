@@ -611,9 +611,10 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 	for (unsigned i = 0; i < WAVE_SGPRS; i++) {
 		if (!(r.swrite[i >> 6] >> (i & 63) & 1))
 			continue;
-		if (is_wide(l, i)) {
-			set_pair(l, i >> 1, load_field(l, l->wave, sgpr_offset(i & ~1u), l->i64));
-			i |= 1;
+		/* Of a pair of which one half is written, struct wave may have an old other half. */
+		if (is_wide(l, i) && !(i & 1) && (r.swrite[i >> 6] >> ((i + 1) & 63) & 1)) {
+			set_pair(l, i >> 1, load_field(l, l->wave, sgpr_offset(i), l->i64));
+			i++;
 		} else {
 			set_s32(l, i, load_field(l, l->wave, sgpr_offset(i), l->i32));
 		}
