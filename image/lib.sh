@@ -74,19 +74,20 @@ remove_tree() {
 	done
 }
 
-# hash_of FILE-OR-DIR... [-- WORD...] - the hash of the contents (with names) of files and trees, and of the words.
+# hash_of FILE-OR-DIR... [-- WORD...] - the hash of the contents (with names) of files and trees, wherever they lie, and of the
+# words.
 hash_of() {
 	local f
-	while [ $# -gt 0 ] && [ "$1" != -- ]; do
-		if [ -d "$1" ]; then
-			(cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum)
-		elif [ -e "$1" ]; then
-			f=$(sha256sum <"$1")
-			printf '%s %s\n' "$f" "${1##*/}"
-		fi
-		shift
-	done | {
-		cat
+	{
+		while [ $# -gt 0 ] && [ "$1" != -- ]; do
+			if [ -d "$1" ]; then
+				(cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum)
+			elif [ -e "$1" ]; then
+				f=$(sha256sum <"$1")
+				printf '%s %s\n' "$f" "${1##*/}"
+			fi
+			shift
+		done
 		printf '%s\n' "$@"
 	} | sha256sum | cut -c1-32
 }

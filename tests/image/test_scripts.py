@@ -120,6 +120,18 @@ def test_hash_sees_names_contents_and_words():
         assert of("w") == seen[-1]
 
 
+def test_hash_is_the_same_in_another_checkout():
+    seen = set()
+    for _ in range(2):
+        with tempfile.TemporaryDirectory() as d:
+            os.mkdir(f"{d}/t")
+            for name in ("script", "t/a"):
+                with open(f"{d}/{name}", "w", encoding="utf-8") as f:
+                    f.write(name)
+            seen.add(shell(f"hash_of {d}/script {d}/t -- word")[1])
+    assert len(seen) == 1, seen
+
+
 def test_extra_packages():
     code, out, err = shell("package_list qemu", HSAVISOR_QEMU_EXTRA="strace, gdb")
     assert code == 0, err
