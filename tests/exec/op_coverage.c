@@ -2,7 +2,7 @@
 /*
  * op_coverage.c - which operations of existing GPU code the interpreter can't run.
  *
- * usage: op_coverage [--list] FILE...
+ * usage: op_coverage [--list|--tap] FILE...
  * Looks in each file (code object, or a library with code objects inside) for AMDGPU ELF images of gfx900 and gfx90a, decodes their code
  * with the project's decoder, and prints what was not decoded and which operations have no semantics, with counts; with --list also those that were met, as
  * "use TARGET OPERATION COUNT". Exit status 1 if something is missing. tests/exec/coverage runs it on all ROCm packages of Debian 13; in the suite it sees the tests' kernels only.
@@ -102,12 +102,14 @@ static int scan_file(const char *path)
 
 int main(int argc, char **argv)
 {
-	bool list = argc > 1 && !strcmp(argv[1], "--list");
+	bool list = argc > 1 && !strcmp(argv[1], "--list"), tap = argc > 1 && !strcmp(argv[1], "--tap");
 	int status = 0;
 
-	for (int i = 1 + list; i < argc; i++)
+	for (int i = 1 + (list || tap); i < argc; i++)
 		if (scan_file(argv[i]))
 			status = 2;
+	if (tap)
+		printf("1..%d\n", ISA_NUM_TARGETS);
 	for (int t = 0; t < ISA_NUM_TARGETS; t++) {
 		uint64_t total = 0, missing = 0;
 		unsigned distinct = 0;
@@ -118,11 +120,13 @@ int main(int argc, char **argv)
 			if (uses[t][op] && list)
 				printf("use %s %s %llu\n", target_name[t], isa_op_name(op), (unsigned long long)uses[t][op]);
 			if (uses[t][op] && !exec_covers(t, op)) {
-				printf("%s: no semantics: %-32s %llu\n", target_name[t], isa_op_name(op),
+				printf("%s%s: no semantics: %-32s %llu\n", tap ? "# " : "", target_name[t], isa_op_name(op),
 				       (unsigned long long)uses[t][op]);
 				missing += uses[t][op];
 			}
 		}
+		if (tap)
+			printf("%sok %d - ", total && !missing && !undecoded[t] ? "" : "not ", t + 1);
 		printf("%s: %llu images, %llu instructions, %u operations; %llu not covered, %llu words not decoded\n", target_name[t],
 		       (unsigned long long)images[t], (unsigned long long)total, distinct, (unsigned long long)missing,
 		       (unsigned long long)undecoded[t]);
