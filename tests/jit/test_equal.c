@@ -554,6 +554,10 @@ int main(int argc, char **argv)
 		seed = strtoull(argv[3], NULL, 0) * 2 + 1;
 	for (int i = 0; i < 10; i++)
 		rng();
+	if (jit_prepare(-1) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+		print_message("Bail out! the JIT's module can't be loaded\n");
+		return 1;
+	}
 	if (jit_prepare(-1)) {
 		print_message("1..0 # SKIP no JIT in this build or on this processor\n");
 		return 0;
