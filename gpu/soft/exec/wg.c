@@ -300,6 +300,13 @@ static void keep_start(struct workgroup *wg, const struct dispatch_setup *s)
 	m->start_known = true;
 }
 
+/* In pieces that a compiler makes vector moves of: a string instruction is slow to start, and holds up the loads behind it. */
+static void copy_row(uint32_t to[WAVE_LANES], const uint32_t from[WAVE_LANES])
+{
+	for (unsigned i = 0; i < WAVE_LANES; i += 16)
+		memcpy(to + i, from + i, 64);
+}
+
 /* What may have changed in a wave and has a value at the start. */
 static void restart(struct wave *w, const struct wave_start *from, const struct wg_memory *m, const uint32_t id[3])
 {
@@ -308,20 +315,22 @@ static void restart(struct wave *w, const struct wave_start *from, const struct 
 	for (uint32_t i = 0; i < m->num_id_sgprs; i++)
 		w->sgpr[m->id_sgpr[i].sgpr] = id[m->id_sgpr[i].dim];
 	for (uint32_t r = 0; r < m->id_rows; r++)
-		memcpy(w->vgpr[r], from->row[r], sizeof(from->row[r]));
+		copy_row(w->vgpr[r], from->row[r]);
 }
 
 int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3])
 {
 	struct wg_memory *m = wg->mem;
 	uint32_t size[3];
-	bool full;
+	bool full, same;
 
 	if (!wg_size(setup, id, size))
 		return -EINVAL;
 	memcpy(wg->id, id, sizeof(wg->id));
 	full = size[0] == setup->wg_size[0] && size[1] == setup->wg_size[1] && size[2] == setup->wg_size[2];
-	if (!full || !m->start_known || memcmp(wg->size, size, sizeof(size))) {
+	/* One by one: memcmp() would read two that have just been stored as one, and wait for them. */
+	same = wg->size[0] == size[0] && wg->size[1] == size[1] && wg->size[2] == size[2];
+	if (!full || !m->start_known || !same) {
 		struct wg_shape shape;
 		int err = wg_shape(setup, &shape);
 

@@ -186,7 +186,7 @@ void jit_after(struct jit_facts *f, const struct isa_inst *in)
 	}
 	if (in->format >= ISA_FMT_FLAT || in->format == ISA_FMT_SMEM)
 		f->stored |= strstr(isa_op_name(in->op), "store") || strstr(isa_op_name(in->op), "atomic");
-	if (in->op == ISA_S_WAITCNT)
+	if (in->op == ISA_S_WAITCNT && !jit_wait_vmcnt(in))
 		f->stored = false;
 	if (lane_op_of(in->op) && lane_op_of(in->op)->form == LANE_CMP && lane_op_of(in->op)->part)
 		exec = false;

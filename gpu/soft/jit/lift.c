@@ -729,6 +729,45 @@ static bool lift_salu(struct lift *l, const struct isa_inst *in)
 
 /* ------------------------------------------------------------------ instructions and blocks */
 
+static bool is_memory(const struct isa_inst *in)
+{
+	return in->format >= ISA_FMT_FLAT || in->format == ISA_FMT_SMEM;
+}
+
+static bool is_store(const struct isa_inst *in)
+{
+	return is_memory(in) && (strstr(isa_op_name(in->op), "store") || strstr(isa_op_name(in->op), "atomic"));
+}
+
+/* May a store be over when this s_waitcnt is? Loads that must be waited for often have stores behind them that need not be. */
+static bool waits_for_store(const struct lift *l, const struct jit_inst *ji)
+{
+	const struct jit_code *c = l->code;
+	unsigned under_way = jit_wait_vmcnt(&ji->ci.inst);
+	bool before = l->blk->in.stored;
+	uint32_t i = l->blk->first;
+
+	if (!under_way)
+		return true;
+	for (uint32_t k = 0; k < c->num_inst; k++)
+		if (c->inst[k].ci.inst.format == ISA_FMT_SMEM && is_store(&c->inst[k].ci.inst))
+			return true; /* they have a counter of their own, without order */
+	if (under_way == 63)
+		return false;
+	/* Is there one that has as many accesses behind it? */
+	for (; &c->inst[i] != ji; i = c->inst[i].next) {
+		unsigned behind = 0;
+
+		if (!is_store(&c->inst[i].ci.inst))
+			continue;
+		for (uint32_t k = c->inst[i].next; &c->inst[k] != ji; k = c->inst[k].next)
+			behind += c->inst[k].ci.inst.format >= ISA_FMT_FLAT;
+		if (behind >= under_way)
+			return true;
+	}
+	return before;
+}
+
 static void lift_inst(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
@@ -758,7 +797,7 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 		LLVMBasicBlockRef fence, go;
 		V stored;
 
-		if (!l->now.stored)
+		if (!l->now.stored || !waits_for_store(l, ji))
 			return;
 		fence = new_block(l, "");
 		go = new_block(l, "");

@@ -238,6 +238,8 @@ V pick(struct lift *l, V x, unsigned first, unsigned step);
 /* The rows interleaved: dword k of lane i at i * n + k. */
 V interleave(struct lift *l, V *rows, unsigned n);
 void masked_store(struct lift *l, V value, V p, V mask, unsigned align);
+/* The same value, of which LLVM knows nothing: for comparing lanes. */
+V opaque(struct lift *l, V x);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
 
 /* Gives the wave to the interpreter at this instruction when the condition holds. */

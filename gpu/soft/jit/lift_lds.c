@@ -40,18 +40,6 @@ static V inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
 	return l->now.exec_full ? m : AND(m, mask_strip(l, get_exec(l), strip));
 }
 
-/* The strip is consecutive (step) or uniform (0), with all of it inside LDS; *base: host address of its first byte. */
-static V strip_shape(struct lift *l, V addr, V first, unsigned step, unsigned bytes, unsigned strip)
-{
-	V ok = IS(EQ, addr, ADD(splat(l, first), iota(l, 0, step))), bound;
-	unsigned span = step * (l->width - 1) + bytes;
-
-	if (!l->now.exec_full)
-		ok = OR(ok, inactive(l, strip));
-	bound = LLVMBuildSub(l->b, l->bound, c32(l, span), "");
-	return AND(AND(all_of(l, ok), IS(UGE, l->bound, c32(l, span))), IS(ULE, first, bound));
-}
-
 static V lds_at(struct lift *l, V addr)
 {
 	V i = LLVMBuildZExt(l->b, addr, l->i64, "");
@@ -65,70 +53,193 @@ static V aligned1(V x)
 	return x;
 }
 
-static void ds_read_strip(struct lift *l, V addr, const struct ds_part *p, unsigned strip, V out[4])
-{
-	LLVMBasicBlockRef row = new_block(l, ""), not_row = new_block(l, ""), one = new_block(l, ""), many = new_block(l, ""),
-			  join = new_block(l, ""), from[3];
-	unsigned n = p->dwords;
-	V first, got[3][4], m, x;
+/* Where a strip's lanes are, as far as known before the kernel runs. */
+enum places { PLACES_UNKNOWN, PLACES_ROW, PLACES_SAME, PLACES_APART };
 
-	addr = ADD(addr, K32(p->offset));
-	first = lane0(l, addr);
-	LLVMBuildCondBr(l->b, strip_shape(l, addr, first, 4 * n, 4 * n, strip), row, not_row);
-	go_to(l, row);
-	x = aligned1(LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), lds_at(l, first), ""));
-	for (unsigned k = 0; k < n; k++)
-		got[0][k] = n > 1 ? pick(l, x, k, n) : x;
-	from[0] = LLVMGetInsertBlock(l->b);
-	LLVMBuildBr(l->b, join);
-	go_to(l, not_row);
-	LLVMBuildCondBr(l->b, strip_shape(l, addr, first, 0, 4 * n, strip), one, many);
-	go_to(l, one);
-	for (unsigned k = 0; k < n; k++)
-		got[1][k] = splat(l, aligned1(LLVMBuildLoad2(l->b, l->i32, at(l, lds_at(l, first), 4 * k), "")));
-	from[1] = LLVMGetInsertBlock(l->b);
-	LLVMBuildBr(l->b, join);
-	go_to(l, many);
-	m = inside(l, addr, 4 * n, strip);
-	for (unsigned k = 0; k < n; k++)
-		got[2][k] = gather(l, k ? ADD(addr, K32(4 * k)) : addr, m);
-	from[2] = LLVMGetInsertBlock(l->b);
-	LLVMBuildBr(l->b, join);
-	go_to(l, join);
+/* The active lanes of each strip are consecutive (step) or at one place (0), inside LDS. */
+static V strips_fit(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIPS], unsigned step)
+{
+	V all = NULL;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		V ok = IS(EQ, addr[s], ADD(splat(l, lane0(l, addr[s])), iota(l, 0, step)));
+
+		/* in[] lacks inactive lanes, too. */
+		ok = AND(ok, in[s]);
+		if (!l->now.exec_full)
+			ok = OR(ok, inactive(l, s));
+		all = all ? AND(all, ok) : ok;
+	}
+	return all_of(l, all);
+}
+
+/* Host address of the strip's first lane, which may lie before LDS when that lane is not active; no lane active: any that may be read. */
+static V row_begin(struct lift *l, V addr, unsigned strip)
+{
+	V first = lane0(l, addr), i, m;
+
+	if (l->now.exec_full)
+		return lds_at(l, first);
+	m = LLVMBuildBitCast(l->b, mask_strip(l, get_exec(l), strip), LLVMIntTypeInContext(l->c, l->width), "");
+	first = LLVMBuildSelect(l->b, IS(EQ, m, LLVMConstNull(LLVMTypeOf(m))), c32(l, 0), first, "");
+	i = LLVMBuildSExt(l->b, first, l->i64, "");
+	return LLVMBuildGEP2(l->b, l->i8, l->lds, &i, 1, "");
+}
+
+static V row_mask(struct lift *l, unsigned strip, unsigned n)
+{
+	V m = mask_strip(l, get_exec(l), strip), ms[4] = {m, m, m, m};
+
+	return interleave(l, ms, n);
+}
+
+/* The n dwords of a strip's lanes that mask has. */
+static void gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4])
+{
+	LLVMTypeRef t = vec(l->i64, l->width), types[2] = {t, vec(l->ptr, l->width)};
+	V args[4] = {NULL, c32(l, 1), mask, LLVMConstNull(t)};
+
 	for (unsigned k = 0; k < n; k++) {
-		out[k] = LLVMBuildPhi(l->b, l->vi32, "");
-		for (unsigned w = 0; w < 3; w++)
-			LLVMAddIncoming(out[k], &got[w][k], &from[w], 1);
+		V x;
+
+		if (k + 1 == n) {
+			out[k] = gather(l, k ? ADD(addr, K32(4 * k)) : addr, mask);
+			return;
+		}
+		/* Two at once. */
+		x = k ? ADD(addr, K32(4 * k)) : addr;
+		args[0] = LLVMBuildGEP2(l->b, l->i8, l->lds, &x, 1, "");
+		x = intrinsic(l, "llvm.masked.gather", types, 2, args, 4);
+		x = LLVMBuildBitCast(l->b, x, vec(l->i32, 2 * l->width), "");
+		out[k] = pick(l, x, 0, 2);
+		out[++k] = pick(l, x, 1, 2);
 	}
 }
 
-static void ds_write_strip(struct lift *l, V addr, const struct ds_part *p, unsigned strip)
+static void scatter_strip(struct lift *l, V addr, V mask, V rows[4], unsigned n, bool overlap)
 {
-	LLVMBasicBlockRef row = new_block(l, ""), many = new_block(l, ""), join = new_block(l, "");
-	unsigned n = p->dwords;
-	V first, m, rows[4];
+	LLVMTypeRef t = vec(l->i64, l->width), types[2] = {t, vec(l->ptr, l->width)};
 
-	for (unsigned k = 0; k < n; k++)
-		rows[k] = get_v(l, p->row + k, strip);
-	addr = ADD(addr, K32(p->offset));
-	first = lane0(l, addr);
-	LLVMBuildCondBr(l->b, strip_shape(l, addr, first, 4 * n, 4 * n, strip), row, many);
-	go_to(l, row);
-	if (l->now.exec_full) {
-		aligned1(LLVMBuildStore(l->b, interleave(l, rows, n), lds_at(l, first)));
-	} else {
-		V ms[4];
+	for (unsigned k = 0; k < n; k++) {
+		V x = k ? ADD(addr, K32(4 * k)) : addr, args[4];
 
-		ms[0] = ms[1] = ms[2] = ms[3] = mask_strip(l, get_exec(l), strip);
-		masked_store(l, interleave(l, rows, n), lds_at(l, first), interleave(l, ms, n), 1);
+		if (overlap || k + 1 == n) {
+			scatter(l, rows[k], x, mask);
+			continue;
+		}
+		args[0] = LLVMBuildBitCast(l->b, interleave(l, rows + k, 2), t, "");
+		args[1] = LLVMBuildGEP2(l->b, l->i8, l->lds, &x, 1, "");
+		args[2] = c32(l, 1);
+		args[3] = mask;
+		intrinsic(l, "llvm.masked.scatter", types, 2, args, 4);
+		k++;
 	}
-	LLVMBuildBr(l->b, join);
-	go_to(l, many);
-	m = inside(l, addr, 4 * n, strip);
-	for (unsigned k = 0; k < n; k++)
-		scatter(l, rows[k], k ? ADD(addr, K32(4 * k)) : addr, m);
+}
+
+static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum places places, V out[MAX_STRIPS][4])
+{
+	LLVMBasicBlockRef yes, no, join = NULL, from[3];
+	V got[3][MAX_STRIPS][4], in[MAX_STRIPS];
+	unsigned ways = 0;
+
+	for (unsigned s = 0; s < l->strips; s++)
+		in[s] = inside(l, addr[s], 4 * n, s);
+	if (places == PLACES_APART) {
+		for (unsigned s = 0; s < l->strips; s++)
+			gather_strip(l, addr[s], in[s], n, out[s]);
+		return;
+	}
+	join = new_block(l, "");
+	if (places != PLACES_SAME) {
+		yes = new_block(l, "");
+		no = new_block(l, "");
+		LLVMBuildCondBr(l->b, strips_fit(l, addr, in, 4 * n), yes, no);
+		go_to(l, yes);
+		for (unsigned s = 0; s < l->strips; s++) {
+			LLVMTypeRef t = vec(l->i32, l->width * n), types[2] = {t, l->ptr};
+			V p = row_begin(l, addr[s], s), x;
+
+			if (l->now.exec_full)
+				x = aligned1(LLVMBuildLoad2(l->b, t, p, ""));
+			else
+				x = intrinsic(l, "llvm.masked.load", types, 2,
+					      (V[]){p, c32(l, 1), row_mask(l, s, n), LLVMConstNull(t)}, 4);
+			for (unsigned k = 0; k < n; k++)
+				got[ways][s][k] = n > 1 ? pick(l, x, k, n) : x;
+		}
+		from[ways++] = LLVMGetInsertBlock(l->b);
+		LLVMBuildBr(l->b, join);
+		go_to(l, no);
+	}
+	if (places != PLACES_ROW) {
+		V ok = strips_fit(l, addr, in, 0);
+
+		/* The first lane stands for all, even when it is not active. */
+		for (unsigned s = 0; !l->now.exec_full && s < l->strips; s++) {
+			V last = LLVMBuildSub(l->b, l->bound, c32(l, 4 * n), "");
+
+			ok = AND(ok, AND(IS(UGE, l->bound, c32(l, 4 * n)), IS(ULE, lane0(l, addr[s]), last)));
+		}
+		yes = new_block(l, "");
+		no = new_block(l, "");
+		LLVMBuildCondBr(l->b, ok, yes, no);
+		go_to(l, yes);
+		for (unsigned s = 0; s < l->strips; s++)
+			for (unsigned k = 0; k < n; k++)
+				got[ways][s][k] = splat(l, aligned1(LLVMBuildLoad2(l->b, l->i32,
+										   at(l, lds_at(l, lane0(l, addr[s])), 4 * k), "")));
+		from[ways++] = LLVMGetInsertBlock(l->b);
+		LLVMBuildBr(l->b, join);
+		go_to(l, no);
+	}
+	for (unsigned s = 0; s < l->strips; s++)
+		gather_strip(l, addr[s], in[s], n, got[ways][s]);
+	from[ways++] = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, join);
+	for (unsigned s = 0; s < l->strips; s++)
+		for (unsigned k = 0; k < n; k++) {
+			out[s][k] = LLVMBuildPhi(l->b, l->vi32, "");
+			for (unsigned w = 0; w < ways; w++)
+				LLVMAddIncoming(out[s][k], &got[w][s][k], &from[w], 1);
+		}
+}
+
+/* apart: no two lanes of a strip overlap. */
+static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_part *p, enum places places, bool apart)
+{
+	LLVMBasicBlockRef row, many, join = NULL;
+	V rows[MAX_STRIPS][4], in[MAX_STRIPS];
+	unsigned n = p->dwords;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		in[s] = inside(l, addr[s], 4 * n, s);
+		for (unsigned k = 0; k < n; k++)
+			rows[s][k] = get_v(l, p->row + k, s);
+	}
+	if (places == PLACES_UNKNOWN || places == PLACES_ROW) {
+		row = new_block(l, "");
+		many = new_block(l, "");
+		join = new_block(l, "");
+		LLVMBuildCondBr(l->b, strips_fit(l, addr, in, 4 * n), row, many);
+		go_to(l, row);
+		for (unsigned s = 0; s < l->strips; s++) {
+			V to = row_begin(l, addr[s], s);
+
+			if (l->now.exec_full)
+				aligned1(LLVMBuildStore(l->b, interleave(l, rows[s], n), to));
+			else
+				masked_store(l, interleave(l, rows[s], n), to, row_mask(l, s, n), 1);
+		}
+		LLVMBuildBr(l->b, join);
+		go_to(l, many);
+	}
+	for (unsigned s = 0; s < l->strips; s++)
+		scatter_strip(l, addr[s], in[s], rows[s], n, !apart);
+	if (join) {
+		LLVMBuildBr(l->b, join);
+		go_to(l, join);
+	}
 }
 
 static unsigned ds_parts(const struct isa_inst *in, struct ds_part p[2], bool *store)
@@ -216,6 +327,34 @@ static int known_step(const struct lift *l, unsigned r, unsigned dwords)
 		same &= d[i] == 0;
 	}
 	return same ? 0 : rises ? (int)(4 * dwords) : -1;
+}
+
+static enum places places_of(const struct lift *l, unsigned r, unsigned dwords)
+{
+	if (!l->at[LEVEL_STRIP].v[r].delta)
+		return PLACES_UNKNOWN;
+	switch (known_step(l, r, dwords)) {
+	case -1:
+		return PLACES_APART;
+	case 0:
+		return PLACES_SAME;
+	default:
+		return PLACES_ROW;
+	}
+}
+
+/* Are the lanes of a strip known not to overlap? */
+static bool lanes_apart(const struct lift *l, unsigned r, unsigned dwords)
+{
+	uint16_t delta = l->at[LEVEL_STRIP].v[r].delta;
+	const int32_t *d = delta ? l->code->delta[delta - 1] : NULL;
+	int32_t bytes = (int32_t)(4 * dwords);
+
+	for (unsigned i = 0; d && i < WAVE_LANES; i++)
+		for (unsigned k = i / l->width * l->width; k < i; k++)
+			if ((int64_t)d[i] - d[k] < bytes && (int64_t)d[k] - d[i] < bytes)
+				return false;
+	return d;
 }
 
 /* Bytes behind the register's first lanes that accesses from ji to the block's end reach. */
@@ -330,7 +469,8 @@ bool lift_ds(struct lift *l, const struct jit_inst *ji)
 	struct ds_part part[2];
 	bool store;
 	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
-	V out[2][MAX_STRIPS][4];
+	V out[2][MAX_STRIPS][4], addr[MAX_STRIPS];
+	unsigned r = in->src[0].index;
 
 	if (!parts)
 		return false;
@@ -341,20 +481,24 @@ bool lift_ds(struct lift *l, const struct jit_inst *ji)
 		get_exec(l);
 	/* Everything is read before the first branch. */
 	for (unsigned s = 0; s < l->strips; s++) {
-		get_v(l, in->src[0].index, s);
+		get_v(l, r, s);
 		for (unsigned p = 0; p < parts; p++)
 			for (unsigned k = 0; k < part[p].dwords && (store || !l->now.exec_full); k++)
 				get_v(l, part[p].row + k, s);
 	}
-	for (unsigned p = 0; p < parts; p++)
-		for (unsigned s = 0; s < l->strips; s++) {
-			V addr = get_v(l, in->src[0].index, s);
+	for (unsigned p = 0; p < parts; p++) {
+		enum places places = places_of(l, r, part[p].dwords);
 
-			if (store)
-				ds_write_strip(l, addr, &part[p], s);
-			else
-				ds_read_strip(l, addr, &part[p], s, out[p][s]);
+		for (unsigned s = 0; s < l->strips; s++) {
+			addr[s] = ADD(get_v(l, r, s), K32(part[p].offset));
+			if (places != PLACES_APART)
+				addr[s] = opaque(l, addr[s]);
 		}
+		if (store)
+			ds_write_part(l, addr, &part[p], places, lanes_apart(l, r, part[p].dwords));
+		else
+			ds_read_part(l, addr, part[p].dwords, places, out[p]);
+	}
 	for (unsigned p = 0; p < parts && !store; p++)
 		for (unsigned s = 0; s < l->strips; s++)
 			for (unsigned k = 0; k < part[p].dwords; k++) {

@@ -876,7 +876,7 @@ static bool known_access(struct lift *l, const struct jit_inst *ji, const struct
  * The same value, of which LLVM knows nothing. Comparing lanes of which it knows how they were made keeps LLVM 19 busy for ever: it rewrites
  * masks back and forth.
  */
-static V opaque(struct lift *l, V x)
+V opaque(struct lift *l, V x)
 {
 	LLVMTypeRef t = LLVMTypeOf(x), fn = LLVMFunctionType(t, &t, 1, 0);
 	V code = LLVMGetInlineAsm(fn, "", 0, "=v,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0);

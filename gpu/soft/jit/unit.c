@@ -415,15 +415,20 @@ static int entry_of(const struct jit_unit *u, const struct wave *w)
 static uint64_t run_unit(struct exec_ctx *ctx, const struct jit_unit *u, uint32_t entry, struct wave *w, uint64_t budget,
 			 const atomic_uint *stop, bool *interp)
 {
-	struct jit_frame f = {.limit = budget < POLL_INTERVAL ? budget : POLL_INTERVAL,
-			      .budget = budget,
-			      .stop = stop,
-			      .inst = u->code->inst,
-			      .base = u->code->entry_pc,
-			      .step = step,
-			      .miss = tlb_miss,
-			      .pause = pause_wave,
-			      .mfma = compiler.mfma};
+	struct jit_frame f;
+
+	/* One by one: a compiler would clear the whole with a string instruction, slower than all of a short wave. */
+	f.executed = 0;
+	f.limit = budget < POLL_INTERVAL ? budget : POLL_INTERVAL;
+	f.budget = budget;
+	f.stop = stop;
+	f.inst = u->code->inst;
+	f.base = u->code->entry_pc;
+	f.interp = 0;
+	f.step = step;
+	f.miss = tlb_miss;
+	f.pause = pause_wave;
+	f.mfma = compiler.mfma;
 
 	ctx->wave = w;
 	ctx->leave = false;

@@ -65,6 +65,12 @@ struct jit_facts {
 	bool known;  /* reached in the analysis */
 };
 
+/* How many accesses of vector memory s_waitcnt lets be under way. */
+static inline unsigned jit_wait_vmcnt(const struct isa_inst *in)
+{
+	return ((uint32_t)in->simm & 15) | ((uint32_t)in->simm >> 10 & 48);
+}
+
 struct jit_block {
 	uint64_t pc;
 	uint32_t first, count; /* instructions: first, then by .next */
