@@ -300,22 +300,21 @@ static void keep_start(struct workgroup *wg, const struct dispatch_setup *s)
 	m->start_known = true;
 }
 
-/* In pieces that a compiler makes vector moves of: a string instruction is slow to start, and holds up the loads behind it. */
-static void copy_row(uint32_t to[WAVE_LANES], const uint32_t from[WAVE_LANES])
-{
-	for (unsigned i = 0; i < WAVE_LANES; i += 16)
-		memcpy(to + i, from + i, 64);
-}
+/*
+ * The library's memcpy(), called: it has the host's widest vectors. What a compiler puts in its place has narrow ones, which fill the store buffer
+ * that a streaming kernel's stores wait in already, or a string instruction, which is slow to start.
+ */
+static void *(*const volatile copy)(void *restrict, const void *restrict, size_t) = memcpy;
 
 /* What may have changed in a wave and has a value at the start. */
 static void restart(struct wave *w, const struct wave_start *from, const struct wg_memory *m, const uint32_t id[3])
 {
-	memcpy(w->sgpr, from->wave.sgpr, SCALARS_BELOW * 4);
-	memcpy(w->sgpr + SCALARS_FROM, from->wave.sgpr + SCALARS_FROM, sizeof(*w) - SCALARS_FROM * 4);
+	copy(w->sgpr, from->wave.sgpr, SCALARS_BELOW * 4);
+	copy(w->sgpr + SCALARS_FROM, from->wave.sgpr + SCALARS_FROM, sizeof(*w) - SCALARS_FROM * 4);
 	for (uint32_t i = 0; i < m->num_id_sgprs; i++)
 		w->sgpr[m->id_sgpr[i].sgpr] = id[m->id_sgpr[i].dim];
 	for (uint32_t r = 0; r < m->id_rows; r++)
-		copy_row(w->vgpr[r], from->row[r]);
+		copy(from->wave.vgpr[r], from->row[r], sizeof(from->row[r]));
 }
 
 int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3])
