@@ -344,14 +344,44 @@ static int build_id(struct dl_phdr_info *info, size_t size, void *ctx)
 	return 1;
 }
 
+/*
+ * What code is made for: the vectors' width, the processor for LLVM, its features (the caller frees them; NULL: nothing can be made, or out of
+ * memory). Features say what there is; the processor's name may be a guess inside a virtual machine and decides only on scheduling.
+ */
+static char *host_features(unsigned *width, const char **cpu)
+{
+	const char *narrow = getenv("HSAVISOR_JIT_WIDTH");
+	char *all, *wide = NULL;
+
+	__builtin_cpu_init();
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
+		log_info("this processor has no AVX2: kernels are interpreted");
+		return NULL;
+	}
+	*width = 8;
+	*cpu = "x86-64-v3";
+	if (narrow && atoi(narrow) == 8)
+		return strdup("+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt,+f16c");
+	all = LLVMGetHostCPUFeatures();
+	if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
+	    !__builtin_cpu_supports("avx512dq"))
+		return all;
+	*width = 16;
+	*cpu = "x86-64-v4";
+	if (asprintf(&wide, "%s,-prefer-256-bit,+fast-variable-perlane-shuffle", all) < 0)
+		wide = NULL;
+	LLVMDisposeMessage(all);
+	return wide;
+}
+
 static int engine_init(void)
 {
-	char *features, *triple, *message = NULL;
+	char *features = NULL, *triple = NULL, *message = NULL;
 	LLVMOrcJITTargetMachineBuilderRef jtmb;
 	LLVMOrcLLJITBuilderRef builder;
 	LLVMMemoryBufferRef buffer;
 	LLVMTargetRef target;
-	const char *cpu, *narrow = getenv("HSAVISOR_JIT_WIDTH");
+	const char *cpu;
 	int err = -1;
 
 	pthread_mutex_lock(&engine.lock);
@@ -365,31 +395,12 @@ static int engine_init(void)
 	triple = LLVMGetDefaultTargetTriple();
 	if (LLVMGetTargetFromTriple(triple, &target, &message)) {
 		log_error("%s", message);
+		LLVMDisposeMessage(message);
 		goto out;
 	}
-	__builtin_cpu_init();
-	/* Features say what there is; the processor's name may be a guess inside a virtual machine and decides only on scheduling. */
-	features = LLVMGetHostCPUFeatures();
-	engine.width = 8;
-	cpu = "x86-64-v3";
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-	    __builtin_cpu_supports("avx512dq")) {
-		engine.width = 16;
-		cpu = "x86-64-v4";
-	} else if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
-		log_info("this processor has no AVX2: kernels are interpreted");
+	features = host_features(&engine.width, &cpu);
+	if (!features)
 		goto out;
-	}
-	if (narrow && atoi(narrow) == 8) {
-		engine.width = 8;
-		cpu = "x86-64-v3";
-		features = LLVMCreateMessage("+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt,+f16c");
-	} else if (engine.width == 16) {
-		char *wide = malloc(strlen(features) + 64);
-
-		sprintf(wide, "%s,-prefer-256-bit,+fast-variable-perlane-shuffle", features);
-		features = wide;
-	}
 	engine.machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault);
 	if (!engine.machine)
 		goto out;
@@ -417,6 +428,8 @@ static int engine_init(void)
 	}
 	err = 0;
 out:
+	free(features);
+	LLVMDisposeMessage(triple);
 	pthread_mutex_unlock(&engine.lock);
 	return err;
 }
