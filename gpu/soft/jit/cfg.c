@@ -456,6 +456,16 @@ static void block_regs(struct jit_code *c, struct jit_block *blk)
 	}
 }
 
+/* Instructions, costly ones counted as many, like the interpreter does. */
+static uint32_t cost(const struct jit_code *c, const struct jit_block *blk)
+{
+	uint32_t n = blk->count;
+
+	for (uint32_t k = 0, i = blk->first; k < blk->count; k++, i = c->inst[i].next)
+		n += c->inst[i].ci.weight;
+	return n;
+}
+
 /*
  * Loops with barriers: waves leave and enter compiled code in each turn, so registers that the loop only reads are best read from struct wave
  * where they are used. A loop is what lies from its header to the last edge back to it.
@@ -464,6 +474,7 @@ static void find_sync_loops(struct jit_code *c)
 {
 	uint64_t *span = calloc(c->num_blocks, sizeof(*span)); /* of the innermost loop found so far */
 	uint32_t *owner = calloc(c->num_blocks, sizeof(*owner));
+	double all = 0, count = 0;
 
 	for (uint32_t b = 0; owner && b < c->num_blocks; b++)
 		owner[b] = b;
@@ -489,8 +500,14 @@ static void find_sync_loops(struct jit_code *c)
 		for (uint32_t i = 0; barrier && i < c->num_blocks; i++)
 			c->block[i].in_sync |= c->block[i].pc >= head->pc && c->block[i].pc <= end;
 	}
-	for (uint32_t b = 0; b < c->num_blocks; b++)
-		c->block[owner ? owner[b] : b].weight += c->block[b].count;
+	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		uint32_t n = cost(c, &c->block[b]);
+
+		c->block[owner ? owner[b] : b].weight += n;
+		all += n;
+		count += c->block[b].count;
+	}
+	c->of_cost = all ? count / all : 1;
 	free(span);
 	free(owner);
 }

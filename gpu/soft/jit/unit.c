@@ -433,7 +433,7 @@ static uint64_t run_unit(struct exec_ctx *ctx, const struct jit_unit *u, uint32_
 	ctx->wave = w;
 	ctx->leave = false;
 	u->fn(&f, ctx, w, entry);
-	w->instructions += f.executed;
+	w->instructions += (uint64_t)((double)f.executed * u->code->of_cost + 0.5);
 	*interp = f.interp;
 	return f.executed;
 }

@@ -80,7 +80,7 @@ struct jit_block {
 	bool back;	       /* some edge to it goes backwards */
 	bool sync;	       /* header of a loop with barriers: struct wave has all vector registers when it is entered from outside */
 	bool in_sync;	       /* inside such a loop */
-	uint32_t weight;       /* instructions that passing here counts for: a loop's are counted at its header */
+	uint32_t weight;       /* instructions that passing here counts for, costly ones as many: a loop's are counted at its header */
 	struct jit_facts in;
 	struct bits256 vlive, vdirty; /* VGPRs live here; possibly changed since the wave was taken up */
 	struct bits256 vuse, vkill, vwrite;
@@ -135,6 +135,7 @@ struct jit_code {
 	struct bits256 vused;
 	/* Work-group size and how many of y and z the kernel gets (gfx900), for shapes. */
 	uint32_t wg_size[3], id_vgprs;
+	double of_cost;			  /* instructions as part of their cost, on average */
 	bool exact;			  /* registers are looked at when the wave has ended */
 	struct jit_shape (*shape[NUM_LEVELS])[256]; /* of each block */
 	int32_t (*delta)[WAVE_LANES];
