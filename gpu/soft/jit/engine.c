@@ -133,6 +133,7 @@ static LLVMMemoryBufferRef compile(struct jit_code *code, bool exact)
 	struct lift *l = calloc(1, sizeof(*l));
 	LLVMMemoryBufferRef object = NULL;
 	char *message = NULL, *layout;
+	LLVMTargetDataRef data;
 	bool ok;
 
 	if (!l)
@@ -145,7 +146,9 @@ static LLVMMemoryBufferRef compile(struct jit_code *code, bool exact)
 	l->strips = WAVE_LANES / engine.width;
 	l->m = LLVMModuleCreateWithNameInContext("unit", l->c);
 	LLVMSetTarget(l->m, LLVMGetTarget(l->lanes));
-	layout = LLVMCopyStringRepOfTargetData(LLVMCreateTargetDataLayout(engine.machine));
+	data = LLVMCreateTargetDataLayout(engine.machine);
+	layout = LLVMCopyStringRepOfTargetData(data);
+	LLVMDisposeTargetData(data);
 	LLVMSetDataLayout(l->m, layout);
 	LLVMDisposeMessage(layout);
 	l->b = LLVMCreateBuilderInContext(l->c);
@@ -417,6 +420,7 @@ static int engine_init(void)
 		log_error("the lanes' bitcode cannot be read");
 		goto out;
 	}
+	LLVMDisposeMemoryBuffer(buffer);
 	char id[72] = "";
 	dl_iterate_phdr(build_id, id);
 	if (!*id || asprintf(&engine.identity, "%s width %u cpu %s %s", id, engine.width, cpu, features) < 0)
