@@ -42,6 +42,17 @@ struct mem_tlb_entry {
 	uint32_t prot; /* enum gpu_prot bits */
 };
 
+#define MEM_RANGES	64
+#define MEM_RANGE_LIMIT (1u << 30) /* bytes of a range */
+
+/* Guest addresses that lie next to each other on the host, too, and have the same rights. */
+struct mem_range {
+	uint64_t first, size; /* bytes; size 0: nothing */
+	uint8_t *host;	      /* of first */
+	uint32_t prot;	      /* enum gpu_prot bits */
+	uint16_t fills, refused; /* since the flush: an access that goes from buffer to buffer is not worth it */
+};
+
 /*
  * One executor thread's view of one GPU address space: a software TLB over the vm's page table.
  * Used by one thread at a time. mem_translate (inline, mem.h) returns the host address or NULL. A
@@ -51,9 +62,13 @@ struct mem_tlb_entry {
  */
 struct mem_view {
 	struct mem_tlb_entry tlb[1 << MEM_TLB_BITS];
+	/* For compiled code whose lanes lie anywhere in one buffer: each access looks at one of them. Flushed with the tlb, by zeros. */
+	struct mem_range range[MEM_RANGES];
 	struct gpu_vm *vm;
 	/* Miss: walks the page table, fills and returns the entry, NULL if not mapped. */
 	const struct mem_tlb_entry *(*fill)(struct mem_view *view, uint64_t page);
+	/* Finds first, size (up to MEM_RANGE_LIMIT), host and prot of a range around va; false: not mapped. NULL: there are no ranges. */
+	bool (*find_range)(struct mem_view *view, uint64_t va, struct mem_range *range);
 	/* Quiescent point. */
 	void (*quiesce)(struct mem_view *view);
 };

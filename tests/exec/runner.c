@@ -32,8 +32,24 @@ static const struct mem_tlb_entry *fill(struct mem_view *view, uint64_t page)
 	return NULL;
 }
 
+static bool find_range(struct mem_view *view, uint64_t va, struct mem_range *range)
+{
+	struct runner *r = (struct runner *)view;
+
+	for (unsigned i = 0; i < r->num_ranges; i++)
+		if (va >= r->range[i].start && va < r->range[i].end) {
+			range->first = r->range[i].start;
+			range->size = r->range[i].end - r->range[i].start;
+			range->host = (uint8_t *)(uintptr_t)range->first;
+			range->prot = r->range[i].prot;
+			return range->size <= MEM_RANGE_LIMIT;
+		}
+	return false;
+}
+
 static void flush(struct runner *r)
 {
+	memset(r->view.range, 0, sizeof(r->view.range));
 	for (unsigned i = 0; i < 1 << MEM_TLB_BITS; i++)
 		r->view.tlb[i].page = ~0ull;
 }
@@ -47,6 +63,7 @@ int runner_init(struct runner *r, enum isa_target target)
 {
 	memset(r, 0, sizeof(*r));
 	r->view.fill = fill;
+	r->view.find_range = find_range;
 	r->view.quiesce = quiesce;
 	flush(r);
 	r->code = code_cache_new(target);

@@ -364,6 +364,7 @@ static void view_flush(struct executor *ex)
 {
 	for (unsigned i = 0; i < 1u << MEM_TLB_BITS; i++)
 		ex->view.tlb[i].page = ~0ull;
+	memset(ex->view.range, 0, sizeof(ex->view.range));
 }
 
 static struct executor *view_executor(struct mem_view *view)
@@ -386,6 +387,36 @@ static const struct mem_tlb_entry *view_fill(struct mem_view *view, uint64_t pag
 	entry->host = (uint8_t *)(uintptr_t)(e & PT_HOST) + (va & (pt_span(level) - 1));
 	entry->prot = e & PT_PROT;
 	return entry;
+}
+
+#define RANGE_LEAVES 2048 /* looked at in each direction */
+
+static bool view_find_range(struct mem_view *view, uint64_t va, struct mem_range *range)
+{
+	unsigned level = 0;
+	uint64_t e = pt_walk(view->vm, va, &level), first = va & ~(pt_span(level) - 1), size = pt_span(level), host = e & PT_HOST, next;
+
+	if (!e)
+		return false;
+	range->prot = e & PT_PROT;
+	for (unsigned i = 0; i < RANGE_LEAVES; i++) {
+		next = pt_walk(view->vm, first + size, &level);
+		if (!next || (next & PT_PROT) != range->prot || (next & PT_HOST) != host + size || size + pt_span(level) > MEM_RANGE_LIMIT)
+			break;
+		size += pt_span(level);
+	}
+	for (unsigned i = 0; i < RANGE_LEAVES && first; i++) {
+		next = pt_walk(view->vm, first - 1, &level);
+		if (!next || (next & PT_PROT) != range->prot || (next & PT_HOST) + pt_span(level) != host || size + pt_span(level) > MEM_RANGE_LIMIT)
+			break;
+		first -= pt_span(level);
+		host -= pt_span(level);
+		size += pt_span(level);
+	}
+	range->first = first;
+	range->size = size;
+	range->host = (uint8_t *)(uintptr_t)host;
+	return true;
 }
 
 /* An executor passed a quiescent point or left its vm, and stored that. Each side stores before it
@@ -432,6 +463,7 @@ void vm_view_init(struct mem_view *view)
 {
 	view_flush(view_executor(view));
 	view->fill = view_fill;
+	view->find_range = view_find_range;
 	view->quiesce = view_quiesce;
 }
 

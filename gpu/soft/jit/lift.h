@@ -135,6 +135,7 @@ struct lift {
 	uint64_t clean[8];
 	V bound;	/* LDS size, i32 */
 	V lds;
+	V lane_offset, lane_data, lane_old; /* lift_gather.c: rows on the stack */
 };
 
 /* ---- widen.c ---- */

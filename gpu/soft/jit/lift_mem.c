@@ -4,22 +4,14 @@
  *
  * Every guest address is translated by the view's TLB, inline; what misses, crosses a page or faults goes to the interpreter's function for
  * the instruction, which does it again from the start. Vector accesses of consecutive lanes are one translation and plain vector
- * moves, uniform loads one scalar load; others are the interpreter's (global memory) or gathers and scatters (LDS).
+ * moves, uniform loads one scalar load; others are gathers and scatters (lift_gather.c).
  * Accesses to guest memory are volatile: programs race on it by design.
  */
 #include <stddef.h>
 
-#include "gpu/soft/exec/memops.h"
-#include "gpu/soft/exec/vmem.h"
-#include "gpu/soft/jit/lift.h"
+#include "gpu/soft/jit/lift_mem.h"
 
-#define AND(x_, y_) LLVMBuildAnd(l->b, x_, y_, "")
-#define OR(x_, y_) LLVMBuildOr(l->b, x_, y_, "")
-#define ADD(x_, y_) LLVMBuildAdd(l->b, x_, y_, "")
-#define IS(pred, x_, y_) LLVMBuildICmp(l->b, LLVMInt##pred, x_, y_, "")
-#define K32(v) vconst32(l, v)
-
-static V volatile_load(struct lift *l, LLVMTypeRef t, V p, unsigned align)
+V volatile_load(struct lift *l, LLVMTypeRef t, V p, unsigned align)
 {
 	V x = LLVMBuildLoad2(l->b, t, p, "");
 
@@ -28,7 +20,7 @@ static V volatile_load(struct lift *l, LLVMTypeRef t, V p, unsigned align)
 	return x;
 }
 
-static void volatile_store(struct lift *l, V value, V p, unsigned align)
+void volatile_store(struct lift *l, V value, V p, unsigned align)
 {
 	V x = LLVMBuildStore(l->b, value, p);
 
@@ -127,7 +119,7 @@ static unsigned smem_dwords(unsigned op)
 	}
 }
 
-static V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef from_b)
+V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef from_b)
 {
 	V phi = LLVMBuildPhi(l->b, LLVMTypeOf(a), "");
 
@@ -297,12 +289,6 @@ static V rising(struct lift *l, V strips[MAX_STRIPS], V first, unsigned step)
 
 /* ------------------------------------------------------------------ global memory */
 
-struct access {
-	enum vmem_kind kind;
-	unsigned bytes, dwords;
-	bool store;
-};
-
 /* Of FLAT and GLOBAL loads and stores; false: something else. */
 static bool global_access(unsigned op, struct access *a)
 {
@@ -367,8 +353,8 @@ struct global {
 	LLVMBasicBlockRef slow, join;
 	/* Loads: what each way in gives. */
 	unsigned ways;
-	LLVMBasicBlockRef from[5];
-	V got[5][4][MAX_STRIPS];
+	LLVMBasicBlockRef from[6];
+	V got[6][4][MAX_STRIPS];
 };
 
 /* Address of the strip's first lane. */
@@ -510,7 +496,9 @@ static void global_store(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
 	V va, host, rises = wave_rises(l, g, 4 * n, &va);
-	LLVMBasicBlockRef whole = when(l, rises), strips = when(l, strips_have(l, g, 4 * n));
+	LLVMBasicBlockRef whole = when(l, rises), strips = when(l, strips_have(l, g, 4 * n)), step = new_block(l, "step");
+	V rows[4][MAX_STRIPS];
+	struct spread x;
 
 	LLVMBuildBr(l->b, g->slow);
 	go_to(l, strips);
@@ -524,6 +512,15 @@ static void global_store(struct lift *l, struct global *g)
 	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
 	LLVMBuildBr(l->b, g->join);
 	go_to(l, g->slow);
+	spread_of(l, &g->ji->ci.inst, g->lo, g->hi, g->base, &x);
+	find_range(l, g->ji, &x, 4 * n, n == 1 ? 4 : 1, GPU_PROT_WRITE, step);
+	for (unsigned s = 0; s < l->strips; s++)
+		for (unsigned k = 0; k < n; k++)
+			rows[k][s] = l->v[g->row + k][s];
+	scatter_wave(l, &g->a, &x, rows);
+	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+	LLVMBuildBr(l->b, g->join);
+	go_to(l, step);
 	emit_step_call(l, g->ji);
 	LLVMBuildBr(l->b, g->join);
 	go_to(l, g->join);
@@ -534,7 +531,9 @@ static void global_load(struct lift *l, struct global *g)
 	unsigned n = g->a.dwords;
 	V va, dense, host, rises = wave_rises(l, g, 4 * n, &va);
 	LLVMBasicBlockRef whole = when(l, rises), same = when(l, strips_have(l, g, 0)),
-			  strips = when(l, strips_have(l, g, 4 * n)), overlap = NULL;
+			  strips = when(l, strips_have(l, g, 4 * n)), overlap = NULL, step = new_block(l, "step");
+	struct spread sp;
+	V out[4];
 
 	if (n > 1)
 		overlap = when(l, wave_rises(l, g, 4, &dense));
@@ -564,6 +563,15 @@ static void global_load(struct lift *l, struct global *g)
 	by_strips(l, g);
 	way_done(l, g);
 	go_to(l, g->slow);
+	spread_of(l, &g->ji->ci.inst, g->lo, g->hi, g->base, &sp);
+	find_range(l, g->ji, &sp, 4 * n, 1, GPU_PROT_READ, step);
+	for (unsigned s = 0; s < l->strips; s++) {
+		gather_strip(l, &g->a, &sp, s, NULL, out);
+		for (unsigned k = 0; k < n; k++)
+			g->got[g->ways][k][s] = out[k];
+	}
+	way_done(l, g);
+	go_to(l, step);
 	emit_step_call(l, g->ji);
 	for (unsigned k = 0; k < n; k++)
 		for (unsigned s = 0; s < l->strips; s++)
@@ -625,7 +633,7 @@ static enum pattern pattern_of(const struct lift *l, const int32_t *delta, unsig
 }
 
 /* What a short load leaves in the register, of the bytes in the low bits of v. */
-static V placed(struct lift *l, enum vmem_kind kind, V v, V old)
+V placed(struct lift *l, enum vmem_kind kind, V v, V old)
 {
 	uint32_t keep = l->code->target == ISA_GFX90A ? 0 : kind == VM_U8_HI || kind == VM_I8_HI || kind == VM_16_HI ? 0xffff : 0xffff0000;
 
@@ -646,7 +654,7 @@ static V placed(struct lift *l, enum vmem_kind kind, V v, V old)
 	return keep ? OR(v, AND(old, K32(keep))) : v;
 }
 
-static bool needs_old(const struct lift *l, enum vmem_kind kind)
+bool needs_old(const struct lift *l, enum vmem_kind kind)
 {
 	return kind > VM_I16 && kind < VM_X1 && l->code->target != ISA_GFX90A;
 }
@@ -779,7 +787,7 @@ static V in_aperture(struct lift *l, V va, const struct isa_inst *in)
 		  IS(EQ, hi, LLVMBuildLShr(l->b, load_field(l, wg, offsetof(struct workgroup, private_base), l->i64), c64(l, 32), "")));
 }
 
-static void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS])
+void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS])
 {
 	for (unsigned k = 0; k < a->dwords; k++)
 		for (unsigned s = 0; s < l->strips; s++) {
@@ -901,8 +909,10 @@ static bool lift_global(struct lift *l, const struct jit_inst *ji)
 	g.row = data->index;
 	if (lin_address(l, ji, &x) && known_access(l, ji, &g.a, g.row, &x))
 		return true;
-	if (in->format != ISA_FMT_GLOBAL || g.a.bytes < 4)
-		return false;
+	if (in->format != ISA_FMT_GLOBAL || g.a.bytes < 4) {
+		lift_spread(l, ji, &g.a, g.row);
+		return true;
+	}
 	/* What the ways read is read before they part. */
 	touch_step(l, ji);
 	get_exec(l);
@@ -929,5 +939,5 @@ bool lift_mem(struct lift *l, const struct jit_inst *ji)
 	if (lift_smem(l, ji) || lift_known_ds(l, ji))
 		return true;
 	flush_queue(l);
-	return lift_global(l, ji) || lift_ds(l, ji);
+	return lift_global(l, ji) || lift_ds(l, ji) || lift_atomic(l, ji) || lift_buffer(l, ji);
 }

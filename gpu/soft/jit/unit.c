@@ -379,6 +379,24 @@ static uint32_t tlb_miss(struct exec_ctx *ctx, uint64_t va)
 	return ctx->view->tlb[mem_tlb_slot(va >> MEM_PAGE_SHIFT)].page != va >> MEM_PAGE_SHIFT && mem_translate(ctx->view, va, 0);
 }
 
+#define RANGE_FILLS   16  /* of a range, and then not for so many accesses: */
+#define RANGE_REFUSED 512
+
+static uint32_t find_range(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot)
+{
+	struct mem_view *view = ctx->view;
+	struct mem_range *r = &view->range[slot];
+
+	if (r->fills >= RANGE_FILLS && ++r->refused >= RANGE_REFUSED)
+		r->fills = r->refused = 0;
+	if (r->fills >= RANGE_FILLS || !view->find_range)
+		return 0;
+	r->fills++;
+	if (va - r->first < r->size || !view->find_range(view, va, r))
+		return 0;
+	return (r->prot & prot) == prot;
+}
+
 static uint32_t pause_wave(struct exec_ctx *ctx, struct jit_frame *f)
 {
 	if (ctx->view->quiesce)
@@ -427,6 +445,7 @@ static uint64_t run_unit(struct exec_ctx *ctx, const struct jit_unit *u, uint32_
 	f.interp = 0;
 	f.step = step;
 	f.miss = tlb_miss;
+	f.range = find_range;
 	f.pause = pause_wave;
 	f.mfma = compiler.mfma;
 

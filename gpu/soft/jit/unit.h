@@ -214,6 +214,8 @@ struct jit_frame {
 	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
 	/* Fills the view's translation of va if it is mapped; true: try again. */
 	uint32_t (*miss)(struct exec_ctx *ctx, uint64_t va);
+	/* Looks for the view's range number slot around va, with prot; true: try again. */
+	uint32_t (*range)(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot);
 	/* A quiescent point; true: the slice is over. */
 	uint32_t (*pause)(struct exec_ctx *ctx, struct jit_frame *f);
 	mfma_fn *const *mfma; /* exec_mfma_forms() */

@@ -1,0 +1,687 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lift_gather.c - loads, stores and atomics whose lanes lie anywhere, and buffers.
+ *
+ * The lanes of one instruction mostly lie in one buffer, and a buffer mostly lies in one piece on the host. So each such instruction looks at one
+ * of the view's ranges (struct mem_range): lanes are there if their distance from its begin is small enough, and that distance is the index
+ * of a gather. A range that does not have them is looked for again (jit_frame.range); where no range has, the interpreter does the instruction. Nothing
+ * has been stored then, so what it does, and the fault that it finds, is exact.
+ *
+ * Stores are made in the order of lanes, as the interpreter's are: scatters of the host have it, too.
+ */
+#include <stddef.h>
+
+#include "gpu/soft/jit/lift_mem.h"
+
+#define K64(v) vconst64(l, v)
+
+/* Kernels choose different ranges; the number has to be the same each time the kernel is compiled. */
+static unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot)
+{
+	uint64_t h = ji->pc - l->code->entry_pc;
+
+	for (uint32_t i = 0; i < l->code->num_ranges; i++)
+		for (uint32_t k = 0; k < l->code->range[i].size; k++)
+			h = (h ^ l->code->range[i].bytes[k]) * 0x100000001b3ull;
+	h = (h + (ji->pc - l->code->entry_pc) / 4 + prot) * 0x9e3779b97f4a7c15ull;
+	return (unsigned)(h >> 32) % MEM_RANGES;
+}
+
+void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, struct spread *x)
+{
+	V order[128];
+
+	for (unsigned i = 0; i < l->width; i++) {
+		order[2 * i] = c32(l, i);
+		order[2 * i + 1] = c32(l, l->width + i);
+	}
+	if (base)
+		base = splat(l, ADD(base, c64(l, (uint64_t)(int64_t)in->offset)));
+	for (unsigned s = 0; s < l->strips; s++) {
+		if (base)
+			x->va[s] = ADD(LLVMBuildZExt(l->b, lo[s], l->vi64, ""), base);
+		else
+			x->va[s] = ADD(LLVMBuildBitCast(l->b, LLVMBuildShuffleVector(l->b, lo[s], hi[s], LLVMConstVector(order, 2 * l->width), ""), l->vi64, ""),
+				       K64((uint64_t)(int64_t)in->offset));
+		x->mask[s] = l->now.exec_full ? NULL : mask_strip(l, get_exec(l), s);
+	}
+}
+
+static void branch_unless(struct lift *l, V bad, LLVMBasicBlockRef slow)
+{
+	LLVMBasicBlockRef go = new_block(l, "");
+
+	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildNot(l->b, bad, ""), go, slow), true);
+	go_to(l, go);
+}
+
+static V any_of(struct lift *l, V mask)
+{
+	LLVMTypeRef t = LLVMIntTypeInContext(l->c, l->width);
+
+	return IS(NE, LLVMBuildBitCast(l->b, mask, t, ""), LLVMConstNull(t));
+}
+
+void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow)
+{
+	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, "");
+	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
+	unsigned slot = range_slot(l, ji, prot);
+	size_t where = offsetof(struct mem_view, range) + slot * sizeof(struct mem_range);
+	V first, size, have, fits, limit, in[MAX_STRIPS], all = NULL, lowest = NULL, odd = NULL, fn, ret, args[4];
+
+	LLVMBuildBr(l->b, again);
+	go_to(l, again);
+	first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
+	size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
+	have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32);
+	x->host = load_field(l, l->view, where + offsetof(struct mem_range, host), l->ptr);
+	fits = AND(IS(UGE, size, c64(l, bytes)), IS(EQ, AND(have, c32(l, prot)), c32(l, prot)));
+	first = LLVMBuildSelect(l->b, fits, first, c64(l, UINT64_MAX), "");
+	limit = LLVMBuildSelect(l->b, fits, LLVMBuildSub(l->b, size, c64(l, bytes), ""), c64(l, 0), "");
+	for (unsigned s = 0; s < l->strips; s++) {
+		V o = LLVMBuildSub(l->b, x->va[s], splat(l, first), "");
+
+		in[s] = IS(ULE, o, splat(l, limit));
+		if (x->mask[s])
+			in[s] = OR(in[s], LLVMBuildNot(l->b, x->mask[s], ""));
+		all = all ? AND(all, in[s]) : in[s];
+		x->off[s] = LLVMBuildTrunc(l->b, o, l->vi32, "");
+		if (align > 1) {
+			V m = IS(NE, AND(x->off[s], K32(align - 1)), K32(0));
+
+			m = x->mask[s] ? AND(m, x->mask[s]) : m;
+			odd = odd ? OR(odd, m) : m;
+		}
+	}
+	emit_weights(l, LLVMBuildCondBr(l->b, AND(all_of(l, all), fits), go, miss), true);
+	go_to(l, miss);
+	for (unsigned s = 0; s < l->strips; s++) {
+		V two[2] = {lowest, LLVMBuildSelect(l->b, in[s], LLVMConstAllOnes(l->vi64), x->va[s], "")};
+
+		lowest = lowest ? intrinsic(l, "llvm.umin", &l->vi64, 1, two, 2) : two[1];
+	}
+	fn = load_field(l, l->frame, offsetof(struct jit_frame, range), l->ptr);
+	args[0] = l->ctx;
+	args[1] = intrinsic(l, "llvm.vector.reduce.umin", &l->vi64, 1, &lowest, 1);
+	args[2] = c32(l, slot);
+	args[3] = c32(l, prot);
+	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 4, 0), fn, args, 4, "");
+	LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), again, slow);
+	go_to(l, go);
+	if (odd)
+		branch_unless(l, any_of(l, odd), slow);
+}
+
+static V pointers(struct lift *l, const struct spread *x, unsigned strip, unsigned byte)
+{
+	V off = x->off[strip];
+
+	return LLVMBuildGEP2(l->b, l->i8, at(l, x->host, byte), &off, 1, "");
+}
+
+static V mask_of(struct lift *l, const struct spread *x, unsigned strip)
+{
+	return x->mask[strip] ? x->mask[strip] : LLVMConstAllOnes(l->vi1);
+}
+
+static V gather(struct lift *l, LLVMTypeRef t, const struct spread *x, unsigned strip, unsigned byte)
+{
+	LLVMTypeRef types[2] = {t, vec(l->ptr, l->width)};
+	V args[4] = {pointers(l, x, strip, byte), c32(l, 1), mask_of(l, x, strip), LLVMConstNull(t)};
+
+	return intrinsic(l, "llvm.masked.gather", types, 2, args, 4);
+}
+
+/* Bytes that a gather looks at: short ones are dwords with something behind. */
+static unsigned gathered(const struct access *a)
+{
+	return a->bytes < 4 && !a->store ? 4 : a->bytes;
+}
+
+void gather_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned strip, V old, V out[4])
+{
+	bool sign = a->kind == VM_I8 || a->kind == VM_I16 || a->kind == VM_I8_LO || a->kind == VM_I8_HI;
+	unsigned k = 0;
+
+	if (a->bytes < 4) {
+		V y = LLVMBuildShl(l->b, gather(l, l->vi32, x, strip, 0), K32(32 - 8 * a->bytes), "");
+
+		y = sign ? LLVMBuildAShr(l->b, y, K32(32 - 8 * a->bytes), "") : LLVMBuildLShr(l->b, y, K32(32 - 8 * a->bytes), "");
+		out[0] = placed(l, a->kind, y, old);
+		return;
+	}
+	/* A pair is one host access. */
+	for (; k + 1 < a->dwords; k += 2) {
+		V y = LLVMBuildBitCast(l->b, gather(l, l->vi64, x, strip, 4 * k), vec(l->i32, 2 * l->width), "");
+
+		out[k] = pick(l, y, 0, 2);
+		out[k + 1] = pick(l, y, 1, 2);
+	}
+	if (k < a->dwords)
+		out[k] = gather(l, l->vi32, x, strip, 4 * k);
+}
+
+/* ------------------------------------------------------------------ lane by lane */
+
+static V room(struct lift *l, V *slot, unsigned bytes)
+{
+	if (!*slot) {
+		*slot = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, WAVE_LANES * bytes), "");
+		LLVMSetAlignment(*slot, 64);
+	}
+	return *slot;
+}
+
+static V indexed(struct lift *l, V base, V index)
+{
+	return LLVMBuildGEP2(l->b, l->i8, base, &index, 1, "");
+}
+
+/* The rows, bytes of each lane, and offsets to the stack. */
+static void to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIPS], unsigned n)
+{
+	V data = room(l, &l->lane_data, 16), offset = room(l, &l->lane_offset, 4);
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		V of[4];
+
+		for (unsigned k = 0; k < n; k++)
+			of[k] = rows[k][s];
+		LLVMSetAlignment(LLVMBuildStore(l->b, interleave(l, of, n), at(l, data, (uint64_t)s * l->width * 4 * n)), 4);
+		LLVMSetAlignment(LLVMBuildStore(l->b, x->off[s], at(l, offset, (uint64_t)s * l->width * 4)), 4);
+	}
+}
+
+struct lanes { /* a loop over lanes */
+	LLVMBasicBlockRef loop, done;
+	V left, lane, host; /* lane: i64 */
+};
+
+static void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct lanes *i)
+{
+	LLVMBasicBlockRef from = LLVMGetInsertBlock(l->b);
+	V args[2], off;
+
+	i->loop = new_block(l, "lanes");
+	i->done = new_block(l, "");
+	LLVMBuildCondBr(l->b, IS(NE, mask64, c64(l, 0)), i->loop, i->done);
+	go_to(l, i->loop);
+	i->left = LLVMBuildPhi(l->b, l->i64, "");
+	LLVMAddIncoming(i->left, &mask64, &from, 1);
+	args[0] = i->left;
+	args[1] = LLVMConstInt(l->i1, 1, 0);
+	i->lane = intrinsic(l, "llvm.cttz", &l->i64, 1, args, 2);
+	off = LLVMBuildLoad2(l->b, l->i32, indexed(l, l->lane_offset, LLVMBuildShl(l->b, i->lane, c64(l, 2), "")), "");
+	i->host = indexed(l, x->host, LLVMBuildZExt(l->b, off, l->i64, ""));
+}
+
+static void lanes_end(struct lift *l, struct lanes *i)
+{
+	V rest = AND(i->left, LLVMBuildSub(l->b, i->left, c64(l, 1), ""));
+	LLVMBasicBlockRef from = LLVMGetInsertBlock(l->b);
+
+	LLVMAddIncoming(i->left, &rest, &from, 1);
+	LLVMBuildCondBr(l->b, IS(NE, rest, c64(l, 0)), i->loop, i->done);
+	go_to(l, i->done);
+}
+
+/* Element k of a lane's data on the stack, n dwords a lane. */
+static V lane_data(struct lift *l, const struct lanes *i, unsigned n, unsigned k, LLVMTypeRef t)
+{
+	V x = LLVMBuildLoad2(l->b, t, at(l, indexed(l, l->lane_data, LLVMBuildMul(l->b, i->lane, c64(l, 4 * n), "")), 4 * k), "");
+
+	LLVMSetAlignment(x, 4);
+	return x;
+}
+
+/* The lanes that take part, as one number. */
+static V lanes_of(struct lift *l, const struct spread *x)
+{
+	V all = NULL;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		V m = LLVMBuildBitCast(l->b, mask_of(l, x, s), LLVMIntTypeInContext(l->c, l->width), "");
+
+		m = LLVMBuildZExt(l->b, m, l->i64, "");
+		m = s ? LLVMBuildShl(l->b, m, c64(l, s * l->width), "") : m;
+		all = all ? OR(all, m) : m;
+	}
+	return all;
+}
+
+void scatter_wave(struct lift *l, const struct access *a, const struct spread *x, V (*rows)[MAX_STRIPS])
+{
+	unsigned n = a->dwords, k = 0;
+	struct lanes i;
+	V v;
+
+	if (a->bytes == 4 || a->bytes == 8) {
+		for (unsigned s = 0; s < l->strips; s++) {
+			V of[2] = {rows[0][s], n > 1 ? rows[1][s] : NULL}, args[4];
+			LLVMTypeRef types[2] = {n > 1 ? l->vi64 : l->vi32, vec(l->ptr, l->width)};
+
+			args[0] = n > 1 ? LLVMBuildBitCast(l->b, interleave(l, of, 2), l->vi64, "") : of[0];
+			args[1] = pointers(l, x, s, 0);
+			args[2] = c32(l, 1);
+			args[3] = mask_of(l, x, s);
+			intrinsic(l, "llvm.masked.scatter", types, 2, args, 4);
+		}
+		return;
+	}
+	to_stack(l, x, rows, n);
+	lanes_begin(l, x, lanes_of(l, x), &i);
+	if (a->bytes < 4) {
+		v = lane_data(l, &i, n, 0, l->i32);
+		if (a->kind == VM_U8_HI || a->kind == VM_16_HI)
+			v = LLVMBuildLShr(l->b, v, c32(l, 16), "");
+		volatile_store(l, LLVMBuildTrunc(l->b, v, a->bytes == 1 ? l->i8 : l->i16, ""), i.host, 1);
+	}
+	for (; a->bytes >= 4 && k + 1 < n; k += 2)
+		volatile_store(l, lane_data(l, &i, n, k, l->i64), at(l, i.host, 4 * k), 1);
+	if (a->bytes >= 4 && k < n)
+		volatile_store(l, lane_data(l, &i, n, k, l->i32), at(l, i.host, 4 * k), 1);
+	lanes_end(l, &i);
+}
+
+/* ------------------------------------------------------------------ FLAT and GLOBAL */
+
+/* Some lane is in an aperture. */
+static V in_apertures(struct lift *l, V *hi)
+{
+	V wg = load_field(l, l->wave, offsetof(struct wave, wg), l->ptr), any = NULL, high[2];
+
+	high[0] = LLVMBuildLShr(l->b, load_field(l, wg, offsetof(struct workgroup, shared_base), l->i64), c64(l, 32), "");
+	high[1] = LLVMBuildLShr(l->b, load_field(l, wg, offsetof(struct workgroup, private_base), l->i64), c64(l, 32), "");
+	for (unsigned k = 0; k < 2; k++)
+		for (unsigned s = 0; s < l->strips; s++) {
+			V m = IS(EQ, hi[s], splat(l, LLVMBuildTrunc(l->b, high[k], l->i32, "")));
+
+			any = any ? OR(any, m) : m;
+		}
+	return any_of(l, any);
+}
+
+/* What an access reads of registers, read before the ways part. */
+static void read_address(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V *base)
+{
+	bool saddr = in->src[2].kind != ISA_OPND_NONE;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		lo[s] = opaque(l, get_v(l, in->src[0].index, s));
+		hi[s] = saddr ? NULL : opaque(l, get_v(l, in->src[0].index + 1, s));
+	}
+	*base = saddr ? get_s64(l, in->src[2].index) : NULL;
+}
+
+struct ways { /* the lanes in a range, or the interpreter */
+	LLVMBasicBlockRef slow, join, from;
+};
+
+static void ways_begin(struct lift *l, struct ways *w)
+{
+	w->slow = new_block(l, "slow");
+	w->join = new_block(l, "");
+}
+
+/* Ends the fast way; the builder is in the slow one, behind the interpreter. */
+static void ways_step(struct lift *l, const struct jit_inst *ji, struct ways *w)
+{
+	w->from = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, w->join);
+	go_to(l, w->slow);
+	emit_step_call(l, ji);
+}
+
+/* Ends it all, with rows that the fast way has as got. */
+static void ways_end(struct lift *l, struct ways *w, unsigned row, unsigned n, V (*got)[MAX_STRIPS])
+{
+	V step[4][MAX_STRIPS];
+	LLVMBasicBlockRef from;
+
+	for (unsigned k = 0; k < n; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			step[k][s] = load_wave_row(l, row + k, s);
+	from = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, w->join);
+	go_to(l, w->join);
+	for (unsigned k = 0; k < n; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			got[k][s] = phi2(l, got[k][s], w->from, step[k][s], from);
+}
+
+static void read_rows(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*old)[MAX_STRIPS])
+{
+	bool keep = !l->now.exec_full && !ji->quiet;
+
+	touch_step(l, ji);
+	get_exec(l);
+	for (unsigned k = 0; k < a->dwords; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			old[k][s] = a->store || keep || needs_old(l, a->kind) ? get_v(l, row + k, s) : K32(0);
+}
+
+static void say_stored(struct lift *l)
+{
+	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+}
+
+static void load_or_store(struct lift *l, const struct access *a, const struct spread *x, V (*old)[MAX_STRIPS], V (*got)[MAX_STRIPS])
+{
+	V out[4];
+
+	if (a->store) {
+		scatter_wave(l, a, x, old);
+		say_stored(l);
+		return;
+	}
+	for (unsigned s = 0; s < l->strips; s++) {
+		gather_strip(l, a, x, s, old[0][s], out);
+		for (unsigned k = 0; k < a->dwords; k++)
+			got[k][s] = out[k];
+	}
+}
+
+/* Dwords at odd addresses may overlap partly, across pages in an order that only the interpreter has. */
+static unsigned aligned_to(const struct access *a)
+{
+	return a->store && a->bytes == 4 ? 4 : 1;
+}
+
+void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	V lo[MAX_STRIPS], hi[MAX_STRIPS], base, old[4][MAX_STRIPS], got[4][MAX_STRIPS];
+	struct spread x;
+	struct ways w;
+
+	read_rows(l, ji, a, row, old);
+	read_address(l, in, lo, hi, &base);
+	ways_begin(l, &w);
+	spread_of(l, in, lo, hi, base, &x);
+	if (in->format == ISA_FMT_FLAT)
+		branch_unless(l, in_apertures(l, hi), w.slow);
+	find_range(l, ji, &x, gathered(a), aligned_to(a), a->store ? GPU_PROT_WRITE : GPU_PROT_READ, w.slow);
+	load_or_store(l, a, &x, old, got);
+	ways_step(l, ji, &w);
+	ways_end(l, &w, row, a->store ? 0 : a->dwords, got);
+	if (!a->store)
+		set_loaded(l, ji, a, row, got, old);
+}
+
+/* ------------------------------------------------------------------ atomics */
+
+struct atomic {
+	enum atomic_kind kind;
+	unsigned dwords;
+};
+
+static bool atomic_access(unsigned op, struct atomic *a)
+{
+#define ATOMIC(SPACE, NAME, KIND, DWORDS) [ISA_##SPACE##_##NAME] = {1 + KIND, DWORDS},
+	static const struct {
+		uint8_t kind, dwords; /* enum atomic_kind + 1 */
+	} table[ISA_NUM_OPS] = {MEM_ATOMICS(ATOMIC, GLOBAL) MEM_ATOMICS_F32(ATOMIC, GLOBAL) MEM_ATOMICS(ATOMIC, FLAT)};
+#undef ATOMIC
+
+	if (!table[op].kind)
+		return false;
+	a->kind = table[op].kind - 1;
+	a->dwords = table[op].dwords;
+	return true;
+}
+
+/* LLVM's name of an operation; -1: there is none. */
+static int atomic_op(const struct lift *l, enum atomic_kind kind)
+{
+	switch (kind) {
+	case AT_SWAP:
+		return LLVMAtomicRMWBinOpXchg;
+	case AT_ADD:
+		return LLVMAtomicRMWBinOpAdd;
+	case AT_SUB:
+		return LLVMAtomicRMWBinOpSub;
+	case AT_SMIN:
+		return LLVMAtomicRMWBinOpMin;
+	case AT_UMIN:
+		return LLVMAtomicRMWBinOpUMin;
+	case AT_SMAX:
+		return LLVMAtomicRMWBinOpMax;
+	case AT_UMAX:
+		return LLVMAtomicRMWBinOpUMax;
+	case AT_AND:
+		return LLVMAtomicRMWBinOpAnd;
+	case AT_OR:
+		return LLVMAtomicRMWBinOpOr;
+	case AT_XOR:
+		return LLVMAtomicRMWBinOpXor;
+	case AT_INC:
+		return LLVMAtomicRMWBinOpUIncWrap;
+	case AT_DEC:
+		return LLVMAtomicRMWBinOpUDecWrap;
+	case AT_FADD: /* of two NaNs the host chooses one */
+		return l->exact ? -1 : LLVMAtomicRMWBinOpFAdd;
+	default:
+		return -1;
+	}
+}
+
+bool lift_atomic(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	const struct isa_operand *data = &in->src[1], *dst = in->glc && in->dst[0].kind != ISA_OPND_NONE ? &in->dst[0] : NULL;
+	bool saddr = in->src[2].kind != ISA_OPND_NONE;
+	V lo[MAX_STRIPS], hi[MAX_STRIPS], base, rows[4][MAX_STRIPS], old[4][MAX_STRIPS], got[4][MAX_STRIPS], value, result = NULL;
+	unsigned n, per_lane;
+	struct lanes i;
+	struct spread x;
+	struct atomic a;
+	struct access of;
+	struct ways w;
+	LLVMTypeRef t;
+	int op;
+
+	if ((in->format != ISA_FMT_GLOBAL && in->format != ISA_FMT_FLAT) || !atomic_access(in->op, &a))
+		return false;
+	op = atomic_op(l, a.kind);
+	n = a.dwords;
+	per_lane = a.kind == AT_CMPSWAP ? 2 * n : n;
+	if ((op < 0 && a.kind != AT_CMPSWAP) || data->kind != ISA_OPND_VGPR || data->index + per_lane > 256 || in->src[0].kind != ISA_OPND_VGPR ||
+	    in->src[0].index + !saddr > 255 || (saddr && in->src[2].kind != ISA_OPND_SGPR) ||
+	    (dst && (dst->kind != ISA_OPND_VGPR || dst->index + n > 256)))
+		return false;
+	of = (struct access){.kind = VM_X1 + n - 1, .bytes = 4 * n, .dwords = n};
+	if (dst)
+		read_rows(l, ji, &of, dst->index, old);
+	else
+		touch_step(l, ji);
+	get_exec(l);
+	for (unsigned k = 0; k < per_lane; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			rows[k][s] = get_v(l, data->index + k, s);
+	read_address(l, in, lo, hi, &base);
+	ways_begin(l, &w);
+	spread_of(l, in, lo, hi, base, &x);
+	if (in->format == ISA_FMT_FLAT)
+		branch_unless(l, in_apertures(l, hi), w.slow);
+	find_range(l, ji, &x, 4 * n, 4 * n, GPU_PROT_READ | GPU_PROT_WRITE, w.slow);
+	to_stack(l, &x, rows, per_lane);
+	if (dst)
+		room(l, &l->lane_old, 8);
+	lanes_begin(l, &x, get_exec(l), &i);
+	t = n == 2 ? l->i64 : l->i32;
+	if (a.kind == AT_CMPSWAP) {
+		result = LLVMBuildAtomicCmpXchg(l->b, i.host, lane_data(l, &i, per_lane, n, t), lane_data(l, &i, per_lane, 0, t),
+						LLVMAtomicOrderingSequentiallyConsistent, LLVMAtomicOrderingSequentiallyConsistent, 0);
+		result = LLVMBuildExtractValue(l->b, result, 0, "");
+	} else {
+		value = lane_data(l, &i, n, 0, a.kind != AT_FADD ? t : n == 2 ? l->f64 : l->f32);
+		result = LLVMBuildAtomicRMW(l->b, (LLVMAtomicRMWBinOp)op, i.host, value, LLVMAtomicOrderingSequentiallyConsistent, 0);
+		result = LLVMBuildBitCast(l->b, result, t, "");
+	}
+	if (dst)
+		LLVMBuildStore(l->b, result, indexed(l, l->lane_old, LLVMBuildMul(l->b, i.lane, c64(l, 4 * n), "")));
+	lanes_end(l, &i);
+	for (unsigned s = 0; dst && s < l->strips; s++) {
+		V v = LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), at(l, l->lane_old, (uint64_t)s * l->width * 4 * n), "");
+
+		LLVMSetAlignment(v, 4);
+		for (unsigned k = 0; k < n; k++)
+			got[k][s] = n > 1 ? pick(l, v, k, n) : v;
+	}
+	ways_step(l, ji, &w);
+	ways_end(l, &w, dst ? dst->index : 0, dst ? n : 0, got);
+	if (dst)
+		set_loaded(l, ji, &of, dst->index, got, old);
+	return true;
+}
+
+/* ------------------------------------------------------------------ buffers */
+
+static bool buffer_access(unsigned op, struct access *a)
+{
+#define LOAD(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, false},
+#define STORE(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, true},
+	static const struct {
+		uint8_t kind; /* enum vmem_kind + 1 */
+		bool store;
+	} table[ISA_NUM_OPS] = {MEM_LOADS(LOAD, BUFFER) MEM_STORES(STORE, BUFFER)};
+#undef LOAD
+#undef STORE
+
+	if (!table[op].kind)
+		return false;
+	a->kind = table[op].kind - 1;
+	a->store = table[op].store;
+	a->bytes = vmem_bytes(a->kind);
+	a->dwords = (a->bytes + 3) / 4;
+	return true;
+}
+
+/* The strip's lanes all take part, one behind the other. */
+static V in_a_row(struct lift *l, const struct access *a, const struct spread *x, unsigned strip)
+{
+	V off = opaque(l, x->off[strip]), ok = IS(EQ, off, ADD(splat(l, lane0(l, off)), iota(l, 0, a->bytes)));
+
+	return all_of(l, AND(ok, mask_of(l, x, strip)));
+}
+
+static void buffer_load_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned s, V old, V out[4])
+{
+	LLVMBasicBlockRef row, many, join, from[2];
+	unsigned n = a->dwords;
+	V v, got[4], off;
+
+	if (a->bytes < 4) {
+		gather_strip(l, a, x, s, old, out);
+		return;
+	}
+	row = new_block(l, "row");
+	many = new_block(l, "");
+	join = new_block(l, "");
+	LLVMBuildCondBr(l->b, in_a_row(l, a, x, s), row, many);
+	go_to(l, row);
+	off = LLVMBuildZExt(l->b, lane0(l, x->off[s]), l->i64, "");
+	v = volatile_load(l, vec(l->i32, l->width * n), indexed(l, x->host, off), 1);
+	for (unsigned k = 0; k < n; k++)
+		got[k] = n > 1 ? pick(l, v, k, n) : v;
+	from[0] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, many);
+	gather_strip(l, a, x, s, old, out);
+	from[1] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	for (unsigned k = 0; k < n; k++)
+		out[k] = phi2(l, got[k], from[0], out[k], from[1]);
+}
+
+/* Addresses, and lanes in range: wholly, or control is at slow (buffer_address() of exec/buffer.c, of linear buffers). */
+static void buffer_lanes(struct lift *l, const struct isa_inst *in, const struct access *a, V *resource, V soffset, V (*address)[MAX_STRIPS],
+			 struct spread *x, LLVMBasicBlockRef slow)
+{
+	unsigned last = a->bytes < 4 ? a->bytes : 4;
+	V stride = AND(LLVMBuildLShr(l->b, resource[1], c32(l, 16), ""), c32(l, 0x3fff)), structured = IS(NE, stride, c32(l, 0));
+	V base = OR(LLVMBuildZExt(l->b, resource[0], l->i64, ""),
+		    LLVMBuildShl(l->b, LLVMBuildZExt(l->b, AND(resource[1], c32(l, 0xffff)), l->i64, ""), c64(l, 32), ""));
+	V records = splat(l, LLVMBuildZExt(l->b, resource[2], l->i64, "")), split = NULL;
+
+	/* Swizzled, or with lane numbers added. */
+	branch_unless(l, OR(IS(SLT, resource[1], c32(l, 0)), IS(NE, AND(resource[3], c32(l, 1 << 23)), c32(l, 0))), slow);
+	soffset = LLVMBuildZExt(l->b, soffset, l->i64, "");
+	base = splat(l, ADD(base, soffset));
+	stride = splat(l, LLVMBuildZExt(l->b, stride, l->i64, ""));
+	soffset = splat(l, soffset);
+	structured = splat(l, structured);
+	for (unsigned s = 0; s < l->strips; s++) {
+		V offset = K64((uint32_t)in->offset), index = NULL, where, some, whole, m = NULL;
+
+		if (in->offen)
+			offset = ADD(LLVMBuildZExt(l->b, address[in->idxen][s], l->vi64, ""), offset);
+		where = offset;
+		if (in->idxen) {
+			index = LLVMBuildZExt(l->b, address[0][s], l->vi64, "");
+			where = ADD(LLVMBuildMul(l->b, index, stride, ""), offset);
+		}
+		some = IS(ULE, ADD(ADD(where, soffset), K64(last)), records);
+		whole = IS(ULE, ADD(ADD(where, soffset), K64(4 * (a->dwords - 1) + last)), records);
+		if (index) {
+			V in_range = IS(ULT, index, records);
+
+			some = LLVMBuildSelect(l->b, structured, in_range, some, "");
+			whole = LLVMBuildSelect(l->b, structured, in_range, whole, "");
+		}
+		if (!l->now.exec_full)
+			m = mask_strip(l, get_exec(l), s);
+		some = AND(some, LLVMBuildNot(l->b, whole, ""));
+		some = m ? AND(some, m) : some;
+		split = split ? OR(split, some) : some;
+		x->va[s] = ADD(base, where);
+		x->mask[s] = m ? AND(whole, m) : whole;
+	}
+	if (a->dwords > 1)
+		branch_unless(l, any_of(l, split), slow);
+}
+
+bool lift_buffer(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	const struct isa_operand *data;
+	V old[4][MAX_STRIPS], got[4][MAX_STRIPS], address[2][MAX_STRIPS], resource[4], soffset, out[4];
+	unsigned addresses = in->offen + in->idxen, row;
+	struct spread x;
+	struct access a;
+	struct ways w;
+
+	if (in->format != ISA_FMT_MUBUF || !buffer_access(in->op, &a) || in->lds || in->tfe)
+		return false;
+	data = a.store ? &in->src[1] : &in->dst[0];
+	row = data->index;
+	if (data->kind != ISA_OPND_VGPR || row + a.dwords > 256 || in->src[2].kind != ISA_OPND_SGPR || in->src[2].index + 4 > SGPR_VCC ||
+	    (addresses && (in->src[0].kind != ISA_OPND_VGPR || in->src[0].index + addresses > 256)))
+		return false;
+	soffset = in->src[3].kind != ISA_OPND_NONE ? scalar_operand(l, &in->src[3], false) : c32(l, 0);
+	if (!soffset)
+		return false;
+	read_rows(l, ji, &a, row, old);
+	for (unsigned k = 0; k < addresses; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			address[k][s] = opaque(l, get_v(l, in->src[0].index + k, s));
+	for (unsigned k = 0; k < 4; k++)
+		resource[k] = get_s32(l, in->src[2].index + k);
+	ways_begin(l, &w);
+	buffer_lanes(l, in, &a, resource, soffset, address, &x, w.slow);
+	find_range(l, ji, &x, gathered(&a), aligned_to(&a), a.store ? GPU_PROT_WRITE : GPU_PROT_READ, w.slow);
+	if (a.store)
+		load_or_store(l, &a, &x, old, got);
+	for (unsigned s = 0; !a.store && s < l->strips; s++) {
+		buffer_load_strip(l, &a, &x, s, old[0][s], out);
+		for (unsigned k = 0; k < a.dwords; k++)
+			got[k][s] = out[k];
+	}
+	ways_step(l, ji, &w);
+	ways_end(l, &w, row, a.store ? 0 : a.dwords, got);
+	if (!a.store)
+		set_loaded(l, ji, &a, row, got, old);
+	return true;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* lift_mem.h - what the lifter's files of memory operations share (lift_mem.c, lift_gather.c). */
+#ifndef GPU_SOFT_JIT_LIFT_MEM_H
+#define GPU_SOFT_JIT_LIFT_MEM_H
+
+#include "gpu/soft/exec/memops.h"
+#include "gpu/soft/exec/vmem.h"
+#include "gpu/soft/jit/lift.h"
+
+#define AND(x_, y_) LLVMBuildAnd(l->b, x_, y_, "")
+#define OR(x_, y_) LLVMBuildOr(l->b, x_, y_, "")
+#define ADD(x_, y_) LLVMBuildAdd(l->b, x_, y_, "")
+#define IS(pred, x_, y_) LLVMBuildICmp(l->b, LLVMInt##pred, x_, y_, "")
+#define K32(v) vconst32(l, v)
+
+struct access {
+	enum vmem_kind kind;
+	unsigned bytes, dwords;
+	bool store;
+};
+
+/* Lanes anywhere in one range of the view. */
+struct spread {
+	V va[MAX_STRIPS];   /* vectors of i64 */
+	V mask[MAX_STRIPS]; /* lanes that take part; NULL: all */
+	V off[MAX_STRIPS];  /* i32: where they lie from host; found by find_range() */
+	V host;
+};
+
+/* lift_mem.c */
+V volatile_load(struct lift *l, LLVMTypeRef t, V p, unsigned align);
+void volatile_store(struct lift *l, V value, V p, unsigned align);
+V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef from_b);
+/* What a short load leaves in the register, of the bytes in the low bits of v. */
+V placed(struct lift *l, enum vmem_kind kind, V v, V old);
+bool needs_old(const struct lift *l, enum vmem_kind kind);
+V opaque(struct lift *l, V x);
+void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS]);
+
+/* lift_gather.c */
+/* Addresses of a FLAT or GLOBAL access; base: NULL, or what 32-bit lo is added to. */
+void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, struct spread *x);
+/*
+ * Finds where the lanes lie, that many bytes of each, for prot; control is at slow when they are not in one range. align: of
+ * addresses, else slow.
+ */
+void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow);
+/* A strip's dwords, or the short value placed; lanes that take no part get 0. */
+void gather_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned strip, V old, V out[4]);
+/* Stores old[k][strip] in the order of lanes. */
+void scatter_wave(struct lift *l, const struct access *a, const struct spread *x, V (*rows)[MAX_STRIPS]);
+/* Accesses of FLAT and GLOBAL of which nothing is known but that they are loads or stores. */
+void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row);
+bool lift_atomic(struct lift *l, const struct jit_inst *ji);
+bool lift_buffer(struct lift *l, const struct jit_inst *ji);
+
+#endif
