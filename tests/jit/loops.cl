@@ -43,3 +43,26 @@ kernel void windows(global uint *out, global const uint *in, global const uchar 
 		sum += in[i - back];
 	out[n - 1 - i] = sum ^ (bytes[i + 1] + (uint)(int)halves[i]);
 }
+
+/* Lanes anywhere: in order of a table, some of them off; several lanes at one place, where the last one's value stays; atomics. */
+kernel void anywhere(global uint *out, global const uint *in, global const uint *where, global uint *count, uint n)
+{
+	uint i = get_global_id(0), k, old = 0;
+	global ulong *wide = (global ulong *)(out + n);
+	global uint4 *quads = (global uint4 *)(out + 3 * n);
+	global uchar *bytes = (global uchar *)(out + 7 * n);
+
+	if (i % 7 == 3)
+		return;
+	k = where[i];
+	out[k] = in[where[k]] ^ i;
+	wide[k] = *(global const ulong *)(in + (k & ~1u)) + i;
+	quads[k] = *(global const uint4 *)(in + (k & ~3u)) + i;
+	bytes[k] = ((global const uchar *)in)[k * 3 + 1] + ((global const short *)in)[k];
+	atomic_add(count + k % 61, i);
+	atomic_max(count + 61 + k % 61, i);
+	atomic_xor(count + 122 + k % 61, i);
+	atomic_dec(count + 183 + k % 61);
+	old = atomic_add(count + 244 + i, k);
+	atomic_cmpxchg(count + 244 + i, old + k, i);
+}

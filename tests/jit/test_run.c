@@ -122,6 +122,68 @@ static void test_windows(void **state)
 		runner_unmap(&runner, mem[i]);
 }
 
+/* Gathers, scatters and atomics; one work-group at a time runs, so the order is that of lanes within a wave, of waves. */
+static void test_anywhere(void **state)
+{
+	enum { COUNT = 1024, OUT = 8 * COUNT, COUNTERS = 244 + COUNT };
+	uint32_t *mem[4], *want = malloc(4 * (OUT + COUNTERS)), *where, *in, *count = want + OUT, n = COUNT;
+	uint64_t va;
+	uint8_t args[36];
+	struct runner_dispatch d = {.kernel = "anywhere", .grid = {COUNT, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < 4; i++)
+		mem[i] = runner_alloc(&runner, 4 * OUT + 4096, GPU_PROT_READ | GPU_PROT_WRITE);
+	in = mem[1];
+	where = mem[2];
+	for (unsigned k = 0; k < OUT; k++)
+		in[k] = k * 2654435761u;
+	for (unsigned i = 0; i < COUNT; i++)
+		where[i] = i % 5 ? (i * 2654435761u >> 7) % COUNT : (i / 128 * 17) % COUNT;
+	memset(want, 0, 4 * (OUT + COUNTERS));
+	for (uint32_t i = 0; i < COUNT; i++) {
+		uint32_t k = where[i];
+		uint64_t wide;
+
+		if (i % 7 == 3)
+			continue;
+		want[k] = in[where[k]] ^ i;
+		memcpy(&wide, in + (k & ~1u), 8);
+		wide += i;
+		memcpy(want + COUNT + 2 * k, &wide, 8);
+		for (unsigned e = 0; e < 4; e++)
+			want[3 * COUNT + 4 * k + e] = in[(k & ~3u) + e] + i;
+		((uint8_t *)(want + 7 * COUNT))[k] = (uint8_t)(((uint8_t *)in)[k * 3 + 1] + ((int16_t *)in)[k]);
+		count[k % 61] += i;
+		if (i > count[61 + k % 61])
+			count[61 + k % 61] = i;
+		count[122 + k % 61] ^= i;
+		count[183 + k % 61]--;
+		count[244 + i] = i;
+	}
+	memcpy(args, &mem[0], 8);
+	memcpy(args + 8, &mem[1], 8);
+	memcpy(args + 16, &mem[2], 8);
+	memcpy(args + 24, &mem[3], 8);
+	memcpy(args + 32, &n, 4);
+	for (unsigned t = 0; t < 3; t++) {
+		memset(mem[0], 0, 4 * OUT);
+		memset(mem[3], 0, 4 * COUNTERS);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		assert_memory_equal(mem[0], want, 4 * OUT);
+		assert_memory_equal(mem[3], count, 4 * COUNTERS);
+	}
+	/* An address without memory, in lane 10 of the second wave, by whichever load comes first. */
+	where[74] = 0x10000000;
+	assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+	va = runner.fault.va;
+	assert_true(va == (uint64_t)(uintptr_t)(where + 0x10000000) || va == (uint64_t)(uintptr_t)(in + 0x10000000) ||
+		    va == (uint64_t)(uintptr_t)in + 3ull * 0x10000000 + 1 || va == (uint64_t)(uintptr_t)in + 2ull * 0x10000000);
+	assert_false(runner.fault.write);
+	for (unsigned i = 0; i < 4; i++)
+		runner_unmap(&runner, mem[i]);
+	free(want);
+}
+
 static atomic_uint stop;
 
 static void *stop_soon(void *arg)
@@ -211,7 +273,7 @@ static void test_ending_while_compiling(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_ending_while_compiling),

@@ -136,6 +136,7 @@ struct lift {
 	V bound;	/* LDS size, i32 */
 	V lds;
 	V lane_offset, lane_data, lane_old; /* lift_gather.c: rows on the stack */
+	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 };
 
 /* ---- widen.c ---- */

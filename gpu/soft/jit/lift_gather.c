@@ -15,6 +15,16 @@
 
 #define K64(v) vconst64(l, v)
 
+#define MAX_SPREADS 24
+
+bool may_spread(struct lift *l, unsigned dwords)
+{
+	if (l->spreads + dwords > (l->width == 16 ? MAX_SPREADS : MAX_SPREADS / 2))
+		return false;
+	l->spreads += dwords;
+	return true;
+}
+
 /* Kernels choose different ranges; the number has to be the same each time the kernel is compiled. */
 static unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot)
 {
@@ -25,6 +35,32 @@ static unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint
 			h = (h ^ l->code->range[i].bytes[k]) * 0x100000001b3ull;
 	h = (h + (ji->pc - l->code->entry_pc) / 4 + prot) * 0x9e3779b97f4a7c15ull;
 	return (unsigned)(h >> 32) % MEM_RANGES;
+}
+
+/* A mask's lanes as an integer. LLVM 19 does not end when it takes vectors of bits apart that it has just seen put together, so they are integers between. */
+static V bits_of(struct lift *l, V mask)
+{
+	return LLVMBuildBitCast(l->b, mask, LLVMIntTypeInContext(l->c, l->width), "");
+}
+
+static V opaque_bits(struct lift *l, V bits)
+{
+	LLVMTypeRef t = LLVMTypeOf(bits), fn = LLVMFunctionType(t, &t, 1, 0);
+	V code = LLVMGetInlineAsm(fn, "", 0, "=r,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0);
+
+	return LLVMBuildCall2(l->b, fn, code, &bits, 1, "");
+}
+
+static V exec_bits(struct lift *l, unsigned strip)
+{
+	return LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, get_exec(l), c64(l, strip * l->width), ""), LLVMIntTypeInContext(l->c, l->width), "");
+}
+
+/* The lanes that take part; NULL: all. */
+static void take_part(struct lift *l, struct spread *x, unsigned strip, V bits)
+{
+	x->bits[strip] = bits ? opaque_bits(l, bits) : NULL;
+	x->mask[strip] = bits ? LLVMBuildBitCast(l->b, x->bits[strip], l->vi1, "") : NULL;
 }
 
 void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, struct spread *x)
@@ -43,7 +79,7 @@ void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, 
 		else
 			x->va[s] = ADD(LLVMBuildBitCast(l->b, LLVMBuildShuffleVector(l->b, lo[s], hi[s], LLVMConstVector(order, 2 * l->width), ""), l->vi64, ""),
 				       K64((uint64_t)(int64_t)in->offset));
-		x->mask[s] = l->now.exec_full ? NULL : mask_strip(l, get_exec(l), s);
+		take_part(l, x, s, l->now.exec_full ? NULL : exec_bits(l, s));
 	}
 }
 
@@ -55,11 +91,23 @@ static void branch_unless(struct lift *l, V bad, LLVMBasicBlockRef slow)
 	go_to(l, go);
 }
 
-static V any_of(struct lift *l, V mask)
+static V any_of(struct lift *l, V bits)
 {
-	LLVMTypeRef t = LLVMIntTypeInContext(l->c, l->width);
+	return IS(NE, bits, LLVMConstNull(LLVMTypeOf(bits)));
+}
 
-	return IS(NE, LLVMBuildBitCast(l->b, mask, t, ""), LLVMConstNull(t));
+static V room(struct lift *l, V *slot, unsigned bytes)
+{
+	if (!*slot) {
+		*slot = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, WAVE_LANES * bytes), "");
+		LLVMSetAlignment(*slot, 64);
+	}
+	return *slot;
+}
+
+static V indexed(struct lift *l, V base, V index)
+{
+	return LLVMBuildGEP2(l->b, l->i8, base, &index, 1, "");
 }
 
 void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow)
@@ -68,7 +116,7 @@ void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, uns
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
 	unsigned slot = range_slot(l, ji, prot);
 	size_t where = offsetof(struct mem_view, range) + slot * sizeof(struct mem_range);
-	V first, size, have, fits, limit, in[MAX_STRIPS], all = NULL, lowest = NULL, odd = NULL, fn, ret, args[4];
+	V first, size, have, fits, limit, in[MAX_STRIPS], all = NULL, bad = NULL, odd = NULL, fn, ret, args[4], two[2];
 
 	LLVMBuildBr(l->b, again);
 	go_to(l, again);
@@ -82,28 +130,35 @@ void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, uns
 	for (unsigned s = 0; s < l->strips; s++) {
 		V o = LLVMBuildSub(l->b, x->va[s], splat(l, first), "");
 
-		in[s] = IS(ULE, o, splat(l, limit));
-		if (x->mask[s])
-			in[s] = OR(in[s], LLVMBuildNot(l->b, x->mask[s], ""));
+		in[s] = bits_of(l, IS(ULE, o, splat(l, limit)));
+		if (x->bits[s])
+			in[s] = OR(in[s], LLVMBuildNot(l->b, x->bits[s], ""));
 		all = all ? AND(all, in[s]) : in[s];
 		x->off[s] = LLVMBuildTrunc(l->b, o, l->vi32, "");
 		if (align > 1) {
-			V m = IS(NE, AND(x->off[s], K32(align - 1)), K32(0));
+			V m = bits_of(l, IS(NE, AND(x->off[s], K32(align - 1)), K32(0)));
 
-			m = x->mask[s] ? AND(m, x->mask[s]) : m;
+			m = x->bits[s] ? AND(m, x->bits[s]) : m;
 			odd = odd ? OR(odd, m) : m;
 		}
 	}
-	emit_weights(l, LLVMBuildCondBr(l->b, AND(all_of(l, all), fits), go, miss), true);
+	emit_weights(l, LLVMBuildCondBr(l->b, AND(IS(EQ, all, LLVMConstAllOnes(LLVMTypeOf(all))), fits), go, miss), true);
 	go_to(l, miss);
+	/* The first of the lanes that are not there. */
 	for (unsigned s = 0; s < l->strips; s++) {
-		V two[2] = {lowest, LLVMBuildSelect(l->b, in[s], LLVMConstAllOnes(l->vi64), x->va[s], "")};
+		V m = LLVMBuildZExt(l->b, LLVMBuildNot(l->b, in[s], ""), l->i64, "");
 
-		lowest = lowest ? intrinsic(l, "llvm.umin", &l->vi64, 1, two, 2) : two[1];
+		m = s ? LLVMBuildShl(l->b, m, c64(l, s * l->width), "") : m;
+		bad = bad ? OR(bad, m) : m;
+		LLVMSetAlignment(LLVMBuildStore(l->b, x->va[s], at(l, room(l, &l->lane_data, 16), (uint64_t)s * l->width * 8)), 8);
 	}
+	two[0] = AND(bad, LLVMBuildNeg(l->b, bad, ""));
+	two[0] = LLVMBuildSelect(l->b, IS(EQ, bad, c64(l, 0)), c64(l, 1), two[0], "");
+	two[1] = LLVMConstInt(l->i1, 1, 0);
+	bad = LLVMBuildShl(l->b, intrinsic(l, "llvm.cttz", &l->i64, 1, two, 2), c64(l, 3), "");
 	fn = load_field(l, l->frame, offsetof(struct jit_frame, range), l->ptr);
 	args[0] = l->ctx;
-	args[1] = intrinsic(l, "llvm.vector.reduce.umin", &l->vi64, 1, &lowest, 1);
+	args[1] = LLVMBuildLoad2(l->b, l->i64, indexed(l, l->lane_data, bad), "");
 	args[2] = c32(l, slot);
 	args[3] = c32(l, prot);
 	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 4, 0), fn, args, 4, "");
@@ -163,20 +218,6 @@ void gather_strip(struct lift *l, const struct access *a, const struct spread *x
 }
 
 /* ------------------------------------------------------------------ lane by lane */
-
-static V room(struct lift *l, V *slot, unsigned bytes)
-{
-	if (!*slot) {
-		*slot = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, WAVE_LANES * bytes), "");
-		LLVMSetAlignment(*slot, 64);
-	}
-	return *slot;
-}
-
-static V indexed(struct lift *l, V base, V index)
-{
-	return LLVMBuildGEP2(l->b, l->i8, base, &index, 1, "");
-}
 
 /* The rows, bytes of each lane, and offsets to the stack. */
 static void to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIPS], unsigned n)
@@ -241,9 +282,8 @@ static V lanes_of(struct lift *l, const struct spread *x)
 	V all = NULL;
 
 	for (unsigned s = 0; s < l->strips; s++) {
-		V m = LLVMBuildBitCast(l->b, mask_of(l, x, s), LLVMIntTypeInContext(l->c, l->width), "");
+		V m = LLVMBuildZExt(l->b, x->bits[s] ? x->bits[s] : LLVMConstAllOnes(LLVMIntTypeInContext(l->c, l->width)), l->i64, "");
 
-		m = LLVMBuildZExt(l->b, m, l->i64, "");
 		m = s ? LLVMBuildShl(l->b, m, c64(l, s * l->width), "") : m;
 		all = all ? OR(all, m) : m;
 	}
@@ -256,7 +296,8 @@ void scatter_wave(struct lift *l, const struct access *a, const struct spread *x
 	struct lanes i;
 	V v;
 
-	if (a->bytes == 4 || a->bytes == 8) {
+	/* Without AVX-512 there are no scatters. */
+	if (l->width == 16 && (a->bytes == 4 || a->bytes == 8)) {
 		for (unsigned s = 0; s < l->strips; s++) {
 			V of[2] = {rows[0][s], n > 1 ? rows[1][s] : NULL}, args[4];
 			LLVMTypeRef types[2] = {n > 1 ? l->vi64 : l->vi32, vec(l->ptr, l->width)};
@@ -295,7 +336,7 @@ static V in_apertures(struct lift *l, V *hi)
 	high[1] = LLVMBuildLShr(l->b, load_field(l, wg, offsetof(struct workgroup, private_base), l->i64), c64(l, 32), "");
 	for (unsigned k = 0; k < 2; k++)
 		for (unsigned s = 0; s < l->strips; s++) {
-			V m = IS(EQ, hi[s], splat(l, LLVMBuildTrunc(l->b, high[k], l->i32, "")));
+			V m = bits_of(l, IS(EQ, hi[s], splat(l, LLVMBuildTrunc(l->b, high[k], l->i32, ""))));
 
 			any = any ? OR(any, m) : m;
 		}
@@ -488,7 +529,7 @@ bool lift_atomic(struct lift *l, const struct jit_inst *ji)
 	per_lane = a.kind == AT_CMPSWAP ? 2 * n : n;
 	if ((op < 0 && a.kind != AT_CMPSWAP) || data->kind != ISA_OPND_VGPR || data->index + per_lane > 256 || in->src[0].kind != ISA_OPND_VGPR ||
 	    in->src[0].index + !saddr > 255 || (saddr && in->src[2].kind != ISA_OPND_SGPR) ||
-	    (dst && (dst->kind != ISA_OPND_VGPR || dst->index + n > 256)))
+	    (dst && (dst->kind != ISA_OPND_VGPR || dst->index + n > 256)) || !may_spread(l, n))
 		return false;
 	of = (struct access){.kind = VM_X1 + n - 1, .bytes = 4 * n, .dwords = n};
 	if (dst)
@@ -563,7 +604,9 @@ static V in_a_row(struct lift *l, const struct access *a, const struct spread *x
 {
 	V off = opaque(l, x->off[strip]), ok = IS(EQ, off, ADD(splat(l, lane0(l, off)), iota(l, 0, a->bytes)));
 
-	return all_of(l, AND(ok, mask_of(l, x, strip)));
+	ok = bits_of(l, ok);
+	ok = x->bits[strip] ? AND(ok, x->bits[strip]) : ok;
+	return IS(EQ, ok, LLVMConstAllOnes(LLVMTypeOf(ok)));
 }
 
 static void buffer_load_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned s, V old, V out[4])
@@ -612,9 +655,8 @@ static void buffer_lanes(struct lift *l, const struct isa_inst *in, const struct
 	base = splat(l, ADD(base, soffset));
 	stride = splat(l, LLVMBuildZExt(l->b, stride, l->i64, ""));
 	soffset = splat(l, soffset);
-	structured = splat(l, structured);
 	for (unsigned s = 0; s < l->strips; s++) {
-		V offset = K64((uint32_t)in->offset), index = NULL, where, some, whole, m = NULL;
+		V offset = K64((uint32_t)in->offset), index = NULL, where, some, whole;
 
 		if (in->offen)
 			offset = ADD(LLVMBuildZExt(l->b, address[in->idxen][s], l->vi64, ""), offset);
@@ -623,21 +665,22 @@ static void buffer_lanes(struct lift *l, const struct isa_inst *in, const struct
 			index = LLVMBuildZExt(l->b, address[0][s], l->vi64, "");
 			where = ADD(LLVMBuildMul(l->b, index, stride, ""), offset);
 		}
-		some = IS(ULE, ADD(ADD(where, soffset), K64(last)), records);
-		whole = IS(ULE, ADD(ADD(where, soffset), K64(4 * (a->dwords - 1) + last)), records);
+		some = bits_of(l, IS(ULE, ADD(ADD(where, soffset), K64(last)), records));
+		whole = bits_of(l, IS(ULE, ADD(ADD(where, soffset), K64(4 * (a->dwords - 1) + last)), records));
 		if (index) {
-			V in_range = IS(ULT, index, records);
+			V in_range = bits_of(l, IS(ULT, index, records));
 
 			some = LLVMBuildSelect(l->b, structured, in_range, some, "");
 			whole = LLVMBuildSelect(l->b, structured, in_range, whole, "");
 		}
-		if (!l->now.exec_full)
-			m = mask_strip(l, get_exec(l), s);
+		if (!l->now.exec_full) {
+			some = AND(some, exec_bits(l, s));
+			whole = AND(whole, exec_bits(l, s));
+		}
 		some = AND(some, LLVMBuildNot(l->b, whole, ""));
-		some = m ? AND(some, m) : some;
 		split = split ? OR(split, some) : some;
+		take_part(l, x, s, whole);
 		x->va[s] = ADD(base, where);
-		x->mask[s] = m ? AND(whole, m) : whole;
 	}
 	if (a->dwords > 1)
 		branch_unless(l, any_of(l, split), slow);
@@ -661,7 +704,7 @@ bool lift_buffer(struct lift *l, const struct jit_inst *ji)
 	    (addresses && (in->src[0].kind != ISA_OPND_VGPR || in->src[0].index + addresses > 256)))
 		return false;
 	soffset = in->src[3].kind != ISA_OPND_NONE ? scalar_operand(l, &in->src[3], false) : c32(l, 0);
-	if (!soffset)
+	if (!soffset || !may_spread(l, a.dwords))
 		return false;
 	read_rows(l, ji, &a, row, old);
 	for (unsigned k = 0; k < addresses; k++)

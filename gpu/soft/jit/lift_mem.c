@@ -512,14 +512,18 @@ static void global_store(struct lift *l, struct global *g)
 	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
 	LLVMBuildBr(l->b, g->join);
 	go_to(l, g->slow);
-	spread_of(l, &g->ji->ci.inst, g->lo, g->hi, g->base, &x);
-	find_range(l, g->ji, &x, 4 * n, n == 1 ? 4 : 1, GPU_PROT_WRITE, step);
-	for (unsigned s = 0; s < l->strips; s++)
-		for (unsigned k = 0; k < n; k++)
-			rows[k][s] = l->v[g->row + k][s];
-	scatter_wave(l, &g->a, &x, rows);
-	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
-	LLVMBuildBr(l->b, g->join);
+	if (may_spread(l, n)) {
+		spread_of(l, &g->ji->ci.inst, g->lo, g->hi, g->base, &x);
+		find_range(l, g->ji, &x, 4 * n, n == 1 ? 4 : 1, GPU_PROT_WRITE, step);
+		for (unsigned s = 0; s < l->strips; s++)
+			for (unsigned k = 0; k < n; k++)
+				rows[k][s] = l->v[g->row + k][s];
+		scatter_wave(l, &g->a, &x, rows);
+		store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+		LLVMBuildBr(l->b, g->join);
+	} else {
+		LLVMBuildBr(l->b, step);
+	}
 	go_to(l, step);
 	emit_step_call(l, g->ji);
 	LLVMBuildBr(l->b, g->join);
@@ -563,14 +567,18 @@ static void global_load(struct lift *l, struct global *g)
 	by_strips(l, g);
 	way_done(l, g);
 	go_to(l, g->slow);
-	spread_of(l, &g->ji->ci.inst, g->lo, g->hi, g->base, &sp);
-	find_range(l, g->ji, &sp, 4 * n, 1, GPU_PROT_READ, step);
-	for (unsigned s = 0; s < l->strips; s++) {
-		gather_strip(l, &g->a, &sp, s, NULL, out);
-		for (unsigned k = 0; k < n; k++)
-			g->got[g->ways][k][s] = out[k];
+	if (may_spread(l, n)) {
+		spread_of(l, &g->ji->ci.inst, g->lo, g->hi, g->base, &sp);
+		find_range(l, g->ji, &sp, 4 * n, 1, GPU_PROT_READ, step);
+		for (unsigned s = 0; s < l->strips; s++) {
+			gather_strip(l, &g->a, &sp, s, NULL, out);
+			for (unsigned k = 0; k < n; k++)
+				g->got[g->ways][k][s] = out[k];
+		}
+		way_done(l, g);
+	} else {
+		LLVMBuildBr(l->b, step);
 	}
-	way_done(l, g);
 	go_to(l, step);
 	emit_step_call(l, g->ji);
 	for (unsigned k = 0; k < n; k++)
@@ -909,6 +917,8 @@ static bool lift_global(struct lift *l, const struct jit_inst *ji)
 	g.row = data->index;
 	if (lin_address(l, ji, &x) && known_access(l, ji, &g.a, g.row, &x))
 		return true;
+	if ((in->format != ISA_FMT_GLOBAL || g.a.bytes < 4) && !may_spread(l, g.a.dwords))
+		return false;
 	if (in->format != ISA_FMT_GLOBAL || g.a.bytes < 4) {
 		lift_spread(l, ji, &g.a, g.row);
 		return true;

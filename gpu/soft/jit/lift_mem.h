@@ -22,7 +22,7 @@ struct access {
 /* Lanes anywhere in one range of the view. */
 struct spread {
 	V va[MAX_STRIPS];   /* vectors of i64 */
-	V mask[MAX_STRIPS]; /* lanes that take part; NULL: all */
+	V mask[MAX_STRIPS], bits[MAX_STRIPS]; /* lanes that take part, as vectors and as integers; NULL: all */
 	V off[MAX_STRIPS];  /* i32: where they lie from host; found by find_range() */
 	V host;
 };
@@ -50,6 +50,8 @@ void gather_strip(struct lift *l, const struct access *a, const struct spread *x
 /* Stores old[k][strip] in the order of lanes. */
 void scatter_wave(struct lift *l, const struct access *a, const struct spread *x, V (*rows)[MAX_STRIPS]);
 /* Accesses of FLAT and GLOBAL of which nothing is known but that they are loads or stores. */
+/* False: the kernel has enough of them. They are much code, and compiling takes more than in proportion. */
+bool may_spread(struct lift *l, unsigned dwords);
 void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row);
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);
