@@ -578,12 +578,16 @@ static void accept_client(struct vfio_user_server *s)
 void vfio_user_server_poll(struct vfio_user_server *s)
 {
 	struct pollfd p = {.fd = s->listener, .events = POLLIN};
+	/* Asked first: the end of the client before, which the next one was waiting for, is there to be received then. */
+	bool next = poll(&p, 1, 0) > 0, all_read = false;
 
 	for (int i = 0; s->client >= 0 && i < MESSAGES_A_POLL; i++) {
 		int ret = receive(s);
 
-		if (ret == 0)
+		if (ret == 0) {
+			all_read = true;
 			break;
+		}
 		if (ret < 0) {
 			if (ret != -ECONNRESET)
 				log_warn("disconnecting the client: %s", strerror(-ret));
@@ -595,8 +599,7 @@ void vfio_user_server_poll(struct vfio_user_server *s)
 		if (s->broken)
 			disconnect(s);
 	}
-	/* After the client, whose end may be what this one was waiting for. */
-	if (poll(&p, 1, 0) > 0)
+	if (next && (s->client < 0 || all_read))
 		accept_client(s);
 }
 
