@@ -199,6 +199,9 @@ static void publish(const struct job *j, struct jit_unit *u)
 static void *compiler_main(void *arg)
 {
 	pthread_setname_np(pthread_self(), "hsv-jit");
+	/* By the thread itself: another's is what a broker's sandbox does not allow. */
+	if (CPU_COUNT(&compiler.cpus))
+		sched_setaffinity(0, sizeof(compiler.cpus), &compiler.cpus);
 	pthread_mutex_lock(&compiler.lock);
 	for (;;) {
 		struct job *j = compiler.first;
@@ -242,8 +245,6 @@ static bool start_compiler(void)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 16 << 20);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (CPU_COUNT(&compiler.cpus))
-		pthread_attr_setaffinity_np(&attr, sizeof(compiler.cpus), &compiler.cpus);
 	compiler.started = !pthread_create(&thread, &attr, compiler_main, NULL);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
