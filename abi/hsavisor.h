@@ -28,6 +28,8 @@
 /* Device feature bits (virtio feature bit numbers 0..23 belong to the device type). */
 #define HSV_F_PARK 0 /* the device parks doorbell pages of idle processes; without it it polls */
 #define HSV_F_SWAP 1 /* the VM's VRAM may go away for a while: HSV_EVENT_VRAM_AWAY */
+/* Pageable memory: processes may turn XNACK on, HSV_EVENT_PAGES, HSV_REQ_PAGES, HSV_REQ_PAGES_INVALIDATE. */
+#define HSV_F_PAGING 2
 
 /* Virtqueues. */
 #define HSV_QUEUE_CONTROL 0 /* guest -> device: struct hsv_request; answered in the same chain */
@@ -123,6 +125,17 @@ enum hsv_request_type {
 	/* The guest is about to map VRAM: when answered, all of it is there, until the next
 	   HSV_EVENT_VRAM_AWAY. May take long. No process, no args. */
 	HSV_REQ_VRAM_BACK = 12,
+	/*
+	 * Pages of a process with XNACK on: what the GPU sees at [va, va + size) from now on; whatever pages it had there before are
+	 * replaced. The answer to HSV_EVENT_PAGES, or unasked (prefetch). args: struct hsv_pages_args, arrays: hsv_extents whose sizes
+	 * sum to size (none if error is set: waves that wait for the range get a memory fault). -EADDRINUSE if a buffer is mapped there.
+	 */
+	HSV_REQ_PAGES = 13,
+	/*
+	 * The pages of [va, va + size) are no longer the program's (MMU notifier). Synchronous: when answered, the GPU uses none of them; it asks
+	 * again when it needs one. Pages of the range only, never buffers. args: struct hsv_pages_args.
+	 */
+	HSV_REQ_PAGES_INVALIDATE = 14,
 };
 
 /*
@@ -158,6 +171,21 @@ struct hsv_memory_args {
 	__le64 reserved;
 };
 
+#define HSV_PAGES_READ	1
+#define HSV_PAGES_WRITE 2
+#define HSV_PAGES_EXEC	4
+
+struct hsv_pages_args {
+	__le64 va;
+	__le64 size;  /* bytes; both page multiples */
+	__le32 prot;  /* HSV_PAGES_*: what the GPU may do */
+	__le32 error; /* 0, or a positive errno: there are no such pages, or not with that right */
+	__le64 reserved;
+};
+
+/* Unanswered HSV_EVENT_PAGES of one process. */
+#define HSV_MAX_PAGE_REQUESTS 16
+
 struct hsv_topology_args {
 	__le32 cpus;
 	__le32 render_minor; /* of the DRM render node, 128.. */
@@ -179,6 +207,9 @@ enum hsv_event_type {
 	HSV_EVENT_PARK = 4, /* please unmap the process's doorbells and answer HSV_REQ_PARKED */
 	HSV_EVENT_VRAM_AWAY = 5, /* of no process: please unmap VRAM and answer HSV_REQ_VRAM_AWAY. A
 				    guest that doesn't keeps it. */
+	/* The GPU waits for memory of a process with XNACK on: pages; answered by HSV_REQ_PAGES of at least its first page. The range may be
+	   larger than what is needed at once: what of it can be had for the same price. At most HSV_MAX_PAGE_REQUESTS of a process are unanswered. */
+	HSV_EVENT_PAGES = 6,
 };
 
 struct hsv_event {
@@ -193,6 +224,11 @@ struct hsv_event {
 		struct {
 			__le32 reset_type, reset_cause, memory_lost;
 		} exception;
+		struct {
+			__le64 va, size;
+			__le32 prot; /* HSV_PAGES_*: what is needed */
+			__le32 reserved;
+		} pages;
 		__u8 pad[40];
 	};
 };

@@ -72,6 +72,11 @@ struct kfd_front_ops {
 	/* The process's GPU state is lost (a queue was reset in a way that no queue error can
 	 * tell). */
 	void (*hw_exception)(void *process_ctx, uint32_t reset_type, uint32_t reset_cause);
+	/*
+	 * The GPU needs pages of the program (XNACK on) at [va, va + size) with prot (gpu_prot), and waits until kfd_process_pages covers va. 0, or negative: the
+	 * access is a fault. At most HSV_MAX_PAGE_REQUESTS at a time. NULL: no paging here; XNACK cannot be turned on.
+	 */
+	int (*page_request)(void *process_ctx, uint64_t va, uint64_t size, unsigned prot);
 	/* No work for the park delay: the front end should make doorbell stores trap and call
 	 * kfd_process_parked. */
 	void (*idle)(void *process_ctx);
@@ -123,6 +128,13 @@ int kfd_memory_extend(struct kfd_process *process, uint64_t handle,
 int kfd_memory_invalidate(struct kfd_process *process, uint64_t handle);
 int kfd_memory_restore(struct kfd_process *process, uint64_t handle,
 		       const struct hsv_extent *extents, size_t n);
+
+/*
+ * HSV_REQ_PAGES, HSV_REQ_PAGES_INVALIDATE (abi/hsavisor.h). extents are resolved as those of a USERPTR buffer. -EINVAL: bad range, sums or prot, or XNACK is
+ * off; -EADDRINUSE; -ENOMEM.
+ */
+int kfd_process_pages(struct kfd_process *process, const struct hsv_pages_args *args, const struct hsv_extent *extents, size_t n);
+int kfd_process_pages_invalidate(struct kfd_process *process, uint64_t va, uint64_t size);
 
 /* The front end made doorbell stores of the process trap. 0: the GPU stopped polling. -EAGAIN: work
  * was there; it goes on polling and will say idle again, after which the front end, whose trap is

@@ -133,6 +133,11 @@ struct gpu_vm_ops {
 	/* A queue was stopped by an error; code is KFD's (enum kfd_dbg_trap_exception_code). NULL:
 	 * not wanted. For logs: the program is told through the queue itself. */
 	void (*queue_error)(void *ctx, uint32_t queue, unsigned code, uint64_t kernel);
+	/*
+	 * With paging on (gpu_vm_set_paging): waves or a packet need memory in [va, va + size) with these rights (gpu_prot) and have none. 0: they wait
+	 * for gpu_vm_pages_answer; negative: it is a memory fault. Not called for a page again until that is answered. NULL: always a fault.
+	 */
+	int (*page_request)(void *ctx, uint64_t va, uint64_t size, unsigned prot);
 	/* All queues of the vm have become idle (no unread packets, nothing running) for the park
 	 * delay; doorbells may be parked. */
 	void (*idle)(void *ctx);
@@ -182,6 +187,15 @@ int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsign
  * of an executor (well under a millisecond).
  */
 void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size);
+
+/* Paging (XNACK): whether an access to what is not mapped asks page_request. Off at first; no queue may exist. */
+void gpu_vm_set_paging(struct gpu_vm *vm, bool on);
+
+/*
+ * Whoever waits for memory in [va, va + size) tries again: it was mapped, with gpu_vm_map, or not (then it is asked for again). error: negative errno, it gets
+ * a memory fault. Any thread but in a callback of page_request.
+ */
+void gpu_vm_pages_answer(struct gpu_vm *vm, uint64_t va, uint64_t size, int error);
 
 /* The apertures of shared (LDS) and private (scratch) memory: 2^32 bytes each, base has its low 32
  * bits zero. Default 1 << 48, 2 << 48. */
