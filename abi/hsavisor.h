@@ -136,6 +136,8 @@ enum hsv_request_type {
 	 * again when it needs one. Pages of the range only, never buffers. args: struct hsv_pages_args.
 	 */
 	HSV_REQ_PAGES_INVALIDATE = 14,
+	/* A share that EXPORT_DMABUF answered (code: its number) has no dma-buf any more. No process, no args. */
+	HSV_REQ_SHARE_PUT = 15,
 };
 
 /*

@@ -11,7 +11,7 @@
  *   POINTER  member that points at the array, COUNT member with its number of elements, ELEM bytes of an element
  *   DIR      NONE, IN, OUT (COUNT read before, and again from the answer), INOUT
  *
- * Include it with HSV_KFD_IOCTL defined; structs are those of linux/kfd_ioctl.h (1.14).
+ * Include it with HSV_KFD_IOCTL defined; structs are those of linux/kfd_ioctl.h (1.14) and of abi/kfd_ipc.h.
  *
  * SET_CU_MASK's num_cu_mask counts bits (a multiple of 32, at most 1024): the array has num_cu_mask / 8 bytes.
  *
@@ -36,6 +36,11 @@
  * RESTORE and EXTEND work on the handle as for USERPTR buffers. When the program unmaps a part of the range, or ends, the
  * front end sends FREE_MEMORY_OF_GPU with the handle (it unmaps by itself). Programs that set this flag themselves get EINVAL from the front end.
  * A front end that can't do this answers EINVAL to SVM; the thunk then uses USERPTR buffers.
+ *
+ * Shared VRAM buffers: the core's EXPORT_DMABUF answers in dmabuf_fd the number of a share instead of a descriptor, and IMPORT_DMABUF takes one there. A front end makes a
+ * dma-buf of a share and gives it back (HSV_REQ_SHARE_PUT) when the last reference of the dma-buf is gone; the memory lives as long as a buffer of any process or a share has it.
+ * IMPORT_DMABUF and IPC_IMPORT_HANDLE answer the memory's extents like ALLOC_MEMORY_OF_GPU of VRAM. IPC ioctls (abi/kfd_ipc.h) need nothing of a front end but a place to mmap.
+ * A front end whose processes have no device in common (the host's) serves all of these itself.
  */
 
 /* clang-format off */
@@ -61,9 +66,14 @@ HSV_KFD_IOCTL(MAP_MEMORY_TO_GPU,         kfd_ioctl_map_memory_to_gpu_args,      
 HSV_KFD_IOCTL(UNMAP_MEMORY_FROM_GPU,     kfd_ioctl_unmap_memory_from_gpu_args,     CORE,  device_ids_array_ptr, n_devices, 4, IN)
 HSV_KFD_IOCTL(SET_CU_MASK,               kfd_ioctl_set_cu_mask_args,               CORE,  cu_mask_ptr, num_cu_mask, 1, IN /* num_cu_mask counts bits */)
 HSV_KFD_IOCTL(GET_QUEUE_WAVE_STATE,      kfd_ioctl_get_queue_wave_state_args,      CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(GET_DMABUF_INFO,           kfd_ioctl_get_dmabuf_info_args,           FRONT, none, none, 0, NONE)
+HSV_KFD_IOCTL(IMPORT_DMABUF,             kfd_ioctl_import_dmabuf_args,             CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(ALLOC_QUEUE_GWS,           kfd_ioctl_alloc_queue_gws_args,           CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(SVM,                       kfd_ioctl_svm_args,                       CORE,  attrs, nattr, sizeof(struct kfd_ioctl_svm_attribute), TAIL)
 HSV_KFD_IOCTL(SET_XNACK_MODE,            kfd_ioctl_set_xnack_mode_args,            CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(AVAILABLE_MEMORY,          kfd_ioctl_get_available_memory_args,      CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(EXPORT_DMABUF,             kfd_ioctl_export_dmabuf_args,             CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(RUNTIME_ENABLE,            kfd_ioctl_runtime_enable_args,            CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(IPC_IMPORT_HANDLE,         kfd_ioctl_ipc_import_handle_args,         CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(IPC_EXPORT_HANDLE,         kfd_ioctl_ipc_export_handle_args,         CORE,  none, none, 0, NONE)
 /* clang-format on */

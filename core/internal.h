@@ -47,6 +47,19 @@ struct kfd_memory {
 	bool gone;    /* restored without pages: every access is a fault */
 	bool svm;     /* backs an SVM range, see abi/kfd_ioctls.h */
 	bool pinned;  /* counts as system_pinned */
+	struct kfd_share *share; /* of VRAM that others may have, too; NULL: it is this buffer's alone */
+};
+
+/* VRAM of a device that several buffers may have, see share.c. Device lock; extents, size and flags never change. */
+struct kfd_share {
+	uint32_t id;
+	uint32_t users, exports; /* buffers; dma-bufs */
+	bool has_key;
+	uint32_t key[4], ipc_flags; /* the IPC handle and its flags */
+	uint32_t flags;
+	uint64_t size;
+	struct mem_extent *extents;
+	size_t num_extents;
 };
 
 /* Attributes of an SVM range [start, end). */
@@ -105,6 +118,8 @@ struct kfd_device {
 	uint32_t sdma_queues, queues, num_processes;
 	struct kfd_stats past; /* sums of processes that ended */
 	struct kfd_process **slots;
+	struct kfd_share **shares; /* by number - 1 */
+	uint32_t num_shares;
 	atomic_size_t records; /* see KFD_MAX_RECORDS; no lock */
 };
 
@@ -133,6 +148,15 @@ int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t 
 /* The host memory [first, last) is no more: takes it from m and its GPU mappings. */
 void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *first,
 		   const uint8_t *last);
+
+/* A buffer without memory, with its id and room for extents, in the process's table. -EINVAL, -EADDRINUSE: va; -ENOMEM. */
+int memory_make(struct kfd_process *p, uint64_t va, uint64_t size, uint32_t flags, size_t max_extents, struct kfd_memory **memory);
+/* Zeroes VRAM, frees it and takes it from what the tenant is charged. */
+void vram_give_back(struct kfd_device *d, const struct mem_extent *extents, size_t n, uint64_t size);
+
+/* share.c */
+void share_leave(struct kfd_device *d, struct kfd_share *share); /* a buffer has it no more */
+void shares_free(struct kfd_device *d);				 /* when no process is left */
 
 /* svm.c */
 /* Is [start, end) all (2), partly (1) or not (0) in ranges that are backed? */

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "abi/hsavisor.h"
+#include "abi/kfd_ipc.h"
 #include "gpu/gpu.h"
 
 /* The UAPI header shifts a signed 1 into the sign bit. */
@@ -135,6 +136,9 @@ int kfd_memory_restore(struct kfd_process *process, uint64_t handle,
  */
 int kfd_process_pages(struct kfd_process *process, const struct hsv_pages_args *args, const struct hsv_extent *extents, size_t n);
 int kfd_process_pages_invalidate(struct kfd_process *process, uint64_t va, uint64_t size);
+
+/* HSV_REQ_SHARE_PUT (abi/hsavisor.h). -EINVAL: no such share, or it was put as often as it was exported. */
+int kfd_device_share_put(struct kfd_device *device, uint32_t share);
 
 /* The front end made doorbell stores of the process trap. 0: the GPU stopped polling. -EAGAIN: work
  * was there; it goes on polling and will say idle again, after which the front end, whose trap is

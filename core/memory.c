@@ -184,24 +184,22 @@ uncharge:
 	return err == -ENOSPC ? -ENOMEM : err;
 }
 
-static void free_vram(struct kfd_process *p, struct kfd_memory *m)
+void vram_give_back(struct kfd_device *d, const struct mem_extent *extents, size_t n, uint64_t size)
 {
-	struct kfd_device *d = p->device;
-
-	for (size_t i = 0; i < m->num_extents; i++)
-		clear(d, m->extents[i].host, m->extents[i].size);
+	for (size_t i = 0; i < n; i++)
+		clear(d, extents[i].host, extents[i].size);
 	pthread_mutex_lock(&d->lock);
-	for (size_t i = 0; i < m->num_extents; i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct vram_extent e = {
-			(uint64_t)(m->extents[i].host - (uint8_t *)d->config.vram),
-			m->extents[i].size,
+			(uint64_t)(extents[i].host - (uint8_t *)d->config.vram),
+			extents[i].size,
 		};
 
 		vram_free(&d->vram, &e, 1);
 	}
 	pthread_mutex_unlock(&d->lock);
 	if (d->config.ops->charge_vram)
-		d->config.ops->charge_vram(d->config.ctx, -(int64_t)m->size);
+		d->config.ops->charge_vram(d->config.ctx, -(int64_t)size);
 }
 
 /* Appends extents of tenant memory; checks alignment, the sum and, by the front end, ownership. On
@@ -320,8 +318,10 @@ static void memory_free(struct kfd_process *p, struct kfd_memory *m)
 
 static void memory_release(struct kfd_process *p, struct kfd_memory *m)
 {
-	if (m->flags & F(VRAM))
-		free_vram(p, m);
+	if (m->share)
+		share_leave(p->device, m->share);
+	else if (m->flags & F(VRAM))
+		vram_give_back(p->device, m->extents, m->num_extents, m->size);
 	unpin(p, m);
 	p->num_svm -= m->svm;
 	p->memories[m->id] = NULL;
@@ -423,6 +423,37 @@ static int check_alloc(struct kfd_process *p, const struct kfd_ioctl_alloc_memor
 		return -EADDRINUSE;
 	if (kind == F(USERPTR) && svm_backed(p, args->mmap_offset, args->mmap_offset + size))
 		return -EADDRINUSE;
+	return 0;
+}
+
+int memory_make(struct kfd_process *p, uint64_t va, uint64_t size, uint32_t flags, size_t max_extents, struct kfd_memory **memory)
+{
+	struct kfd_device *d = p->device;
+	struct kfd_memory *m;
+	int err;
+
+	if (va & (KFD_PAGE - 1) || (va && (va < KFD_VA_START || va >= KFD_VA_END || size > KFD_VA_END - va)))
+		return -EINVAL;
+	if (va && svm_backed(p, va, va + size))
+		return -EADDRINUSE;
+	if (!charge_records(d, sizeof(*m)))
+		return -ENOMEM;
+	m = calloc(1, sizeof(*m));
+	if (!m) {
+		atomic_fetch_sub(&d->records, sizeof(*m));
+		return -ENOMEM;
+	}
+	m->flags = flags;
+	m->va = va;
+	m->size = size;
+	m->id = take_id(p);
+	err = m->id ? grow_extents(p, m, max_extents) : -ENOMEM;
+	if (err) {
+		memory_free(p, m);
+		return err;
+	}
+	p->memories[m->id] = m;
+	*memory = m;
 	return 0;
 }
 

@@ -162,6 +162,11 @@ static int vram_back(struct call *c)
 	return 0;
 }
 
+static int share_put(struct call *c)
+{
+	return kfd_device_share_put(c->dev->kfd, c->code);
+}
+
 enum needs { NOTHING, PROCESS_ID /* a valid one */, PROCESS /* one that exists */ };
 
 static const struct {
@@ -181,6 +186,7 @@ static const struct {
 	[HSV_REQ_UNPARK] = {unpark, PROCESS, 0},
 	[HSV_REQ_VRAM_AWAY] = {vram_away, NOTHING, 0},
 	[HSV_REQ_VRAM_BACK] = {vram_back, NOTHING, 0},
+	[HSV_REQ_SHARE_PUT] = {share_put, NOTHING, 0},
 };
 
 #define NUM_TYPES (sizeof(types) / sizeof(types[0]))

@@ -87,6 +87,10 @@ static long (*const handlers[])(struct hsv_process *process, void *args) = {
 	[_IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU)] = hsv_ioctl_alloc,
 	[_IOC_NR(AMDKFD_IOC_FREE_MEMORY_OF_GPU)] = hsv_ioctl_free,
 	[_IOC_NR(AMDKFD_IOC_ACQUIRE_VM)] = hsv_ioctl_acquire_vm,
+	[_IOC_NR(AMDKFD_IOC_EXPORT_DMABUF)] = hsv_ioctl_export_dmabuf,
+	[_IOC_NR(AMDKFD_IOC_GET_DMABUF_INFO)] = hsv_ioctl_get_dmabuf_info,
+	[_IOC_NR(AMDKFD_IOC_IMPORT_DMABUF)] = hsv_ioctl_import_dmabuf,
+	[_IOC_NR(AMDKFD_IOC_IPC_IMPORT_HANDLE)] = hsv_ioctl_ipc_import,
 	[_IOC_NR(AMDKFD_IOC_GET_CLOCK_COUNTERS)] = get_clock_counters,
 };
 

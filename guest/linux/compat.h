@@ -20,6 +20,13 @@
 #define HSV_DRM_DATE
 #endif
 
+/* The name of a symbol namespace is a string from 6.13 on. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define HSV_IMPORT_DMA_BUF MODULE_IMPORT_NS(DMA_BUF)
+#else
+#define HSV_IMPORT_DMA_BUF MODULE_IMPORT_NS("DMA_BUF")
+#endif
+
 /*
  * Where the core resets virtio devices at shutdown (from 6.15 on, and in newer stable releases), a
  * driver can do that itself.

@@ -31,6 +31,7 @@
 #include <uapi/linux/kfd_ioctl.h>
 
 #include <abi/hsavisor.h>
+#include <abi/kfd_ipc.h>
 
 #include "compat.h"
 
@@ -309,6 +310,8 @@ int hsv_memory_alloc_send(struct hsv_memory *memory, struct hsv_call *call,
 			  const struct hsv_extents *extents);
 int hsv_memory_extend(struct hsv_memory *memory, struct hsv_call *call,
 		      const struct hsv_extents *extents, bool killable);
+int hsv_memory_vram_take(struct hsv_memory *memory, const struct hsv_call *call);
+int hsv_memory_settle(struct hsv_memory *memory, int err, u64 *mmap_offset);
 int hsv_system_charge(struct hsv_device *hdev, u64 pages);
 void hsv_system_uncharge(struct hsv_device *hdev, u64 pages);
 
@@ -317,6 +320,14 @@ int hsv_extents_add(struct hsv_extents *extents, u64 addr, u64 size);
 void hsv_extents_free(struct hsv_extents *extents);
 int hsv_pages_alloc(struct hsv_memory *memory, struct hsv_extents *extents);
 void hsv_pages_free(struct hsv_memory *memory);
+int hsv_pages_get(struct hsv_device *hdev, struct page **pages, u64 n, struct page ***copy);
+void hsv_pages_put(struct hsv_device *hdev, struct page **pages, u64 n);
+
+/* share.c: buffers that several processes have. */
+long hsv_ioctl_export_dmabuf(struct hsv_process *process, void *args);
+long hsv_ioctl_get_dmabuf_info(struct hsv_process *process, void *args);
+long hsv_ioctl_import_dmabuf(struct hsv_process *process, void *args);
+long hsv_ioctl_ipc_import(struct hsv_process *process, void *args);
 
 /* vram.c: VRAM that the host has swapped out. */
 void hsv_vram_init(struct hsv_device *hdev);

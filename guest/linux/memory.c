@@ -333,7 +333,7 @@ int hsv_memory_end(struct hsv_memory *memory)
  * Takes the extents that the host chose for a VRAM buffer, checking that they are in the region and
  * cover it.
  */
-static int vram_take(struct hsv_memory *memory, const struct hsv_call *call)
+int hsv_memory_vram_take(struct hsv_memory *memory, const struct hsv_call *call)
 {
 	const struct hsv_extent *v = call->out;
 	u32 i, n = call->out_size / sizeof(*v);
@@ -365,7 +365,7 @@ static int vram_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_o
 		return -ENOMEM;
 	err = hsv_memory_alloc_send(memory, call, args, &none);
 	if (!err) {
-		err = vram_take(memory, call);
+		err = hsv_memory_vram_take(memory, call);
 		if (err && memory_free_send(memory, false))
 			err = -EINTR;
 	}
@@ -400,6 +400,37 @@ static int host_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_o
 	return err;
 }
 
+/*
+ * The end of making a buffer, where err is what became of the host's side: publishes it, with an offset to mmap if it can be mapped, or takes it back. -EINTR:
+ * the host may have it. Returns err, or why it couldn't be published.
+ */
+int hsv_memory_settle(struct hsv_memory *memory, int err, u64 *mmap_offset)
+{
+	if (err == -EINTR) {
+		memory_orphan(memory);
+		return err;
+	}
+	if (err)
+		goto destroy;
+	if (memory->kind == HSV_MEMORY_VRAM || memory->kind == HSV_MEMORY_GTT) {
+		err = drm_vma_offset_add(&memory->hdev->offsets, &memory->node, memory->size >> PAGE_SHIFT);
+		if (err)
+			goto free;
+		*mmap_offset = drm_vma_node_offset_addr(&memory->node);
+	}
+	err = memory_publish(memory);
+	if (!err)
+		return 0;
+free:
+	if (memory_free_send(memory, false)) {
+		memory_orphan(memory);
+		return err;
+	}
+destroy:
+	memory_destroy(memory);
+	return err;
+}
+
 /* Allocates and publishes. args are changed as the host answers. */
 static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind,
 			struct kfd_ioctl_alloc_memory_of_gpu_args *args)
@@ -425,30 +456,7 @@ static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind,
 		memory->writable = args->flags & KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE;
 		err = hsv_userptr_alloc(memory, args);
 	}
-	if (err == -EINTR) {
-		memory_orphan(memory);
-		return err;
-	}
-	if (err)
-		goto destroy;
-	if (kind == HSV_MEMORY_VRAM || kind == HSV_MEMORY_GTT) {
-		err = drm_vma_offset_add(&process->hdev->offsets, &memory->node,
-					 memory->size >> PAGE_SHIFT);
-		if (err)
-			goto free;
-		args->mmap_offset = drm_vma_node_offset_addr(&memory->node);
-	}
-	err = memory_publish(memory);
-	if (!err)
-		return 0;
-free:
-	if (memory_free_send(memory, false)) {
-		memory_orphan(memory);
-		return err;
-	}
-destroy:
-	memory_destroy(memory);
-	return err;
+	return hsv_memory_settle(memory, err, &args->mmap_offset);
 }
 
 /*

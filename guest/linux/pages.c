@@ -113,18 +113,43 @@ fail:
 	return err;
 }
 
-void hsv_pages_free(struct hsv_memory *memory)
+/* Takes a reference of each of n pages of a GTT buffer and lists them in *copy, for hsv_pages_put(). They count like pages of one's own. 0 or -ENOMEM. */
+int hsv_pages_get(struct hsv_device *hdev, struct page **pages, u64 n, struct page ***copy)
 {
-	u64 n = memory->size >> PAGE_SHIFT, i;
+	u64 i;
 
-	if (!memory->pages)
+	if (hsv_system_charge(hdev, n))
+		return -ENOMEM;
+	*copy = kvmalloc_array(n, sizeof(**copy), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!*copy) {
+		hsv_system_uncharge(hdev, n);
+		return -ENOMEM;
+	}
+	for (i = 0; i < n; i++) {
+		get_page(pages[i]);
+		(*copy)[i] = pages[i];
+	}
+	return 0;
+}
+
+/* Gives back n pages, as many of them as the list has. The last reference frees a page. pages: may be NULL. */
+void hsv_pages_put(struct hsv_device *hdev, struct page **pages, u64 n)
+{
+	u64 i;
+
+	if (!pages)
 		return;
-	for (i = 0; i < n && memory->pages[i]; i++) {
-		__free_page(memory->pages[i]);
+	for (i = 0; i < n && pages[i]; i++) {
+		__free_page(pages[i]);
 		if (!(i % 1024))
 			cond_resched();
 	}
-	kvfree(memory->pages);
+	kvfree(pages);
+	hsv_system_uncharge(hdev, n);
+}
+
+void hsv_pages_free(struct hsv_memory *memory)
+{
+	hsv_pages_put(memory->hdev, memory->pages, memory->size >> PAGE_SHIFT);
 	memory->pages = NULL;
-	hsv_system_uncharge(memory->hdev, n);
 }

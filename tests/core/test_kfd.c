@@ -236,7 +236,8 @@ static void test_unknown_ioctls(void **state)
 	/* Every number but those of the table; FRONT ones are not the core's. */
 	static const uint8_t served[] = {0x01, 0x02, 0x03, 0x04, 0x05, 0x07, 0x11, 0x12,
 					 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a,
-					 0x1b, 0x1e, 0x20, 0x21, 0x23, 0x25};
+					 0x1b, 0x1d, 0x1e, 0x20, 0x21, 0x23, 0x24, 0x25,
+					 0x80, 0x81};
 
 	for (unsigned nr = 0; nr < 300; nr++) {
 		bool is = nr < 256 && memchr(served, (int)nr, sizeof(served));
@@ -262,7 +263,7 @@ static void test_garbage(void **state)
 		}
 		memcpy(in, args, 64);
 		memset(in + 64, round, sizeof(in) - 64);
-		ioctl_arrays(seed >> 8 & 63, args, sizeof(args), in, seed >> 3 & 255, out,
+		ioctl_arrays(seed >> 8 & 0xbf, args, sizeof(args), in, seed >> 3 & 255, out,
 			     seed >> 5 & 255, NULL);
 	}
 }
@@ -1076,6 +1077,155 @@ static void test_topology(void **state)
 	free(buf);
 }
 
+/* The second process of the sharing tests, at slot 2. */
+static struct kfd_process *make_other(void)
+{
+	struct kfd_ioctl_acquire_vm_args a = {.gpu_id = GPU_ID, .drm_fd = 8};
+	struct kfd_process *other;
+
+	assert_int_equal(kfd_process_create(device, 2, NULL, 43, "other", &other), 0);
+	assert_int_equal(core_request(other, _IOC_NR(AMDKFD_IOC_ACQUIRE_VM), &a, sizeof(a), NULL, 0, NULL, 0, NULL), 0);
+	return other;
+}
+
+static int export_dmabuf(uint64_t handle, uint32_t *share)
+{
+	struct kfd_ioctl_export_dmabuf_args a = {.handle = handle};
+	int err = CALL(EXPORT_DMABUF, &a);
+
+	*share = a.dmabuf_fd;
+	return err;
+}
+
+static int import_dmabuf(struct kfd_process *p, uint32_t share, uint64_t va, struct hsv_extent *out, size_t max, uint64_t *handle)
+{
+	struct kfd_ioctl_import_dmabuf_args a = {.va_addr = va, .gpu_id = GPU_ID, .dmabuf_fd = share};
+	size_t bytes;
+	int err = core_request(p, _IOC_NR(AMDKFD_IOC_IMPORT_DMABUF), &a, sizeof(a), NULL, 0, out, max * sizeof(*out), &bytes);
+
+	*handle = a.handle;
+	if (!err)
+		assert_int_equal(bytes, sizeof(*out));
+	return err;
+}
+
+static int free_of(struct kfd_process *p, uint64_t handle)
+{
+	struct kfd_ioctl_free_memory_of_gpu_args a = {.handle = handle};
+
+	return core_request(p, _IOC_NR(AMDKFD_IOC_FREE_MEMORY_OF_GPU), &a, sizeof(a), NULL, 0, NULL, 0, NULL);
+}
+
+static void test_share_dmabuf(void **state)
+{
+	struct kfd_process *other = make_other();
+	struct kfd_ioctl_import_dmabuf_args wrong = {.va_addr = VA, .gpu_id = 3};
+	struct kfd_stats stats;
+	struct hsv_extent e = {0};
+	uint64_t h, theirs, again, user, gtt;
+	uint32_t share, twice;
+
+	assert_int_equal(export_dmabuf(77, &share), -EINVAL);
+	assert_int_equal(alloc(VA + (1 << 20), 4096, FLAGS_USER, &user), 0);
+	assert_int_equal(export_dmabuf(user, &share), -EPERM);
+	assert_int_equal(alloc(VA + (2 << 20), 4096, FLAGS_GTT, &gtt), 0);
+	assert_int_equal(export_dmabuf(gtt, &share), -EINVAL); /* GTT is the front end's to share */
+	assert_int_equal(alloc(VA, 8192, FLAGS_VRAM, &h), 0);
+	assert_int_equal(import_dmabuf(other, 1, VA, &e, 1, &theirs), -EINVAL);
+	assert_int_equal(export_dmabuf(h, &share), 0);
+	assert_int_not_equal(share, 0);
+	assert_int_equal(export_dmabuf(h, &twice), 0);
+	assert_int_equal(twice, share);
+
+	assert_int_equal(core_request(other, _IOC_NR(AMDKFD_IOC_IMPORT_DMABUF), &wrong, sizeof(wrong), NULL, 0, NULL, 0, NULL), -EINVAL);
+	assert_int_equal(import_dmabuf(other, share + 1, VA, &e, 1, &theirs), -EINVAL);
+	assert_int_equal(import_dmabuf(other, share, VA + 1, &e, 1, &theirs), -EINVAL);
+	assert_int_equal(import_dmabuf(other, share, KFD_VA_END - 4096, &e, 1, &theirs), -EINVAL);
+	assert_int_equal(import_dmabuf(other, share, VA, NULL, 0, &theirs), -EFAULT);
+	assert_int_equal(import_dmabuf(other, share, VA + 4096, &e, 1, &theirs), 0);
+	assert_int_equal(e.size, 8192);
+	assert_int_equal(import_dmabuf(other, share, VA + (4 << 20), &e, 1, &again), 0);
+	kfd_device_stats(device, &stats);
+	assert_int_equal(stats.vram_used, 8192); /* once, whoever has it */
+	assert_int_equal(charged, 8192);
+	memset(vram + e.addr, 0x5a, 8192);
+
+	/* The maker goes; the memory stays as it is until the last goes, too. */
+	assert_int_equal(free_memory(h), 0);
+	assert_int_equal(kfd_device_share_put(device, share), 0);
+	assert_int_equal(kfd_device_share_put(device, share), 0);
+	assert_int_equal(kfd_device_share_put(device, share), -EINVAL);
+	assert_int_equal(kfd_device_share_put(device, 0), -EINVAL);
+	assert_int_equal(kfd_device_share_put(device, 99999), -EINVAL);
+	assert_int_equal(import_dmabuf(other, share, VA, &e, 1, &again), -EINVAL); /* no dma-buf any more */
+	assert_int_equal(vram[e.addr], 0x5a);
+	assert_int_equal(free_of(other, theirs), 0);
+	assert_int_equal(vram[e.addr], 0x5a);
+	kfd_process_destroy(other);
+	assert_int_equal(vram[e.addr], 0);
+	assert_int_equal(charged, 0);
+	/* A dma-buf alone keeps it, too, beyond its process. */
+	assert_int_equal(alloc(VA, 8192, FLAGS_VRAM, &h), 0);
+	assert_int_equal(export_dmabuf(h, &share), 0);
+	assert_int_equal(free_memory(h), 0);
+	assert_int_equal(charged, 8192);
+	assert_int_equal(kfd_device_share_put(device, share), 0);
+	assert_int_equal(charged, 0);
+}
+
+static void test_share_ipc(void **state)
+{
+	struct kfd_process *other = make_other();
+	struct kfd_ioctl_ipc_export_handle_args e = {.gpu_id = GPU_ID, .flags = 0x1234}, e2;
+	struct kfd_ioctl_ipc_import_handle_args i = {.va_addr = VA, .gpu_id = GPU_ID}, bad;
+	struct kfd_ioctl_map_memory_to_gpu_args m = {.n_devices = 1};
+	struct hsv_extent out[4];
+	uint32_t gpu = GPU_ID;
+	size_t bytes;
+	uint64_t h;
+
+#define IMPORT_IPC(a) core_request(other, _IOC_NR(AMDKFD_IOC_IPC_IMPORT_HANDLE), a, sizeof(*(a)), NULL, 0, out, sizeof(out), &bytes)
+	assert_int_equal(CALL(IPC_EXPORT_HANDLE, &e), -EINVAL);
+	assert_int_equal(alloc(VA, 4096, FLAGS_VRAM, &h), 0);
+	e.handle = h;
+	e.gpu_id = 9;
+	assert_int_equal(CALL(IPC_EXPORT_HANDLE, &e), -EINVAL);
+	assert_int_equal(IMPORT_IPC(&i), -EINVAL);
+	e.gpu_id = GPU_ID;
+	assert_int_equal(CALL(IPC_EXPORT_HANDLE, &e), 0);
+	e2 = e;
+	e2.flags = 0;
+	memset(e2.share_handle, 0, sizeof(e2.share_handle));
+	assert_int_equal(CALL(IPC_EXPORT_HANDLE, &e2), 0);
+	assert_memory_equal(e.share_handle, e2.share_handle, sizeof(e.share_handle)); /* the same buffer, the same handle */
+	memcpy(i.share_handle, e.share_handle, sizeof(e.share_handle));
+	bad = i;
+	bad.gpu_id = 9;
+	assert_int_equal(IMPORT_IPC(&bad), -EINVAL);
+	bad = i;
+	bad.share_handle[2] ^= 1;
+	assert_int_equal(IMPORT_IPC(&bad), -EINVAL);
+	assert_int_equal(IMPORT_IPC(&i), 0);
+	assert_int_equal(bytes, sizeof(out[0]));
+	assert_int_equal(i.flags, 0x1234);
+	m.handle = i.handle;
+	assert_int_equal(core_request(other, _IOC_NR(AMDKFD_IOC_MAP_MEMORY_TO_GPU), &m, sizeof(m), &gpu, sizeof(gpu), NULL, 0, NULL), 0);
+	assert_int_equal(free_of(other, i.handle), -EBUSY);
+	vram[out[0].addr] = 7;
+	assert_int_equal(free_memory(h), 0);
+	assert_int_equal(vram[out[0].addr], 7);
+	/* As long as somebody has the buffer the handle is good. */
+	bad = i;
+	bad.va_addr = VA + (1 << 20);
+	assert_int_equal(IMPORT_IPC(&bad), 0);
+	kfd_process_destroy(other);
+	assert_int_equal(charged, 0);
+	other = make_other();
+	assert_int_equal(IMPORT_IPC(&i), -EINVAL);
+	kfd_process_destroy(other);
+#undef IMPORT_IPC
+}
+
 #define TEST(f)	      cmocka_unit_test_setup_teardown(f, setup_acquired, teardown)
 #define TEST_FRESH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
@@ -1108,6 +1258,8 @@ int main(void)
 		TEST(test_hw_exception),
 		TEST(test_drm),
 		TEST(test_topology),
+		TEST(test_share_dmabuf),
+		TEST(test_share_ipc),
 	};
 
 	return cmocka_run_group_tests_name("core", tests, NULL, NULL);

@@ -19,7 +19,7 @@ ENV = dict(os.environ, HSAVISOR_SOCKET=f"{DIR}/s.sock")
 HSAVISOR = f"{BUILD}/hsavisor"
 VM = "driver-tests"
 # In this order: the last one takes the device away.
-PROGRAMS = sys.argv[3:] or ["guest-ioctls", "guest-events", "guest-abuse", "guest-gpu", "guest-many", "guest-storm", "guest-unbind"]
+PROGRAMS = sys.argv[3:] or ["guest-ioctls", "guest-events", "guest-abuse", "guest-gpu", "guest-share", "guest-many", "guest-storm", "guest-unbind"]
 COMPLAINTS = "BUG|WARNING|Oops|Call Trace|general protection|hung task|blocked for more than|use-after-free|refcount_t|can.t be"
 
 
