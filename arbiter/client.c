@@ -97,13 +97,13 @@ static void client_free(struct arbiter_client *c)
 	free(c);
 }
 
-/* Sends one message and receives its answer. The socket carries nothing else, so request and answer
+/* Sends one message, with fd unless that is -1, and receives its answer. The socket carries nothing else, so request and answer
  * pair up. */
-static int transact(int sock, const struct arbiter_msg *msg, struct arbiter_reply *reply, int *fds,
+static int transact(int sock, const struct arbiter_msg *msg, int fd, struct arbiter_reply *reply, int *fds,
 		    unsigned *num_fds)
 {
 	ssize_t n;
-	int err = msg_send(sock, msg, sizeof(*msg), NULL, 0);
+	int err = msg_send(sock, msg, sizeof(*msg), &fd, fd >= 0);
 
 	if (err)
 		return err;
@@ -169,7 +169,7 @@ int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram,
 		client_free(c);
 		return say(error, err, text);
 	}
-	err = transact(c->sock, &msg, &reply, fds, &num_fds);
+	err = transact(c->sock, &msg, -1, &reply, fds, &num_fds);
 	if (err) {
 		snprintf(text, sizeof(text), "hsavisord did not answer as expected (%s)",
 			 strerror(-err));
@@ -469,7 +469,7 @@ int arbiter_charge_vram(void *client, int64_t bytes)
 
 	pthread_mutex_lock(&c->lock);
 	if (arbiter_alive(c)) {
-		err = transact(c->sock, &msg, &reply, fds, &num_fds);
+		err = transact(c->sock, &msg, -1, &reply, fds, &num_fds);
 		if (err)
 			gone(c);
 		else
@@ -482,4 +482,40 @@ int arbiter_charge_vram(void *client, int64_t bytes)
 		c->charged += bytes;
 	pthread_mutex_unlock(&c->lock);
 	return err;
+}
+
+/* A message about a share: 0, or the descriptor that came with the answer, or negative errno. */
+static int about_share(struct arbiter_client *c, uint32_t type, const void *key, int fd)
+{
+	struct arbiter_msg msg = {.magic = ARBITER_MAGIC, .version = ARBITER_VERSION, .type = type};
+	struct arbiter_reply reply;
+	unsigned num_fds = 1;
+	int got, err = -ECONNREFUSED;
+
+	memcpy(msg.name, key, ARBITER_KEY);
+	pthread_mutex_lock(&c->lock);
+	if (arbiter_alive(c)) {
+		err = transact(c->sock, &msg, fd, &reply, &got, &num_fds);
+		if (err)
+			gone(c);
+		else
+			err = reply.error ? reply.error : num_fds ? got : 0;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return err;
+}
+
+int arbiter_share(struct arbiter_client *client, const void *key, int fd)
+{
+	return about_share(client, ARBITER_MSG_SHARE, key, fd);
+}
+
+void arbiter_unshare(struct arbiter_client *client, const void *key)
+{
+	about_share(client, ARBITER_MSG_UNSHARE, key, -1);
+}
+
+int arbiter_shared(struct arbiter_client *client, const void *key)
+{
+	return about_share(client, ARBITER_MSG_SHARED, key, -1);
 }

@@ -121,4 +121,14 @@ bool arbiter_look(struct arbiter_client *client);
  * kfd_front_ops.charge_vram (ctx: the client). */
 int arbiter_charge_vram(void *client, int64_t bytes);
 
+/*
+ * Other processes of the tenant can have a duplicate of fd (the caller's to close) by its key, until arbiter_unshare or the end of this connection. -EEXIST,
+ * -ENOSPC (too many), -ECONNREFUSED (no daemon any more).
+ */
+#define ARBITER_KEY 16 /* bytes */
+int arbiter_share(struct arbiter_client *client, const void *key, int fd);
+void arbiter_unshare(struct arbiter_client *client, const void *key);
+/* A descriptor (close-on-exec, the caller's), -ENOENT, -ECONNREFUSED. */
+int arbiter_shared(struct arbiter_client *client, const void *key);
+
 #endif

@@ -22,7 +22,15 @@
 #define ARBITER_NAME_MAX 64	      /* with its NUL */
 #define ARBITER_MSG_MAX	 (384 * 1024) /* largest packet: a JSON answer */
 
-enum arbiter_msg_type { ARBITER_MSG_HELLO = 1, ARBITER_MSG_CHARGE = 2 };
+enum arbiter_msg_type {
+	ARBITER_MSG_HELLO = 1,
+	ARBITER_MSG_CHARGE = 2,
+	/* A descriptor for other executors of the tenant, under the key in the first 16 bytes of name; no longer; and what has that key: the answer has
+	 * the descriptor. */
+	ARBITER_MSG_SHARE = 3,
+	ARBITER_MSG_UNSHARE = 4,
+	ARBITER_MSG_SHARED = 5,
+};
 
 /* Of the memory shared with an executor: the page, then faults, then the trace ring. */
 #define ARBITER_PAGE_BYTES   4096
@@ -42,7 +50,8 @@ struct arbiter_msg { /* executor -> arbiter */
 };
 
 struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM (not for
-			  ARBITER_HOST), swap file and bell (if VRAM is overcommitted) */
+			  ARBITER_HOST), swap file and bell (if VRAM is overcommitted);
+			  with a SHARED's: the descriptor */
 	uint32_t magic;
 	int32_t error; /* 0 or negative errno */
 	uint32_t tenant, threads;

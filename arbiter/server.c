@@ -45,6 +45,7 @@
 #include "arbiter/msg.h"
 #include "arbiter/pool.h"
 #include "arbiter/privileges.h"
+#include "arbiter/shares.h"
 #include "arbiter/tenants.h"
 #include "arbiter/trace.h"
 #include "arbiter/turns.h"
@@ -85,6 +86,7 @@ struct server {
 	struct control_facts facts;
 	struct fault_log faults;
 	struct tracing tracing;
+	struct shares shares;
 	struct connection *connections;
 	unsigned num_connections;
 	int epoll, listen, timer, signals, lock;
@@ -146,6 +148,7 @@ static void hang_up(struct server *s, struct connection *c)
 		epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->executor->wake_fd, NULL);
 		read_faults(s, c);
 		tell_tools(s, c->executor, true);
+		shares_forget(&s->shares, c->executor);
 		tenants_goodbye(&s->tenants, c->executor);
 		c->executor = NULL;
 	}
@@ -356,18 +359,21 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 	return 0;
 }
 
-static int executor_message(struct server *s, struct connection *c, const void *packet, size_t size)
+/* fd: what came with the packet, taken over, or -1. */
+static int executor_message(struct server *s, struct connection *c, const void *packet, size_t size, int fd)
 {
 	struct arbiter_reply reply = {.magic = ARBITER_MAGIC};
 	struct arbiter_msg msg;
 	unsigned num_fds = 0;
 	int fds[MSG_MAX_FDS];
 
-	if (size != sizeof(msg))
+	if (size == sizeof(msg))
+		memcpy(&msg, packet, sizeof(msg));
+	if (size != sizeof(msg) || msg.magic != ARBITER_MAGIC || (fd >= 0) != (msg.type == ARBITER_MSG_SHARE)) {
+		if (fd >= 0)
+			close(fd);
 		return -EPROTO;
-	memcpy(&msg, packet, sizeof(msg));
-	if (msg.magic != ARBITER_MAGIC)
-		return -EPROTO;
+	}
 	switch (msg.type) {
 	case ARBITER_MSG_HELLO:
 		reply.error = hello(s, c, &msg, &reply);
@@ -388,6 +394,23 @@ static int executor_message(struct server *s, struct connection *c, const void *
 					  : -EPROTO;
 		if (reply.error == POOL_LATER)
 			return 0;
+		break;
+	case ARBITER_MSG_SHARE:
+		if (!c->executor) {
+			close(fd);
+			return -EPROTO;
+		}
+		reply.error = shares_add(&s->shares, c->executor, (const uint8_t *)msg.name, fd);
+		break;
+	case ARBITER_MSG_UNSHARE:
+		reply.error = c->executor ? shares_remove(&s->shares, c->executor, (const uint8_t *)msg.name) : -EPROTO;
+		break;
+	case ARBITER_MSG_SHARED:
+		reply.error = c->executor ? shares_find(&s->shares, c->executor, (const uint8_t *)msg.name) : -EPROTO;
+		if (reply.error >= 0) {
+			fds[num_fds++] = reply.error;
+			reply.error = 0;
+		}
 		break;
 	default:
 		return -EPROTO;
@@ -426,18 +449,20 @@ static int tool_message(struct server *s, struct connection *c, const char *text
 
 static void connection_readable(struct server *s, struct connection *c)
 {
-	unsigned num_fds = 0;
-	ssize_t n = msg_receive(c->sock, s->packet, sizeof(s->packet), NULL, &num_fds);
+	unsigned num_fds = 1;
+	int fd = -1;
+	ssize_t n = msg_receive(c->sock, s->packet, sizeof(s->packet), &fd, &num_fds);
 	int err;
 
 	if (n == -EAGAIN)
 		return;
-	if (n <= 0)
-		err = -ECONNRESET;
-	else if (s->packet[0] == '{')
-		err = tool_message(s, c, s->packet, (size_t)n);
-	else
-		err = executor_message(s, c, s->packet, (size_t)n);
+	if (n > 0 && s->packet[0] != '{') {
+		err = executor_message(s, c, s->packet, (size_t)n, num_fds ? fd : -1);
+	} else {
+		if (n > 0 && num_fds)
+			close(fd);
+		err = n > 0 ? tool_message(s, c, s->packet, (size_t)n) : -ECONNRESET;
+	}
 	if (err == -EPROTO)
 		log_warn("pid %d sent garbage; disconnected", (int)c->peer.pid);
 	if (err)

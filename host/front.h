@@ -61,8 +61,13 @@ struct buffer {
 	uint32_t flags;
 	uint64_t user; /* USERPTR: address */
 	bool svm;
-	struct vram_extent *extents; /* of VRAM, or of the GTT memory */
+	struct vram_extent *extents; /* of VRAM, or of the GTT memory, or of foreign_file */
 	size_t num_extents;
+	/* Imported, see share.c: where it is mapped for the GPU, the dma-buf and the file; foreign NULL: our own memory. */
+	void *foreign;
+	int foreign_fd, foreign_file;
+	bool has_key; /* exported by an IPC handle: */
+	uint32_t key[4];
 };
 
 struct front {
@@ -132,6 +137,25 @@ void *memory_address(uint64_t handle, uint64_t size);
 void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int flags, off_t offset);
 /* The program is about to unmap [addr, addr + length); takes the lock when it matters. */
 void memory_unmapped(void *addr, size_t length);
+
+/* For share.c. */
+struct buffer *memory_buffer(uint64_t handle); /* NULL: none */
+uint64_t memory_offset(uint64_t handle);       /* to mmap of the render node */
+int memory_core_call(uint32_t nr, void *args, size_t args_size);
+/* Makes a buffer of memory that is mapped at b->foreign; what b has is the new buffer's if it succeeds. */
+int memory_import(const struct buffer *b, uint64_t va, uint64_t *handle);
+void memory_give_gtt(struct vram_extent *extents, size_t n);
+
+/* share.c: buffers of several processes; front.lock held. fd 0 or negative errno, like the ioctls. */
+int share_export_dmabuf(struct kfd_ioctl_export_dmabuf_args *args);
+int share_import_dmabuf(struct kfd_ioctl_import_dmabuf_args *args);
+int share_info(struct kfd_ioctl_get_dmabuf_info_args *args);
+int share_export_ipc(struct kfd_ioctl_ipc_export_handle_args *args);
+int share_import_ipc(struct kfd_ioctl_ipc_import_handle_args *args);
+bool share_any(void);		       /* others may map our memory */
+bool share_keeps_gtt(uint64_t offset); /* GTT memory there is exported */
+void share_collect(void);	       /* takes back what nobody has any more */
+void share_forget(void);	       /* in a child */
 
 /* swap.c: VRAM that hsavisord has swapped out. */
 int host_swap_open(void);

@@ -159,6 +159,8 @@ static int front_ioctl(uint32_t nr, void *args)
 					((struct kfd_ioctl_reset_event_args *)args)->event_id);
 	case _IOC_NR(AMDKFD_IOC_WAIT_EVENTS):
 		return wait_events(args);
+	case _IOC_NR(AMDKFD_IOC_GET_DMABUF_INFO):
+		return share_info(args);
 	}
 	return -ENOTTY;
 }
@@ -226,6 +228,14 @@ static int core_ioctl(struct kfd_request *request)
 		return err ? err : kfd_process_ioctl(front.process, request);
 	case _IOC_NR(AMDKFD_IOC_SVM):
 		return memory_svm(request);
+	case _IOC_NR(AMDKFD_IOC_EXPORT_DMABUF):
+		return share_export_dmabuf(request->args);
+	case _IOC_NR(AMDKFD_IOC_IMPORT_DMABUF):
+		return share_import_dmabuf(request->args);
+	case _IOC_NR(AMDKFD_IOC_IPC_EXPORT_HANDLE):
+		return share_export_ipc(request->args);
+	case _IOC_NR(AMDKFD_IOC_IPC_IMPORT_HANDLE):
+		return share_import_ipc(request->args);
 	default:
 		return kfd_process_ioctl(front.process, request);
 	}

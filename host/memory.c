@@ -102,8 +102,16 @@ void memory_forget(void)
 	close_fd(&front.gtt_fd);
 	close_fd(&front.doorbell_fd);
 	close_fd(&front.events_fd);
-	for (uint32_t id = 0; id < front.max_buffers; id++)
-		free(front.buffers[id].extents);
+	share_forget();
+	for (uint32_t id = 0; id < front.max_buffers; id++) {
+		struct buffer *b = &front.buffers[id];
+
+		free(b->extents);
+		if (b->size && b->foreign) {
+			close(b->foreign_fd);
+			close(b->foreign_file);
+		}
+	}
 	free(front.buffers);
 	front.buffers = NULL;
 	front.max_buffers = 0;
@@ -128,7 +136,7 @@ void memory_clear(void *ctx, uint64_t offset, uint64_t size)
 		memset(front.vram + offset, 0, size);
 }
 
-static struct buffer *buffer_by_handle(uint64_t handle)
+struct buffer *memory_buffer(uint64_t handle)
 {
 	uint32_t id = (uint32_t)handle;
 
@@ -211,7 +219,7 @@ static int core_free(uint64_t handle)
 		    NULL);
 }
 
-static void give_gtt(struct vram_extent *extents, size_t n)
+void memory_give_gtt(struct vram_extent *extents, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		madvise(front.gtt + extents[i].offset, extents[i].size, MADV_REMOVE);
@@ -234,6 +242,11 @@ static bool drop_svm(uint64_t start, uint64_t size)
 		dropped = true;
 	}
 	return dropped;
+}
+
+uint64_t memory_offset(uint64_t handle)
+{
+	return (uint64_t)(uint32_t)handle << OFFSET_SHIFT;
 }
 
 /* ALLOC with what the core needs of this side. args->flags may have HSV_KFD_ALLOC_SVM. */
@@ -305,27 +318,57 @@ static int do_alloc(struct kfd_ioctl_alloc_memory_of_gpu_args *args)
 			atomic_store(&user_last, b->user + size);
 	}
 	if (args->flags & (F(VRAM) | F(GTT)))
-		args->mmap_offset = (uint64_t)(uint32_t)args->handle << OFFSET_SHIFT;
+		args->mmap_offset = memory_offset(args->handle);
 	free(out);
 	return 0;
 fail:
 	if (extents && !out)
-		give_gtt(extents, n);
+		memory_give_gtt(extents, n);
 	free(extents);
 	free(out);
 	return err;
+}
+
+int memory_core_call(uint32_t nr, void *args, size_t args_size)
+{
+	return call(nr, args, args_size, NULL, 0, NULL, 0, NULL);
+}
+
+int memory_import(const struct buffer *b, uint64_t va, uint64_t *handle)
+{
+	struct kfd_ioctl_alloc_memory_of_gpu_args args = {
+		.va_addr = va,
+		.size = b->size,
+		.gpu_id = FRONT_GPU_ID,
+		.flags = F(GTT) | F(WRITABLE) | F(EXECUTABLE),
+	};
+	struct hsv_extent in = {(uintptr_t)b->foreign, b->size};
+	int err = call(_IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &args, sizeof(args), &in, 1, NULL, 0, NULL);
+	struct buffer *made;
+
+	if (err)
+		return err;
+	made = buffer_make((uint32_t)args.handle);
+	if (!made) {
+		core_free(args.handle);
+		return -ENOMEM;
+	}
+	*made = *b;
+	*handle = args.handle;
+	return 0;
 }
 
 int memory_alloc(struct kfd_ioctl_alloc_memory_of_gpu_args *args)
 {
 	if (args->flags & HSV_KFD_ALLOC_SVM)
 		return -EINVAL;
+	share_collect();
 	return do_alloc(args);
 }
 
 int memory_free(struct kfd_ioctl_free_memory_of_gpu_args *args)
 {
-	struct buffer *b = buffer_by_handle(args->handle);
+	struct buffer *b = memory_buffer(args->handle);
 	int err;
 
 	if (b && b->svm)
@@ -335,8 +378,15 @@ int memory_free(struct kfd_ioctl_free_memory_of_gpu_args *args)
 	err = core_free(args->handle);
 	if (err || !b)
 		return err;
-	if (b->flags & F(GTT))
-		give_gtt(b->extents, b->num_extents);
+	if (b->has_key)
+		arbiter_unshare(front.client, b->key);
+	if (b->foreign) {
+		munmap(b->foreign, b->size);
+		close(b->foreign_fd);
+		close(b->foreign_file);
+	} else if (b->flags & F(GTT) && !share_keeps_gtt(b->extents[0].offset)) {
+		memory_give_gtt(b->extents, b->num_extents);
+	}
 	free(b->extents);
 	memset(b, 0, sizeof(*b));
 	return 0;
@@ -412,12 +462,14 @@ int memory_svm(struct kfd_request *request)
 
 void *memory_address(uint64_t handle, uint64_t size)
 {
-	struct buffer *b = buffer_by_handle(handle);
+	struct buffer *b = memory_buffer(handle);
 
 	if (!b || b->size < size)
 		return NULL;
 	if (b->flags & F(USERPTR))
 		return b->svm ? NULL : (void *)(uintptr_t)b->user;
+	if (b->foreign)
+		return b->foreign;
 	if (b->num_extents != 1)
 		return NULL;
 	return (b->flags & F(GTT) ? front.gtt : front.vram) + b->extents[0].offset;
@@ -483,7 +535,7 @@ static void *map_render(void *addr, size_t length, int prot, int flags, uint64_t
 {
 	uint64_t id = offset >> OFFSET_SHIFT, at = offset & ((1ull << OFFSET_SHIFT) - 1), start = 0;
 	struct buffer *b =
-		id < UINT32_MAX ? buffer_by_handle((uint64_t)FRONT_GPU_ID << 32 | id) : NULL;
+		id < UINT32_MAX ? memory_buffer((uint64_t)FRONT_GPU_ID << 32 | id) : NULL;
 	uint64_t end;
 	uint8_t *base;
 	int fd;
@@ -492,7 +544,7 @@ static void *map_render(void *addr, size_t length, int prot, int flags, uint64_t
 	if (!b || !b->num_extents || at & (FRONT_PAGE - 1) || !length || at > b->size ||
 	    length > b->size - at)
 		return fail(-EINVAL);
-	fd = b->flags & F(GTT) ? front.gtt_fd : front.vram_fd;
+	fd = b->foreign ? b->foreign_file : b->flags & F(GTT) ? front.gtt_fd : front.vram_fd;
 	end = at + length;
 	if (b->num_extents == 1)
 		return map_piece(addr, length, prot, flags, fd, b->extents[0].offset + at);

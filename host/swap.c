@@ -34,7 +34,14 @@ static int stop(void *ctx)
 		until.tv_nsec -= 1000000000;
 		until.tv_sec++;
 	}
-	return -pthread_mutex_timedlock(&front.lock, &until);
+	if (pthread_mutex_timedlock(&front.lock, &until))
+		return -ETIMEDOUT;
+	/* Others map it, whom nothing would tell. */
+	if (share_any()) {
+		pthread_mutex_unlock(&front.lock);
+		return -EBUSY;
+	}
+	return 0;
 }
 
 static void stopped(void *ctx)

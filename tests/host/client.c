@@ -34,6 +34,8 @@
 #include <drm/amdgpu_drm.h>
 #include <drm/drm.h>
 
+#include "abi/kfd_ipc.h"
+
 #define PAGE	  4096ul
 #define WRITABLE  (1u << 31)
 #define F(name)	  KFD_IOC_ALLOC_MEM_FLAGS_##name
@@ -848,6 +850,173 @@ static void case_quota_shared(void)
 	CHECK(!"the child's VRAM came back");
 }
 
+/* ------------------------------------------------------------------ sharing */
+
+static uint8_t *map_buffer(uint64_t offset, size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, render, (off_t)offset);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
+static int export_ipc(uint64_t handle, uint32_t flags, uint32_t key[4])
+{
+	struct kfd_ioctl_ipc_export_handle_args a = {.handle = handle, .gpu_id = gpu_id, .flags = flags};
+	int n = ioctl(kfd, AMDKFD_IOC_IPC_EXPORT_HANDLE, &a);
+
+	memcpy(key, a.share_handle, sizeof(a.share_handle));
+	return n;
+}
+
+static int import_ipc(const uint32_t key[4], uint64_t va, struct kfd_ioctl_ipc_import_handle_args *a)
+{
+	*a = (struct kfd_ioctl_ipc_import_handle_args){.va_addr = va, .gpu_id = gpu_id};
+	memcpy(a->share_handle, key, sizeof(a->share_handle));
+	return ioctl(kfd, AMDKFD_IOC_IPC_IMPORT_HANDLE, a);
+}
+
+static int export_dmabuf(uint64_t handle, uint32_t flags)
+{
+	struct kfd_ioctl_export_dmabuf_args a = {.handle = handle, .flags = flags};
+
+	return ioctl(kfd, AMDKFD_IOC_EXPORT_DMABUF, &a) ? -1 : (int)a.dmabuf_fd;
+}
+
+static int import_dmabuf(int fd, uint64_t va, uint64_t *handle)
+{
+	struct kfd_ioctl_import_dmabuf_args a = {.va_addr = va, .gpu_id = gpu_id, .dmabuf_fd = (uint32_t)fd};
+	int n = ioctl(kfd, AMDKFD_IOC_IMPORT_DMABUF, &a);
+
+	*handle = a.handle;
+	return n;
+}
+
+#define SHARE_VA 0x600000000000ull
+
+static void case_share_ipc(void)
+{
+	struct kfd_ioctl_ipc_import_handle_args i;
+	uint64_t handle, user, offset;
+	uint32_t key[4], again[4];
+	uint8_t *p;
+	pid_t pid;
+
+	start();
+	user_memory(PAGE, &user);
+	FAILS(export_ipc(user, 0, key), EPERM);
+	FAILS(export_ipc(12345, 0, key), EINVAL);
+	CHECK(!alloc((void *)SHARE_VA, 4 * PAGE, F(VRAM) | F(PUBLIC) | WRITABLE, &handle, &offset));
+	p = map_buffer(offset, 4 * PAGE);
+	memset(p, 0xa5, 4 * PAGE);
+	CHECK(!export_ipc(handle, 0x77, key));
+	CHECK(!export_ipc(handle, 0, again) && !memcmp(key, again, sizeof(key)));
+	pid = fork();
+	if (!pid) {
+		uint8_t *mine;
+
+		start();
+		again[1] ^= 1;
+		FAILS(import_ipc(again, SHARE_VA, &i), EINVAL);
+		FAILS(import_ipc(key, SHARE_VA + 1, &i), EINVAL);
+		CHECK(!import_ipc(key, SHARE_VA + 16 * PAGE, &i) && i.flags == 0x77);
+		CHECK(!map_gpu(i.handle, true));
+		FAILS(free_gpu(i.handle), EBUSY);
+		mine = map_buffer(i.mmap_offset, 4 * PAGE);
+		CHECK(mine[0] == 0xa5 && mine[4 * PAGE - 1] == 0xa5);
+		memset(mine, 0x3c, 4 * PAGE);
+		CHECK(!map_gpu(i.handle, false));
+		CHECK(!munmap(mine, 4 * PAGE));
+		CHECK(!free_gpu(i.handle));
+		_exit(0);
+	}
+	CHECK(finish(pid) == 0);
+	CHECK(p[0] == 0x3c && p[4 * PAGE - 1] == 0x3c);
+	/* Freed, the handle is nothing any more, and the memory can be had again. */
+	CHECK(!munmap(p, 4 * PAGE));
+	CHECK(!free_gpu(handle));
+	FAILS(import_ipc(key, SHARE_VA, &i), EINVAL);
+	CHECK(!alloc((void *)SHARE_VA, 60ul << 20, F(VRAM) | WRITABLE, &handle, NULL));
+}
+
+static void case_share_dmabuf(void)
+{
+	struct kfd_ioctl_ipc_import_handle_args i;
+	struct kfd_ioctl_get_dmabuf_info_args info = {0};
+	uint64_t handle, gtt, user, theirs, offset, gtt_offset;
+	int fd, fd2, pipes[2], back[2];
+	uint32_t key[4];
+	uint8_t *p, *g;
+	pid_t pid;
+	char c;
+
+	start();
+	user_memory(PAGE, &user);
+	FAILS(export_dmabuf(user, 0), EPERM);
+	FAILS(export_dmabuf(4711, 0), EINVAL);
+	CHECK(!alloc((void *)SHARE_VA, 40ul << 20, F(VRAM) | F(PUBLIC) | WRITABLE, &handle, &offset));
+	CHECK(!alloc((void *)(SHARE_VA + (64ul << 20)), 2 * PAGE, F(GTT) | WRITABLE, &gtt, &gtt_offset));
+	p = map_buffer(offset, PAGE);
+	g = map_buffer(gtt_offset, PAGE);
+	*p = 1;
+	*g = 2;
+	fd = export_dmabuf(handle, O_CLOEXEC);
+	CHECK(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	fd2 = export_dmabuf(gtt, 0);
+	CHECK(fd2 >= 0 && fcntl(fd2, F_GETFD) == 0);
+	info.dmabuf_fd = (uint32_t)kfd;
+	FAILS(ioctl(kfd, AMDKFD_IOC_GET_DMABUF_INFO, &info), EINVAL);
+	info.dmabuf_fd = 9999;
+	FAILS(ioctl(kfd, AMDKFD_IOC_GET_DMABUF_INFO, &info), EBADF);
+	info.dmabuf_fd = (uint32_t)fd;
+	info.metadata_size = 64;
+	CHECK(!ioctl(kfd, AMDKFD_IOC_GET_DMABUF_INFO, &info));
+	CHECK(info.size == 40ul << 20 && info.gpu_id == gpu_id && info.flags & F(VRAM) && !info.metadata_size);
+	info.dmabuf_fd = (uint32_t)fd2;
+	CHECK(!ioctl(kfd, AMDKFD_IOC_GET_DMABUF_INFO, &info));
+	CHECK(info.size == 2 * PAGE && info.flags & F(GTT));
+	CHECK(!pipe(pipes) && !pipe(back));
+	pid = fork();
+	if (!pid) {
+		uint8_t *mine;
+
+		start();
+		FAILS(import_dmabuf(pipes[0], SHARE_VA, &theirs), EINVAL);
+		CHECK(!import_dmabuf(fd2, SHARE_VA + (64ul << 20), &theirs));
+		CHECK(!map_gpu(theirs, true));
+		CHECK(!import_dmabuf(fd, SHARE_VA, &theirs));
+		close(fd);
+		close(fd2);
+		/* What is imported can be exported. */
+		CHECK(!export_ipc(theirs, 0, key));
+		CHECK(!import_ipc(key, SHARE_VA + (128ul << 20), &i));
+		mine = map_buffer(i.mmap_offset, PAGE);
+		CHECK(*mine == 1);
+		*mine = 3;
+		CHECK(write(pipes[1], "x", 1) == 1);
+		CHECK(read(back[0], &c, 1) == 1); /* the parent has freed its own */
+		CHECK(*mine == 3);
+		_exit(0);
+	}
+	CHECK(read(pipes[0], &c, 1) == 1);
+	CHECK(*p == 3);
+	CHECK(!munmap(p, PAGE) && !munmap(g, PAGE));
+	CHECK(!free_gpu(handle) && !free_gpu(gtt));
+	close(fd);
+	close(fd2);
+	/* 40 of 64 MiB are still the child's. */
+	FAILS(alloc((void *)SHARE_VA, 40ul << 20, F(VRAM) | WRITABLE, &handle, NULL), ENOMEM);
+	CHECK(write(back[1], "y", 1) == 1);
+	CHECK(finish(pid) == 0);
+	/* The daemon learns of its end by and by. */
+	for (int n = 0; alloc((void *)SHARE_VA, 40ul << 20, F(VRAM) | WRITABLE, &handle, &offset); n++) {
+		CHECK(n < 100);
+		usleep(20000);
+	}
+	p = map_buffer(offset, PAGE);
+	CHECK(*p == 0);
+}
+
 static void in_child(void **state)
 {
 	void (*run)(void) = (void (*)(void)) * state;
@@ -915,7 +1084,8 @@ int main(int argc, char **argv)
 		CASE(signal_event), CASE(unmapped_memory_is_a_gpu_fault),
 		CASE(svm),	    CASE(exit_with_work),
 		CASE(threads),	    CASE(quota_shared),
-		CASE(cancel),
+		CASE(cancel),       CASE(share_ipc),
+		CASE(share_dmabuf),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, NULL, NULL);
