@@ -75,7 +75,7 @@ static void test_errors(void)
 {
 	struct kfd_ioctl_get_dmabuf_info_args info;
 	uint32_t key[4] = {1, 2, 3, 4};
-	struct buffer user, vram, none;
+	struct buffer user = {0}, vram = {0}, none;
 	uint64_t handle;
 	int fd, other;
 	void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -149,7 +149,7 @@ static void with_child(bool dmabuf)
 {
 	uint64_t before = vram_free();
 	int out[2], in[2], fd = -1, status;
-	struct buffer b;
+	struct buffer b = {0};
 	uint32_t key[4];
 	uint8_t *p;
 	pid_t pid;
@@ -205,7 +205,7 @@ static void test_ipc(void)
 static void test_gtt(void)
 {
 	struct kfd_ioctl_get_dmabuf_info_args info;
-	struct buffer b, ipc;
+	struct buffer b = {0}, ipc;
 	uint64_t handle;
 	uint32_t key[4];
 	uint8_t *p;
@@ -232,7 +232,7 @@ static void test_gtt(void)
 static void test_many(void)
 {
 	uint64_t before = vram_free(), handle[8];
-	struct buffer b;
+	struct buffer b = {0};
 	int fd[4];
 
 	for (int round = 0; round < 50; round++) {
