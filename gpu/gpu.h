@@ -101,6 +101,9 @@ struct gpu_trace_ops {
 
 #define GPU_CPU_WORDS 4
 
+/* Page requests of a vm that are not answered yet. */
+#define GPU_MAX_PAGE_REQUESTS 16
+
 struct gpu_config {
 	const char *target; /* "gfx90a" or "gfx900" */
 	unsigned threads;   /* worker threads; 0: one per available CPU, or CPU of cpus */
@@ -134,8 +137,9 @@ struct gpu_vm_ops {
 	 * not wanted. For logs: the program is told through the queue itself. */
 	void (*queue_error)(void *ctx, uint32_t queue, unsigned code, uint64_t kernel);
 	/*
-	 * With paging on (gpu_vm_set_paging): waves or a packet need memory in [va, va + size) with these rights (gpu_prot) and have none. 0: they wait
-	 * for gpu_vm_pages_answer; negative: it is a memory fault. Not called for a page again until that is answered. NULL: always a fault.
+	 * With paging on (gpu_vm_set_paging): waves or a packet need memory in [va, va + size) with these rights (gpu_prot) and have none. The first page is
+	 * needed at once, the others are, too, or probably soon. 0: they wait for gpu_vm_pages_answer of at least the first page; negative: its use is a
+	 * memory fault. At most GPU_MAX_PAGE_REQUESTS are unanswered. By the CP thread, which must not wait here. NULL: always a fault.
 	 */
 	int (*page_request)(void *ctx, uint64_t va, uint64_t size, unsigned prot);
 	/* All queues of the vm have become idle (no unread packets, nothing running) for the park
@@ -143,7 +147,15 @@ struct gpu_vm_ops {
 	void (*idle)(void *ctx);
 };
 
-enum gpu_prot { GPU_PROT_READ = 1, GPU_PROT_WRITE = 2, GPU_PROT_EXEC = 4 };
+enum gpu_prot {
+	GPU_PROT_READ = 1,
+	GPU_PROT_WRITE = 2,
+	GPU_PROT_EXEC = 4,
+	/* For gpu_vm_map only. A page of pageable memory: whatever is mapped over it later replaces it, gpu_vm_unmap_pages takes it away. */
+	GPU_PROT_PAGE = 16,
+	/* And an access beyond its rights asks for them (page_request); without this it is a fault at once, as in a buffer. */
+	GPU_PROT_MORE = 32,
+};
 
 /* Opens the software GPU. 0, -EINVAL (unknown target, threads > 256), -ENOMEM, -EAGAIN. No thread
  * runs until the first queue exists. */
@@ -177,7 +189,8 @@ void gpu_vm_destroy(struct gpu_vm *vm);
 /*
  * Maps [va, va + size) to the host memory at host (all page-aligned, va below 2^48). The memory
  * must stay valid until unmapped. A range may not overlap a mapped one (-EEXIST; nothing is changed
- * then). -EINVAL bad alignment or range, -ENOMEM.
+ * then), but for pages (GPU_PROT_PAGE), which it replaces: when this returns nobody uses the old ones.
+ * -EINVAL bad alignment or range, -ENOMEM.
  */
 int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsigned prot);
 
@@ -187,13 +200,17 @@ int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsign
  * of an executor (well under a millisecond).
  */
 void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size);
+/* The same for pages only: buffers in the range stay. */
+void gpu_vm_unmap_pages(struct gpu_vm *vm, uint64_t va, uint64_t size);
+/* All pages that lie in the host memory [host, host + size). */
+void gpu_vm_unmap_pages_at(struct gpu_vm *vm, const void *host, uint64_t size);
 
-/* Paging (XNACK): whether an access to what is not mapped asks page_request. Off at first; no queue may exist. */
+/* Paging (XNACK): whether an access to what is not mapped asks page_request. Off at first; no queue may exist. Off: pages are unmapped. */
 void gpu_vm_set_paging(struct gpu_vm *vm, bool on);
 
 /*
  * Whoever waits for memory in [va, va + size) tries again: it was mapped, with gpu_vm_map, or not (then it is asked for again). error: negative errno, it gets
- * a memory fault. Any thread but in a callback of page_request.
+ * a memory fault. A request whose first page is in the range is answered by this, whatever else it was for. Any thread but in a callback of page_request.
  */
 void gpu_vm_pages_answer(struct gpu_vm *vm, uint64_t va, uint64_t size, int error);
 
@@ -266,6 +283,8 @@ bool gpu_vm_park(struct gpu_vm *vm);
 /* Totals since creation. */
 struct gpu_vm_stats {
 	uint64_t dispatches, packets, sdma_packets, gpu_ns, faults, queue_errors;
+	uint64_t page_requests, requested_pages; /* calls of page_request, and pages that they were for */
+	uint64_t pages; /* mapped now with GPU_PROT_PAGE */
 };
 void gpu_vm_get_stats(struct gpu_vm *vm, struct gpu_vm_stats *stats);
 

@@ -53,6 +53,23 @@ struct mem_range {
 	uint16_t fills, refused; /* since the flush: an access that goes from buffer to buffer is not worth it */
 };
 
+/* Pageable memory that an instruction needs and has not: an address in each page, in any order. */
+#define MEM_MISSING 64
+struct mem_missing {
+	uint32_t num;
+	uint32_t prot; /* enum gpu_prot: rights needed */
+	uint64_t va[MEM_MISSING];
+};
+
+/* What a wave, or a queue's packet, waits for. */
+struct page_wait {
+	uint64_t va;	/* of a page that it lacked when it last tried */
+	uint64_t since; /* answers that there had been when it first asked, plus 1; 0: it does not wait */
+	uint64_t pc;	/* waves: of the instruction */
+};
+
+enum mem_ask { MEM_ASK_WAIT, MEM_ASK_AGAIN /* it is there now */, MEM_ASK_FAULT };
+
 /*
  * One executor thread's view of one GPU address space: a software TLB over the vm's page table.
  * Used by one thread at a time. mem_translate (inline, mem.h) returns the host address or NULL. A
@@ -71,6 +88,11 @@ struct mem_view {
 	bool (*find_range)(struct mem_view *view, uint64_t va, struct mem_range *range);
 	/* Quiescent point. */
 	void (*quiesce)(struct mem_view *view);
+	/*
+	 * NULL, or memory is pageable: asks for what an instruction lacks, and refreshes translations of what it does not lack any more. MEM_ASK_FAULT:
+	 * there is none at missing->va[*bad].
+	 */
+	enum mem_ask (*ask)(struct mem_view *view, struct page_wait *wait, const struct mem_missing *missing, unsigned *bad);
 };
 
 /* Index of a page in a view's tlb. Buffers tend to lie at multiples of large powers of two from each other, so higher bits count, too. */
@@ -92,6 +114,7 @@ enum exec_result {
 	EXEC_ILLEGAL,	   /* instruction not decodable or not covered; it was logged */
 	EXEC_APERTURE,	   /* LDS/scratch aperture violation */
 	EXEC_TRAP,	   /* s_trap 2 and the like: queue error "abort"/trap; trap_id */
+	EXEC_PAGES, /* inside exec only: the wave waits for memory, and the instruction has done nothing */
 };
 
 struct workgroup;
@@ -120,6 +143,8 @@ struct wave {
 	uint8_t *scratch;      /* unused when the kernel addresses scratch through memory
 				  (gfx900/gfx90a): NULL */
 	uint64_t instructions; /* executed, for profiles */
+	bool waits_pages;      /* the instruction at pc is to be tried again when there is an answer to page_wait */
+	struct page_wait page_wait;
 };
 
 #define WAVE_EXEC(w) (*(uint64_t *)(void *)&(w)->sgpr[SGPR_EXEC])
@@ -158,6 +183,7 @@ struct workgroup {
 	uint64_t instructions; /* of work-groups that ended since exec_wg_init */
 	uint64_t interpreted; /* instructions that the run loop took, not compiled code: counted up for ever */
 	uint32_t fault_wave;  /* which one the fault is of */
+	bool waits_pages;     /* of the waves, those that could run wait for memory; else some can be tried at any time */
 	void *owner; /* cp's dispatch */
 	void *mem;   /* the allocation behind registers and LDS */
 };

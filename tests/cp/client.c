@@ -46,6 +46,13 @@ static void on_error(void *ctx, uint32_t queue, unsigned code, uint64_t kernel)
 	atomic_fetch_add(&c->errors, 1);
 }
 
+static int on_page_request(void *ctx, uint64_t va, uint64_t size, unsigned prot)
+{
+	struct client *c = ctx;
+
+	return c->page_request(c, va, size, prot);
+}
+
 static void on_idle(void *ctx)
 {
 	struct client *c = ctx;
@@ -59,6 +66,7 @@ static const struct gpu_vm_ops ops = {
 	.signal_event = on_event, 
 	.memory_fault = on_fault,
 	.queue_error = on_error,
+	.page_request = on_page_request,
 	.idle = on_idle};
 
 static void open_vm(struct client *c)

@@ -35,6 +35,7 @@ struct client {
 	uint32_t error_queue, error_code;
 	uint64_t error_kernel;
 	bool park_when_idle, joined;
+	int (*page_request)(struct client *c, uint64_t va, uint64_t size, unsigned prot); /* set before gpu_vm_set_paging */
 };
 
 /* threads 0: one per CPU. turn may be NULL; ctx is its. */

@@ -12,6 +12,7 @@
  *   RUN      a kernel runs
  *   IB       PM4 of a vendor packet runs
  *   RECLAIM  scratch for one use is given back through the inactive signal, wait for 0
+ *   COMPLETE done, but its completion signal lies in pageable memory that is not there yet
  *
  * The packet stays valid in the ring until its work is done: the kernel may read it, and ROCr's
  * scratch handler does.
@@ -100,12 +101,18 @@ bool aql_busy(struct gpu_queue *q)
 /* Frees the packet's slot and completes its signal. */
 static enum step complete(struct gpu_queue *q)
 {
-	uint64_t signal = packet64(q, 14), va = packet_va(q);
+	uint64_t signal = packet64(q, 14), va = packet_va(q), missing = 0;
 	uint16_t *header = vm_translate(q->vm, va, GPU_PROT_WRITE, NULL);
 
 	q->phase = AQL_FETCH;
-	if (!header) {
-		vm_fault(q, va, true, false);
+	/* All of it must be there: it is not done in parts. */
+	if (!header)
+		missing = va;
+	else if (signal && !vm_translate(q->vm, signal + SIGNAL_VALUE, GPU_PROT_READ | GPU_PROT_WRITE, NULL))
+		missing = signal + SIGNAL_VALUE;
+	if (missing) {
+		vm_fault(q, missing, true, false);
+		q->phase = q->waits_pages ? AQL_COMPLETE : AQL_FETCH;
 		return STEP_PROGRESS;
 	}
 	__atomic_store_n(header, AQL_HEADER_INVALID, __ATOMIC_RELEASE);
@@ -194,8 +201,9 @@ static enum step need_scratch(struct gpu_queue *q)
 	if (!signal)
 		return fail(q, QERR_CODE, "not enough scratch, and no signal to ask for more");
 	log_debug("asking for %u bytes of scratch per work-item", q->packet[6]);
+	if (!signal_store(q, signal, INACTIVE_MORE_SCRATCH))
+		return STEP_WAIT;
 	q->phase = AQL_SCRATCH;
-	signal_store(q, signal, INACTIVE_MORE_SCRATCH);
 	return STEP_PROGRESS;
 }
 
@@ -313,15 +321,14 @@ static enum step begin_dispatch(struct gpu_queue *q)
 	return STEP_PROGRESS;
 }
 
-static enum step running(struct gpu_queue *q)
+/* The kernel has ended. */
+static enum step finish(struct gpu_queue *q)
 {
-	enum step step = dispatch_end(q);
 	struct scratch_state scratch;
 	uint64_t signal, bad;
 	bool once;
 
-	if (step == STEP_WAIT || q->stopped)
-		return step;
+	q->phase = AQL_COMPLETE;
 	if (!vm_copy_in(q->vm, queue_va(q) + AMD_QUEUE_TMPRING, &scratch, sizeof(scratch), &bad)) {
 		vm_fault(q, bad, false, false);
 		return STEP_WAIT;
@@ -329,11 +336,20 @@ static enum step running(struct gpu_queue *q)
 	once = q->dispatch.setup.private_segment_size &&
 	       (scratch.properties & AMD_QUEUE_USE_SCRATCH_ONCE);
 	complete(q);
+	if (q->waits_pages)
+		return STEP_WAIT;
 	if (once && queue_load64(q, queue_va(q) + AMD_QUEUE_INACTIVE, &signal) && signal) {
 		q->phase = AQL_RECLAIM;
 		signal_store(q, signal, INACTIVE_RECLAIM);
 	}
 	return STEP_PROGRESS;
+}
+
+static enum step running(struct gpu_queue *q)
+{
+	enum step step = dispatch_end(q);
+
+	return step == STEP_WAIT || q->stopped ? step : finish(q);
 }
 
 /* ------------------------------------------------------------------ vendor packets */
@@ -413,9 +429,15 @@ static enum step waiting(struct gpu_queue *q)
 	return barrier_value_wait(q);
 }
 
+static enum step completing(struct gpu_queue *q)
+{
+	return (q->packet[0] & 0xff) == AQL_DISPATCH ? finish(q) : complete(q);
+}
+
 static enum step (*const phases[])(struct gpu_queue *q) = {
 	[AQL_FETCH] = fetch, [AQL_WAIT] = waiting,  [AQL_SCRATCH] = wait_inactive,
 	[AQL_RUN] = running, [AQL_IB] = running_ib, [AQL_RECLAIM] = wait_inactive,
+	[AQL_COMPLETE] = completing,
 };
 
 enum step aql_step(struct gpu_queue *q)
@@ -430,6 +452,8 @@ enum step aql_step(struct gpu_queue *q)
 		ib = q->phase == AQL_IB;
 		step = phases[q->phase](q);
 		progress |= step == STEP_PROGRESS;
+		if (q->waits_pages)
+			break;
 		if (ib) /* it had the whole budget of a step */
 			break;
 	}

@@ -9,6 +9,7 @@
  *   atomic.c  the memory atomics that SDMA and PM4 packets name
  *   dispatch.c  a kernel's start and end, for AQL and PM4
  *   sched.c   dispatches in flight: which work-group runs next, suspending, stopping  (heap.c)
+ *   pager.c   pageable memory: requests for it, and who waits
  *   turn.c    the tenant's turn on the GPU, timelines, limits of kernels
  *   backlog.c  packets that wait, for listings
  *   thread.c  the threads: the CP thread (polls doorbells, steps queues, runs waves between) and
@@ -62,6 +63,9 @@ enum {
 					     looks at everything else */
 	GPU_MAX_ERRORS = 16, /* of queues of one vm, not yet delivered */
 	GPU_PRIORITIES = 16,
+	PAGER_WANTED = 64,  /* page requests of one vm to be made */
+	PAGER_FAILED = 64,  /* of its last answers, those that were errors */
+	PAGER_STREAMS = 16, /* scans of memory that are followed */
 };
 #define GPU_MAX_INFLIGHT_BYTES                                                                     \
 	(512ull                                                                                    \
@@ -114,6 +118,7 @@ struct wg_slot {
 	uint16_t index;	 /* of the dispatch's in-flight slots: decides CU and scratch */
 	bool fresh;	 /* exec_wg_init not called yet */
 	bool has_memory; /* exec_wg_init was called once */
+	uint64_t answers; /* of the vm's pager when the slice began */
 	struct workgroup wg;
 };
 
@@ -142,6 +147,8 @@ struct dispatch {
 	unsigned inflight, running;
 	unsigned halt;				 /* > 0: nothing of it is run */
 	struct wg_slot *ready_head, *ready_tail; /* suspended or not yet run */
+	unsigned num_waiting;			 /* in vm->waiting */
+	_Atomic bool stalled;			 /* nothing of it can run till pages come */
 	struct wg_slot *pool;			 /* idle, with memory of this set-up */
 	unsigned pool_count;
 	uint16_t free_index[GPU_MAX_WAVES];
@@ -163,7 +170,7 @@ struct dispatch {
 
 enum step { STEP_IDLE, STEP_WAIT, STEP_PROGRESS };
 
-enum aql_phase { AQL_FETCH, AQL_WAIT, AQL_SCRATCH, AQL_RUN, AQL_IB, AQL_RECLAIM };
+enum aql_phase { AQL_FETCH, AQL_WAIT, AQL_SCRATCH, AQL_RUN, AQL_IB, AQL_RECLAIM, AQL_COMPLETE };
 
 /* A PM4 program counter; ring and indirect buffers alike. */
 struct pm4_frame {
@@ -189,6 +196,11 @@ struct gpu_queue {
 	bool more;		/* AQL: look even though the doorbell says nothing new */
 	uint64_t round;		/* pass of the CP thread that stepped it last */
 	uint64_t kernel;	/* address of the kernel descriptor of the packet at hand, or 0 */
+	bool waits_pages;	/* the step came to memory that is not there yet */
+	struct page_wait page_wait;
+	bool tell_error;	/* of what error_bits says the program is to be told yet */
+	uint64_t error_bits;
+	enum queue_error error_code;
 	uint32_t num_cu;	/* enabled ones and their numbers */
 	uint8_t cu[64];
 	struct dispatch dispatch;
@@ -212,6 +224,31 @@ struct vm_error {
 	uint64_t kernel;
 };
 
+struct page_request {
+	uint64_t va, size;
+	unsigned prot;
+};
+
+struct page_failure {
+	uint64_t va, size, answer;
+};
+
+struct page_stream {
+	uint64_t end, window, used; /* where the next request is expected, and how much the last one asked for; bytes */
+};
+
+struct pager {
+	_Atomic bool on; /* changed while the vm has no queue */
+	pthread_mutex_t lock;
+	_Atomic uint64_t answers; /* so far; changed under the lock */
+	struct page_request wanted[PAGER_WANTED], asked[GPU_MAX_PAGE_REQUESTS];
+	unsigned num_wanted, num_asked;
+	struct page_failure failed[PAGER_FAILED];
+	unsigned next_failed;
+	struct page_stream stream[PAGER_STREAMS];
+	uint64_t uses;
+};
+
 struct gpu_vm {
 	struct gpu_vm *next;
 	struct gpu *gpu;
@@ -227,6 +264,9 @@ struct gpu_vm {
 	pthread_rwlock_t map_lock;
 	struct pt_node *root;
 	_Atomic uint64_t gen; /* from 1; grows with each unmap */
+	_Atomic uint64_t pages; /* mapped as such */
+
+	struct pager pager;
 
 	/* gpu->lock */
 	struct gpu_queue *queues;
@@ -235,6 +275,7 @@ struct gpu_vm {
 	uint64_t round;		       /* pass of the CP thread that was through with it last */
 	bool pass_over;		       /* through with it */
 	bool pass_progress, pass_busy; /* what its queues said in the pass so far */
+	bool pass_paging; /* some wait for pages */
 	uint64_t copy_left;	       /* bytes that may be moved in this pass */
 	unsigned suspended;
 	uint64_t delivery;    /* round of deliver() it was last looked at in */
@@ -253,12 +294,14 @@ struct gpu_vm {
 	/* sched_lock */
 	struct heap_node node;	 /* in gpu->ready while a dispatch is in ready */
 	struct heap ready;	 /* dispatches that have a work-group to run */
+	struct wg_slot *waiting; /* work-groups that can't run till pages come, of any dispatch */
 	unsigned running;	 /* executors */
 	unsigned num_dispatches; /* active ones */
 	uint64_t vtime;		 /* time its waves and copies ran, or it had none; weighted */
 	uint64_t queue_vtime[GPU_PRIORITIES]; /* of the last pick; for queues that come back */
 
 	_Atomic uint64_t dispatches, packets, sdma_packets, gpu_ns, faults, queue_errors;
+	_Atomic uint64_t page_requests, requested_pages;
 };
 
 struct gpu {
@@ -360,15 +403,31 @@ uint64_t *vm_ptr64(struct gpu_vm *vm, uint64_t va, unsigned prot);
 bool vm_copy_in(struct gpu_vm *vm, uint64_t va, void *buf, size_t size, uint64_t *bad);
 bool vm_copy_out(struct gpu_vm *vm, uint64_t va, const void *buf, size_t size, uint64_t *bad);
 /* Records a memory fault of the vm (first one counts) and wakes the CP thread, which stops the vm's
- * queues. */
+ * queues. Or the memory is pageable and asked for: then q->waits_pages is set, and what was to be done
+ * with it is tried again in the queue's next step, as if it had not begun. */
 void vm_fault(struct gpu_queue *q, uint64_t va, bool write, bool execute);
 /* The same for what a wave of the kernel did. */
 void vm_fault_wave(struct gpu_queue *q, uint64_t kernel, const struct exec_fault *fault);
 /* An event to be set by the CP thread at the end of its pass. */
 void vm_signal_event(struct gpu_vm *vm, uint32_t event_id);
 
+/* ---- pager.c ---- */
+void pager_init(struct gpu_vm *vm);
+void pager_free(struct gpu_vm *vm);
+/* Sets the view of an executor that attaches to vm up for it. */
+void pager_view(struct gpu_vm *vm, struct mem_view *view);
+/* What a packet of q needs is not there: true if it is asked for. */
+bool pager_wait(struct gpu_queue *q, uint64_t va, bool write, bool execute);
+/* The requests that can be made now, at most GPU_MAX_PAGE_REQUESTS; and makes them, without any lock. */
+unsigned pager_take(struct gpu_vm *vm, struct page_request *requests);
+void pager_make(struct gpu_vm *vm, const struct page_request *requests, unsigned n);
+/* Does a wave of the work-group wait for something in [first, end)? */
+bool pager_concerns(const struct workgroup *wg, uint64_t first, uint64_t end);
+
 /* ---- queue.c ---- */
 enum step queue_step(struct gpu_queue *q);
+/* Goes on telling the program of an error, if that waits for pages. */
+void queue_tell_error(struct gpu_queue *q);
 bool queue_busy(struct gpu_queue *q); /* unread packets or something running; caller attached or
 					 holds map_lock */
 void queue_stop(struct gpu_queue *q);
@@ -434,6 +493,8 @@ void sched_halt_begin(struct gpu *gpu, struct dispatch *d);
 void sched_halt_wait(struct gpu *gpu, struct dispatch *d);
 void sched_unhalt(struct gpu *gpu, struct dispatch *d);
 void sched_free_pool(struct gpu *gpu, struct dispatch *d);
+/* Work-groups that wait for pages in [first, end) can be tried again. */
+void sched_pages(struct gpu_vm *vm, uint64_t first, uint64_t end);
 /* The next work-groups to run, NULL if none; caller holds sched_lock. now: roughly. spread: wake
  * another worker if there is more. */
 struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, uint64_t now, bool spread);

@@ -102,6 +102,7 @@ enum step dispatch_end(struct gpu_queue *q)
 	switch (d->error) {
 	case EXEC_DONE:
 	case EXEC_YIELD:
+	case EXEC_PAGES:
 		atomic_fetch_add_explicit(&q->vm->dispatches, 1, memory_order_relaxed);
 		break;
 	case EXEC_MEMORY_FAULT:

@@ -209,6 +209,7 @@ int gpu_vm_create(struct gpu *gpu, const struct gpu_vm_ops *ops, void *ctx, stru
 	if (vm_table_init(vm))
 		goto no_table;
 	pthread_mutex_init(&vm->event_lock, NULL);
+	pager_init(vm);
 	gpu_lock(gpu);
 	vm->serial = gpu->next_serial++;
 	vm->next = gpu->vms;
@@ -260,6 +261,7 @@ void gpu_vm_destroy(struct gpu_vm *vm)
 	code_cache_free(vm->code);
 	vm_table_free(vm);
 	pthread_mutex_destroy(&vm->event_lock);
+	pager_free(vm);
 	heap_free(&vm->ready);
 	free(vm->events);
 	free(vm);
@@ -348,5 +350,8 @@ void gpu_vm_get_stats(struct gpu_vm *vm, struct gpu_vm_stats *stats)
 		.gpu_ns = atomic_load(&vm->gpu_ns),
 		.faults = atomic_load(&vm->faults),
 		.queue_errors = atomic_load(&vm->queue_errors),
+		.page_requests = atomic_load(&vm->page_requests),
+		.requested_pages = atomic_load(&vm->requested_pages),
+		.pages = atomic_load(&vm->pages),
 	};
 }

@@ -410,6 +410,8 @@ static enum result run_packet(struct gpu_queue *q, struct pm4_frame *f, uint64_t
 		q->pm4.dma_packet[0] = header;
 		memcpy(q->pm4.dma_packet + 1, p.body, sizeof(p.body));
 	}
+	if (result == STOP && q->waits_pages)
+		result = WAIT;
 	pay(&p, budget);
 	if (f && (result == WAIT || result == MORE))
 		f->pos -= *dwords;

@@ -34,7 +34,13 @@ bool queue_runs(const struct gpu_queue *q)
 
 enum step queue_step(struct gpu_queue *q)
 {
-	return kinds[q->desc.type].step(q);
+	enum step step;
+
+	q->waits_pages = false;
+	step = kinds[q->desc.type].step(q);
+	if (!q->waits_pages)
+		q->page_wait.since = 0;
+	return q->waits_pages ? STEP_WAIT : step;
 }
 
 bool queue_busy(struct gpu_queue *q)
@@ -172,7 +178,7 @@ void queue_stop(struct gpu_queue *q)
 void queue_error(struct gpu_queue *q, enum queue_error code, const char *why)
 {
 	struct gpu_vm *vm = q->vm;
-	uint64_t bad, kernel = q->kernel, bits = 1ull << (code - 1);
+	uint64_t kernel = q->kernel, bits = 1ull << (code - 1);
 
 	/*
 	 * ROCr has no name for a failed preemption and would call it a generic error; together with
@@ -189,22 +195,34 @@ void queue_error(struct gpu_queue *q, enum queue_error code, const char *why)
 		vm->errors[vm->num_errors++] = (struct vm_error){q->desc.id, code, kernel};
 		atomic_store(&vm->gpu->callbacks, 1);
 	}
+	q->tell_error = true;
+	q->error_bits = bits;
+	q->error_code = code;
+	queue_tell_error(q);
+}
+
+void queue_tell_error(struct gpu_queue *q)
+{
+	struct gpu_vm *vm = q->vm;
+	uint64_t bad;
+
+	q->waits_pages = false;
 	if (q->desc.error_events && q->desc.cwsr_va) {
 		struct kfd_context_save_area_header header;
 		uint64_t *payload;
 
 		if (!vm_copy_in(vm, q->desc.cwsr_va, &header, sizeof(header), &bad)) {
 			vm_fault(q, bad, false, false);
-			return;
+			goto out;
 		}
 		if (header.err_payload_addr) {
 			payload = vm_ptr64(vm, header.err_payload_addr,
 					   GPU_PROT_READ | GPU_PROT_WRITE);
 			if (!payload) {
 				vm_fault(q, header.err_payload_addr, true, false);
-				return;
+				goto out;
 			}
-			__atomic_fetch_or(payload, bits, __ATOMIC_ACQ_REL);
+			__atomic_fetch_or(payload, q->error_bits, __ATOMIC_ACQ_REL);
 			vm_signal_event(vm, header.err_event_id);
 		}
 	} else if (q->desc.type == GPU_QUEUE_AQL) {
@@ -212,12 +230,16 @@ void queue_error(struct gpu_queue *q, enum queue_error code, const char *why)
 
 		/* amd_queue_t.queue_inactive_signal */
 		if (!queue_load64(q, q->desc.read_ptr_va - 0x80 + 0xc0, &signal) || !signal)
-			return;
+			goto out;
 		for (unsigned i = 0; i < sizeof(error_bits) / sizeof(error_bits[0]); i++) {
-			if (error_bits[i].code == code)
+			if (error_bits[i].code == q->error_code)
 				signal_store(q, signal, error_bits[i].legacy);
 		}
 	}
+out:
+	q->tell_error = q->waits_pages;
+	if (!q->tell_error)
+		q->page_wait.since = 0;
 }
 
 /* ------------------------------------------------------------------ life */

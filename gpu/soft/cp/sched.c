@@ -104,10 +104,18 @@ static void place_vm(struct gpu *gpu, struct gpu_vm *vm)
 		heap_remove(&gpu->ready, &vm->node);
 }
 
+/* Nothing of it can run before pages come. */
+static bool is_stalled(const struct dispatch *d)
+{
+	return d->num_waiting && !d->running && !d->ready_head && (!may_start(d) || d->starved) && d->error == EXEC_DONE;
+}
+
 /* d, or its vm, has changed: puts both where they belong. */
 static void place(struct gpu *gpu, struct dispatch *d)
 {
-	bool listed = d->active && !d->halt && !atomic_load(&d->done);
+	bool stalled = is_stalled(d), listed = d->active && !d->halt && !atomic_load(&d->done) && !stalled;
+
+	atomic_store_explicit(&d->stalled, stalled, memory_order_relaxed);
 
 	if (listed != d->listed) {
 		d->listed = listed;
@@ -324,8 +332,58 @@ static void retire(struct gpu *gpu, struct dispatch *d, struct wg_slot *slot, bo
 		unstarve(gpu, gpu->starved);
 }
 
+/* Suspended: to be run again after those that are already. */
+static void make_ready(struct gpu *gpu, struct dispatch *d, struct wg_slot *slot)
+{
+	slot->next = NULL;
+	if (d->ready_tail)
+		d->ready_tail->next = slot;
+	else
+		d->ready_head = slot;
+	d->ready_tail = slot;
+	/* This one has its memory. */
+	if (d->starved)
+		unstarve(gpu, d);
+}
+
+void sched_pages(struct gpu_vm *vm, uint64_t first, uint64_t end)
+{
+	struct gpu *gpu = vm->gpu;
+	bool any = false;
+
+	pthread_mutex_lock(&gpu->sched_lock);
+	for (struct wg_slot **p = &vm->waiting; *p;) {
+		struct wg_slot *slot = *p;
+		struct dispatch *d = slot->dispatch;
+
+		if (!pager_concerns(&slot->wg, first, end)) {
+			p = &slot->next;
+			continue;
+		}
+		*p = slot->next;
+		d->num_waiting--;
+		make_ready(gpu, d, slot);
+		place(gpu, d);
+		any = true;
+	}
+	if (any && gpu->idle_workers && sched_has_work(gpu))
+		pthread_cond_signal(&gpu->work_cond);
+	pthread_mutex_unlock(&gpu->sched_lock);
+}
+
 static void drop_ready(struct gpu *gpu, struct dispatch *d)
 {
+	for (struct wg_slot **p = &d->vm->waiting; *p && d->num_waiting;) {
+		struct wg_slot *slot = *p;
+
+		if (slot->dispatch != d) {
+			p = &slot->next;
+			continue;
+		}
+		*p = slot->next;
+		d->num_waiting--;
+		retire(gpu, d, slot, false);
+	}
 	while (d->ready_head) {
 		struct wg_slot *slot = d->ready_head;
 
@@ -424,11 +482,13 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 		stop_executors(gpu, d);
 	}
 	if (result == EXEC_YIELD && d->error == EXEC_DONE) {
-		if (d->ready_tail)
-			d->ready_tail->next = slot;
-		else
-			d->ready_head = slot;
-		d->ready_tail = slot;
+		if (slot->wg.waits_pages && slot->answers == atomic_load(&d->vm->pager.answers)) {
+			slot->next = d->vm->waiting;
+			d->vm->waiting = slot;
+			d->num_waiting++;
+		} else {
+			make_ready(gpu, d, slot);
+		}
 	} else {
 		if (result != EXEC_DONE && result != EXEC_YIELD && d->error == EXEC_DONE) {
 			d->error = result;
@@ -461,6 +521,7 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 
 	vm_attach(ex, vm);
 	begin = now_ns();
+	slot->answers = atomic_load(&vm->pager.answers);
 	if (slot->fresh)
 		result = prepare(slot);
 	if (result == EXEC_YIELD) {

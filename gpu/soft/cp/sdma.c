@@ -301,6 +301,8 @@ static enum result one_packet(struct gpu_queue *q, uint64_t avail, uint64_t *bud
 	if (op->bulk)
 		copy_end(q, *budget - p.budget);
 	*budget = p.budget;
+	if (result == STOP && q->waits_pages)
+		return WAIT;
 	if (result != DONE)
 		return result;
 	log_debug("SDMA %s", op->name);
@@ -328,7 +330,7 @@ enum step sdma_step(struct gpu_queue *q)
 			return STEP_PROGRESS;
 		}
 		result = one_packet(q, avail, &budget);
-		if (result == WAIT)
+		if (result == WAIT || q->waits_pages)
 			return progress ? STEP_PROGRESS : STEP_WAIT;
 		progress = true;
 		if (result != DONE)

@@ -141,13 +141,20 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
 		if (q->round == gpu->rounds)
 			continue;
 		q->round = gpu->rounds;
+		if (q->tell_error) {
+			vm_attach(ex, vm);
+			queue_tell_error(q);
+		}
 		if (!queue_runs(q))
 			continue;
 		/* each time a quiescent point: who unmaps waits for one queue only */
 		vm_attach(ex, vm);
 		step = queue_step(q);
 		vm->pass_progress |= step == STEP_PROGRESS;
-		vm->pass_busy |= step == STEP_WAIT;
+		if (q->waits_pages || atomic_load_explicit(&q->dispatch.stalled, memory_order_relaxed))
+			vm->pass_paging = true;
+		else
+			vm->pass_busy |= step == STEP_WAIT;
 		copy_flush(q, now);
 		fault = atomic_load(&vm->fault_state);
 		interrupted = wanted(gpu);
@@ -157,7 +164,7 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
 		return false;
 	if (!vm->copy_left)
 		rotate(vm);
-	if (vm->pass_progress || vm->pass_busy) {
+	if (vm->pass_progress || vm->pass_busy || vm->pass_paging) {
 		vm->last_active = now;
 		vm->idle_called = false;
 	} else if (!vm->idle_called && now - vm->last_active > gpu->park_ns) {
@@ -172,6 +179,7 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
 struct pass {
 	bool awake;    /* vms whose doorbells are to be polled */
 	bool waiting;  /* queues whose packet waits for something */
+	bool paging;   /* queues whose packet waits for pages only: an answer wakes this thread */
 	bool running;  /* dispatches */
 	bool progress; /* something was done */
 	bool called;   /* all vms that are awake have been told idle */
@@ -193,7 +201,7 @@ again:
 	for (struct gpu_vm *vm = gpu->vms; vm; vm = vm->next) {
 		if (vm->round != gpu->rounds) {
 			vm->round = gpu->rounds;
-			vm->pass_progress = vm->pass_busy = vm->pass_over = false;
+			vm->pass_progress = vm->pass_busy = vm->pass_paging = vm->pass_over = false;
 			vm->copy_left = COPY_BYTES_PER_PASS;
 		}
 		if (vm->pass_over)
@@ -207,6 +215,7 @@ again:
 		vm->pass_over = true;
 		pass->progress |= vm->pass_progress;
 		pass->waiting |= vm->pass_busy;
+		pass->paging |= vm->pass_paging;
 		if (vm->awake && !vm->suspended) {
 			pass->awake = true;
 			pass->called &= vm->idle_called;
@@ -223,6 +232,8 @@ struct delivery {
 	struct vm_error errors[GPU_MAX_ERRORS];
 	unsigned num_errors;
 	bool idle, fault;
+	struct page_request requests[GPU_MAX_PAGE_REQUESTS];
+	unsigned num_requests;
 };
 
 /* Takes what is to be told to the owner of vm. gpu->lock held. */
@@ -244,7 +255,8 @@ static bool take_delivery(struct gpu_vm *vm, struct delivery *d)
 	d->fault = atomic_compare_exchange_strong(&vm->fault_state, &reported, 3);
 	if (d->fault)
 		stop_faulted(vm);
-	return d->num || d->num_errors || d->idle || d->fault;
+	d->num_requests = atomic_load(&vm->fault_state) ? 0 : pager_take(vm, d->requests);
+	return d->num || d->num_errors || d->idle || d->fault || d->num_requests;
 }
 
 /* Each vm once: a kernel that sends messages without end must not hold the CP thread here. */
@@ -274,6 +286,7 @@ again:
 		for (unsigned i = 0; i < d.num_errors && vm->ops->queue_error; i++)
 			vm->ops->queue_error(vm->ctx, d.errors[i].queue, d.errors[i].code,
 					     d.errors[i].kernel);
+		pager_make(vm, d.requests, d.num_requests);
 		if (d.fault)
 			vm->ops->memory_fault(vm->ctx, &vm->fault);
 		if (d.idle)
@@ -415,7 +428,7 @@ static void *cp_main(void *arg)
 		unsigned event = atomic_load(&gpu->cp_event);
 		struct pass pass = {.called = true};
 		uint64_t idle, spin, limit, sleep_ns;
-		bool lost;
+		bool lost, paging;
 
 		if (atomic_load(&gpu->quit))
 			break;
@@ -440,7 +453,8 @@ static void *cp_main(void *arg)
 			continue;
 		}
 		/* While others have the GPU, this thread would take a processor from them. */
-		spin = lost ? 0 : gpu->spin_ns;
+		paging = pass.paging && !pass.waiting && !pass.running;
+		spin = lost || paging ? 0 : gpu->spin_ns;
 		if (idle < spin) {
 			for (unsigned i = 0; i < 16; i++)
 				cpu_relax();
@@ -455,7 +469,7 @@ static void *cp_main(void *arg)
 		else if (pass.waiting || pass.running)
 			limit = SLEEP_BUSY_NS;
 		else
-			limit = pass.called ? SLEEP_IDLE_NS : SLEEP_SOON_NS;
+			limit = pass.called || paging ? SLEEP_IDLE_NS : SLEEP_SOON_NS;
 		/* In proportion to the pause so far: what comes then is late by a quarter of it at
 		 * most. */
 		sleep_ns = (idle - spin) / 4;

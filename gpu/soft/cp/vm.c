@@ -31,6 +31,7 @@ enum { PT_BITS = 9, PT_ENTRIES = 1 << PT_BITS, PT_TOP = 3 };
  */
 #define PT_LEAF 8ull
 #define PT_PROT 7ull
+#define PT_FLAGS (PT_PROT | GPU_PROT_PAGE | GPU_PROT_MORE)
 #define PT_HOST (~0xfffull)
 
 struct pt_node {
@@ -244,27 +245,43 @@ static bool range_ok(uint64_t va, uint64_t size)
 	       size <= limit - va;
 }
 
-/* True if anything in [va, end) below node is mapped. */
-static bool pt_any(struct pt_node *node, unsigned level, uint64_t va, uint64_t end)
+/* What is mapped where something is to be mapped. */
+enum occupied { OCCUPIED_NOT, OCCUPIED_SAME /* the same pages, whose rights grow */, OCCUPIED_PAGES, OCCUPIED_BUFFER };
+
+static enum occupied pt_occupied(struct pt_node *node, unsigned level, uint64_t va, uint64_t end, const uint8_t *host, unsigned prot)
 {
-	while (va < end) {
-		uint64_t e = atomic_load_explicit(&node->entry[pt_index(va, level)],
-						  memory_order_relaxed);
-		uint64_t next = (va & ~(pt_span(level) - 1)) + pt_span(level);
+	enum occupied worst = OCCUPIED_NOT;
+
+	while (va < end && worst < OCCUPIED_BUFFER) {
+		uint64_t e = atomic_load_explicit(&node->entry[pt_index(va, level)], memory_order_relaxed);
+		uint64_t span = pt_span(level), next = (va & ~(span - 1)) + span;
+		enum occupied here = OCCUPIED_NOT;
 
 		if (next > end)
 			next = end;
-		if (e & PT_LEAF)
-			return true;
-		if (e && pt_any(pt_child(e), level - 1, va, next))
-			return true;
+		if (e & PT_LEAF) {
+			if (!(e & GPU_PROT_PAGE))
+				here = OCCUPIED_BUFFER;
+			else if (prot & GPU_PROT_PAGE && (e & PT_HOST) + (va & (span - 1)) == (uintptr_t)host && !(e & PT_PROT & ~prot))
+				here = OCCUPIED_SAME;
+			else
+				here = OCCUPIED_PAGES;
+		} else if (e) {
+			here = pt_occupied(pt_child(e), level - 1, va, next, host, prot);
+		}
+		if (here > worst)
+			worst = here;
+		host += next - va;
 		va = next;
 	}
-	return false;
+	return worst;
 }
 
+static struct pt_node *pt_split(struct gpu *gpu, _Atomic uint64_t *slot, unsigned level);
+
+/* What is there already are the same pages with less rights. pages: counted up by those that are new. */
 static int pt_map(struct gpu *gpu, struct pt_node *node, unsigned level, uint64_t va, uint64_t end,
-		  uint8_t *host, unsigned prot)
+		  uint8_t *host, unsigned prot, uint64_t *pages)
 {
 	while (va < end) {
 		_Atomic uint64_t *slot = &node->entry[pt_index(va, level)];
@@ -274,13 +291,21 @@ static int pt_map(struct gpu *gpu, struct pt_node *node, unsigned level, uint64_
 
 		if (next > end)
 			next = end;
-		if (level < PT_TOP && !e && next - va == span) {
+		if (level < PT_TOP && (!e || e & PT_LEAF) && next - va == span) {
 			atomic_store_explicit(slot, (uint64_t)(uintptr_t)host | PT_LEAF | prot,
 					      memory_order_release);
-			node->used++;
+			if (!e) {
+				node->used++;
+				*pages += prot & GPU_PROT_PAGE ? span >> MEM_PAGE_SHIFT : 0;
+			}
 		} else {
 			int ret;
 
+			if (e & PT_LEAF) {
+				if (!pt_split(gpu, slot, level))
+					return -ENOMEM;
+				e = atomic_load_explicit(slot, memory_order_relaxed);
+			}
 			if (!e) {
 				struct pt_node *child =
 					node_new(gpu, atomic_load(&gpu->max_pt_nodes));
@@ -291,7 +316,7 @@ static int pt_map(struct gpu *gpu, struct pt_node *node, unsigned level, uint64_
 				atomic_store_explicit(slot, e, memory_order_release);
 				node->used++;
 			}
-			ret = pt_map(gpu, pt_child(e), level - 1, va, next, host, prot);
+			ret = pt_map(gpu, pt_child(e), level - 1, va, next, host, prot, pages);
 			if (ret)
 				return ret;
 		}
@@ -317,8 +342,9 @@ static struct pt_node *pt_split(struct gpu *gpu, _Atomic uint64_t *slot, unsigne
 	return child;
 }
 
+/* All but what has not these flags. pages: counted up by those unmapped. */
 static void pt_unmap(struct gpu *gpu, struct pt_node *node, unsigned level, uint64_t va,
-		     uint64_t end, struct pt_node **dead)
+		     uint64_t end, unsigned flags, struct pt_node **dead, uint64_t *pages)
 {
 	while (va < end) {
 		_Atomic uint64_t *slot = &node->entry[pt_index(va, level)];
@@ -330,6 +356,10 @@ static void pt_unmap(struct gpu *gpu, struct pt_node *node, unsigned level, uint
 		if (next > end)
 			next = end;
 		if (e & PT_LEAF) {
+			if ((e & flags) != flags) {
+				va = next;
+				continue;
+			}
 			if (next - va != span)
 				child = pt_split(gpu, slot, level);
 			if (!child) {
@@ -341,12 +371,13 @@ static void pt_unmap(struct gpu *gpu, struct pt_node *node, unsigned level, uint
 						  (unsigned long long)span);
 				atomic_store_explicit(slot, 0, memory_order_release);
 				node->used--;
+				*pages += e & GPU_PROT_PAGE ? span >> MEM_PAGE_SHIFT : 0;
 			}
 		} else if (e) {
 			child = pt_child(e);
 		}
 		if (child) {
-			pt_unmap(gpu, child, level - 1, va, next, dead);
+			pt_unmap(gpu, child, level - 1, va, next, flags, dead, pages);
 			if (!child->used) {
 				atomic_store_explicit(slot, 0, memory_order_release);
 				node->used--;
@@ -490,6 +521,7 @@ void vm_attach(struct executor *ex, struct gpu_vm *vm)
 		ex->view_gen = gen;
 	}
 	ex->view.vm = vm;
+	pager_view(vm, &ex->view);
 	atomic_store(&ex->seen, gen);
 	tell_unmappers(ex->gpu);
 }
@@ -529,14 +561,12 @@ void vm_wait_quiescent(struct gpu_vm *vm, uint64_t gen)
 	}
 }
 
-/* Unlinks a range under map_lock, then waits and frees. */
-static void unmap_range(struct gpu_vm *vm, uint64_t va, uint64_t end)
+/* What was unlinked under map_lock: lets go of it, waits and frees. */
+static void unmap_finish(struct gpu_vm *vm, struct pt_node *dead, uint64_t pages)
 {
-	struct pt_node *dead = NULL;
-	uint64_t gen;
+	uint64_t gen = atomic_fetch_add(&vm->gen, 1) + 1;
 
-	pt_unmap(vm->gpu, vm->root, PT_TOP, va, end, &dead);
-	gen = atomic_fetch_add(&vm->gen, 1) + 1;
+	atomic_fetch_sub(&vm->pages, pages);
 	pthread_rwlock_unlock(&vm->map_lock);
 
 	vm_wait_quiescent(vm, gen);
@@ -548,22 +578,42 @@ static void unmap_range(struct gpu_vm *vm, uint64_t va, uint64_t end)
 	}
 }
 
+/* Unlinks a range, or what of it has these flags, under map_lock, which it lets go of. */
+static void unmap_range(struct gpu_vm *vm, uint64_t va, uint64_t end, unsigned flags)
+{
+	struct pt_node *dead = NULL;
+	uint64_t pages = 0;
+
+	pt_unmap(vm->gpu, vm->root, PT_TOP, va, end, flags, &dead, &pages);
+	unmap_finish(vm, dead, pages);
+}
+
 int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsigned prot)
 {
+	uint64_t pages = 0;
+	enum occupied occupied;
 	int ret = 0;
 
 	if (!range_ok(va, size) || !host || ((uintptr_t)host & ((1u << MEM_PAGE_SHIFT) - 1)) ||
-	    (prot & ~PT_PROT))
+	    (prot & ~PT_FLAGS))
 		return -EINVAL;
 	pthread_rwlock_wrlock(&vm->map_lock);
-	if (pt_any(vm->root, PT_TOP, va, va + size))
+	while ((occupied = pt_occupied(vm->root, PT_TOP, va, va + size, host, prot)) == OCCUPIED_PAGES) {
+		unmap_range(vm, va, va + size, GPU_PROT_PAGE);
+		pthread_rwlock_wrlock(&vm->map_lock);
+	}
+	if (occupied == OCCUPIED_BUFFER)
 		ret = -EEXIST;
 	else
-		ret = pt_map(vm->gpu, vm->root, PT_TOP, va, va + size, host, prot);
+		ret = pt_map(vm->gpu, vm->root, PT_TOP, va, va + size, host, prot, &pages);
+	atomic_fetch_add(&vm->pages, pages);
 	if (ret == -ENOMEM) {
-		unmap_range(vm, va, va + size);
+		unmap_range(vm, va, va + size, 0);
 		return ret;
 	}
+	/* Views may have these pages with less rights: they look again at their next quiescent point. */
+	if (occupied == OCCUPIED_SAME)
+		atomic_fetch_add(&vm->gen, 1);
 	pthread_rwlock_unlock(&vm->map_lock);
 	return ret;
 }
@@ -576,7 +626,77 @@ void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size)
 		return;
 	}
 	pthread_rwlock_wrlock(&vm->map_lock);
-	unmap_range(vm, va, va + size);
+	unmap_range(vm, va, va + size, 0);
+}
+
+/* True if there are pages in [va, end). */
+static bool pt_any_pages(struct pt_node *node, unsigned level, uint64_t va, uint64_t end)
+{
+	while (va < end) {
+		uint64_t e = atomic_load_explicit(&node->entry[pt_index(va, level)], memory_order_relaxed);
+		uint64_t next = (va & ~(pt_span(level) - 1)) + pt_span(level);
+
+		if (next > end)
+			next = end;
+		if (e & PT_LEAF ? e & GPU_PROT_PAGE : e && pt_any_pages(pt_child(e), level - 1, va, next))
+			return true;
+		va = next;
+	}
+	return false;
+}
+
+void gpu_vm_unmap_pages(struct gpu_vm *vm, uint64_t va, uint64_t size)
+{
+	if (!range_ok(va, size)) {
+		log_error("unmap of pages at %#llx + %#llx: bad range", (unsigned long long)va, (unsigned long long)size);
+		return;
+	}
+	pthread_rwlock_wrlock(&vm->map_lock);
+	if (pt_any_pages(vm->root, PT_TOP, va, va + size)) {
+		unmap_range(vm, va, va + size, GPU_PROT_PAGE);
+		return;
+	}
+	pthread_rwlock_unlock(&vm->map_lock);
+	/* None any more, perhaps: whoever took them may still wait. */
+	vm_wait_quiescent(vm, atomic_load(&vm->gen));
+}
+
+/* The first page from *va on below node that lies in the host memory, into *va and *end: its leaf. */
+static bool pt_find_host(struct pt_node *node, unsigned level, uint64_t *va, uint64_t *end, uintptr_t host, uint64_t size)
+{
+	for (unsigned i = pt_index(*va, level); i < PT_ENTRIES; i++) {
+		uint64_t e = atomic_load_explicit(&node->entry[i], memory_order_relaxed), span = pt_span(level), at = e & PT_HOST;
+
+		if (e & PT_LEAF) {
+			if (e & GPU_PROT_PAGE && at < host + size && host < at + span) {
+				*va &= ~(span - 1);
+				*end = *va + span;
+				return true;
+			}
+		} else if (e && pt_find_host(pt_child(e), level - 1, va, end, host, size)) {
+			return true;
+		}
+		*va = (*va & ~(span - 1)) + span;
+	}
+	/* The caller steps over this node. */
+	*va -= pt_span(level);
+	return false;
+}
+
+void gpu_vm_unmap_pages_at(struct gpu_vm *vm, const void *host, uint64_t size)
+{
+	uint64_t va = 0, end = 0, pages = 0;
+	struct pt_node *dead = NULL;
+
+	if (!atomic_load(&vm->pages) || !size)
+		return;
+	pthread_rwlock_wrlock(&vm->map_lock);
+	/* Whole leaves: what else is in them is asked for again. */
+	while (va < 1ull << GPU_VA_BITS && pt_find_host(vm->root, PT_TOP, &va, &end, (uintptr_t)host, size)) {
+		pt_unmap(vm->gpu, vm->root, PT_TOP, va, end, GPU_PROT_PAGE, &dead, &pages);
+		va = end;
+	}
+	unmap_finish(vm, dead, pages);
 }
 
 /* ------------------------------------------------------------------ faults and events */
@@ -614,6 +734,8 @@ static void raise_fault(struct gpu_queue *q, uint64_t kernel, uint64_t va, bool 
 
 void vm_fault(struct gpu_queue *q, uint64_t va, bool write, bool execute)
 {
+	if (pager_wait(q, va, write, execute))
+		return;
 	raise_fault(q, 0, va, write, execute);
 }
 

@@ -293,6 +293,17 @@ static uint32_t from_d16(uint16_t v, unsigned nfmt)
 
 enum d16 { D16_NO, D16_YES, D16_HI };
 
+/* vmem_there() of elements, which lie in one piece and are in range whole or not at all. */
+static bool format_there(struct exec_ctx *ctx, const struct vmem_access *a, unsigned bytes, uint32_t prot)
+{
+	struct vmem_access whole = *a;
+
+	whole.step = 4;
+	whole.mask &= a->in[(bytes - 1) / 4];
+	whole.in[0] = whole.in[1] = whole.in[2] = whole.in[3] = UINT64_MAX;
+	return vmem_there(ctx, &whole, bytes, prot);
+}
+
 static void format_load(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, unsigned comps, enum d16 d16)
 {
 	uint32_t to_lds[WAVE_LANES] = {0};
@@ -309,6 +320,8 @@ static void format_load(struct exec_ctx *ctx, struct wave *w, const struct isa_i
 		return;
 	}
 	buffer_address(w, inst, &r, bytes, &a);
+	if (!format_there(ctx, &a, bytes, GPU_PROT_READ))
+		return;
 	for (uint64_t m = a.mask; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m), bit = 0;
 		bool in = a.in[(bytes - 1) / 4] >> lane & 1, real = r.num_format >= NUM_UINT && r.num_format != NUM_FLOAT;
@@ -360,6 +373,8 @@ static void format_store(struct exec_ctx *ctx, struct wave *w, const struct isa_
 		return;
 	}
 	buffer_address(w, inst, &r, bytes, &a);
+	if (!format_there(ctx, &a, bytes, GPU_PROT_WRITE))
+		return;
 	ctx->stored = true;
 	for (uint64_t m = a.mask & a.in[(bytes - 1) / 4]; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m), bit = 0;

@@ -65,7 +65,7 @@ static void scratch_address(struct wave *w, const struct isa_inst *inst, struct 
 		private_lane(a, l, base, off + (v ? v[l] : 0));
 }
 
-/* A FLAT access, split by where its lanes point. */
+/* A FLAT access, split by where its lanes point. What is global is done first, so all must be there before (pageable memory). */
 struct flat_split {
 	struct vmem_access global, scratch;
 	uint32_t lds[WAVE_LANES];
@@ -108,6 +108,8 @@ static void flat_load(struct exec_ctx *ctx, struct wave *w, const struct isa_ins
 	struct flat_split f;
 	bool global = flat_address(w, inst, &f);
 
+	if (!global && !(vmem_there(ctx, &f.global, vmem_bytes(kind), GPU_PROT_READ) && vmem_there(ctx, &f.scratch, vmem_bytes(kind), GPU_PROT_READ)))
+		return;
 	if (f.global.mask && !vmem_load(ctx, w, &inst->dst[0], kind, &f.global))
 		return;
 	if (global)
@@ -122,6 +124,8 @@ static void flat_store(struct exec_ctx *ctx, struct wave *w, const struct isa_in
 	struct flat_split f;
 	bool global = flat_address(w, inst, &f);
 
+	if (!global && !(vmem_there(ctx, &f.global, vmem_bytes(kind), GPU_PROT_WRITE) && vmem_there(ctx, &f.scratch, vmem_bytes(kind), GPU_PROT_WRITE)))
+		return;
 	if (f.global.mask && !vmem_store(ctx, w, &inst->src[1], kind, &f.global))
 		return;
 	if (global)
@@ -144,6 +148,8 @@ static void flat_atomic(struct exec_ctx *ctx, struct wave *w, const struct isa_i
 	struct isa_operand cmp = *data;
 	bool global = flat_address(w, inst, &f);
 
+	if (!global && !(vmem_there(ctx, &f.global, 4 * dwords, GPU_PROT_READ | GPU_PROT_WRITE) && vmem_there(ctx, &f.scratch, 4 * dwords, GPU_PROT_READ | GPU_PROT_WRITE)))
+		return;
 	if (f.global.mask && !vmem_atomic(ctx, w, dst, data, kind, dwords, &f.global))
 		return;
 	if (global)

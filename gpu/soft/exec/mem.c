@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mem.c - guest memory accesses that are not the common case: page crossings and faults.
+ * mem.c - guest memory accesses that are not the common case: page crossings, faults, and what is to be paged in.
  */
 #include "gpu/soft/exec/mem.h"
 
@@ -18,6 +18,42 @@ void exec_memory_fault(struct exec_ctx *ctx, uint64_t va, uint32_t prot)
 	};
 	fault->no_execute = (prot & GPU_PROT_EXEC) && !fault->not_present;
 	ctx->error = EXEC_MEMORY_FAULT;
+}
+
+bool mem_ask(struct exec_ctx *ctx, const struct mem_missing *m)
+{
+	struct page_wait *wait = &ctx->wave->page_wait;
+	unsigned bad = 0;
+
+	if (wait->pc != ctx->pc)
+		*wait = (struct page_wait){.pc = ctx->pc};
+	switch (ctx->view->ask(ctx->view, wait, m, &bad)) {
+	case MEM_ASK_AGAIN:
+		return true;
+	case MEM_ASK_WAIT:
+		ctx->error = EXEC_PAGES;
+		return false;
+	default:
+		exec_memory_fault(ctx, m->va[bad], m->prot);
+		return false;
+	}
+}
+
+bool mem_want(struct exec_ctx *ctx, uint64_t va, uint32_t size, uint32_t prot)
+{
+	struct mem_missing m = {.prot = prot};
+
+	if (!ctx->view->ask || !size)
+		return true;
+	do {
+		m.num = 0;
+		mem_collect(ctx->view, &m, va);
+		mem_collect(ctx->view, &m, va + size - 1);
+	} while (m.num && mem_ask(ctx, &m));
+	if (m.num)
+		return false;
+	ctx->wave->page_wait.since = 0;
+	return true;
 }
 
 bool exec_mem_read(struct exec_ctx *ctx, uint64_t va, void *buf, uint32_t size)

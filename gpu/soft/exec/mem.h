@@ -121,6 +121,26 @@ static inline uint8_t *mem_translate(struct mem_view *view, uint64_t va, uint32_
 void exec_memory_fault(struct exec_ctx *ctx, uint64_t va, uint32_t prot);
 
 /*
+ * Pageable memory (view->ask). An instruction looks at all that it will touch before it does anything, and collects what is missing; with
+ * something missing it calls mem_ask(), which returns true if it is to look again, else with ctx->error set: the wave waits (EXEC_PAGES), or
+ * a memory fault.
+ */
+static inline void mem_collect(struct mem_view *view, struct mem_missing *m, uint64_t va)
+{
+	uint64_t page = va >> MEM_PAGE_SHIFT;
+
+	if (mem_translate(view, va, m->prot) || m->num == MEM_MISSING)
+		return;
+	for (uint32_t i = m->num; i-- > 0;)
+		if (m->va[i] >> MEM_PAGE_SHIFT == page)
+			return;
+	m->va[m->num++] = va;
+}
+bool mem_ask(struct exec_ctx *ctx, const struct mem_missing *m);
+/* The same for size bytes (at most a page) at va. True: they are there. */
+bool mem_want(struct exec_ctx *ctx, uint64_t va, uint32_t size, uint32_t prot);
+
+/*
  * Copies size bytes between guest memory at va (any alignment, may cross pages) and buf. True on success; false after
  * recording the fault. Slow path: aligned dwords are still single accesses.
  */

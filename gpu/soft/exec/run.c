@@ -13,6 +13,9 @@
  * run_group turns the waves round-robin, SLICE instructions each, so that waves which spin on each
  * other progress. A wave at a barrier waits until every wave that has not ended is there.
  *
+ * A wave whose instruction needs pageable memory that is not there (EXEC_PAGES, mem.h) stays at it, and leaves; it is READY, and tried again
+ * in each turn of the group. When no wave of the group can do anything else, the group is suspended (waits_pages).
+ *
  * exec_run_range runs work-groups that follow each other. What they have in common is looked up
  * once, and where compiled code takes waves to their end, registers and LDS are left to the next one
  * as they are: on hardware, too, a work-group finds there what one of the same process left.
@@ -161,6 +164,8 @@ static uint64_t run_wave(struct exec_ctx *ctx, struct wave *w, uint64_t budget,
 			break;
 	}
 out:
+	if (ctx->error == EXEC_PAGES)
+		w->pc = ctx->pc;
 	w->instructions += count;
 	w->wg->interpreted += count;
 	return count + cost;
@@ -179,6 +184,15 @@ static void find_kernel(struct exec_ctx *ctx, struct workgroup *wg)
 	wg->jit = jit ? jit_kernel_get(ctx, jit, wg, epoch) : NULL;
 }
 
+/* A wave that left because it needs pages is tried again later. */
+static void leave_for_pages(struct exec_ctx *ctx, struct wave *w)
+{
+	if (ctx->error != EXEC_PAGES)
+		return;
+	ctx->error = EXEC_DONE;
+	w->waits_pages = true;
+}
+
 /* The waves of a work-group in turns, until it ends, is suspended or an error. *used: instructions. */
 static enum exec_result run_group(struct exec_ctx *ctx, struct workgroup *wg, uint64_t budget, const atomic_uint *stop, uint64_t *used)
 {
@@ -186,16 +200,22 @@ static enum exec_result run_group(struct exec_ctx *ctx, struct workgroup *wg, ui
 	uint64_t limit = budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX, ran;
 	struct mem_view *view = ctx->view;
 
+	wg->waits_pages = false;
 	while (*used < limit && !atomic_load_explicit(stop, memory_order_relaxed)) {
-		uint32_t ended = 0, waiting = 0, sleeping = 0;
+		uint32_t ended = 0, waiting = 0, sleeping = 0, paging = 0;
 
 		for (uint32_t i = 0; i < wg->num_waves; i++) {
 			struct wave *w = &wg->waves[i];
 
 			if (w->state == WAVE_READY) {
+				/* Compiled code is gone back to soon: where a loop begins anew. */
+				uint64_t turn = w->waits_pages && wg->jit ? 1 : slice;
+
 				w->sleep = 0;
+				w->waits_pages = false;
 				if (!wg->jit || !jit_run_wave(ctx, wg->jit, w, slice, stop, &ran))
-					ran = run_wave(ctx, w, slice, stop);
+					ran = run_wave(ctx, w, turn, stop);
+				leave_for_pages(ctx, w);
 				*used += ran;
 				if (view->quiesce)
 					view->quiesce(view);
@@ -207,14 +227,18 @@ static enum exec_result run_group(struct exec_ctx *ctx, struct workgroup *wg, ui
 			ended += w->state == WAVE_ENDED;
 			waiting += w->state == WAVE_BARRIER;
 			sleeping += w->state == WAVE_READY && w->sleep;
+			paging += w->state == WAVE_READY && w->waits_pages;
 		}
 		if (ended == wg->num_waves)
 			return EXEC_DONE;
+		wg->waits_pages = paging && ended + waiting + paging == wg->num_waves;
+		if (wg->waits_pages)
+			break;
 		if (waiting && ended + waiting == wg->num_waves) {
 			for (uint32_t i = 0; i < wg->num_waves; i++)
 				if (wg->waves[i].state == WAVE_BARRIER)
 					wg->waves[i].state = WAVE_READY;
-		} else if (sleeping && ended + waiting + sleeping == wg->num_waves) {
+		} else if (sleeping && ended + waiting + sleeping + paging == wg->num_waves) {
 			break;
 		}
 	}
@@ -234,6 +258,7 @@ static bool run_through(struct exec_ctx *ctx, struct workgroup *wg, struct jit_s
 		if (!jit_find_start(start, wg->jit, w))
 			return false;
 		*used += jit_run_start(ctx, start, w, budget, stop);
+		leave_for_pages(ctx, w);
 		wg->fault_wave = i;
 		if (w->state != WAVE_ENDED || ctx->error != EXEC_DONE)
 			return false;

@@ -26,8 +26,11 @@ static int64_t smem_offset(const struct wave *w, const struct isa_inst *inst)
 static void load(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, uint64_t va, unsigned dwords)
 {
 	uint32_t v[16];
-	const uint8_t *p = mem_translate(ctx->view, va, GPU_PROT_READ);
+	const uint8_t *p;
 
+	if (!mem_want(ctx, va, 4 * dwords, GPU_PROT_READ))
+		return;
+	p = mem_translate(ctx->view, va, GPU_PROT_READ);
 	if (p && (va & MEM_PAGE_MASK) + 4 * dwords <= MEM_PAGE_SIZE) {
 		for (unsigned i = 0; i < dwords; i++)
 			v[i] = guest_load32(p + 4 * i);
@@ -81,6 +84,8 @@ static void s_buffer_load(struct exec_ctx *ctx, struct wave *w, const struct isa
 	}
 	if (inst->dst[0].kind != ISA_OPND_SGPR || inst->dst[0].index + dwords > WAVE_SGPRS)
 		return;
+	if (off < bytes && !mem_want(ctx, base + off, (uint32_t)(bytes - off), GPU_PROT_READ))
+		return;
 	/* Dwords beyond the buffer read as 0. */
 	for (unsigned i = 0; i < dwords && off + 4 * i + 4 <= bytes; i++)
 		if (!exec_mem_read(ctx, base + off + 4 * i, &out[i], 4))
@@ -92,6 +97,8 @@ static void store(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *i
 {
 	const struct isa_operand *data = inst->src[2].kind ? &inst->src[2] : &inst->dst[0];
 
+	if (!mem_want(ctx, va, 4 * dwords, GPU_PROT_WRITE))
+		return;
 	if (data->kind == ISA_OPND_SGPR && data->index + dwords <= WAVE_SGPRS)
 		exec_mem_write(ctx, va, &w->sgpr[data->index], 4 * dwords);
 	ctx->stored = true;
@@ -175,6 +182,8 @@ static void atomic(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *
 		exec_illegal(ctx, w, inst);
 		return;
 	}
+	if (!mem_want(ctx, va, 4 * dwords, GPU_PROT_READ | GPU_PROT_WRITE))
+		return;
 	p = va & (4 * dwords - 1) ? NULL : mem_translate(ctx->view, va, GPU_PROT_READ | GPU_PROT_WRITE);
 	if (!p) {
 		exec_memory_fault(ctx, va, GPU_PROT_WRITE);

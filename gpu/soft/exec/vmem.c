@@ -79,6 +79,41 @@ static bool slow_write(struct exec_ctx *ctx, const struct vmem_access *a, unsign
 	return true;
 }
 
+bool vmem_there(struct exec_ctx *ctx, const struct vmem_access *a, unsigned bytes, uint32_t prot)
+{
+	struct mem_missing m = {.prot = prot};
+
+	if (__builtin_expect(!ctx->view->ask, 1))
+		return true;
+	do {
+		uint64_t last = ~0ull; /* page that is there */
+
+		m.num = 0;
+		for (uint64_t left = a->mask; left; left &= left - 1) {
+			unsigned lane = __builtin_ctzll(left), split_bytes = a->step == 4 ? 0 : a->phase[lane];
+			uint64_t va = a->addr[lane] - split_bytes;
+
+			for (unsigned i = 0; 4 * i < bytes + split_bytes; i++, va += a->step) {
+				unsigned n = a->step != 4 ? 4 : bytes < 4 ? bytes : 4;
+
+				if (i < 4 && !(a->in[i] >> lane & 1))
+					continue;
+				if (va >> MEM_PAGE_SHIFT == last && (va + n - 1) >> MEM_PAGE_SHIFT == last)
+					continue;
+				mem_collect(ctx->view, &m, va);
+				if ((va + n - 1) >> MEM_PAGE_SHIFT != va >> MEM_PAGE_SHIFT)
+					mem_collect(ctx->view, &m, va + n - 1);
+				if (!m.num)
+					last = va >> MEM_PAGE_SHIFT;
+			}
+		}
+	} while (m.num && mem_ask(ctx, &m));
+	if (m.num)
+		return false;
+	ctx->wave->page_wait.since = 0;
+	return true;
+}
+
 static bool load_short(struct exec_ctx *ctx, uint32_t *row, enum vmem_kind kind, const struct vmem_access *a)
 {
 	unsigned bytes = vmem_bytes(kind);
@@ -263,6 +298,8 @@ bool vmem_load(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *d
 	unsigned dwords = kind >= VM_X1 ? kind - VM_X1 + 1 : 1;
 	uint64_t in = UINT64_MAX;
 
+	if (!vmem_there(ctx, a, vmem_bytes(kind), GPU_PROT_READ))
+		return false;
 	if (kind < VM_X1)
 		return load_short(ctx, reg_row(w, dst, 0), kind, a);
 	for (unsigned i = 0; i < dwords; i++)
@@ -384,6 +421,8 @@ bool vmem_store(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *
 	unsigned dwords = kind >= VM_X1 ? kind - VM_X1 + 1 : 1;
 	uint64_t in = UINT64_MAX;
 
+	if (!vmem_there(ctx, a, vmem_bytes(kind), GPU_PROT_WRITE))
+		return false;
 	ctx->stored = true;
 	if (kind < VM_X1)
 		return store_short(ctx, reg_row(w, data, 0), kind, a);
@@ -426,6 +465,8 @@ bool vmem_atomic(struct exec_ctx *ctx, struct wave *w, const struct isa_operand 
 	struct page_cache pc = {.page = ~0ull};
 	uint32_t old[2][WAVE_LANES];
 
+	if (!vmem_there(ctx, a, 4 * dwords, GPU_PROT_READ | GPU_PROT_WRITE))
+		return false;
 	for (uint64_t m = a->mask; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m);
 		uint64_t va = a->addr[lane], d, c = 0, v;

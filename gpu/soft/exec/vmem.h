@@ -19,6 +19,7 @@
 #ifdef VALU_SUFFIX
 #define VMEM_CAT2(a, b) a##b
 #define VMEM_CAT(a, b)	VMEM_CAT2(a, b)
+#define vmem_there	VMEM_CAT(vmem_there, VALU_SUFFIX)
 #define vmem_load	VMEM_CAT(vmem_load, VALU_SUFFIX)
 #define vmem_store	VMEM_CAT(vmem_store, VALU_SUFFIX)
 #define vmem_atomic	VMEM_CAT(vmem_atomic, VALU_SUFFIX)
@@ -116,6 +117,11 @@ static inline __attribute__((always_inline)) unsigned vmem_bytes(enum vmem_kind 
 	}
 }
 
+/*
+ * Pageable memory: true if all that the lanes access, that many bytes each, is there with prot; else ctx->error is set (mem.h). What follows does
+ * so itself; it is for instructions that make several accesses.
+ */
+bool vmem_there(struct exec_ctx *ctx, const struct vmem_access *a, unsigned bytes, uint32_t prot);
 /* Loads to dst's rows. False: error recorded. */
 bool vmem_load(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *dst, enum vmem_kind kind, const struct vmem_access *a);
 /* Stores data's rows; VM_*_HI take the high half. */

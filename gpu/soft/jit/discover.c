@@ -315,6 +315,7 @@ struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64
 	for (unsigned i = 0; i < 3; i++)
 		c->wg_size[i] = wg->size[i];
 	c->id_vgprs = wg->id_vgprs;
+	c->paging = ctx->view->ask;
 	c->inst = calloc(JIT_MAX_INSTS, sizeof(*c->inst));
 	f.map = calloc(MAP_SIZE, sizeof(*f.map));
 	f.todo = calloc(JIT_MAX_BLOCKS, sizeof(*f.todo));

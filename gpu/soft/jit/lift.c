@@ -471,6 +471,21 @@ static void dirty_here(const struct jit_block *blk, struct bits256 *v, uint64_t 
 		s[w] = blk->sdirty[w] | blk->swrite[w];
 }
 
+static void live_before(const struct lift *l, const struct jit_inst *ji, struct jit_block *live);
+
+/* Where the interpreter's function answers that the instruction waits for pages: the wave is left standing at it. */
+static void leave_for_pages(struct lift *l, const struct jit_inst *ji, V ret, const struct bits256 *vdirty, const uint64_t sdirty[2])
+{
+	LLVMBasicBlockRef pages = new_block(l, "pages"), go = new_block(l, "");
+	struct jit_block live;
+
+	LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntEQ, ret, c32(l, 2), ""), pages, go);
+	go_to(l, pages);
+	live_before(l, ji, &live);
+	emit_exit(l, ji->pc, &live, vdirty, sdirty);
+	go_to(l, go);
+}
+
 /*
  * The call of the interpreter for one instruction: what it reads goes to struct wave. Nothing the lifter knows is changed, so this may be a
  * side path; what the path reads must have been read before it branched off (touch_step).
@@ -503,6 +518,8 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	ret = LLVMBuildCall2(l->b, type, fn, args, 3, "");
 	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, go), false);
 	go_to(l, out);
+	if (l->code->paging)
+		leave_for_pages(l, ji, ret, &vdirty, sdirty);
 	leave_function(l);
 	go_to(l, go);
 }
@@ -828,6 +845,8 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 	before_inst(l, in);
 	if (lift_valu(l, ji))
 		return;
+	if (l->code->paging)
+		flush_mfma(l);
 	if (lift_mem(l, ji))
 		return;
 	emit_step(l, ji);

@@ -480,16 +480,18 @@ static LLVMBasicBlockRef when(struct lift *l, V condition)
 static void by_strips(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
+	V host[MAX_STRIPS];
 
 	for (unsigned s = 0; s < l->strips; s++) {
 		V va = strip_va(l, g, s), aligned = IS(EQ, AND(va, c64(l, 3)), c64(l, 0));
-		V host = translate(l, va, g->a.store ? GPU_PROT_WRITE : GPU_PROT_READ, 4 * n * l->width, aligned, g->slow);
 
-		if (g->a.store)
-			store_strip(l, g, s, host);
-		else
-			load_strip(l, g, s, host);
+		host[s] = translate(l, va, g->a.store ? GPU_PROT_WRITE : GPU_PROT_READ, 4 * n * l->width, aligned, g->slow);
+		if (!g->a.store)
+			load_strip(l, g, s, host[s]);
 	}
+	/* Not before all are there: the wave may have to wait, having stored nothing. */
+	for (unsigned s = 0; g->a.store && s < l->strips; s++)
+		store_strip(l, g, s, host[s]);
 }
 
 static void global_store(struct lift *l, struct global *g)
