@@ -199,11 +199,13 @@ bool pager_wait(struct gpu_queue *q, uint64_t va, bool write, bool execute)
 	pthread_mutex_lock(&vm->pager.lock);
 	result = ask_page(vm, &q->page_wait, va, write ? GPU_PROT_READ | GPU_PROT_WRITE : execute ? GPU_PROT_EXEC : GPU_PROT_READ);
 	pthread_mutex_unlock(&vm->pager.lock);
-	if (result != MEM_ASK_WAIT)
+	if (result == MEM_ASK_FAULT || (result == MEM_ASK_AGAIN && va & 7))
 		return false; /* there, and still of no use: misaligned */
+	/* It may have come just now: the next step finds it. */
 	q->waits_pages = true;
 	q->more = true;
-	tell(vm);
+	if (result == MEM_ASK_WAIT)
+		tell(vm);
 	return true;
 }
 
