@@ -205,3 +205,14 @@ int kfd_ioctl_RUNTIME_ENABLE(struct kfd_process *p, struct kfd_request *request)
 	p->runtime_enabled = true;
 	return 0;
 }
+
+/* The debugger's interface before DBG_TRAP, which amdkfd refuses by now. */
+#define REFUSED(name)                                                                              \
+	int kfd_ioctl_##name(struct kfd_process *p, struct kfd_request *request)                   \
+	{                                                                                          \
+		return -EPERM;                                                                     \
+	}
+REFUSED(DBG_REGISTER_DEPRECATED)
+REFUSED(DBG_UNREGISTER_DEPRECATED)
+REFUSED(DBG_ADDRESS_WATCH_DEPRECATED)
+REFUSED(DBG_WAVE_CONTROL_DEPRECATED)

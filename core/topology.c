@@ -16,8 +16,6 @@
 #include <string.h>
 
 /* Capability bits, linux/kfd_sysfs.h. */
-#define CAP_WATCH_POINTS      (1u << 7)
-#define CAP_WATCH_TOTAL(log2) ((uint32_t)(log2) << 8)
 #define CAP_DOORBELL_TYPE(n)  ((uint32_t)(n) << 12)
 #define CAP_SRAM_EDC	      (1u << 26)
 #define CAP_SVMAPI	      (1u << 27)
@@ -137,8 +135,10 @@ static void gpu_node(struct writer *w, struct kfd_device *d,
 	uint64_t vram, used;
 	const struct gpu_properties *props = d->props;
 	bool gfx90a = !strcmp(props->target, "gfx90a");
-	uint32_t capability = CAP_WATCH_POINTS | CAP_WATCH_TOTAL(2) | CAP_DOORBELL_TYPE(2) |
-			      CAP_SVMAPI | CAP_DEBUG_FIRMWARE | (gfx90a ? CAP_SRAM_EDC : 0);
+	/* The firmware bit is what libhsakmt asks for before it uses RUNTIME_ENABLE; debuggers look for
+	 * TRAP_DEBUG_SUPPORT, which isn't there, nor are watch points. */
+	uint32_t capability = CAP_DOORBELL_TYPE(2) | CAP_SVMAPI | CAP_DEBUG_FIRMWARE |
+			      (gfx90a ? CAP_SRAM_EDC : 0);
 
 	/* What a program takes for the size of VRAM is the quota at this time. */
 	pthread_mutex_lock(&d->lock);

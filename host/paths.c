@@ -176,7 +176,8 @@ static int make_tree(void)
 		{"kfd-node", "", 0666},		{"dri/" RENDER, "", 0666},
 		{"dri/card0", "", 0666},	{"module/initstate", "live\n", 0444},
 		{"module/refcnt", "1\n", 0444}, {"module/coresize", "9000000\n", 0444},
-		{"module/taint", "\n", 0444},
+		{"module/taint", "\n", 0444},	{"module/parameters/cwsr_enable", "1\n", 0444},
+		{"module/parameters/emu_mode", "0\n", 0444},
 	};
 	int root = -1, err = 0;
 
