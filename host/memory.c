@@ -420,6 +420,21 @@ static bool svm_gap(uint64_t *start, uint64_t end, uint64_t *size)
 	return at < end;
 }
 
+/* Is all of it mapped by the program? */
+static bool user_mapped(uint64_t at, uint64_t size)
+{
+	unsigned char seen[1024];
+
+	size += at & (FRONT_PAGE - 1);
+	at &= ~(uint64_t)(FRONT_PAGE - 1);
+	for (uint64_t part; size; at += part, size -= part) {
+		part = size < sizeof(seen) * FRONT_PAGE ? size : sizeof(seen) * FRONT_PAGE;
+		if (mincore((void *)(uintptr_t)at, part, seen))
+			return false;
+	}
+	return true;
+}
+
 int memory_svm(struct kfd_request *request)
 {
 	struct kfd_ioctl_svm_args *svm = request->args;
@@ -430,6 +445,10 @@ int memory_svm(struct kfd_request *request)
 	uint64_t *made = NULL;
 	size_t num_made = 0;
 	int err = 0;
+
+	if (svm->op == KFD_IOCTL_SVM_OP_GET_ATTR && svm->size <= USER_END && svm->start_addr <= USER_END - svm->size &&
+	    !user_mapped(svm->start_addr, svm->size))
+		return -EFAULT;
 
 	/* Ranges may overlap older ones, in a page at least, as those of neighbouring allocations do:
 	 * what is in no SVM buffer yet becomes one. */

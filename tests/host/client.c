@@ -747,6 +747,9 @@ static void case_svm(void)
 	}
 	/* Unmapped and mapped anew: a buffer may be there. */
 	CHECK(!munmap(s, 4 * PAGE));
+	args->op = KFD_IOCTL_SVM_OP_GET_ATTR;
+	args->start_addr = (uintptr_t)s;
+	FAILS(ioctl(kfd, request, args), EFAULT); /* of nothing there are no attributes */
 	CHECK(mmap(s, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 		   0) == s);
 	CHECK(!alloc(s, 4 * PAGE, F(USERPTR) | WRITABLE, &handle, NULL));
