@@ -61,6 +61,8 @@ struct mem_missing {
 	uint64_t va[MEM_MISSING];
 };
 
+#define MEM_HELD 512 /* as many pages as an instruction can touch */
+
 /* What a wave, or a queue's packet, waits for. */
 struct page_wait {
 	uint64_t va;	/* of a page that it lacked when it last tried */
@@ -93,6 +95,12 @@ struct mem_view {
 	 * there is none at missing->va[*bad].
 	 */
 	enum mem_ask (*ask)(struct mem_view *view, struct page_wait *wait, const struct mem_missing *missing, unsigned *bad);
+	/*
+	 * Translations that an instruction found and that share places of the tlb: fill finds them here, also if the page table has changed since.
+	 * As good as the tlb's, and flushed with it.
+	 */
+	struct mem_tlb_entry held[MEM_HELD];
+	uint32_t num_held;
 };
 
 /* Index of a page in a view's tlb. Buffers tend to lie at multiples of large powers of two from each other, so higher bits count, too. */

@@ -393,6 +393,8 @@ void vm_wait_quiescent(struct gpu_vm *vm, uint64_t gen);
  * page. The caller is attached or holds map_lock.
  */
 void *vm_translate(struct gpu_vm *vm, uint64_t va, unsigned prot, uint64_t *len);
+/* What va is mapped with, flags included; 0: not mapped. */
+unsigned vm_rights(struct gpu_vm *vm, uint64_t va);
 /* The same, over as many pages as are contiguous in host memory: *len is what is wanted, then what there is. */
 void *vm_translate_run(struct gpu_vm *vm, uint64_t va, unsigned prot, uint64_t *len);
 /* Naturally aligned accesses of 4 and 8 bytes; NULL if unmapped or misaligned. */

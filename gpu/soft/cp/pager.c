@@ -134,13 +134,14 @@ static enum mem_ask ask_page(struct gpu_vm *vm, struct page_wait *wait, uint64_t
 {
 	struct pager *p = &vm->pager;
 	uint64_t page = va & ~(PAGE - 1);
+	unsigned rights = vm_rights(vm, page); /* once: it may change */
 
 	if (va >> GPU_VA_BITS)
 		return MEM_ASK_FAULT;
-	if (vm_translate(vm, page, prot, NULL))
+	if (rights && !(prot & ~rights))
 		return MEM_ASK_AGAIN;
 	/* A buffer, or all the rights there are. */
-	if (vm_translate(vm, page, 0, NULL) && !vm_translate(vm, page, GPU_PROT_MORE, NULL))
+	if (rights && !(rights & GPU_PROT_MORE))
 		return MEM_ASK_FAULT;
 	if (!wait->since)
 		wait->since = atomic_load(&p->answers) + 1;
@@ -174,6 +175,7 @@ static enum mem_ask view_ask(struct mem_view *view, struct page_wait *wait, cons
 			break;
 		case MEM_ASK_AGAIN:
 			/* The view may have it with less rights. */
+			view->num_held = 0;
 			view->fill(view, missing->va[i] >> MEM_PAGE_SHIFT);
 			break;
 		}

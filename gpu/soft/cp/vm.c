@@ -126,6 +126,14 @@ static uint64_t pt_walk(struct gpu_vm *vm, uint64_t va, unsigned *level)
 	}
 }
 
+unsigned vm_rights(struct gpu_vm *vm, uint64_t va)
+{
+	unsigned level = 0;
+	uint64_t e = pt_walk(vm, va, &level);
+
+	return e ? e & (PT_FLAGS | PT_LEAF) : 0;
+}
+
 void *vm_translate(struct gpu_vm *vm, uint64_t va, unsigned prot, uint64_t *len)
 {
 	unsigned level = 0;
@@ -396,6 +404,7 @@ static void view_flush(struct executor *ex)
 	for (unsigned i = 0; i < 1u << MEM_TLB_BITS; i++)
 		ex->view.tlb[i].page = ~0ull;
 	memset(ex->view.range, 0, sizeof(ex->view.range));
+	ex->view.num_held = 0;
 }
 
 static struct executor *view_executor(struct mem_view *view)
@@ -411,6 +420,12 @@ static const struct mem_tlb_entry *view_fill(struct mem_view *view, uint64_t pag
 
 	if (page >> (GPU_VA_BITS - MEM_PAGE_SHIFT))
 		return NULL;
+	for (uint32_t i = 0; i < view->num_held; i++) {
+		if (view->held[i].page == page) {
+			*entry = view->held[i];
+			return entry;
+		}
+	}
 	e = pt_walk(view->vm, va, &level);
 	if (!e)
 		return NULL;

@@ -79,6 +79,68 @@ static bool slow_write(struct exec_ctx *ctx, const struct vmem_access *a, unsign
 	return true;
 }
 
+/*
+ * Calls visit for addresses in all pages that the lanes access, that many bytes each; those that follow each other in a page may be left out. bytes below 4
+ * are one access, others dwords.
+ */
+typedef bool page_visitor(struct mem_view *view, struct mem_missing *m, uint64_t va);
+static inline __attribute__((always_inline)) bool visit_pages(struct mem_view *view, const struct vmem_access *a, unsigned bytes,
+							       struct mem_missing *m, page_visitor *visit)
+{
+	uint64_t last = ~0ull;
+
+	for (uint64_t left = a->mask; left; left &= left - 1) {
+		unsigned lane = __builtin_ctzll(left), phase = a->step == 4 ? 0 : a->phase[lane];
+		uint64_t va = a->addr[lane] - phase;
+
+		for (unsigned i = 0; 4 * i < bytes + phase; i++, va += a->step) {
+			unsigned n = a->step != 4 || bytes > 4 ? 4 : bytes;
+
+			if (i < 4 && !(a->in[i] >> lane & 1))
+				continue;
+			if (va >> MEM_PAGE_SHIFT != last && !visit(view, m, va))
+				return false;
+			last = va >> MEM_PAGE_SHIFT;
+			if ((va + n - 1) >> MEM_PAGE_SHIFT == last)
+				continue;
+			last++;
+			if (!visit(view, m, va + n - 1))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool collect_page(struct mem_view *view, struct mem_missing *m, uint64_t va)
+{
+	mem_collect(view, m, va);
+	return true;
+}
+
+static void hold(struct mem_view *view, const struct mem_tlb_entry *e)
+{
+	for (uint32_t i = 0; i < view->num_held; i++)
+		if (view->held[i].page == e->page)
+			return;
+	if (e->page != ~0ull && view->num_held < MEM_HELD)
+		view->held[view->num_held++] = *e;
+}
+
+/* A page that another one has displaced from the tlb: both are held. False: it is no more. */
+static bool hold_page(struct mem_view *view, struct mem_missing *m, uint64_t va)
+{
+	uint64_t page = va >> MEM_PAGE_SHIFT;
+	const struct mem_tlb_entry *e = &view->tlb[mem_tlb_slot(page)];
+
+	if (e->page == page)
+		return true;
+	hold(view, e);
+	if (!mem_translate(view, va, m->prot))
+		return false;
+	hold(view, e);
+	return true;
+}
+
 bool vmem_there(struct exec_ctx *ctx, const struct vmem_access *a, unsigned bytes, uint32_t prot)
 {
 	struct mem_missing m = {.prot = prot};
@@ -86,30 +148,13 @@ bool vmem_there(struct exec_ctx *ctx, const struct vmem_access *a, unsigned byte
 	if (__builtin_expect(!ctx->view->ask, 1))
 		return true;
 	do {
-		uint64_t last = ~0ull; /* page that is there */
-
 		m.num = 0;
-		for (uint64_t left = a->mask; left; left &= left - 1) {
-			unsigned lane = __builtin_ctzll(left), split_bytes = a->step == 4 ? 0 : a->phase[lane];
-			uint64_t va = a->addr[lane] - split_bytes;
-
-			for (unsigned i = 0; 4 * i < bytes + split_bytes; i++, va += a->step) {
-				unsigned n = a->step != 4 ? 4 : bytes < 4 ? bytes : 4;
-
-				if (i < 4 && !(a->in[i] >> lane & 1))
-					continue;
-				if (va >> MEM_PAGE_SHIFT == last && (va + n - 1) >> MEM_PAGE_SHIFT == last)
-					continue;
-				mem_collect(ctx->view, &m, va);
-				if ((va + n - 1) >> MEM_PAGE_SHIFT != va >> MEM_PAGE_SHIFT)
-					mem_collect(ctx->view, &m, va + n - 1);
-				if (!m.num)
-					last = va >> MEM_PAGE_SHIFT;
-			}
-		}
-	} while (m.num && mem_ask(ctx, &m));
-	if (m.num)
-		return false;
+		ctx->view->num_held = 0;
+		visit_pages(ctx->view, a, bytes, &m, collect_page);
+		if (m.num && !mem_ask(ctx, &m))
+			return false;
+		/* What was found is to stay found till the instruction is done, though it may be gone from the page table. */
+	} while (m.num || !visit_pages(ctx->view, a, bytes, &m, hold_page));
 	ctx->wave->page_wait.since = 0;
 	return true;
 }
