@@ -76,6 +76,8 @@ void kfd_device_revoke(struct kfd_device *device, const void *host, size_t size)
 			if (m && !(m->flags & KFD_IOC_ALLOC_MEM_FLAGS_VRAM))
 				memory_revoke(p, m, first, last);
 		}
+		if (p->xnack && !p->ended)
+			gpu_vm_unmap_pages_at(p->vm, host, size);
 		pthread_mutex_unlock(&p->lock);
 		pthread_mutex_lock(&device->lock);
 		if (!--p->pins)
@@ -121,6 +123,9 @@ void kfd_device_stats(struct kfd_device *device, struct kfd_stats *stats)
 		stats->gpu_ns += s.gpu_ns;
 		stats->faults += s.faults;
 		stats->queue_errors += s.queue_errors;
+		stats->page_requests += s.page_requests;
+		stats->requested_pages += s.requested_pages;
+		stats->paged += s.pages * KFD_PAGE;
 	}
 	pthread_mutex_unlock(&device->lock);
 }

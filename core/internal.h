@@ -91,6 +91,7 @@ struct kfd_process {
 	bool acquired;
 	uint32_t drm_file;
 	bool runtime_enabled;
+	bool xnack; /* memory of the program is pageable; changed while there are no queues */
 
 	struct kfd_memory **memories; /* by id, [0] unused */
 	uint32_t max_memories;
@@ -145,6 +146,11 @@ void memory_free_all(struct kfd_process *p); /* after the vm is destroyed */
 int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end,
 		    unsigned prot);
 
+/* Where the first buffer begins that is in [va, end) by what the program asked for; end: none is. */
+uint64_t memory_next_buffer(struct kfd_process *p, uint64_t va, uint64_t end);
+/* va is in a buffer whose pages went away for good. */
+bool memory_is_gone(struct kfd_process *p, uint64_t va);
+
 /* The host memory [first, last) is no more: takes it from m and its GPU mappings. */
 void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *first,
 		   const uint8_t *last);
@@ -164,6 +170,8 @@ int svm_backed(struct kfd_process *p, uint64_t start, uint64_t end);
 /* Maps what the attributes allow of the backing object m. */
 int svm_map_object(struct kfd_process *p, const struct kfd_memory *m);
 void svm_forget(struct kfd_process *p, uint64_t start, uint64_t end);
+/* With XNACK: rights (gpu_prot) that the attributes leave to the GPU at va, 0: none; *end: at most up to where they are the same. */
+unsigned svm_allowed(struct kfd_process *p, uint64_t va, uint64_t *end);
 
 /* queues.c */
 void queues_destroy_all(struct kfd_process *p);

@@ -181,13 +181,22 @@ int kfd_ioctl_SET_XNACK_MODE(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_set_xnack_mode_args *args = request->args;
 
+	bool on = args->xnack_enabled > 0;
+
 	if (args->xnack_enabled < 0) {
-		args->xnack_enabled = 0;
+		args->xnack_enabled = p->xnack;
 		return 0;
 	}
 	if (p->num_queues)
 		return -EBUSY;
-	return args->xnack_enabled ? -EPERM : 0;
+	if (on == p->xnack)
+		return 0;
+	/* Of the targets here, only gfx90a lets each process choose, on hardware. */
+	if (on && (!p->device->config.ops->page_request || strcmp(p->device->props->target, "gfx90a")))
+		return -EPERM;
+	gpu_vm_set_paging(p->vm, on);
+	p->xnack = on;
+	return 0;
 }
 
 int kfd_ioctl_RUNTIME_ENABLE(struct kfd_process *p, struct kfd_request *request)

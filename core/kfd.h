@@ -74,8 +74,9 @@ struct kfd_front_ops {
 	 * tell). */
 	void (*hw_exception)(void *process_ctx, uint32_t reset_type, uint32_t reset_cause);
 	/*
-	 * The GPU needs pages of the program (XNACK on) at [va, va + size) with prot (gpu_prot), and waits until kfd_process_pages covers va. 0, or negative: the
-	 * access is a fault. At most HSV_MAX_PAGE_REQUESTS at a time. NULL: no paging here; XNACK cannot be turned on.
+	 * The GPU needs pages of the program (XNACK on): that at va with prot (gpu_prot), and the rest of [va, va + size) too, or probably soon. It
+	 * waits until kfd_process_pages, by another thread, covers va. 0, or negative: the access is a fault. At most HSV_MAX_PAGE_REQUESTS at a time.
+	 * NULL: no paging here; XNACK cannot be turned on.
 	 */
 	int (*page_request)(void *process_ctx, uint64_t va, uint64_t size, unsigned prot);
 	/* No work for the park delay: the front end should make doorbell stores trap and call
@@ -132,7 +133,7 @@ int kfd_memory_restore(struct kfd_process *process, uint64_t handle,
 
 /*
  * HSV_REQ_PAGES, HSV_REQ_PAGES_INVALIDATE (abi/hsavisor.h). extents are resolved as those of a USERPTR buffer. -EINVAL: bad range, sums or prot, or XNACK is
- * off; -EADDRINUSE; -ENOMEM.
+ * off; -EFAULT: not the tenant's memory. -EADDRINUSE: a buffer is at va (pages up to one are mapped), -ENOMEM; whoever waits for the pages then tries again, or has a fault.
  */
 int kfd_process_pages(struct kfd_process *process, const struct hsv_pages_args *args, const struct hsv_extent *extents, size_t n);
 int kfd_process_pages_invalidate(struct kfd_process *process, uint64_t va, uint64_t size);
@@ -170,6 +171,8 @@ struct kfd_stats {
 	uint64_t vram_used, vram_peak, vram_size,
 		system_pinned; /* bytes; peak: the most that was used at once; size: the quota */
 	uint64_t dispatches, packets, gpu_ns, faults, queue_errors;
+	uint64_t page_requests, requested_pages; /* for pageable memory, and how many pages they were for */
+	uint64_t paged;				 /* bytes of pageable memory that the GPU sees now */
 	uint32_t processes, queues;
 };
 void kfd_device_stats(struct kfd_device *device, struct kfd_stats *stats);

@@ -44,6 +44,9 @@ bool memory_is_mapped(struct kfd_process *p, uint64_t va, uint64_t size)
 {
 	uint64_t end = va + size, found = 0;
 
+	/* What is in no buffer is asked for when it is needed. */
+	if (p->xnack)
+		return va >= KFD_VA_START && va < KFD_VA_END && size <= KFD_VA_END - va;
 	for (uint32_t id = 1; id < p->max_memories; id++) {
 		const struct kfd_memory *m = p->memories[id];
 		uint64_t from, to;
@@ -373,6 +376,29 @@ static bool overlaps_buffer(struct kfd_process *p, uint64_t start, uint64_t end)
 
 		if (m && m->mapped && !m->svm && m->va < end && start < m->va + m->size)
 			return true;
+	}
+	return false;
+}
+
+uint64_t memory_next_buffer(struct kfd_process *p, uint64_t va, uint64_t end)
+{
+	/* All that are whole are in the GPU's page table, which is looked at when something is mapped. */
+	for (uint32_t id = 1; p->holes && id < p->max_memories; id++) {
+		const struct kfd_memory *m = p->memories[id];
+
+		if (m && (m->mapped || m->svm) && m->va < end && va < m->va + m->size)
+			end = m->va > va ? m->va : va;
+	}
+	return end;
+}
+
+bool memory_is_gone(struct kfd_process *p, uint64_t va)
+{
+	for (uint32_t id = 1; id < p->max_memories; id++) {
+		const struct kfd_memory *m = p->memories[id];
+
+		if (m && (m->mapped || m->svm) && va - m->va < m->size)
+			return m->gone;
 	}
 	return false;
 }

@@ -69,6 +69,17 @@ static void on_fault(void *ctx, const struct gpu_memory_fault *fault)
 		p->device->config.ops->memory_fault(p->ctx, fault);
 }
 
+static int on_page_request(void *ctx, uint64_t va, uint64_t size, unsigned prot)
+{
+	struct kfd_process *p = ctx;
+
+	if (va < KFD_VA_START || va >= KFD_VA_END)
+		return -EFAULT;
+	if (size > KFD_VA_END - va)
+		size = KFD_VA_END - va;
+	return p->device->config.ops->page_request(p->ctx, va, size, prot);
+}
+
 static void on_idle(void *ctx)
 {
 	struct kfd_process *p = ctx;
@@ -81,6 +92,7 @@ static const struct gpu_vm_ops vm_ops = {
 	.signal_event = on_signal,
 	.memory_fault = on_fault,
 	.queue_error = on_queue_error,
+	.page_request = on_page_request,
 	.idle = on_idle,
 };
 
@@ -151,6 +163,8 @@ void kfd_process_destroy(struct kfd_process *process)
 	d->past.gpu_ns += s.gpu_ns;
 	d->past.faults += s.faults;
 	d->past.queue_errors += s.queue_errors;
+	d->past.page_requests += s.page_requests;
+	d->past.requested_pages += s.requested_pages;
 	pthread_mutex_unlock(&d->lock);
 	gpu_vm_destroy(process->vm);
 	memory_free_all(process);

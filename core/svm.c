@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * svm.c - SVM ranges without XNACK: attributes of ranges of the program's memory, and which of it
- * the GPU sees at the program's own address.
+ * svm.c - SVM ranges: attributes of ranges of the program's memory, and which of it the GPU sees at
+ * the program's own address.
  *
- * The pages are known from objects that the front end registers (HSV_KFD_ALLOC_SVM,
+ * With XNACK on the GPU sees all of the program's memory, unless attributes deny it, and asks for
+ * pages when it needs them (pages.c): nothing is registered, and attributes only take away what the
+ * GPU has of a range, so that it asks again. Without, the pages are known from objects that the front end registers (HSV_KFD_ALLOC_SVM,
  * abi/kfd_ioctls.h); an attribute range lies within such objects. A range that the GPU may access
  * is in its page table, as amdkfd does without XNACK, for there are no retry faults. Unset
  * attributes have amdkfd's defaults.
@@ -29,6 +31,15 @@ static const struct svm_range defaults = {
 	.access = ATTR(NO_ACCESS),
 };
 
+/* What holds where nothing was set: as in amdkfd, with XNACK the GPU may access everything. */
+static struct svm_range default_range(const struct kfd_process *p)
+{
+	struct svm_range r = defaults;
+
+	r.access = p->xnack ? ATTR(ACCESS) : ATTR(NO_ACCESS);
+	return r;
+}
+
 int svm_backed(struct kfd_process *p, uint64_t start, uint64_t end)
 {
 	uint64_t found = 0;
@@ -51,6 +62,22 @@ static unsigned prot_of(const struct svm_range *r)
 {
 	return GPU_PROT_READ | (r->flags & FLAG(GPU_RO) ? 0 : GPU_PROT_WRITE) |
 	       (r->flags & FLAG(GPU_EXEC) ? GPU_PROT_EXEC : 0);
+}
+
+unsigned svm_allowed(struct kfd_process *p, uint64_t va, uint64_t *end)
+{
+	for (const struct svm_range *r = p->ranges; r && r->start < *end; r = r->next) {
+		if (r->end <= va)
+			continue;
+		if (r->start > va) {
+			*end = r->start;
+			break;
+		}
+		if (*end > r->end)
+			*end = r->end;
+		return r->access == ATTR(NO_ACCESS) ? 0 : prot_of(r);
+	}
+	return prot_of(&defaults);
 }
 
 /* Maps what the attributes allow of m within [start, end). */
@@ -162,7 +189,7 @@ static int fill(struct kfd_process *p, uint64_t start, uint64_t end)
 		r = malloc(sizeof(*r));
 		if (!r)
 			return -ENOMEM;
-		*r = defaults;
+		*r = default_range(p);
 		r->start = start;
 		r->end = to;
 		r->next = *link;
@@ -243,7 +270,7 @@ static int set_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 		if (m && m->mapped && m->va < end && start < m->va + m->size)
 			return -EADDRINUSE; /* ordinary buffers have no SVM attributes */
 	}
-	if (svm_backed(p, start, end) != 2)
+	if (!p->xnack && svm_backed(p, start, end) != 2)
 		return -EFAULT;
 	err = split_at(p, start);
 	if (!err)
@@ -265,6 +292,10 @@ static int set_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 	/* A hint must not take memory from a kernel that runs, not for a moment. */
 	if (!changed)
 		return 0;
+	if (!p->num_svm) {
+		gpu_vm_unmap_pages(p->vm, start, end - start);
+		return 0;
+	}
 	gpu_vm_suspend(p->vm);
 	err = remap(p, start, end);
 	gpu_vm_resume(p->vm);
@@ -275,7 +306,8 @@ static int set_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 static int get_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 		    struct kfd_ioctl_svm_attribute *attrs, uint32_t n)
 {
-	struct svm_range all = defaults;
+	const struct svm_range unset = default_range(p);
+	struct svm_range all = unset;
 	uint32_t flags_or = 0;
 	uint64_t at = start;
 	bool first = true;
@@ -294,7 +326,7 @@ static int get_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 			x = x->next;
 		if (!x || x->start > at) { /* a hole */
 			at = x && x->start < end ? x->start : end;
-			r = &defaults;
+			r = &unset;
 		} else {
 			at = x->end;
 			r = x;

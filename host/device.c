@@ -82,7 +82,7 @@ static bool kernel_name(void *ctx, uint32_t process, uint64_t kernel, char *name
 	return kfd_device_kernel_name(ctx, process, kernel, name, size);
 }
 
-static const struct kfd_front_ops ops = {
+static struct kfd_front_ops ops = {
 	.resolve = memory_resolve,
 	.charge_vram = charge,
 	.vram_quota = quota,
@@ -192,6 +192,7 @@ static int make(void)
 	config.vram = front.vram;
 	config.vram_size = front.vram_size;
 	config.doorbells = front.doorbells;
+	ops.page_request = pages_possible() ? pages_request : NULL;
 	err = kfd_device_open(&config, &front.device);
 	if (err)
 		goto fail;
@@ -226,6 +227,7 @@ static void after_fork_child(void)
 	 * memory, left as it is. */
 	if (front.pid) {
 		park_forget();
+		pages_forget();
 		host_swap_forget();
 		memory_forget();
 		arbiter_forget(front.client);
@@ -283,6 +285,7 @@ __attribute__((destructor)) static void front_exit(void)
 	}
 	if (pthread_mutex_timedlock(&front.lock, &until))
 		return;
+	pages_stop();
 	kfd_process_destroy(front.process);
 	front.process = NULL;
 	front.ended = true;

@@ -16,6 +16,8 @@
  * Nothing happens, no thread runs and no descriptor is open before the program names one of our
  * paths. Without HSAVISOR_TENANT in the environment nothing ever does.
  *
+ * A program that turns XNACK on has its own memory, all of it, seen by the GPU (pages.c).
+ *
  * Locks: front.lock covers device.c's and memory.c's state, and may be held while calling into
  * core. GPU callbacks take no lock of ours but park.c's.
  */
@@ -23,6 +25,7 @@
 #define HOST_FRONT_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -138,6 +141,26 @@ void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int fl
 /* The program is about to unmap [addr, addr + length); takes the lock when it matters. */
 void memory_unmapped(void *addr, size_t length);
 
+/* pages.c: pageable memory (XNACK) */
+bool pages_possible(void); /* on this kernel */
+/* XNACK is turned on or off: nothing is running. */
+int pages_start(struct kfd_process *process);
+void pages_stop(void);
+void pages_forget(void); /* in a child */
+bool pages_on(void);
+int pages_request(void *ctx, uint64_t va, uint64_t size, unsigned prot); /* kfd_front_ops.page_request */
+/*
+ * Around a call of the program by which rights to [addr, addr + length) may go away, whether it succeeds or not. Signals are blocked between
+ * them, and no lock of ours may be waited for.
+ */
+struct pages_change {
+	struct pages_change *next;
+	uint64_t first, last;
+	bool active;
+	sigset_t signals;
+};
+void pages_change_begin(struct pages_change *c, const void *addr, size_t length);
+void pages_change_end(struct pages_change *c);
 /* For share.c. */
 struct buffer *memory_buffer(uint64_t handle); /* NULL: none */
 uint64_t memory_offset(uint64_t handle);       /* to mmap of the render node */

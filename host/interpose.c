@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -560,21 +561,42 @@ static void *mmap_ours(int fd, void *addr, size_t length, int prot, int flags, o
 	return p;
 }
 
-EXPORT void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
-{
-	bool done;
-	void *p = mmap_ours(fd, addr, length, prot, flags, offset, &done);
+/* Around a call that may take rights to a range from the program. */
+#define CHANGING(addr, length, call)                                                               \
+	({                                                                                         \
+		struct pages_change change_;                                                       \
+		int cancel_ = hold_cancel(), errno_;                                               \
+		__typeof__(call) result_;                                                          \
+                                                                                                   \
+		pages_change_begin(&change_, addr, length);                                        \
+		result_ = call;                                                                    \
+		errno_ = errno;                                                                    \
+		pages_change_end(&change_);                                                        \
+		release_cancel(cancel_);                                                           \
+		errno = errno_;                                                                    \
+		result_;                                                                           \
+	})
 
-	return done ? p : NEXT(mmap)(addr, length, prot, flags, fd, offset);
-}
-
-EXPORT void *mmap64(void *addr, size_t length, int prot, int flags, int fd, off64_t offset)
-{
-	bool done;
-	void *p = mmap_ours(fd, addr, length, prot, flags, offset, &done);
-
-	return done ? p : NEXT(mmap64)(addr, length, prot, flags, fd, offset);
-}
+#define DEFINE_MMAP(name, offset_type)                                                             \
+	EXPORT void *name(void *addr, size_t length, int prot, int flags, int fd,                  \
+			  offset_type offset)                                                      \
+	{                                                                                          \
+		bool done;                                                                         \
+		void *p;                                                                           \
+                                                                                                   \
+		/* Ours takes locks. What it puts there, the program may use as it likes. */       \
+		if (flags & MAP_FIXED && pages_on() && files_is_special(fd))                       \
+			(void)CHANGING(addr, length, 0);                                           \
+		p = mmap_ours(fd, addr, length, prot, flags, offset, &done);                       \
+		if (done)                                                                          \
+			return p;                                                                  \
+		if (flags & MAP_FIXED && pages_on())                                               \
+			return CHANGING(addr, length,                                              \
+					NEXT(name)(addr, length, prot, flags, fd, offset));        \
+		return NEXT(name)(addr, length, prot, flags, fd, offset);                          \
+	}
+DEFINE_MMAP(mmap, off_t)
+DEFINE_MMAP(mmap64, off64_t)
 
 EXPORT int munmap(void *addr, size_t length)
 {
@@ -582,5 +604,55 @@ EXPORT int munmap(void *addr, size_t length)
 
 	memory_unmapped(addr, length);
 	release_cancel(cancel);
-	return NEXT(munmap)(addr, length);
+	return pages_on() ? CHANGING(addr, length, NEXT(munmap)(addr, length))
+			  : NEXT(munmap)(addr, length);
+}
+
+static void *mremap_from(void *old, size_t old_size, size_t size, int flags, void *to)
+{
+	return CHANGING(old, old_size, NEXT(mremap)(old, old_size, size, flags, to));
+}
+
+EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...)
+{
+	void *to = NULL;
+	va_list ap;
+
+	if (flags & MREMAP_FIXED) {
+		va_start(ap, flags);
+		to = va_arg(ap, void *);
+		va_end(ap);
+	}
+	if (!pages_on())
+		return NEXT(mremap)(old, old_size, size, flags, to);
+	return to ? CHANGING(to, size, mremap_from(old, old_size, size, flags, to))
+		  : mremap_from(old, old_size, size, flags, to);
+}
+
+EXPORT int mprotect(void *addr, size_t length, int prot)
+{
+	return pages_on() ? CHANGING(addr, length, NEXT(mprotect)(addr, length, prot))
+			  : NEXT(mprotect)(addr, length, prot);
+}
+
+EXPORT int pkey_mprotect(void *addr, size_t length, int prot, int key)
+{
+	return pages_on() ? CHANGING(addr, length, NEXT(pkey_mprotect)(addr, length, prot, key))
+			  : NEXT(pkey_mprotect)(addr, length, prot, key);
+}
+
+/* Those by which memory goes away; others are hints. */
+EXPORT int madvise(void *addr, size_t length, int advice)
+{
+	const int guard_install = 102, dontneed_locked = 24;
+
+	if (pages_on() && (advice == MADV_DONTNEED || advice == MADV_REMOVE || advice == guard_install || advice == dontneed_locked))
+		return CHANGING(addr, length, NEXT(madvise)(addr, length, advice));
+	return NEXT(madvise)(addr, length, advice);
+}
+
+/* How much goes is not known here: the GPU asks again for what stays. */
+EXPORT int shmdt(const void *addr)
+{
+	return pages_on() ? CHANGING(addr, (1ul << 47) - (uintptr_t)addr, NEXT(shmdt)(addr)) : NEXT(shmdt)(addr);
 }

@@ -205,6 +205,27 @@ static int after_end(struct kfd_request *request)
 	return -ENODEV;
 }
 
+/* The thread that answers page requests is there before there are any. */
+static int set_xnack(struct kfd_request *request)
+{
+	struct kfd_ioctl_set_xnack_mode_args *args = request->args;
+	int mode = args->xnack_enabled, err;
+
+	err = kfd_process_ioctl(front.process, request);
+	if (err || mode < 0)
+		return err;
+	if (!mode) {
+		pages_stop();
+		return 0;
+	}
+	err = pages_start(front.process);
+	if (err) {
+		args->xnack_enabled = 0;
+		kfd_process_ioctl(front.process, request);
+	}
+	return err;
+}
+
 /* front.lock held */
 static int core_ioctl(struct kfd_request *request)
 {
@@ -228,6 +249,8 @@ static int core_ioctl(struct kfd_request *request)
 		return err ? err : kfd_process_ioctl(front.process, request);
 	case _IOC_NR(AMDKFD_IOC_SVM):
 		return memory_svm(request);
+	case _IOC_NR(AMDKFD_IOC_SET_XNACK_MODE):
+		return set_xnack(request);
 	case _IOC_NR(AMDKFD_IOC_EXPORT_DMABUF):
 		return share_export_dmabuf(request->args);
 	case _IOC_NR(AMDKFD_IOC_IMPORT_DMABUF):

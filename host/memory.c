@@ -450,9 +450,9 @@ int memory_svm(struct kfd_request *request)
 	    !user_mapped(svm->start_addr, svm->size))
 		return -EFAULT;
 
-	/* Ranges may overlap older ones, in a page at least, as those of neighbouring allocations do:
+	/* With XNACK on attributes are all there is. Ranges may overlap older ones, in a page at least, as those of neighbouring allocations do:
 	 * what is in no SVM buffer yet becomes one. */
-	if (svm->op == KFD_IOCTL_SVM_OP_SET_ATTR && svm->start_addr && svm->size &&
+	if (!pages_on() && svm->op == KFD_IOCTL_SVM_OP_SET_ATTR && svm->start_addr && svm->size &&
 	    svm->size <= UINT64_MAX - svm->start_addr) {
 		uint64_t at = svm->start_addr, end = at + svm->size, size;
 

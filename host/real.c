@@ -15,6 +15,9 @@
 void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 void *__wrap_mmap64(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 int __wrap_munmap(void *addr, size_t length);
+void *__wrap_mremap(void *old, size_t old_size, size_t size, int flags, ...);
+int __wrap_mprotect(void *addr, size_t length, int prot);
+int __wrap_madvise(void *addr, size_t length, int advice);
 int __wrap_close(int fd);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
@@ -35,6 +38,27 @@ void *__wrap_mmap64(void *addr, size_t length, int prot, int flags, int fd, off_
 int __wrap_munmap(void *addr, size_t length)
 {
 	return (int)syscall(SYS_munmap, addr, length);
+}
+
+void *__wrap_mremap(void *old, size_t old_size, size_t size, int flags, ...)
+{
+	va_list ap;
+	void *to;
+
+	va_start(ap, flags);
+	to = flags & MREMAP_FIXED ? va_arg(ap, void *) : NULL;
+	va_end(ap);
+	return (void *)syscall(SYS_mremap, old, old_size, size, flags, to);
+}
+
+int __wrap_mprotect(void *addr, size_t length, int prot)
+{
+	return (int)syscall(SYS_mprotect, addr, length, prot);
+}
+
+int __wrap_madvise(void *addr, size_t length, int advice)
+{
+	return (int)syscall(SYS_madvise, addr, length, advice);
 }
 
 int __wrap_close(int fd)

@@ -87,8 +87,9 @@ int gpu_vm_map(struct gpu_vm *vm, uint64_t va, uint64_t size, void *host, unsign
 {
 	assert(size && !((va | size | (uintptr_t)host) & 4095) && host);
 	for (int i = 0; i < vm->n; i++)
-		if (va < vm->maps[i].va + vm->maps[i].size && vm->maps[i].va < va + size)
+		if (va < vm->maps[i].va + vm->maps[i].size && vm->maps[i].va < va + size && !(vm->maps[i].prot & GPU_PROT_PAGE))
 			return -EEXIST;
+	gpu_vm_unmap(vm, va, size);
 	if (vm->n == MAX_MAPS)
 		return -ENOMEM;
 	vm->maps[vm->n].va = va;
@@ -116,6 +117,46 @@ void gpu_vm_unmap(struct gpu_vm *vm, uint64_t va, uint64_t size)
 		if (end < b)
 			assert(!gpu_vm_map(vm, end, b - end, host + (end - a), prot));
 	}
+}
+
+void gpu_vm_unmap_pages(struct gpu_vm *vm, uint64_t va, uint64_t size)
+{
+	for (int i = 0; i < vm->n; i++) {
+		uint64_t a = vm->maps[i].va, b = a + vm->maps[i].size;
+
+		if (!(vm->maps[i].prot & GPU_PROT_PAGE) || b <= va || va + size <= a)
+			continue;
+		a = a < va ? va : a;
+		b = b > va + size ? va + size : b;
+		gpu_vm_unmap(vm, a, b - a);
+		i = -1;
+	}
+}
+
+void gpu_vm_unmap_pages_at(struct gpu_vm *vm, const void *host, uint64_t size)
+{
+	for (int i = 0; i < vm->n; i++) {
+		const uint8_t *at = vm->maps[i].host;
+
+		if (!(vm->maps[i].prot & GPU_PROT_PAGE) || at + vm->maps[i].size <= (const uint8_t *)host || at >= (const uint8_t *)host + size)
+			continue;
+		vm->maps[i--] = vm->maps[--vm->n];
+	}
+}
+
+void gpu_vm_set_paging(struct gpu_vm *vm, bool on)
+{
+	fake.paging = on;
+	if (!on)
+		gpu_vm_unmap_pages(vm, 0, 1ull << 47);
+}
+
+void gpu_vm_pages_answer(struct gpu_vm *vm, uint64_t va, uint64_t size, int error)
+{
+	fake.answers++;
+	fake.answer_va = va;
+	fake.answer_size = size;
+	fake.answer_error = error;
 }
 
 void *fake_translate(uint64_t va, unsigned *prot)

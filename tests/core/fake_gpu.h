@@ -17,6 +17,9 @@ struct fake_state {
 	struct gpu_queue_desc desc;
 	uint32_t mask[32];
 	uint64_t tba, tma;
+	bool paging;
+	int answers, answer_error; /* gpu_vm_pages_answer: how often, and the last one */
+	uint64_t answer_va, answer_size;
 };
 extern struct fake_state fake;
 
