@@ -86,6 +86,13 @@ __kernel void stream(__global ulong *out, __global const uint *in, uint words, u
 	out[i] = sum;
 }
 
+// In place; width is the number of work-items.
+__kernel void mix(__global uint *p, uint n, uint width, uint k)
+{
+	for (uint i = get_group_id(0) * 64 + get_local_id(0); i < n; i += width)
+		p[i] = p[i] * 3u + k;
+}
+
 // The same with stores: every round adds 1 to every word.
 __kernel void add(__global uint *words, uint num, uint rounds)
 {

@@ -480,6 +480,29 @@ static void stores_while_pages_move(void **state)
 		assert_int_equal(word_at(r, args.words + 4ul * i), args.rounds);
 }
 
+/* At odd places, read and then written, faulting again and again. */
+static void in_place(void **state)
+{
+	struct real *r = *state;
+	struct {
+		uint64_t p;
+		uint32_t n, width, k;
+	} args = {.n = 3 << 18, .width = 1024, .k = 5};
+	uint32_t *p = (uint32_t *)paged(r, 769, &args.p) + 9;
+
+	args.p += 36;
+	for (unsigned round = 0; round < 6; round++) {
+		r->delays = round & 1;
+		r->stingy = round & 2;
+		for (uint32_t i = 0; i < args.n; i++)
+			p[i] = (i + round) * 2654435761u;
+		run(r, "mix", &args, 20, 64, 16, 0);
+		for (uint32_t i = 0; i < args.n; i++)
+			assert_int_equal(p[i], (i + round) * 2654435761u * 3 + 5);
+		gpu_vm_unmap_pages(r->c.vm, PAGED_VA, 1024 * PAGE);
+	}
+}
+
 static void no_such_page(void **state)
 {
 	struct real *r = *state;
@@ -749,7 +772,7 @@ int main(int argc, char **argv)
 #define T(name) cmocka_unit_test_setup_teardown(name, open_real, close_real)
 	const struct CMUnitTest tests[] = {
 		T(mapping), T(copies), T(wide_accesses), T(gathers), T(scatters), T(atomics), T(scalars), T(groups_with_lds), T(flat_accesses),
-		T(others_spin), T(matrices), T(loads_while_pages_move), T(stores_while_pages_move), T(no_such_page), T(read_only_page), T(refused),
+		T(others_spin), T(matrices), T(loads_while_pages_move), T(stores_while_pages_move), T(in_place), T(no_such_page), T(read_only_page), T(refused),
 		T(waits_and_ends), T(waits_and_goes_on), T(process_ends), T(packets),
 	};
 

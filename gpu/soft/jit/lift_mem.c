@@ -948,6 +948,9 @@ static bool lift_global(struct lift *l, const struct jit_inst *ji)
 
 bool lift_mem(struct lift *l, const struct jit_inst *ji)
 {
+	/* Where the wave may have to leave, all that comes before is done. */
+	if (l->code->paging)
+		flush_queue(l);
 	if (lift_smem(l, ji) || lift_known_ds(l, ji))
 		return true;
 	flush_queue(l);
