@@ -68,6 +68,9 @@ struct hsv_extent {
 	__le64 size; /* bytes, page multiple, non-zero */
 };
 
+/* addr of an extent of an SVM range's MEMORY_RESTORE and _EXTEND: the program has nothing there. Its attributes are forgotten. */
+#define HSV_EXTENT_HOLE (~0ULL)
+
 /* Flag of ALLOC_MEMORY_OF_GPU by front ends for the pages of an SVM range, see abi/kfd_ioctls.h;
  * free among KFD_IOC_ALLOC_MEM_FLAGS_*. */
 #define HSV_KFD_ALLOC_SVM (1u << 16)

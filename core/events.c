@@ -22,7 +22,7 @@
 #include "base/clock.h"
 
 #define SLOTS		KFD_SIGNAL_EVENT_LIMIT
-#define MAX_OTHER	64
+#define MAX_OTHER	4096
 #define LAST_ID		(SLOTS + MAX_OTHER)
 #define MAX_WAIT_EVENTS 65536
 #define IDLE_SLOT	UINT64_MAX

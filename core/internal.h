@@ -165,6 +165,8 @@ void share_leave(struct kfd_device *d, struct kfd_share *share); /* a buffer has
 void shares_free(struct kfd_device *d);				 /* when no process is left */
 
 /* svm.c */
+/* Bytes of [start, end) that are in the SVM object m; not where the program has unmapped a part of it. */
+uint64_t svm_backed_by(const struct kfd_memory *m, uint64_t start, uint64_t end);
 /* Is [start, end) all (2), partly (1) or not (0) in ranges that are backed? */
 int svm_backed(struct kfd_process *p, uint64_t start, uint64_t end);
 /* Maps what the attributes allow of the backing object m. */

@@ -51,7 +51,9 @@ bool memory_is_mapped(struct kfd_process *p, uint64_t va, uint64_t size)
 		const struct kfd_memory *m = p->memories[id];
 		uint64_t from, to;
 
-		if (!m || !(m->mapped || m->svm))
+		if (m && m->svm)
+			found += svm_backed_by(m, va, end);
+		if (!m || !m->mapped)
 			continue;
 		from = m->va > va ? m->va : va;
 		to = m->va + m->size < end ? m->va + m->size : end;
@@ -230,19 +232,28 @@ static int add_extents(struct kfd_process *p, struct kfd_memory *m, const struct
 		struct mem_extent *last = used > m->num_extents ? &grown[used - 1] : NULL;
 		uint8_t *host;
 
+		if (m->svm && addr == HSV_EXTENT_HOLE && size && !(size & (KFD_PAGE - 1)) && size <= m->size - covered) {
+			grown[used++] = (struct mem_extent){NULL, size};
+			covered += size;
+			continue;
+		}
 		if ((addr | size) & (KFD_PAGE - 1) || !size || size > m->size - covered)
 			return -EINVAL;
 		host = config->ops->resolve(config->ctx, addr, size);
 		if (!host)
 			return -EFAULT;
 		covered += size;
-		if (last && last->host + last->size == host)
+		if (last && last->host && last->host + last->size == host)
 			last->size += size;
 		else
 			grown[used++] = (struct mem_extent){host, size};
 	}
+	for (size_t i = m->num_extents; i < used; i++) {
+		if (!grown[i].host)
+			svm_forget(p, m->va + m->covered, m->va + m->covered + grown[i].size);
+		m->covered += grown[i].size;
+	}
 	m->num_extents = used;
-	m->covered = covered;
 	return 0;
 }
 
@@ -281,6 +292,8 @@ void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *f
 		e = &m->extents[i];
 		if (m->mapped || m->svm)
 			gpu_vm_unmap(p->vm, va, e->size);
+		if (m->svm)
+			svm_forget(p, va, va + e->size);
 		e->host = NULL;
 		p->holes = true;
 	}

@@ -40,21 +40,30 @@ static struct svm_range default_range(const struct kfd_process *p)
 	return r;
 }
 
+uint64_t svm_backed_by(const struct kfd_memory *m, uint64_t start, uint64_t end)
+{
+	uint64_t found = 0, va = m->va;
+
+	if (m->va >= end || m->va + m->size <= start)
+		return 0;
+	found = (m->va + m->size < end ? m->va + m->size : end) - (m->va > start ? m->va : start);
+	for (size_t i = 0; i < m->num_extents; va += m->extents[i++].size) {
+		uint64_t from = va > start ? va : start;
+		uint64_t to = va + m->extents[i].size < end ? va + m->extents[i].size : end;
+
+		if (!m->extents[i].host && from < to)
+			found -= to - from;
+	}
+	return found;
+}
+
 int svm_backed(struct kfd_process *p, uint64_t start, uint64_t end)
 {
 	uint64_t found = 0;
 
-	for (uint32_t id = 1; p->num_svm && id < p->max_memories; id++) {
-		const struct kfd_memory *m = p->memories[id];
-		uint64_t from, to;
-
-		if (!m || !m->svm)
-			continue;
-		from = m->va > start ? m->va : start;
-		to = m->va + m->size < end ? m->va + m->size : end;
-		if (from < to)
-			found += to - from;
-	}
+	for (uint32_t id = 1; p->num_svm && id < p->max_memories; id++)
+		if (p->memories[id] && p->memories[id]->svm)
+			found += svm_backed_by(p->memories[id], start, end);
 	return !found ? 0 : found < end - start ? 1 : 2;
 }
 

@@ -63,7 +63,7 @@ struct buffer {
 	uint64_t size; /* 0: no buffer */
 	uint32_t flags;
 	uint64_t user; /* USERPTR: address */
-	bool svm;
+	bool svm, holes; /* holes: the program has unmapped a part of it */
 	struct vram_extent *extents; /* of VRAM, or of the GTT memory, or of foreign_file */
 	size_t num_extents;
 	/* Imported, see share.c: where it is mapped for the GPU, the dma-buf and the file; foreign NULL: our own memory. */

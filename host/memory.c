@@ -249,6 +249,21 @@ uint64_t memory_offset(uint64_t handle)
 	return (uint64_t)(uint32_t)handle << OFFSET_SHIFT;
 }
 
+/* [start, start + size) was taken from the GPU and is about to be unmapped: ranges in it go, of others the rest stays. */
+static void cut_svm(uint64_t start, uint64_t size)
+{
+	for (uint32_t id = 1; id < front.max_buffers; id++) {
+		struct buffer *b = &front.buffers[id];
+
+		if (!b->size || !b->svm || b->user >= start + size || b->user + b->size <= start)
+			continue;
+		if (b->user < start || b->user + b->size > start + size)
+			b->holes = true;
+		else
+			drop_svm(b->user, b->size);
+	}
+}
+
 /* ALLOC with what the core needs of this side. args->flags may have HSV_KFD_ALLOC_SVM. */
 static int do_alloc(struct kfd_ioctl_alloc_memory_of_gpu_args *args)
 {
@@ -435,6 +450,62 @@ static bool user_mapped(uint64_t at, uint64_t size)
 	return true;
 }
 
+/* The runs of pages that are there and that aren't, of an SVM buffer. NULL: no memory. */
+static struct hsv_extent *find_holes(const struct buffer *b, size_t *n)
+{
+	struct hsv_extent *list = NULL;
+	size_t max = 0;
+
+	*n = 0;
+	for (uint64_t at = b->user; at < b->user + b->size; at += FRONT_PAGE) {
+		uint64_t addr = user_mapped(at, FRONT_PAGE) ? at : HSV_EXTENT_HOLE;
+		struct hsv_extent *last = *n ? &list[*n - 1] : NULL;
+
+		if (last && (addr == HSV_EXTENT_HOLE ? last->addr == addr : last->addr + last->size == addr)) {
+			last->size += FRONT_PAGE;
+			continue;
+		}
+		if (*n == max) {
+			struct hsv_extent *grown = realloc(list, (max + 64) * sizeof(*list));
+
+			if (!grown) {
+				free(list);
+				return NULL;
+			}
+			list = grown;
+			max += 64;
+		}
+		list[(*n)++] = (struct hsv_extent){addr, FRONT_PAGE};
+	}
+	return list;
+}
+
+/*
+ * Attributes are set on [start, start + size): where SVM buffers have holes in it, there may be memory again. What can't be had stays a hole, and an access to it a
+ * GPU memory fault.
+ */
+static void fill_holes(uint64_t start, uint64_t size)
+{
+	for (uint32_t id = 1; id < front.max_buffers; id++) {
+		struct buffer *b = &front.buffers[id];
+		uint64_t handle = (uint64_t)FRONT_GPU_ID << 32 | id;
+		struct hsv_extent *list;
+		size_t n;
+
+		if (!b->size || !b->svm || !b->holes || b->user >= start + size || b->user + b->size <= start)
+			continue;
+		list = find_holes(b, &n);
+		if (!list)
+			continue;
+		for (size_t i = 0; i < n; i++)
+			if (list[i].addr != HSV_EXTENT_HOLE && check_user(list[i].addr, list[i].size, true))
+				list[i].addr = HSV_EXTENT_HOLE;
+		if (!kfd_memory_invalidate(front.process, handle) && !kfd_memory_restore(front.process, handle, list, n))
+			b->holes = n > 1;
+		free(list);
+	}
+}
+
 int memory_svm(struct kfd_request *request)
 {
 	struct kfd_ioctl_svm_args *svm = request->args;
@@ -456,6 +527,7 @@ int memory_svm(struct kfd_request *request)
 	    svm->size <= UINT64_MAX - svm->start_addr) {
 		uint64_t at = svm->start_addr, end = at + svm->size, size;
 
+		fill_holes(at, svm->size);
 		while (!err && svm_gap(&at, end, &size)) {
 			uint64_t *grown = realloc(made, (num_made + 1) * sizeof(*made));
 
@@ -631,7 +703,7 @@ void memory_unmapped(void *addr, size_t length)
 		    b->user + b->size <= first)
 			continue;
 		kfd_device_revoke(front.device, addr, length);
-		drop_svm(first, length);
+		cut_svm(first, length);
 		break;
 	}
 	pthread_mutex_unlock(&front.lock);

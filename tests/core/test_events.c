@@ -87,6 +87,10 @@ static void test_ids_and_page(void **state)
 		struct kfd_ioctl_create_event_args a = {.event_type = KFD_IOC_EVENT_SIGNAL};
 
 		assert_int_equal(kfd_events_create(ev, &a), -ENOSPC);
+		for (int i = 1; i < 4096; i++) /* one is there */
+			create(i % 2 ? KFD_IOC_EVENT_MEMORY : KFD_IOC_EVENT_QUEUE_EVENT, false);
+		a.event_type = KFD_IOC_EVENT_MEMORY;
+		assert_int_equal(kfd_events_create(ev, &a), -ENOSPC);
 	}
 	assert_int_equal(kfd_events_destroy(ev, 77), 0);
 	assert_int_equal(create(KFD_IOC_EVENT_SIGNAL, false), 77);

@@ -944,6 +944,54 @@ static void test_svm(void **state)
 	assert_int_equal(alloc(VA, 4096, flags, &h), -EADDRINUSE);
 }
 
+/* A part of an SVM range is unmapped: that is a hole, with no attributes; the rest stays, and the hole can be filled. */
+static void test_svm_holes(void **state)
+{
+	struct hsv_extent whole = {GUEST_AT, 16384},
+			  holes[3] = {{GUEST_AT, 4096}, {HSV_EXTENT_HOLE, 8192}, {GUEST_AT + 12288, 4096}};
+	struct {
+		struct kfd_ioctl_svm_args args;
+		struct kfd_ioctl_svm_attribute attr;
+	} s = {.args = {.start_addr = VA, .size = 16384, .op = KFD_IOCTL_SVM_OP_SET_ATTR, .nattr = 1}, .attr = {KFD_IOCTL_SVM_ATTR_ACCESS, GPU_ID}}, out;
+	struct kfd_ioctl_alloc_memory_of_gpu_args a = {
+		.va_addr = VA, .mmap_offset = VA, .size = 16384, .gpu_id = GPU_ID, .flags = FLAGS_USER | HSV_KFD_ALLOC_SVM};
+	uint64_t user;
+
+#define SVM() ioctl_arrays(_IOC_NR(AMDKFD_IOC_SVM), &s.args, sizeof(s.args), &s.attr, sizeof(s.attr), &out.attr, sizeof(out.attr), NULL)
+	assert_int_equal(ioctl_arrays(_IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &a, sizeof(a), &whole, sizeof(whole), NULL, 0, NULL), 0);
+	assert_int_equal(SVM(), 0);
+	assert_ptr_equal(fake_translate(VA + 4096, NULL), guest + 4096);
+	assert_int_equal(kfd_memory_invalidate(process, a.handle), 0);
+	holes[1].size = 12288; /* too much */
+	assert_int_equal(kfd_memory_restore(process, a.handle, holes, 3), -EINVAL);
+	holes[1].size = 8192;
+	assert_int_equal(kfd_memory_invalidate(process, a.handle), 0);
+	assert_int_equal(kfd_memory_restore(process, a.handle, holes, 3), 0);
+	assert_ptr_equal(fake_translate(VA, NULL), guest);
+	assert_null(fake_translate(VA + 4096, NULL));
+	assert_ptr_equal(fake_translate(VA + 12288, NULL), guest + 12288);
+	s.args.op = KFD_IOCTL_SVM_OP_GET_ATTR;
+	s.args.start_addr = VA + 4096;
+	s.args.size = 8192;
+	assert_int_equal(SVM(), 0);
+	assert_int_equal(out.attr.type, KFD_IOCTL_SVM_ATTR_NO_ACCESS);
+	s.args.op = KFD_IOCTL_SVM_OP_SET_ATTR;
+	assert_int_equal(SVM(), -EFAULT);
+	assert_int_equal(alloc(VA + 4096, 8192, FLAGS_VRAM, &user), 0); /* there is room for a buffer */
+	assert_int_equal(free_memory(user), 0);
+	assert_int_equal(alloc(VA + 4096, 12288, FLAGS_VRAM, &user), -EADDRINUSE);
+	assert_int_equal(kfd_memory_invalidate(process, a.handle), 0);
+	assert_int_equal(kfd_memory_restore(process, a.handle, &whole, 1), 0);
+	assert_null(fake_translate(VA + 4096, NULL)); /* until it has attributes again */
+	s.args.op = KFD_IOCTL_SVM_OP_SET_ATTR;
+	assert_int_equal(SVM(), 0);
+	assert_ptr_equal(fake_translate(VA + 8192, NULL), guest + 8192);
+	assert_int_equal(free_memory(a.handle), 0);
+	/* Of other buffers there are no holes. */
+	assert_int_equal(alloc_full(VA, 16384, FLAGS_USER, holes, 3, NULL, 0, NULL, &user), -EINVAL);
+#undef SVM
+}
+
 static void test_processes(void **state)
 {
 	struct kfd_process *p;
@@ -1258,6 +1306,7 @@ int main(void)
 		TEST(test_hw_exception),
 		TEST(test_drm),
 		TEST(test_topology),
+		TEST(test_svm_holes),
 		TEST(test_share_dmabuf),
 		TEST(test_share_ipc),
 	};

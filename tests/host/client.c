@@ -745,6 +745,35 @@ static void case_svm(void)
 		barrier(&q, NULL, t);
 		CHECK(wait_zero(t, 2000));
 	}
+	/* The middle unmapped: the rest stays, and what comes there anew can be given attributes. */
+	CHECK(!munmap((uint8_t *)s + PAGE, PAGE));
+	for (unsigned i = 0; i < 4; i += i ? 1 : 2) {
+		struct signal *t = (struct signal *)((uint8_t *)s + i * PAGE);
+
+		atomic_store(&t->value, 1);
+		barrier(&q, NULL, t);
+		CHECK(wait_zero(t, 2000));
+	}
+	CHECK(mmap((uint8_t *)s + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
+	args->op = KFD_IOCTL_SVM_OP_GET_ATTR;
+	args->start_addr = (uintptr_t)s + PAGE;
+	args->size = PAGE;
+	args->attrs[0] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_ACCESS, 0x6873};
+	args->attrs[1] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_SET_FLAGS, 0};
+	CHECK(!ioctl(kfd, request, args));
+	CHECK(args->attrs[0].type == KFD_IOCTL_SVM_ATTR_NO_ACCESS && !(args->attrs[1].value & KFD_IOCTL_SVM_FLAG_GPU_EXEC));
+	args->op = KFD_IOCTL_SVM_OP_SET_ATTR;
+	args->attrs[0] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_ACCESS, 0x6873};
+	CHECK(!ioctl(kfd, request, args));
+	for (unsigned i = 0; i < 4; i++) {
+		struct signal *t = (struct signal *)((uint8_t *)s + i * PAGE);
+
+		atomic_store(&t->value, 1);
+		barrier(&q, NULL, t);
+		CHECK(wait_zero(t, 2000));
+	}
+	args->size = 4 * PAGE;
+	args->attrs[1] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_SET_FLAGS, KFD_IOCTL_SVM_FLAG_GPU_EXEC};
 	/* Unmapped and mapped anew: a buffer may be there. */
 	CHECK(!munmap(s, 4 * PAGE));
 	args->op = KFD_IOCTL_SVM_OP_GET_ATTR;
