@@ -31,7 +31,7 @@
 #define DEVICE_FEATURES                                                                            \
 	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
 	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << HSV_F_PARK |            \
-	 UINT64_C(1) << HSV_F_SWAP)
+	 UINT64_C(1) << HSV_F_SWAP | UINT64_C(1) << HSV_F_PAGING)
 
 /* ---- The core's front end ---- */
 
@@ -98,6 +98,7 @@ static const struct kfd_front_ops front_ops = {
 	.memory_fault = events_memory_fault,
 	.report = front_report,
 	.hw_exception = events_hw_exception,
+	.page_request = events_page_request,
 	.idle = events_idle,
 };
 

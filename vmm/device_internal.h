@@ -62,11 +62,25 @@ struct control {
 
 #define SIGNAL_WORDS (KFD_SIGNAL_EVENT_LIMIT / 64)
 
+/*
+ * Page requests the guest was not told yet: as many as a process may have unanswered, and as many
+ * again that are being answered and not yet forgotten here.
+ */
+#define MAX_UNTOLD_PAGES (2 * HSV_MAX_PAGE_REQUESTS)
+
+struct page_request {
+	uint64_t va, size, seq;
+	uint32_t prot;
+};
+
 /* What the guest was not told yet of a process. */
 struct pending {
 	bool any, park, fault, exception, signal;
 	struct hsv_event fault_event, exception_event;
 	uint64_t signals[SIGNAL_WORDS]; /* by event id */
+	unsigned num_pages;
+	uint64_t pages_seq; /* of the next page request */
+	struct page_request pages[MAX_UNTOLD_PAGES]; /* oldest first */
 };
 
 struct events {
@@ -132,11 +146,16 @@ int request_process(const struct hsv_request *request);
 /* Frees the process if there is one. */
 void process_end(struct hsv_process *p);
 
-/* events.c. The first four are called from GPU threads, with ctx a struct hsv_process. */
+/* events.c. The first five are called from GPU threads, with ctx a struct hsv_process. */
 void events_signal(void *ctx, uint32_t event_id);
 void events_memory_fault(void *ctx, const struct gpu_memory_fault *fault);
 void events_hw_exception(void *ctx, uint32_t reset_type, uint32_t reset_cause);
 void events_idle(void *ctx);
+int events_page_request(void *ctx, uint64_t va, uint64_t size, unsigned prot);
+/* The sequence number of the process's next page request. */
+uint64_t events_pages_mark(struct hsv_process *p);
+/* [va, va + size) was answered: what was asked for in it before the mark need not be told. */
+void events_pages_answered(struct hsv_process *p, uint64_t mark, uint64_t va, uint64_t size);
 /* Asks the guest to unmap its VRAM. */
 void events_vram_away(struct hsv_device *dev);
 int events_init(struct hsv_device *dev);

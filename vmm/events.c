@@ -5,9 +5,9 @@
  * GPU threads must not wait for a guest, no signal may get lost, and a guest that gives us no
  * buffers must not cost memory without bound. So what is to be told is kept as state, not as a
  * list: of each process a bit for each event id, the first memory fault, a lost GPU, a wish to
- * park. Setting a bit that is set already is what KFD events do anyway. Whoever changes the state
- * or brings buffers (a GPU thread, the main thread on a notification) moves as much as possible
- * from state into buffers.
+ * park, and the few page requests that it may have unanswered. Setting a bit that is set already is
+ * what KFD events do anyway. Whoever changes the state or brings buffers (a GPU thread, the main
+ * thread on a notification) moves as much as possible from state into buffers.
  *
  * A notification costs the guest an exit, so it is asked for none while it keeps up. When its buffers
  * run out (it is slow to return them, not gone), a thread of ours looks again each millisecond for
@@ -104,6 +104,13 @@ static void take(struct events *e, uint32_t process, struct hsv_event *event)
 	} else if (p->exception) {
 		*event = p->exception_event;
 		p->exception = false;
+	} else if (p->num_pages) {
+		event->type = htole32(HSV_EVENT_PAGES);
+		event->pages.va = htole64(p->pages[0].va);
+		event->pages.size = htole64(p->pages[0].size);
+		event->pages.prot = htole32(p->pages[0].prot);
+		p->num_pages--;
+		memmove(p->pages, p->pages + 1, p->num_pages * sizeof(p->pages[0]));
 	} else if (p->signal) {
 		while (!p->signals[i])
 			i++;
@@ -117,7 +124,7 @@ static void take(struct events *e, uint32_t process, struct hsv_event *event)
 		event->type = htole32(HSV_EVENT_PARK);
 		p->park = false;
 	}
-	p->any = p->fault || p->exception || p->signal || p->park;
+	p->any = p->fault || p->exception || p->signal || p->num_pages || p->park;
 	if (!p->any)
 		e->num_pending--;
 }
@@ -267,6 +274,56 @@ void events_idle(void *ctx)
 	s = begin(p);
 	s->park = true;
 	end(p);
+}
+
+/*
+ * 0; -EOPNOTSUPP: the guest can't; -ENOSPC: more than HSV_MAX_PAGE_REQUESTS are unanswered, which the
+ * core sees to.
+ */
+int events_page_request(void *ctx, uint64_t va, uint64_t size, unsigned prot)
+{
+	struct hsv_process *p = ctx;
+	struct pending *s;
+
+	if (!virtio_has_feature(&p->dev->virtio, HSV_F_PAGING))
+		return -EOPNOTSUPP;
+	s = begin(p);
+	if (s->num_pages == MAX_UNTOLD_PAGES) {
+		pthread_mutex_unlock(&p->dev->events.lock);
+		log_warn("process %u: too many page requests", p->id);
+		return -ENOSPC;
+	}
+	s->pages[s->num_pages++] = (struct page_request){va, size, s->pages_seq++, prot};
+	end(p);
+	return 0;
+}
+
+uint64_t events_pages_mark(struct hsv_process *p)
+{
+	uint64_t mark = begin(p)->pages_seq;
+
+	pthread_mutex_unlock(&p->dev->events.lock);
+	return mark;
+}
+
+void events_pages_answered(struct hsv_process *p, uint64_t mark, uint64_t va, uint64_t size)
+{
+	struct events *e = &p->dev->events;
+	struct pending *s = begin(p);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->num_pages; i++) {
+		const struct page_request *r = &s->pages[i];
+
+		if (r->seq >= mark || r->va < va || r->va - va >= size)
+			s->pages[n++] = *r;
+	}
+	s->num_pages = n;
+	if (s->any && !s->fault && !s->exception && !s->signal && !s->num_pages && !s->park) {
+		s->any = false;
+		e->num_pending--;
+	}
+	pthread_mutex_unlock(&e->lock);
 }
 
 void events_vram_away(struct hsv_device *dev)

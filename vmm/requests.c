@@ -79,7 +79,13 @@ static int kfd_ioctl(struct call *c)
 		.out = c->out,
 		.out_capacity = c->out_capacity,
 	};
-	int ret = kfd_process_ioctl(c->process->kfd, &request);
+	int ret = -EPERM;
+
+	/* XNACK needs a driver that answers page requests. */
+	if (c->code != _IOC_NR(AMDKFD_IOC_SET_XNACK_MODE) ||
+	    ((const struct kfd_ioctl_set_xnack_mode_args *)c->args)->xnack_enabled <= 0 ||
+	    virtio_has_feature(&c->dev->virtio, HSV_F_PAGING))
+		ret = kfd_process_ioctl(c->process->kfd, &request);
 
 	c->out_size = request.out_size <= c->out_capacity ? request.out_size : 0;
 	log_debug("process %u: ioctl 0x%02x: %s", c->process->id, c->code,
@@ -162,6 +168,34 @@ static int vram_back(struct call *c)
 	return 0;
 }
 
+/*
+ * What was asked for and is answered here before the guest was told of it is forgotten then; what the
+ * GPU asks for from the answer on is another request, even of the same page.
+ */
+static int pages(struct call *c)
+{
+	const struct hsv_pages_args *args = (const void *)c->args;
+	uint64_t mark = events_pages_mark(c->process);
+	int ret;
+
+	if (c->in_size % sizeof(struct hsv_extent))
+		return -EINVAL;
+	ret = kfd_process_pages(c->process->kfd, args, c->in,
+				c->in_size / sizeof(struct hsv_extent));
+	/* In use: who waits looks again. */
+	if (!ret || ret == -EADDRINUSE)
+		events_pages_answered(c->process, mark, le64toh(args->va), le64toh(args->size));
+	return ret;
+}
+
+static int pages_invalidate(struct call *c)
+{
+	const struct hsv_pages_args *args = (const void *)c->args;
+
+	return kfd_process_pages_invalidate(c->process->kfd, le64toh(args->va),
+					    le64toh(args->size));
+}
+
 static int share_put(struct call *c)
 {
 	return kfd_device_share_put(c->dev->kfd, c->code);
@@ -186,6 +220,8 @@ static const struct {
 	[HSV_REQ_UNPARK] = {unpark, PROCESS, 0},
 	[HSV_REQ_VRAM_AWAY] = {vram_away, NOTHING, 0},
 	[HSV_REQ_VRAM_BACK] = {vram_back, NOTHING, 0},
+	[HSV_REQ_PAGES] = {pages, PROCESS, sizeof(struct hsv_pages_args)},
+	[HSV_REQ_PAGES_INVALIDATE] = {pages_invalidate, PROCESS, sizeof(struct hsv_pages_args)},
 	[HSV_REQ_SHARE_PUT] = {share_put, NOTHING, 0},
 };
 

@@ -330,7 +330,7 @@ static void random_rings(void **state)
 
 static void unknown_types(void **state)
 {
-	static const uint32_t types[] = {0, 13, 14, 1000, UINT32_MAX};
+	static const uint32_t types[] = {0, 100, 1000, UINT32_MAX};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		assert_int_equal(guest_request(&g, types[i], 0, 0, NULL, 0, NULL, 0, NULL, NULL),
