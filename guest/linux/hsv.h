@@ -203,6 +203,40 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event *event);
 void hsv_events_device_lost(struct hsv_process *process);
 
+/* svm.c: pageable memory. */
+struct hsv_page_range {
+	u64 va, size;
+	u32 prot;
+};
+
+struct hsv_page_request { /* of the host */
+	struct hsv_process *process;
+	struct work_struct work;
+	bool used;   /* waits for the work */
+	bool queued; /* the work is going to run, and has a reference */
+	struct hsv_page_range range;
+};
+
+struct hsv_svm {
+	bool on;		 /* XNACK */
+	struct mutex mode_lock;	 /* changes of it, here and on the host */
+	struct mutex lock;	 /* additions to chunks */
+	struct xarray chunks;	 /* parts of the address space that the GPU has seen */
+	unsigned long released;	 /* bit 0: the mm's end was told */
+	atomic_t active;	 /* who uses chunks; process->idle when 0 */
+	spinlock_t spare_lock;
+	struct list_head spare; /* struct hsv_svm_tools */
+	spinlock_t slots_lock;
+	struct hsv_page_request slots[HSV_MAX_PAGE_REQUESTS];
+};
+
+void hsv_svm_init(struct hsv_process *process);
+void hsv_svm_end(struct hsv_process *process);
+void hsv_svm_request(struct hsv_process *process, const struct hsv_event *event);
+long hsv_ioctl_set_xnack_mode(struct hsv_process *process, void *args);
+int hsv_svm_check(u64 start, u64 end);
+void hsv_svm_prefetch(struct hsv_process *process, u64 start, u64 end);
+
 /* process.c */
 struct hsv_process {
 	struct kref ref;
@@ -218,7 +252,8 @@ struct hsv_process {
 
 	atomic_t pending;	/* calls sent and not answered */
 	atomic_t svm_restoring; /* SVM ranges whose pages changed and aren't dealt with yet */
-	wait_queue_head_t idle; /* pending or svm_restoring became 0 */
+	wait_queue_head_t idle; /* pending, svm_restoring or svm.active became 0 */
+	struct hsv_svm svm;
 
 	struct mutex memory_lock;    /* memory, drm_file; acquired before any object's wire lock */
 	struct xarray memory;	     /* low 32 bits of the handle -> struct hsv_memory */

@@ -5,7 +5,7 @@
  * The device is a virtio device (<abi/hsavisor.h>). Programs see what amdkfd and amdgpu would show
  * them: /dev/kfd, a render node and the topology in sysfs. The driver is thin: a KFD ioctl goes to
  * the host as the struct it is (chardev.c), and what cannot be done elsewhere is done here: pages
- * (memory.c, pages.c, userptr.c), mappings (mmap.c), waiting (events.c).
+ * (memory.c, pages.c, userptr.c, svm.c), mappings (mmap.c), waiting (events.c).
  *
  * Theory of operation
  *
@@ -30,17 +30,19 @@
  * Locking order, outermost first:
  *
  *   hsv_device.process_lock
+ *   hsv_svm.mode_lock
+ *   hsv_svm.lock
  *   mmap_lock
  *   hsv_process.memory_lock
  *   hsv_device.vram_lock, hsv_device.vram_map
  *   hsv_memory.map_lock (read in faults), hsv_process.doorbell_lock
  *   (the core's i_mmap and page table locks; MMU notifiers)
- *   hsv_memory.wire
+ *   hsv_memory.wire, svm_chunk.wire
  *   hsv_device.id_lock
- *   hsv_events.wake
+ *   hsv_events.wake, hsv_svm.spare_lock, hsv_svm.slots_lock
  *   hsv_device.control_lock, hsv_device.event_lock (interrupts off)
  *
- * Copies from and to user space happen under none of these. Under hsv_memory.wire and in everything
+ * Copies from and to user space happen under none of these. Under either wire and in everything
  * an MMU notifier calls nothing is allocated with GFP_KERNEL and no page is pinned or locked:
  * reclaim calls notifiers. The host's answers depend on no lock of the guest, so waiting for an
  * answer is allowed under any of the mutexes.
@@ -420,7 +422,7 @@ static const struct virtio_device_id hsv_ids[] = {
 };
 MODULE_DEVICE_TABLE(virtio, hsv_ids);
 
-static const unsigned int hsv_features[] = {HSV_F_PARK, HSV_F_SWAP};
+static const unsigned int hsv_features[] = {HSV_F_PARK, HSV_F_SWAP, HSV_F_PAGING};
 
 static struct virtio_driver hsv_virtio_driver = {
 	.driver.name = KBUILD_MODNAME,

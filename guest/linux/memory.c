@@ -657,14 +657,30 @@ static int svm_fill(struct hsv_process *process, u64 start, u64 end, const void 
 	return 0;
 }
 
+/* Was the range to be brought to the GPU? */
+static bool svm_wants_prefetch(struct hsv_process *process, const struct hsv_call *call, u32 n)
+{
+	const struct kfd_ioctl_svm_attribute *attrs = call->in;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		if (attrs[i].type == KFD_IOCTL_SVM_ATTR_PREFETCH_LOC &&
+		    attrs[i].value == process->hdev->gpu_id)
+			return true;
+	}
+	return false;
+}
+
 /*
- * SVM: args is the struct, n its attributes from attrs in user space. What of a range that gets
- * attributes is in no SVM buffer becomes one first, as <abi/kfd_ioctls.h> says.
+ * SVM: args is the struct, n its attributes from attrs in user space. Without XNACK, what of a range
+ * that gets attributes is in no SVM buffer becomes one first, as <abi/kfd_ioctls.h> says. With it
+ * the pages are svm.c's affair.
  */
 long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 {
 	struct kfd_ioctl_svm_args *args = data;
 	u32 bytes = args->nattr * sizeof(struct kfd_ioctl_svm_attribute);
+	bool paging = READ_ONCE(process->svm.on);
 	struct hsv_call *call;
 	long err;
 
@@ -683,7 +699,10 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 	err = -EFAULT;
 	if (bytes && copy_from_user(call->in, attrs, bytes))
 		goto put;
-	if (args->op == KFD_IOCTL_SVM_OP_SET_ATTR) {
+	err = hsv_svm_check(args->start_addr, args->start_addr + args->size);
+	if (err)
+		goto put;
+	if (args->op == KFD_IOCTL_SVM_OP_SET_ATTR && !paging) {
 		err = svm_fill(process, args->start_addr, args->start_addr + args->size, call);
 		if (err)
 			goto settle;
@@ -694,6 +713,9 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 		memcpy(args, call->args, sizeof(*args));
 		if (call->out_size && copy_to_user(attrs, call->out, min(bytes, call->out_size)))
 			err = -EFAULT;
+		if (paging && args->op == KFD_IOCTL_SVM_OP_SET_ATTR &&
+		    svm_wants_prefetch(process, call, args->nattr))
+			hsv_svm_prefetch(process, args->start_addr, args->start_addr + args->size);
 	}
 settle:
 	svm_settle(process, call, !err || err == -EFAULT || err == -EINTR);

@@ -4,8 +4,8 @@
  *
  * A fixed set of buffers is always with the host. The interrupt queues one work item, which empties
  * the queue and gives each buffer back before it acts on a copy, so that a slow reaction never
- * leaves the host without buffers. Reactions that wait for the host themselves (parking) go on in
- * work items of their own.
+ * leaves the host without buffers. Reactions that wait for the host themselves (parking, pages) go
+ * on in work items of their own.
  */
 #include <linux/slab.h>
 
@@ -69,6 +69,9 @@ static void event_dispatch(struct hsv_device *hdev, const struct hsv_event *even
 		break;
 	case HSV_EVENT_HW_EXCEPTION:
 		hsv_events_hw_exception(process, event);
+		break;
+	case HSV_EVENT_PAGES:
+		hsv_svm_request(process, event);
 		break;
 	case HSV_EVENT_PARK:
 		/* The work has our reference. */

@@ -108,6 +108,7 @@ static void process_end_work(struct work_struct *work)
 	hsv_events_detach(&process->events);
 	mutex_unlock(&process->memory_lock);
 	hsv_memory_remove_all(process);
+	hsv_svm_end(process);
 	process_drain(process);
 
 	mutex_lock(&process->memory_lock);
@@ -162,6 +163,7 @@ static struct hsv_process *process_new(struct hsv_device *hdev)
 	atomic_set(&process->pending, 0);
 	atomic_set(&process->svm_restoring, 0);
 	init_waitqueue_head(&process->idle);
+	hsv_svm_init(process);
 	mutex_init(&process->memory_lock);
 	xa_init(&process->memory);
 	INIT_LIST_HEAD(&process->memory_all);
