@@ -175,6 +175,9 @@ void kfd_process_destroy(struct kfd_process *process)
 		pthread_cond_wait(&d->unpinned, &d->lock);
 	d->slots[process->slot] = NULL;
 	pthread_mutex_unlock(&d->lock);
+	if (s.page_requests)
+		log_info("process %s[%u]: %llu page requests for %llu pages", process->name, process->pid,
+			 (unsigned long long)s.page_requests, (unsigned long long)s.requested_pages);
 	log_info("process %s[%u] ended", process->name, process->pid);
 	pthread_mutex_destroy(&process->lock);
 	free(process);

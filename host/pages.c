@@ -8,6 +8,9 @@
  * the thread hsavisor-pages has the kernel populate the pages for reading or writing, which fails where the program itself could not,
  * and maps what could be had at its own address.
  *
+ * What is asked for to be read is given to be written, too, where that changes nothing: private pages that nobody shares (/proc/self/pagemap). Else
+ * it is asked for again when it is written, so that pages become dirty, and are copied, only by stores.
+ *
  * Rights go away by calls that interpose.c replaces (munmap, mmap over something, mremap, mprotect, pkey_mprotect, madvise, shmdt). Each is
  * surrounded by pages_change_begin() and _end(): begin takes the range from the GPU and waits until no GPU thread uses it. What the
  * thread populated is of no worth if a change of it was under way meanwhile: it waits for the end of those that are,
@@ -17,6 +20,7 @@
  */
 #define LOG_PART "host"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +36,11 @@
 #endif
 
 #define CHANGES 64 /* the last ones, remembered */
+
+/* /proc/PID/pagemap: Documentation/admin-guide/mm/pagemap.rst */
+#define PAGEMAP_EXCLUSIVE (1ull << 56)
+#define PAGEMAP_SHARED	  (1ull << 61) /* file or shared memory */
+#define PAGEMAP_PRESENT	  (1ull << 63)
 
 struct range {
 	uint64_t first, last; /* [first, last) */
@@ -54,7 +63,8 @@ static struct {
 	uint64_t serial; /* begins and ends of changes so far */
 	struct range mapping; /* being given to the core; empty: none */
 	bool busy;	      /* the thread is inside the core */
-} pages = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
+	int pagemap;	      /* descriptor, or -1 */
+} pages = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER, .pagemap = -1};
 
 static bool overlap(struct range a, struct range b)
 {
@@ -92,6 +102,27 @@ static uint64_t populate(uint64_t va, uint64_t size, bool write, int *err)
 	return good;
 }
 
+/* True if the pages, which can be read, are the program's alone. */
+static bool are_private(uint64_t va, uint64_t size)
+{
+	const uint64_t want = PAGEMAP_EXCLUSIVE | PAGEMAP_PRESENT;
+	uint64_t entries[512];
+
+	while (size) {
+		size_t n = size / FRONT_PAGE < 512 ? size / FRONT_PAGE : 512;
+
+		if (pages.pagemap < 0 ||
+		    pread(pages.pagemap, entries, n * 8, (off_t)(va / FRONT_PAGE * 8)) != (ssize_t)(n * 8))
+			return false;
+		for (size_t i = 0; i < n; i++)
+			if ((entries[i] & (want | PAGEMAP_SHARED)) != want)
+				return false;
+		va += n * FRONT_PAGE;
+		size -= n * FRONT_PAGE;
+	}
+	return true;
+}
+
 /* Under the lock. */
 static bool is_changing(struct range r)
 {
@@ -118,6 +149,7 @@ static void answer(uint64_t va, uint64_t size, unsigned prot)
 	struct hsv_pages_args args;
 	struct hsv_extent extent;
 	uint64_t since, got;
+	bool write;
 	int err = EFAULT;
 
 	pthread_mutex_lock(&pages.lock);
@@ -126,7 +158,10 @@ static void answer(uint64_t va, uint64_t size, unsigned prot)
 			pthread_cond_wait(&pages.moved, &pages.lock);
 		since = pages.serial;
 		pthread_mutex_unlock(&pages.lock);
-		got = populate(va, size, prot & GPU_PROT_WRITE, &err);
+		write = prot & GPU_PROT_WRITE;
+		got = populate(va, size, write, &err);
+		if (got && !write && are_private(va, got))
+			write = !madvise((void *)(uintptr_t)va, got, MADV_POPULATE_WRITE);
 		pthread_mutex_lock(&pages.lock);
 	} while (pages.on && has_changed(all, since));
 	if (!pages.on) {
@@ -140,7 +175,7 @@ static void answer(uint64_t va, uint64_t size, unsigned prot)
 	args = (struct hsv_pages_args){
 		.va = va,
 		.size = got ? got : FRONT_PAGE,
-		.prot = GPU_PROT_READ | (prot & GPU_PROT_WRITE),
+		.prot = GPU_PROT_READ | (write ? GPU_PROT_WRITE : 0),
 		.error = got ? 0 : (uint32_t)err,
 	};
 	extent = (struct hsv_extent){va, got};
@@ -282,6 +317,8 @@ int pages_start(struct kfd_process *process)
 	int err = 0;
 
 	pages.process = process;
+	if (pages.pagemap < 0)
+		pages.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (!pages.started) {
 		sigfillset(&all);
 		pthread_attr_init(&attr);
@@ -317,6 +354,10 @@ void pages_forget(void)
 	pthread_cond_init(&pages.work, NULL);
 	pthread_cond_init(&pages.moved, NULL);
 	pages.on = pages.started = pages.busy = false;
+	/* The parent's memory, from here. */
+	if (pages.pagemap >= 0)
+		close(pages.pagemap);
+	pages.pagemap = -1;
 	pages.process = NULL;
 	pages.changes = NULL;
 	pages.users = pages.num = 0;
