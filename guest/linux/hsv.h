@@ -255,6 +255,7 @@ struct hsv_process {
 	wait_queue_head_t idle; /* pending, svm_restoring or svm.active became 0 */
 	struct hsv_svm svm;
 
+	struct mutex svm_fill_lock;  /* making SVM ranges; outside of mmap_lock */
 	struct mutex memory_lock;    /* memory, drm_file; acquired before any object's wire lock */
 	struct xarray memory;	     /* low 32 bits of the handle -> struct hsv_memory */
 	struct list_head memory_all; /* every object, also those without a handle */
@@ -317,6 +318,7 @@ struct hsv_memory {
 	/* USERPTR, see userptr.c */
 	u64 user_addr;
 	bool writable, svm, registered;
+	bool holes; /* SVM: the program has unmapped a part; under wire */
 	const void *made_by; /* SVM: the call that made it and isn't over yet; memory_lock */
 	struct mmu_interval_notifier interval;
 	struct mutex wire; /* order of what the device is told about the pages */
@@ -373,6 +375,7 @@ void hsv_vram_end(struct hsv_device *hdev);
 /* userptr.c */
 int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args);
 void hsv_userptr_close(struct hsv_memory *memory);
+void hsv_userptr_refresh(struct hsv_memory *memory);
 
 /* mmap.c: what programs map of /dev/kfd and of the render node. */
 int hsv_kfd_mmap(struct hsv_process *process, struct vm_area_struct *vma);

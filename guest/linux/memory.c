@@ -671,6 +671,20 @@ static bool svm_wants_prefetch(struct hsv_process *process, const struct hsv_cal
 	return false;
 }
 
+/* Where SVM buffers have holes in [start, end), there may be memory again. */
+static void svm_refresh(struct hsv_process *process, u64 start, u64 end)
+{
+	struct hsv_memory *memory;
+
+	mutex_lock(&process->memory_lock);
+	list_for_each_entry(memory, &process->memory_all, link)
+	{
+		if (memory->svm && memory->handle && memory->user_addr < end && start < memory->user_addr + memory->size)
+			hsv_userptr_refresh(memory);
+	}
+	mutex_unlock(&process->memory_lock);
+}
+
 /*
  * SVM: args is the struct, n its attributes from attrs in user space. Without XNACK, what of a range
  * that gets attributes is in no SVM buffer becomes one first, as <abi/kfd_ioctls.h> says. With it
@@ -687,6 +701,8 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 	if (!args->start_addr || !args->size || !PAGE_ALIGNED(args->start_addr | args->size) ||
 	    args->size > MAX_SIZE || args->start_addr > TASK_SIZE_MAX - args->size)
 		return -EINVAL;
+	if (args->op == KFD_IOCTL_SVM_OP_SET_ATTR)
+		svm_refresh(process, args->start_addr, args->start_addr + args->size);
 	/*
 	 * Ranges whose addresses were unmapped go before: one that is about to go must not be taken
 	 * for known.
@@ -703,7 +719,12 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 	if (err)
 		goto put;
 	if (args->op == KFD_IOCTL_SVM_OP_SET_ATTR && !paging) {
-		err = svm_fill(process, args->start_addr, args->start_addr + args->size, call);
+		/* One at a time: another thread may be naming the same range, whose pages are to be pinned once. */
+		err = mutex_lock_killable(&process->svm_fill_lock);
+		if (!err) {
+			err = svm_fill(process, args->start_addr, args->start_addr + args->size, call);
+			mutex_unlock(&process->svm_fill_lock);
+		}
 		if (err)
 			goto settle;
 	}

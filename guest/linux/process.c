@@ -164,6 +164,7 @@ static struct hsv_process *process_new(struct hsv_device *hdev)
 	atomic_set(&process->svm_restoring, 0);
 	init_waitqueue_head(&process->idle);
 	hsv_svm_init(process);
+	mutex_init(&process->svm_fill_lock);
 	mutex_init(&process->memory_lock);
 	xa_init(&process->memory);
 	INIT_LIST_HEAD(&process->memory_all);

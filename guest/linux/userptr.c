@@ -29,6 +29,8 @@ static void userptr_unpin(struct hsv_memory *memory, struct hsv_extents *extents
 	u32 i;
 
 	for (i = 0; i < extents->n; i++) {
+		if (le64_to_cpu(extents->v[i].addr) == HSV_EXTENT_HOLE)
+			continue;
 		n = le64_to_cpu(extents->v[i].size) >> PAGE_SHIFT;
 		unpin_user_page_range_dirty_lock(
 			pfn_to_page(le64_to_cpu(extents->v[i].addr) >> PAGE_SHIFT), n,
@@ -41,12 +43,30 @@ static void userptr_unpin(struct hsv_memory *memory, struct hsv_extents *extents
 	hsv_extents_free(extents);
 }
 
+/* Pages from addr on, at least one and at most n, in which the program has nothing. */
+static u64 hole_pages(struct mm_struct *mm, u64 addr, u64 n)
+{
+	struct vm_area_struct *vma;
+	u64 pages = 1;
+
+	mmap_read_lock(mm);
+	vma = find_vma(mm, addr);
+	if (!vma)
+		pages = n;
+	else if (vma->vm_start > addr)
+		pages = min(n, (vma->vm_start - addr) >> PAGE_SHIFT);
+	mmap_read_unlock(mm);
+	return pages;
+}
+
 /*
  * Pins all pages of the buffer in mm and lists them. 0, -EFAULT, -ENOMEM, -EINTR; nothing is pinned
- * on errors.
+ * on errors. holes: what the program has no more is listed as HSV_EXTENT_HOLE, and *holes tells if there is such; -EFAULT if there is nothing else. NULL: all
+ * must be there.
  */
-static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct hsv_extents *extents)
+static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct hsv_extents *extents, bool *holes)
 {
+	u64 missing = 0, pages_in_all = memory->size >> PAGE_SHIFT;
 	unsigned int flags = FOLL_LONGTERM | (memory->writable ? FOLL_WRITE : 0);
 	u64 addr = memory->user_addr, left = memory->size >> PAGE_SHIFT;
 	struct page **pages;
@@ -77,6 +97,17 @@ static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct h
 			mmap_read_unlock(mm);
 		}
 		err = i ? i : -EFAULT;
+		if (err == -EFAULT && holes) {
+			n = hole_pages(mm, addr, left);
+			err = hsv_extents_add(extents, HSV_EXTENT_HOLE, (u64)n << PAGE_SHIFT);
+			if (err)
+				break;
+			hsv_system_uncharge(memory->hdev, n);
+			missing += n;
+			addr += (u64)n << PAGE_SHIFT;
+			left -= n;
+			continue;
+		}
 		if (i <= 0)
 			break;
 		n = i;
@@ -97,6 +128,11 @@ static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct h
 		cond_resched();
 	}
 	free_page((unsigned long)pages);
+	if (holes) {
+		*holes = missing;
+		if (!err && missing == pages_in_all)
+			err = -EFAULT;
+	}
 	if (err) {
 		userptr_unpin(memory, extents);
 		hsv_system_uncharge(memory->hdev, left);
@@ -139,13 +175,41 @@ static void restore_queue(struct hsv_memory *memory)
 		restore_done(memory->process, memory->svm);
 }
 
+/* Valid pages aren't any more: tells the host, and has them looked up again. With wire held. */
+static void pages_invalid(struct hsv_memory *memory)
+{
+	struct hsv_memory_args args = {.handle = cpu_to_le64(memory->handle)};
+	int err;
+
+	memcpy(memory->invalidate->args, &args, sizeof(args));
+	err = hsv_call_send(memory->invalidate, HSV_REQ_MEMORY_INVALIDATE, 0, sizeof(args), 0, false);
+	/*
+	 * Where the host knows no such buffer, or is gone, its GPU doesn't use the pages. If it just
+	 * can't, they stay what the buffer has, and pinned: the GPU goes on with memory that is no
+	 * longer at these addresses, but nobody else's either.
+	 */
+	if (!err || err == -EINVAL || err == -ESRCH || err == -ENODEV) {
+		memory->state = HSV_PAGES_INVALID;
+		restore_queue(memory);
+	} else {
+		drm_err_ratelimited(&memory->hdev->drm, "process %u: buffer %llx keeps its old pages (%d)\n",
+				    memory->process->id, memory->handle, err);
+	}
+}
+
+/* An SVM range where the program had unmapped a part may have all of its pages again. With memory_lock held. */
+void hsv_userptr_refresh(struct hsv_memory *memory)
+{
+	mutex_lock(&memory->wire);
+	if (memory->holes && memory->state == HSV_PAGES_VALID)
+		pages_invalid(memory);
+	mutex_unlock(&memory->wire);
+}
+
 static bool userptr_invalidate(struct mmu_interval_notifier *interval,
 			       const struct mmu_notifier_range *range, unsigned long seq)
 {
 	struct hsv_memory *memory = container_of(interval, struct hsv_memory, interval);
-	struct hsv_memory_args args;
-	struct hsv_call *call;
-	int err;
 
 	if (!event_matters(range) || READ_ONCE(memory->process->dying))
 		return true;
@@ -153,25 +217,8 @@ static bool userptr_invalidate(struct mmu_interval_notifier *interval,
 		return false;
 	mutex_lock(&memory->wire);
 	mmu_interval_set_seq(interval, seq);
-	if (memory->state == HSV_PAGES_VALID) {
-		call = memory->invalidate;
-		args = (struct hsv_memory_args){.handle = cpu_to_le64(memory->handle)};
-		memcpy(call->args, &args, sizeof(args));
-		err = hsv_call_send(call, HSV_REQ_MEMORY_INVALIDATE, 0, sizeof(args), 0, false);
-		/*
-		 * Where the host knows no such buffer, or is gone, its GPU doesn't use the pages.
-		 * If it just can't, they stay what the buffer has, and pinned: the GPU goes on with
-		 * memory that is no longer at these addresses, but nobody else's either.
-		 */
-		if (!err || err == -EINVAL || err == -ESRCH || err == -ENODEV) {
-			memory->state = HSV_PAGES_INVALID;
-			restore_queue(memory);
-		} else {
-			drm_err_ratelimited(&memory->hdev->drm,
-					    "process %u: buffer %llx keeps its old pages (%d)\n",
-					    memory->process->id, memory->handle, err);
-		}
-	}
+	if (memory->state == HSV_PAGES_VALID)
+		pages_invalid(memory);
 	mutex_unlock(&memory->wire);
 	return true;
 }
@@ -207,8 +254,8 @@ static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, boo
 {
 	struct hsv_extents old = {}, fresh = {};
 	struct hsv_call *call = NULL;
+	bool done = true, holes = false;
 	unsigned long seq;
-	bool done = true;
 	int err;
 
 	mutex_lock(&memory->wire);
@@ -220,7 +267,7 @@ static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, boo
 	userptr_unpin(memory, &old);
 
 	seq = mmu_interval_read_begin(&memory->interval);
-	err = userptr_pin(memory, mm, &fresh);
+	err = userptr_pin(memory, mm, &fresh, memory->svm ? &holes : NULL);
 	*gone = err;
 	if (!err) {
 		call = hsv_memory_call(memory, fresh.n, 0);
@@ -244,6 +291,7 @@ static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, boo
 				memory->process->id, memory->handle, err);
 		memory->extents = fresh;
 		memset(&fresh, 0, sizeof(fresh));
+		memory->holes = holes;
 		memory->state = HSV_PAGES_VALID;
 	}
 	mutex_unlock(&memory->wire);
@@ -297,7 +345,7 @@ int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_o
 	for (;;) {
 		memset(&extents, 0, sizeof(extents));
 		seq = mmu_interval_read_begin(&memory->interval);
-		err = userptr_pin(memory, current->mm, &extents);
+		err = userptr_pin(memory, current->mm, &extents, NULL);
 		if (err == -EINTR)
 			return -ERESTARTSYS; /* nothing was sent, nothing is kept */
 		if (err)

@@ -5,14 +5,19 @@
  */
 #include "kfd.h"
 
+#include <pthread.h>
+
 static void numbers(void)
 {
 	struct kfd_ioctl_get_version_args version = {0};
 	char big[8192];
 
 	for (unsigned nr = 0x27; nr < 256; nr++)
-		EXPECT(kfd_call(kfd, _IOWR('K', nr, struct kfd_ioctl_get_version_args), &version),
-		       -ENOTTY);
+		if (nr != 0x80 && nr != 0x81) /* IPC handles */
+			EXPECT(kfd_call(kfd, _IOWR('K', nr, struct kfd_ioctl_get_version_args), &version), -ENOTTY);
+	/* What amdkfd refuses by name. */
+	for (unsigned nr = 0x0d; nr <= 0x10; nr++)
+		EXPECT(kfd_call(kfd, _IOW('K', nr, struct kfd_ioctl_get_version_args), &version), -EPERM);
 	EXPECT(kfd_call(kfd, _IOWR('K', 0, struct kfd_ioctl_get_version_args), &version), -ENOTTY);
 	EXPECT(kfd_call(kfd, _IO('d', 1), NULL), -ENOTTY);
 	EXPECT(kfd_call(kfd, AMDKFD_IOC_GET_VERSION, NULL), -EFAULT);
@@ -56,7 +61,7 @@ static void every_row_with_nonsense(void)
 				       args);
 			if (err && err != -EINVAL && err != -ENOTTY && err != -EFAULT &&
 			    err != -ENOMEM && err != -ENODEV && err != -EBUSY && err != -EPERM &&
-			    err != -EOPNOTSUPP && err != -ESRCH && err != -ENOENT)
+			    err != -EOPNOTSUPP && err != -ESRCH && err != -ENOENT && err != -EBADF)
 				fail_at(__FILE__, __LINE__, "ioctl %#x, fill %d: %s", nr, fill,
 					strerror((int)-err));
 		}
@@ -627,9 +632,80 @@ static void svm_again_part(void)
 	}
 }
 
+static long svm_access(void *p, uint64_t size)
+{
+	struct {
+		struct kfd_ioctl_svm_args args;
+		struct kfd_ioctl_svm_attribute attr;
+	} svm = {.args = {.start_addr = (uintptr_t)p, .size = size, .op = KFD_IOCTL_SVM_OP_SET_ATTR, .nattr = 1},
+		 .attr = {KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE, gpu_id}};
+
+	return kfd_call(kfd, RESIZED(AMDKFD_IOC_SVM, sizeof(svm)), &svm);
+}
+
+static bool pinned_becomes(long pages)
+{
+	for (int i = 0; i < 100 && pinned_now() != pages; i++)
+		msleep(20);
+	return pinned_now() == pages;
+}
+
+/* The middle of a range is unmapped: the rest stays, and what comes there anew can be named. */
+static void svm_hole_part(void)
+{
+	uint64_t size = 16 * PAGE;
+	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *middle = p + 4 * PAGE;
+	struct buffer b;
+
+	kfd_start();
+	EXPECT(svm_access(p, size), 0);
+	CHECK(pinned_becomes(16));
+	munmap(middle, 4 * PAGE);
+	CHECK(pinned_becomes(12));
+	EXPECT(svm_access(p, size), -EFAULT);
+	EXPECT(svm_access(p, 4 * PAGE), 0);
+	EXPECT(gpu_alloc(&b, VRAM, (uintptr_t)middle, 4 * PAGE, 0), 0); /* there is room for a buffer */
+	EXPECT(gpu_free(b.handle), 0);
+	CHECK(mmap(middle, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == middle);
+	EXPECT(svm_access(p, size), 0);
+	CHECK(pinned_becomes(16));
+	munmap(p, size);
+	CHECK(pinned_becomes(0));
+	EXPECT(svm_access(p, size), -EFAULT);
+}
+
+static uint8_t *same_range;
+static int same_failed;
+
+static void *name_range(void *unused)
+{
+	if (svm_access(same_range, 64ul << 20))
+		__atomic_add_fetch(&same_failed, 1, __ATOMIC_RELAXED);
+	return unused;
+}
+
+/* Many threads name the same range at once: its pages are pinned once, not by each. */
+static void svm_threads_part(void)
+{
+	pthread_t threads[24];
+	int n = 0;
+
+	kfd_start();
+	same_range = mmap(NULL, 64ul << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (int i = 0; i < 24; i++)
+		n += !pthread_create(&threads[n], NULL, name_range, NULL);
+	CHECK(n == 24);
+	while (n)
+		pthread_join(threads[--n], NULL);
+	CHECK(same_failed == 0);
+	CHECK(pinned_becomes((64l << 20) / (long)PAGE));
+}
+
 static void svm(void)
 {
 	in_child(svm_part);
+	in_child(svm_hole_part);
+	in_child(svm_threads_part);
 	in_child(svm_again_part);
 	CHECK(pinned_pages() == 0);
 }
