@@ -517,7 +517,7 @@ int memory_svm(struct kfd_request *request)
 	size_t num_made = 0;
 	int err = 0;
 
-	if (svm->op == KFD_IOCTL_SVM_OP_GET_ATTR && svm->size <= USER_END && svm->start_addr <= USER_END - svm->size &&
+	if (svm->size <= USER_END && svm->start_addr <= USER_END - svm->size &&
 	    !user_mapped(svm->start_addr, svm->size))
 		return -EFAULT;
 
