@@ -258,7 +258,6 @@ static bool run_through(struct exec_ctx *ctx, struct workgroup *wg, struct jit_s
 		if (!jit_find_start(start, wg->jit, w))
 			return false;
 		*used += jit_run_start(ctx, start, w, budget, stop);
-		leave_for_pages(ctx, w);
 		wg->fault_wave = i;
 		if (w->state != WAVE_ENDED || ctx->error != EXEC_DONE)
 			return false;

@@ -473,7 +473,7 @@ static void dirty_here(const struct jit_block *blk, struct bits256 *v, uint64_t 
 
 static void live_before(const struct lift *l, const struct jit_inst *ji, struct jit_block *live);
 
-/* Where the interpreter's function answers that the instruction waits for pages: the wave is left standing at it. */
+/* Where the interpreter's function answers that pages are missing: the interpreter goes on at the instruction, and lets the wave wait. */
 static void leave_for_pages(struct lift *l, const struct jit_inst *ji, V ret, const struct bits256 *vdirty, const uint64_t sdirty[2])
 {
 	LLVMBasicBlockRef pages = new_block(l, "pages"), go = new_block(l, "");
@@ -481,6 +481,7 @@ static void leave_for_pages(struct lift *l, const struct jit_inst *ji, V ret, co
 
 	LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntEQ, ret, c32(l, 2), ""), pages, go);
 	go_to(l, pages);
+	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
 	live_before(l, ji, &live);
 	emit_exit(l, ji->pc, &live, vdirty, sdirty);
 	go_to(l, go);

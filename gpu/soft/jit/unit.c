@@ -372,7 +372,10 @@ static uint32_t step(struct exec_ctx *ctx, struct wave *w, const struct jit_inst
 	ctx->pc = ji->pc;
 	w->pc = ji->pc + ji->ci.size;
 	ji->ci.fn(ctx, w, &ji->ci.inst);
-	return ctx->error == EXEC_DONE ? 0 : ctx->error == EXEC_PAGES ? 2 : 1;
+	if (ctx->error != EXEC_PAGES)
+		return ctx->error != EXEC_DONE;
+	ctx->error = EXEC_DONE;
+	return 2;
 }
 
 static uint32_t tlb_miss(struct exec_ctx *ctx, uint64_t va)

@@ -211,7 +211,7 @@ struct jit_frame {
 	const struct jit_inst *inst;
 	uint64_t base;	 /* the kernel's entry_pc: compiled code has addresses relative to it only */
 	uint32_t interp; /* set: the interpreter has to take the next instruction */
-	/* Runs one instruction by the interpreter; 1: the wave must leave (error, or it gave up its turn); 2: nothing was done, it waits for pages there. */
+	/* Runs one instruction by the interpreter; 1: the wave must leave (error, or it gave up its turn); 2: nothing was done, for there are pages missing. */
 	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
 	/* Fills the view's translation of va if it is mapped; true: try again. */
 	uint32_t (*miss)(struct exec_ctx *ctx, uint64_t va);
