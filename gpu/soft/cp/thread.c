@@ -38,7 +38,37 @@
 #define SLEEP_IDLE_NS	1000000u /* and after it */
 #define TURN_RELEASE_NS 50000u	 /* the GPU is given back when it had no work for so long */
 #define LET_IN_NS	100000u
+#define WATCH_LOOKS	64 /* at doorbells, between two passes */
 #define TIMER_SLACK_NS	1000ul /* sleeps are short: the default of 50 us would double them */
+
+/* ------------------------------------------------------------------ time slices of the CPU */
+
+/*
+ * While others have the GPU, their threads keep all CPUs at work, and Linux lets a thread that wakes wait until the one that runs has used up its
+ * time slice, which it sees at its next tick only: for milliseconds. A thread with a shorter slice than the one that runs need not wait. So who
+ * waits for its turn has short slices, and who runs waves while others wait has long ones, and gives way to them and to programs at once. One
+ * system call at each end of a turn; none for a tenant that is alone. Linux 6.12 and later; where it does nothing, or is forbidden, nothing is lost.
+ */
+void thread_slice(struct executor *ex, enum cpu_slice slice)
+{
+	static const uint64_t ns[] = {[SLICE_USUAL] = 0, [SLICE_SHORT] = 100000, [SLICE_LONG] = 3000000};
+	/* struct sched_attr of linux/sched/types.h, its first version. */
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} attr = {.size = sizeof(attr)};
+
+	if (ex->slice == slice)
+		return;
+	ex->slice = slice;
+	if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) || attr.policy != SCHED_OTHER)
+		return;
+	attr.runtime = ns[slice];
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+}
 
 /* ------------------------------------------------------------------ waking the CP thread */
 
@@ -136,6 +166,7 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
 	if (!vm->awake || vm->suspended)
 		return true;
 	for (q = vm->queues; q && !fault && !interrupted; q = q->next) {
+		uint64_t doorbell;
 		enum step step;
 
 		if (q->round == gpu->rounds)
@@ -145,7 +176,10 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
 			continue;
 		/* each time a quiescent point: who unmaps waits for one queue only */
 		vm_attach(ex, vm);
+		doorbell = __atomic_load_n(q->desc.doorbell, __ATOMIC_RELAXED);
 		step = queue_step(q);
+		if (step == STEP_IDLE)
+			q->doorbell_idle = doorbell;
 		vm->pass_progress |= step == STEP_PROGRESS;
 		vm->pass_busy |= step == STEP_WAIT;
 		copy_flush(q, now);
@@ -212,6 +246,29 @@ again:
 			pass->called &= vm->idle_called;
 		}
 	}
+	pthread_mutex_unlock(&gpu->lock);
+}
+
+/*
+ * Where passes find nothing, what comes next is a doorbell: looks at them alone for a while, which takes far less time than a pass does. Only a
+ * hint: the pass that follows decides.
+ */
+static void watch_doorbells(struct gpu *gpu, unsigned event)
+{
+	unsigned looks = 0;
+
+	pthread_mutex_lock(&gpu->lock);
+	do {
+		for (struct gpu_vm *vm = gpu->vms; vm; vm = vm->next) {
+			if (!vm->awake || vm->suspended)
+				continue;
+			for (struct gpu_queue *q = vm->queues; q; q = q->next, looks++)
+				if (queue_runs(q) && __atomic_load_n(q->desc.doorbell, __ATOMIC_RELAXED) != q->doorbell_idle)
+					goto out;
+		}
+		cpu_relax();
+	} while (++looks < WATCH_LOOKS && !wanted(gpu) && atomic_load_explicit(&gpu->cp_event, memory_order_relaxed) == event);
+out:
 	pthread_mutex_unlock(&gpu->lock);
 }
 
@@ -302,6 +359,8 @@ static bool cp_run_waves(struct executor *ex, bool *running)
 	/* Not our turn: a worker waits for it; this thread has queues to serve. */
 	if (!sched_has_work(gpu) || !turn_enter(gpu))
 		goto out;
+	if (ex->slice == SLICE_SHORT)
+		thread_slice(ex, SLICE_LONG);
 	now = now_ns();
 	while ((slot = sched_pick(gpu, ex, now + ran, ran > SPREAD_NS))) {
 		pthread_mutex_unlock(&gpu->sched_lock);
@@ -381,10 +440,11 @@ static void *worker_main(void *arg)
 		struct wg_slot *slot;
 
 		if (gpu->turn_needed && !gpu->turn_waiter) {
-			turn_wait(gpu);
+			turn_wait(gpu, ex);
 		} else if (!sched_has_work(gpu) || !turn_enter(gpu)) {
 			if (gpu->turn_needed && !gpu->turn_waiter)
 				continue;
+			thread_slice(ex, turn_lost(gpu) ? SLICE_SHORT : SLICE_USUAL);
 			gpu->idle_workers++;
 			pthread_cond_wait(&gpu->work_cond, &gpu->sched_lock);
 			gpu->idle_workers--;
@@ -428,6 +488,7 @@ static void *cp_main(void *arg)
 		}
 		idle = now_ns() - last;
 		lost = turn_lost(gpu);
+		thread_slice(ex, lost ? SLICE_SHORT : SLICE_USUAL);
 		if (lost || idle > TURN_RELEASE_NS)
 			turn_release(gpu);
 		if (!pass.awake && !pass.running) {
@@ -442,7 +503,9 @@ static void *cp_main(void *arg)
 		/* While others have the GPU, this thread would take a processor from them. */
 		spin = lost ? 0 : gpu->spin_ns;
 		if (idle < spin) {
-			for (unsigned i = 0; i < 16; i++)
+			if (!pass.waiting && !pass.running)
+				watch_doorbells(gpu, event);
+			else
 				cpu_relax();
 			/* On a busy machine a yield costs a time slice: first wait for what comes
 			 * soon. */

@@ -13,6 +13,8 @@
 
 /* gpu_prepare() */
 void exec_prepare(int store);
+/* CPU time that compiling kernels took in this process so far, in ns. */
+uint64_t exec_compile_ns(void);
 
 /* ---- code.h: decoded code, shared by all threads of a vm ---- */
 struct code_cache;
@@ -31,6 +33,8 @@ struct exec_observer {
 };
 struct code_cache *code_cache_new_observed(enum isa_target target,
 					   const struct exec_observer *observer);
+/* Work-groups of one dispatch may run by either cache from now on; other is freed later. */
+void code_cache_beside(struct code_cache *cache, struct code_cache *other);
 void code_cache_free(struct code_cache *cache);
 /*
  * Call before each dispatch runs its first wave (and after an instruction-cache invalidation):

@@ -61,6 +61,11 @@ void exec_prepare(int store)
 	jit_prepare(store);
 }
 
+uint64_t exec_compile_ns(void)
+{
+	return jit_compile_ns();
+}
+
 bool exec_covers(enum isa_target target, unsigned op)
 {
 	return exec_lookup(target, op) != NULL;

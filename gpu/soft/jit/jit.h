@@ -27,6 +27,9 @@ int jit_init(void);
  */
 int jit_prepare(int store);
 
+/* CPU time that compiling took in this process so far. */
+uint64_t jit_compile_ns(void);
+
 /* The JIT's part of a code cache, or NULL when it is off. */
 struct jit_cache *jit_cache_new(enum isa_target target);
 void jit_cache_free(struct jit_cache *jc);

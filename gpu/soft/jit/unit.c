@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "gpu/soft/exec/mem.h"
@@ -63,6 +64,7 @@ static struct {
 		bool full;
 	} *first, **last, *current;
 	bool started;
+	_Atomic uint64_t ns; /* CPU time of compilations */
 	cpu_set_t cpus; /* where its thread may run: not only where the GPU's thread that starts it is kept */
 	mfma_fn *const *mfma;
 } compiler = {.once = PTHREAD_ONCE_INIT,
@@ -167,6 +169,19 @@ void jit_cache_free(struct jit_cache *jc)
 	free(jc);
 }
 
+static uint64_t thread_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t jit_compile_ns(void)
+{
+	return atomic_load_explicit(&compiler.ns, memory_order_relaxed);
+}
+
 /* The unit for a job, from the store or compiled; NULL: it can't be. */
 static struct jit_unit *make_unit(const struct job *j)
 {
@@ -174,6 +189,7 @@ static struct jit_unit *make_unit(const struct job *j)
 	const char *identity = module ? module->identity() : NULL;
 	struct jit_object object = {0};
 	struct jit_unit *u = NULL;
+	uint64_t begin = thread_ns();
 
 	if (!module)
 		return NULL;
@@ -187,6 +203,7 @@ static struct jit_unit *make_unit(const struct job *j)
 			jit_store_put(j->code, compiler.exact, identity, &object);
 		free(object.bytes);
 	}
+	atomic_fetch_add_explicit(&compiler.ns, thread_ns() - begin, memory_order_relaxed);
 	return u;
 }
 
