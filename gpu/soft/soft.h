@@ -29,6 +29,7 @@
 #define SGPR_M0		  124
 #define SGPR_EXEC	  126
 #define WG_MAX_WAVES	  16
+#define WG_NO_SGPR	  0xff
 #define MSG_FROM_HANDLER  (1u << 16)
 
 /* ------------------------------------------------------------------ memory */
@@ -152,10 +153,11 @@ struct workgroup {
 	uint32_t doorbell; /* what s_sendmsg MSG_GET_DOORBELL answers */
 	uint32_t size[3];      /* work-items; smaller at the grid's edges */
 	uint32_t id_vgprs;     /* gfx900: how many of v1, v2 have ids at the start */
+	uint8_t id_sgpr[3];    /* which SGPRs have the work-group's id at the start; WG_NO_SGPR: none */
 	struct jit_kernel *jit; /* compiled code of the kernel (jit/jit.h), once jit_known */
 	bool jit_known;
 	uint64_t jit_epoch;    /* of the code cache when it was looked up */
-	uint64_t instructions; /* of work-groups that ended since exec_wg_init */
+	uint64_t instructions; /* since exec_wg_init, but for what the waves have counted (struct wave) of the work-group in flight */
 	uint64_t interpreted; /* instructions that the run loop took, not compiled code: counted up for ever */
 	uint32_t fault_wave;  /* which one the fault is of */
 	void *owner; /* cp's dispatch */

@@ -542,6 +542,13 @@ static void find_live(struct jit_code *c)
 			memcpy(blk->slive, s, sizeof(s));
 		}
 	}
+	/* A wave that compiled code has started (lift_group.c) has nothing in struct wave. */
+	if (c->full) {
+		for (unsigned r = 0; r < jit_id_rows(c); r++)
+			if (bit_get(&c->block[0].vlive, r))
+				bit_set(&c->block[0].vdirty, r);
+		memcpy(c->block[0].sdirty, c->block[0].slive, sizeof(c->block[0].sdirty));
+	}
 	changed = true;
 	while (changed) {
 		changed = false;

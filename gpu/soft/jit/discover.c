@@ -312,8 +312,10 @@ struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64
 	c->num_agprs = wg->waves[0].num_agprs;
 	c->mode = mode;
 	c->multi_wave = wg->num_waves > 1;
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 3; i++) {
 		c->wg_size[i] = wg->size[i];
+		c->id_sgpr[i] = wg->id_sgpr[i];
+	}
 	c->id_vgprs = wg->id_vgprs;
 	c->inst = calloc(JIT_MAX_INSTS, sizeof(*c->inst));
 	f.map = calloc(MAP_SIZE, sizeof(*f.map));

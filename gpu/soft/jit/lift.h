@@ -94,6 +94,12 @@ struct lift {
 	LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, vi1, vi32, vi64;
 	V fn, frame, ctx, wave, view, vgpr, agpr;
 	V fuel; /* variable */
+	V wavea, vgpra, agpra; /* variables of wave, vgpr, agpr */
+	V group; /* the workgroup */
+	/* lift_group.c */
+	bool groups;	  /* there is code for work-groups */
+	unsigned num_safe, *safe; /* number of each block that is safe */
+	LLVMBasicBlockRef ended, next_wave; /* a wave has ended; the next wave's turn */
 
 	V va[256][MAX_STRIPS], sa[WAVE_SGPRS], pa[WAVE_SGPRS / 2], scca;
 
@@ -183,6 +189,26 @@ V load_wave_row(struct lift *l, unsigned r, unsigned strip);
 V load_wave_sgpr(struct lift *l, unsigned r, bool wide);
 bool wide_sgpr(const struct lift *l, unsigned r);
 void emit_weights(struct lift *l, V branch, bool taken);
+
+/* For lift_group.c. */
+void enter_block(struct lift *l, LLVMBasicBlockRef bb); /* go_to, and the wave is known */
+void forget(struct lift *l);
+void write_back(struct lift *l, const struct jit_block *to, const struct jit_block *or_to);
+size_t sgpr_offset(unsigned r);
+void set_pair(struct lift *l, unsigned p, V value);
+void set_scc(struct lift *l, V value);
+void load_row(struct lift *l, unsigned r);
+void fill_up(struct lift *l);
+void leave_function(struct lift *l);
+void go_and_pause(struct lift *l, size_t how, V fuel, LLVMBasicBlockRef out, LLVMBasicBlockRef go);
+
+/* ---- lift_group.c ---- */
+/* Before any block is lifted. */
+void find_groups(struct lift *l);
+/* All that is common to work-groups, when all blocks are lifted; entries: of the safe points, as many as they are entries n + i. */
+void emit_groups(struct lift *l, LLVMBasicBlockRef *entries);
+/* A wave's registers are in struct wave and it has come to a barrier before the block. Where it is not one of a group the builder goes on. */
+void emit_barrier(struct lift *l, const struct jit_block *to);
 
 /* ---- linear.c ---- */
 /* Computes roots only, if shapes allow; sets l->next. False: something else has to do the instruction. */

@@ -135,6 +135,7 @@ struct jit_code {
 	struct bits256 vused;
 	/* Work-group size and how many of y and z the kernel gets (gfx900), for shapes. */
 	uint32_t wg_size[3], id_vgprs;
+	uint8_t id_sgpr[3]; /* struct workgroup's */
 	double of_cost;			  /* instructions as part of their cost, on average */
 	bool exact;			  /* registers are looked at when the wave has ended */
 	struct jit_shape (*shape[NUM_LEVELS])[256]; /* of each block */
@@ -173,6 +174,11 @@ static inline void jit_code_free(struct jit_code *c)
 bool jit_analyse(struct jit_code *c, unsigned width);
 /* Shapes at the blocks' begins, for strips of width lanes; false: out of memory. */
 bool jit_find_shapes(struct jit_code *c, unsigned width);
+/* Vector registers that have work-items' ids at the start. */
+static inline unsigned jit_id_rows(const struct jit_code *c)
+{
+	return c->target == ISA_GFX90A ? 1 : c->id_vgprs < 2 ? c->id_vgprs + 1 : 3;
+}
 /* Goes on behind an instruction that, if all, writes whole registers. */
 void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_inst *in, bool all, struct jit_guard *guard);
 /*
@@ -202,9 +208,25 @@ bool jit_comes_back(const struct jit_code *c);
 /* What holds behind an instruction. */
 void jit_after(struct jit_facts *f, const struct isa_inst *in);
 
-/* One call of a unit's function. */
+/*
+ * One call of a unit's function, for one wave or (group) for the waves of a work-group, from barrier to barrier, and then of those that
+ * follow (lift_group.c).
+ */
 struct jit_frame {
 	uint64_t executed, limit;
+	uint32_t group;
+	uint32_t ready, waiting; /* bits: waves that go on in this turn, waves that have come to a barrier */
+	uint32_t all;		 /* waves of a work-group */
+	uint32_t index;		 /* the wave that runs; JIT_NO_WAVE: none, they are all at safe points or the work-group is over */
+	uint32_t turn;		 /* unit.c: the wave that ran at the last pause */
+	uint32_t left;		 /* work-groups to start yet */
+	uint32_t id[3], num[3];	 /* of the work-group, and of the grid */
+	const void *start;	 /* struct wave of the first wave as it starts; the others' at start_stride bytes from each other */
+	uint64_t start_stride, turn_from, limit_from; /* unit.c: executed when the turn began, at the last pause */
+	uint64_t total, most; /* instructions: then no work-group is begun; then the one that runs is suspended */
+	uint16_t at[WG_MAX_WAVES]; /* where waves that are ready or waiting are: entries */
+	/* A quiescent point between turns and work-groups; true: the slice is over. */
+	uint32_t (*between)(struct exec_ctx *ctx, struct jit_frame *f);
 	uint64_t budget;
 	const atomic_uint *stop;
 	const struct jit_inst *inst;
@@ -221,6 +243,12 @@ struct jit_frame {
 	mfma_fn *const *mfma; /* exec_mfma_forms() */
 };
 
+#define JIT_NO_WAVE UINT32_MAX
+
+/*
+ * Entries: of n safe points the i-th is i, with what it needs looked at. n + i: in a group, for a wave that compiled code left there. 2n: a wave's
+ * start, from frame->start. 2n + 1: the waves of frame->ready.
+ */
 typedef void jit_fn(struct jit_frame *f, struct exec_ctx *ctx, struct wave *w, uint32_t entry);
 
 struct jit_unit {
