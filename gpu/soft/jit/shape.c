@@ -11,6 +11,7 @@
  * taken for granted, and the lifter is told to check it (jit_guard); a wave in which it is not so goes on in the interpreter. Thus wide shapes are not
  * facts of the program, and waves that come from the interpreter are checked for them, too.
  */
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "gpu/soft/jit/unit.h"
@@ -356,6 +357,19 @@ static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, cons
 	}
 }
 
+/* Of a * b + c: c's high half may be anything. */
+static struct jit_shape low_product(struct jit_code *c, const struct isa_inst *in, const struct jit_shape *v)
+{
+	struct operand_shape a = operand(v, &in->src[0]), b = operand(v, &in->src[1]), k = operand(v, &in->src[2]);
+
+	return combine(c, multiply(c, &a, &b, false), k.s, ADD_LANES);
+}
+
+static const struct jit_inst *inst_of(const struct isa_inst *in)
+{
+	return (const struct jit_inst *)((const char *)in - offsetof(struct jit_inst, ci.inst));
+}
+
 static bool touches(const struct jit_regs *r, unsigned v)
 {
 	return v < 256 && bit_get(&r->vwrite, v);
@@ -371,12 +385,15 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	unsigned at = in->dst[0].index;
 	struct jit_shape low[2] = {operand(s->v, &in->src[0]).s, operand(s->v, &in->src[1]).s};
 	bool plain = all && in->dst[0].kind == ISA_OPND_VGPR && !in->sdwa && !in->dpp && !in->clamp && !in->op_sel;
+	bool low_only = plain && inst_of(in)->low_only;
 
 	for (unsigned i = 0; plain && i < (in->dst[0].dwords ? in->dst[0].dwords : 1u); i++)
 		plain &= !bit_get(&c->unshaped, (at + i) & 255);
 	if (plain && op && in->dst[0].dwords <= 1)
 		out = result(c, in, s->v);
-	if (plain && !(in->dst[0].dwords <= 1 && (!at || bit_get(&c->unshaped, at - 1))))
+	if (low_only)
+		out = low_product(c, in, s->v);
+	if (plain && !low_only && !(in->dst[0].dwords <= 1 && (!at || bit_get(&c->unshaped, at - 1))))
 		wide = wide_result(c, s, in, &g);
 	if (!wide)
 		g.need = false;
@@ -550,6 +567,55 @@ static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 	return true;
 }
 
+/* What an instruction writes that nobody reads. Masks of carries, and high halves of products where a compiler multiplies 32 bits. */
+static bool find_unread(struct jit_code *c)
+{
+	uint32_t *order = calloc(c->num_inst, sizeof(*order)), n;
+	bool *full = calloc(c->num_inst, sizeof(*full));
+
+	for (uint32_t b = 0; order && full && b < c->num_blocks; b++) {
+		struct jit_block *blk = &c->block[b], live = {.pc = 0};
+		struct jit_facts f = blk->in;
+		uint32_t i = blk->first;
+		bool all = blk->term == TERM_INTERP || (blk->term == TERM_END && c->exact);
+
+		for (n = 0; n < blk->count; n++, i = c->inst[i].next) {
+			order[n] = i;
+			full[n] = f.exec_full || c->inst[i].quiet;
+			jit_after(&f, &c->inst[i].ci.inst);
+		}
+		for (unsigned w = 0; w < 4; w++)
+			live.vlive.w[w] = all ? UINT64_MAX : 0;
+		for (unsigned w = 0; w < 2; w++)
+			live.slive[w] = all ? UINT64_MAX : 0;
+		for (unsigned s = 0; s < 2; s++)
+			for (unsigned w = 0; blk->succ[s] != NO_BLOCK && w < 4; w++) {
+				live.vlive.w[w] |= c->block[blk->succ[s]].vlive.w[w];
+				if (w < 2)
+					live.slive[w] |= c->block[blk->succ[s]].slive[w];
+			}
+		live.slive[1] |= jit_always_live;
+		while (n--) {
+			struct jit_inst *ji = &c->inst[order[n]];
+			const struct isa_inst *in = &ji->ci.inst;
+			struct jit_regs r;
+
+			ji->low_only = (in->op == ISA_V_MAD_U64_U32 || in->op == ISA_V_MAD_I64_I32) && in->dst[0].kind == ISA_OPND_VGPR &&
+				       in->dst[0].index < 255 && !bit_get(&live.vlive, in->dst[0].index + 1u);
+			ji->no_carry = in->dst[1].kind == ISA_OPND_SGPR && in->dst[1].index < 127 && !(in->dst[1].index & 1) &&
+				       !(live.slive[in->dst[1].index >> 6] >> (in->dst[1].index & 63) & 3);
+			jit_inst_regs(in, full[n], &r);
+			for (unsigned w = 0; w < 4; w++)
+				live.vlive.w[w] = (live.vlive.w[w] & ~r.vkill.w[w]) | r.vuse.w[w];
+			for (unsigned w = 0; w < 2; w++)
+				live.slive[w] = (live.slive[w] & ~r.skill[w]) | r.suse[w];
+		}
+	}
+	free(order);
+	free(full);
+	return order && full;
+}
+
 bool jit_find_shapes(struct jit_code *c, unsigned width)
 {
 	c->delta = calloc(MAX_DELTAS, sizeof(*c->delta));
@@ -559,5 +625,5 @@ bool jit_find_shapes(struct jit_code *c, unsigned width)
 		for (unsigned d = 0; in->dst[0].kind == ISA_OPND_VGPR && strstr(isa_op_name(in->op), "mfma") && d < in->dst[0].dwords; d++)
 			bit_set(&c->unshaped, (in->dst[0].index + d) & 255);
 	}
-	return c->delta && find_level(c, LEVEL_STRIP, width) && find_level(c, LEVEL_WAVE, WAVE_LANES);
+	return c->delta && find_unread(c) && find_level(c, LEVEL_STRIP, width) && find_level(c, LEVEL_WAVE, WAVE_LANES);
 }

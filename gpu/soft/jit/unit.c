@@ -503,6 +503,7 @@ static void set_frame(struct jit_frame *f, const struct jit_unit *u, uint64_t bu
 	f->step = step;
 	f->miss = tlb_miss;
 	f->range = find_range;
+	f->near = mem_find_near;
 	f->mfma = compiler.mfma;
 }
 
