@@ -49,7 +49,9 @@ static bool find_range(struct mem_view *view, uint64_t va, struct mem_range *ran
 
 static void flush(struct runner *r)
 {
-	mem_view_flush(&r->view);
+	memset(r->view.range, 0, sizeof(r->view.range));
+	for (unsigned i = 0; i < 1 << MEM_TLB_BITS; i++)
+		r->view.tlb[i].page = ~0ull;
 }
 
 static void quiesce(struct mem_view *view)

@@ -360,6 +360,13 @@ static void pt_unmap(struct gpu *gpu, struct pt_node *node, unsigned level, uint
 
 /* ------------------------------------------------------------------ quiescence */
 
+static void view_flush(struct executor *ex)
+{
+	for (unsigned i = 0; i < 1u << MEM_TLB_BITS; i++)
+		ex->view.tlb[i].page = ~0ull;
+	memset(ex->view.range, 0, sizeof(ex->view.range));
+}
+
 static struct executor *view_executor(struct mem_view *view)
 {
 	return (struct executor *)((char *)view - offsetof(struct executor, view));
@@ -435,7 +442,7 @@ static void view_update(struct mem_view *view)
 
 	if (gen == ex->view_gen)
 		return;
-	mem_view_flush(&ex->view);
+	view_flush(ex);
 	ex->view_gen = gen;
 	atomic_store(&ex->seen, gen);
 	tell_unmappers(ex->gpu);
@@ -454,7 +461,7 @@ static void view_quiesce(struct mem_view *view)
 
 void vm_view_init(struct mem_view *view)
 {
-	mem_view_flush(view);
+	view_flush(view_executor(view));
 	view->fill = view_fill;
 	view->find_range = view_find_range;
 	view->quiesce = view_quiesce;
@@ -478,7 +485,7 @@ void vm_attach(struct executor *ex, struct gpu_vm *vm)
 	atomic_store(&ex->vm, vm);
 	gen = atomic_load(&vm->gen);
 	if (ex->view_serial != vm->serial || ex->view_gen != gen) {
-		mem_view_flush(&ex->view);
+		view_flush(ex);
 		ex->view_serial = vm->serial;
 		ex->view_gen = gen;
 	}

@@ -850,10 +850,6 @@ static void emit_queued(struct lift *l, struct vop *q, unsigned strip)
 		emit_lds_read(l, q, strip);
 		return;
 	}
-	if (q->rows[0]) {
-		emit_rows_read(l, q, strip);
-		return;
-	}
 	switch (q->op ? q->op->form : LANE_NONE) {
 	case LANE_OP:
 		emit_op(l, q, strip);
@@ -887,7 +883,6 @@ void flush_queue(struct lift *l)
 		for (int i = 0; i < n; i++)
 			emit_queued(l, &l->queue[i], s);
 	l->queued = 0;
-	l->next_rows = 0;
 	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++) {
 		V bits = NULL;
 		struct vop *q;
