@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "gpu/gpu.h"
 #include "gpu/soft/isa/isa.h"
@@ -55,6 +56,26 @@ struct mem_range {
 };
 
 /*
+ * Where an access of compiled code finds its lanes when they lie next to each other: bytes from an address in [first, first + room) on are there, in one
+ * piece on the host. Places are of classes, by how many bytes that holds for (mem_near_bytes) and by the right (even: to read, odd: to write); which
+ * of its class an access looks at does not matter.
+ */
+#define MEM_NEAR_CLASSES 4
+#define MEM_NEAR_OF	 64 /* places of a class */
+struct mem_near {
+	uint64_t first, room; /* room 0: nothing */
+	uint8_t *host;	      /* of first */
+	uint16_t fills, refused; /* as in a range */
+};
+
+static inline unsigned mem_near_bytes(unsigned class_)
+{
+	return class_ < 3 ? 256u << class_ : 4096;
+}
+
+#define MEM_FOUND 8 /* ranges found last */
+
+/*
  * One executor thread's view of one GPU address space: a software TLB over the vm's page table.
  * Used by one thread at a time. mem_translate (inline, mem.h) returns the host address or NULL. A
  * view is valid until the thread's next quiescent point (exec calls view->quiesce at time-slice
@@ -63,8 +84,11 @@ struct mem_range {
  */
 struct mem_view {
 	struct mem_tlb_entry tlb[1 << MEM_TLB_BITS];
-	/* For compiled code whose lanes lie anywhere in one buffer: each access looks at one of them. Flushed with the tlb, by zeros. */
+	/* For compiled code whose lanes lie anywhere in one buffer: each access looks at one of them. */
 	struct mem_range range[MEM_RANGES];
+	struct mem_near near[MEM_NEAR_CLASSES * MEM_NEAR_OF];
+	struct mem_range found[MEM_FOUND];
+	unsigned next_found;
 	struct gpu_vm *vm;
 	/* Miss: walks the page table, fills and returns the entry, NULL if not mapped. */
 	const struct mem_tlb_entry *(*fill)(struct mem_view *view, uint64_t page);
@@ -78,6 +102,16 @@ struct mem_view {
 static inline unsigned mem_tlb_slot(uint64_t page)
 {
 	return (unsigned)(page ^ page >> 8 ^ page >> 16) & ((1u << MEM_TLB_BITS) - 1);
+}
+
+/* Forgets all translations. */
+static inline void mem_view_flush(struct mem_view *view)
+{
+	for (unsigned i = 0; i < 1u << MEM_TLB_BITS; i++)
+		view->tlb[i].page = ~0ull;
+	memset(view->range, 0, sizeof(view->range));
+	memset(view->near, 0, sizeof(view->near));
+	memset(view->found, 0, sizeof(view->found));
 }
 
 /* ------------------------------------------------------------------ execution */

@@ -23,6 +23,7 @@
 #define MAX_STRIPS 8
 #define QUEUE_SIZE 512
 #define MAX_BASES  64
+#define MAX_ROWS   16
 #define V LLVMValueRef
 
 struct lds_base;
@@ -41,6 +42,8 @@ struct vop { /* a queued vector operation */
 	V dpp_mask[MAX_STRIPS]; /* lanes that are written; NULL: those of exec */
 	const struct lds_base *lds; /* a read of LDS at a known shape */
 	unsigned lds_offset, lds_row, lds_dwords, lds_step;
+	V rows[MAX_STRIPS]; /* a read of guest memory: where each strip lies, lanes so many bytes apart */
+	unsigned rows_step;
 };
 
 /* A vector register used as an LDS address, checked up to span bytes behind each strip's first lane. */
@@ -61,20 +64,35 @@ struct lin {
 	V root[MAX_STRIPS];   /* one a strip, or one for the wave */
 };
 
-#define MAX_CHECKED 16
+#define MAX_SUMS 16
+struct lin_sum { /* low, extended, + base */
+	V low, base, sum;
+};
+
+/* lift_mem.c: memory around a base address of several accesses, looked up in this block: bytes [low, high) from it. */
+#define MAX_SEEN 8
+struct seen {
+	V base[MAX_STRIPS], host[MAX_STRIPS], ok;
+	unsigned roots;
+	uint32_t prot;
+	int64_t low, high;
+};
+
+#define MAX_CHECKED 32
 struct lin_check { /* a root's lanes do not wrap around: checked in this block */
 	V root;
 	int32_t low, high;
 	bool sign;
 };
 
-/* lift_mfma.c: matrix operations put off, the steps of one accumulator; rows of sources on the stack. */
+/* lift_mfma.c: a matrix operation put off, and rows of sources on the stack. */
 #define MFMA_LATER  16
-#define MFMA_COPIES 64
+#define MFMA_COPIES 24
 struct mfma_later {
 	int kind;
-	unsigned row, rows, steps; /* no steps: unused */
-	V ab[2 * MFMA_MAX_STEPS];
+	unsigned row, rows;
+	bool clean;
+	V a, b;
 };
 struct mfma_copy {
 	unsigned rows;
@@ -121,6 +139,10 @@ struct lift {
 	V ra[256][MAX_STRIPS], wa[256][MAX_STRIPS];	    /* variables of roots */
 	struct lin_check checked[MAX_CHECKED];
 	unsigned num_checked;
+	struct lin_sum sums[MAX_SUMS];
+	unsigned next_sum;
+	struct seen seen[MAX_SEEN];
+	unsigned num_seen;
 
 	struct vop queue[QUEUE_SIZE];
 	int queued;
@@ -135,11 +157,15 @@ struct lift {
 	struct bits256 home; /* vector registers that are always in struct wave: accumulators */
 	struct mfma_later later[MFMA_LATER];
 	struct mfma_copy copy[MFMA_COPIES];
-	V rooms[MFMA_COPIES], lists[MFMA_LATER];
-	unsigned next_copy;
+	V rooms[MFMA_COPIES];
+	unsigned num_later, next_copy;
+	uint64_t clean[8];
 	V bound;	/* LDS size, i32 */
 	V lds;
 	V lane_offset, lane_data, lane_old; /* lift_gather.c: rows on the stack */
+	V rows[MAX_ROWS]; /* lift_mem.c: rooms on the stack, for loads in the queue */
+	unsigned next_rows;
+	uint32_t first_place, places;	    /* of the view, for accesses */
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 };
 
@@ -215,8 +241,8 @@ bool lift_linear(struct lift *l, const struct jit_inst *ji);
 V lin_vector(struct lift *l, unsigned r, unsigned strip);
 /* The strip's first lane. */
 V lin_root(struct lift *l, unsigned r, unsigned strip);
-/* Addresses of a GLOBAL access, the offset included, as 64-bit roots; false: not known. */
-bool lin_address(struct lift *l, const struct jit_inst *ji, struct lin *out);
+/* Addresses of a GLOBAL access, the offset included, as 64-bit roots, and in base without; false: not known. */
+bool lin_address(struct lift *l, const struct jit_inst *ji, struct lin *out, V base[MAX_STRIPS]);
 /* A block's begin, and the way to another. */
 void lin_enter(struct lift *l, const struct jit_block *blk);
 void lin_leave(struct lift *l, const struct jit_block *to);
@@ -245,8 +271,6 @@ void before_inst(struct lift *l, const struct isa_inst *in);
 bool lift_mfma(struct lift *l, const struct jit_inst *ji);
 /* Does what was put off. */
 void flush_mfma(struct lift *l);
-/* The same for a path on the side: where the lifter goes on it is still put off. */
-void emit_mfma_later(struct lift *l);
 void forget_mfma(struct lift *l); /* at a block's begin */
 
 /* ---- lift_lds.c ---- */
@@ -269,6 +293,7 @@ void masked_store(struct lift *l, V value, V p, V mask, unsigned align);
 /* The same value, of which LLVM knows nothing: for comparing lanes. */
 V opaque(struct lift *l, V x);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
+void emit_rows_read(struct lift *l, const struct vop *q, unsigned strip);
 
 /* Gives the wave to the interpreter at this instruction when the condition holds. */
 void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji);

@@ -26,7 +26,7 @@ bool may_spread(struct lift *l, unsigned dwords)
 }
 
 /* Kernels choose different ranges; the number has to be the same each time the kernel is compiled. */
-unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot)
+static unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot)
 {
 	uint64_t h = ji->pc - l->code->entry_pc;
 
@@ -579,7 +579,7 @@ bool lift_atomic(struct lift *l, const struct jit_inst *ji)
 
 /* ------------------------------------------------------------------ buffers */
 
-bool buffer_access(unsigned op, struct access *a)
+static bool buffer_access(unsigned op, struct access *a)
 {
 #define LOAD(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, false},
 #define STORE(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, true},

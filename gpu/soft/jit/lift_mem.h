@@ -35,8 +35,6 @@ V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef fro
 V placed(struct lift *l, enum vmem_kind kind, V v, V old);
 bool needs_old(const struct lift *l, enum vmem_kind kind);
 V opaque(struct lift *l, V x);
-/* An access whose lanes' addresses are x's. fits: NULL, or else the interpreter does it. False: nothing emitted. */
-bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V fits);
 void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS]);
 
 /* lift_gather.c */
@@ -57,12 +55,5 @@ bool may_spread(struct lift *l, unsigned dwords);
 void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row);
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);
-unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot);
-bool buffer_access(unsigned op, struct access *a); /* a buffer's plain loads and stores; false: something else */
-
-/* lift_buffer.c */
-bool lift_buffer_known(struct lift *l, const struct jit_inst *ji);
-/* Of at least so many dwords. */
-bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least);
 
 #endif

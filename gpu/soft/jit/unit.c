@@ -88,7 +88,7 @@ static void init_once(void)
 	if (wish && (!strcmp(wish, "sync") || !strcmp(wish, "exact")))
 		compiler.mode = MODE_SYNC;
 	compiler.exact = wish && !strcmp(wish, "exact");
-	compiler.mfma = exec_mfma_functions(0);
+	compiler.mfma = exec_mfma_forms(0);
 }
 
 int jit_init(void)
@@ -503,6 +503,7 @@ static void set_frame(struct jit_frame *f, const struct jit_unit *u, uint64_t bu
 	f->step = step;
 	f->miss = tlb_miss;
 	f->range = find_range;
+	f->near = mem_find_near;
 	f->mfma = compiler.mfma;
 }
 

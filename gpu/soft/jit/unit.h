@@ -42,7 +42,8 @@ struct jit_inst {
 	uint32_t block; /* that begins here, or NO_BLOCK */
 	uint32_t next;	/* index of the one behind, or NO_INST */
 	bool quiet;	/* cfg.c: nobody reads inactive lanes of what it writes, before they are written again */
-	uint64_t jump;	/* where this s_setpc_b64 always leads; 0: not known */
+	bool low_only;	/* shape.c: of a 64-bit product, nobody reads the high half */
+	bool no_carry;	/* shape.c: nobody reads the mask in dst[1] */
 };
 #define NO_BLOCK UINT32_MAX
 #define NO_INST	 UINT32_MAX
@@ -239,9 +240,11 @@ struct jit_frame {
 	uint32_t (*miss)(struct exec_ctx *ctx, uint64_t va);
 	/* Looks for the view's range number slot around va, with prot; true: try again. */
 	uint32_t (*range)(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot);
+	/* mem_find_near() */
+	uint8_t *(*near)(struct exec_ctx *ctx, uint64_t va, uint32_t place, uint32_t bytes);
 	/* A quiescent point; true: the slice is over. */
 	uint32_t (*pause)(struct exec_ctx *ctx, struct jit_frame *f);
-	mfma_fn *const *mfma; /* exec_mfma_functions() */
+	mfma_fn *const *mfma; /* exec_mfma_forms() */
 };
 
 #define JIT_NO_WAVE UINT32_MAX
@@ -288,7 +291,7 @@ struct jit_module {
 	void (*free)(struct jit_unit *unit);
 };
 #define JIT_MODULE_SYMBOL "hsavisor_jit_module"
-#define JIT_LAYOUT ((uint32_t)(sizeof(struct jit_code) << 20 ^ sizeof(struct wave) << 12 ^ sizeof(struct workgroup) << 8 ^ sizeof(struct exec_ctx) << 4 ^ sizeof(struct jit_inst) ^ sizeof(struct jit_frame) << 16))
+#define JIT_LAYOUT ((uint32_t)(sizeof(struct jit_code) << 20 ^ sizeof(struct wave) << 12 ^ sizeof(struct workgroup) << 8 ^ sizeof(struct exec_ctx) << 4 ^ sizeof(struct jit_inst) ^ sizeof(struct jit_frame) << 16 ^ sizeof(struct mem_view)))
 
 /* module.c: the module, loaded at the first call; NULL: there is none, or it does not work here. */
 const struct jit_module *jit_module_get(void);
