@@ -33,7 +33,7 @@
 #define SPREAD_NS	10000u /* a small dispatch older than this gets workers */
 #define SLEEP_MIN_NS	20000u
 #define SLEEP_BUSY_NS	250000u	 /* longest sleep between passes while a queue waits or waves run */
-#define SLEEP_LOST_NS	500000u	 /* the same while waves wait for the turn on the GPU */
+#define SLEEP_LOST_NS	1000000u	 /* the same while waves wait for the turn on the GPU */
 #define SLEEP_SOON_NS	80000u	 /* the same while all is idle, for the park delay */
 #define SLEEP_IDLE_NS	1000000u /* and after it */
 #define TURN_RELEASE_NS 50000u	 /* the GPU is given back when it had no work for so long */
@@ -524,7 +524,8 @@ static void *cp_main(void *arg)
 		sleep_ns = (idle - spin) / 4;
 		if (sleep_ns < SLEEP_MIN_NS)
 			sleep_ns = SLEEP_MIN_NS;
-		if (sleep_ns > limit)
+		/* What is waited for wakes this thread. */
+		if (sleep_ns > limit || (lost && pass.running))
 			sleep_ns = limit;
 		cp_sleep(gpu, event, sleep_ns);
 		if (atomic_load(&gpu->cp_event) != event)
