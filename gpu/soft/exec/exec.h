@@ -113,7 +113,7 @@ void exec_wg_restart(struct workgroup *wg, uint32_t wave);
 /* Clears VGPRs and LDS. */
 void exec_wg_clear(struct workgroup *wg);
 
-#define WG_LDS_SLACK 64 /* bytes behind LDS that a wide read of its last bytes may touch */
+#define WG_LDS_SLACK 256 /* bytes behind LDS that a wide read of its last bytes may touch */
 
 struct exec_ctx { /* of one exec_run */
 	struct mem_view *view;

@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mem.c - guest memory accesses that are not the common case: page crossings and faults.
+ * mem.c - guest memory accesses that are not the common case: page crossings and faults; ranges.
  */
 #include "gpu/soft/exec/mem.h"
+
+#define RANGE_FILLS   16  /* of a range, and then not for so many accesses: */
+#define RANGE_REFUSED 512
+
+bool mem_find_range(struct mem_view *view, uint64_t va, struct mem_range *r)
+{
+	if (r->fills >= RANGE_FILLS && ++r->refused >= RANGE_REFUSED)
+		r->fills = r->refused = 0;
+	if (r->fills >= RANGE_FILLS || !view->find_range)
+		return false;
+	r->fills++;
+	return va - r->first >= r->size && view->find_range(view, va, r);
+}
 
 void exec_memory_fault(struct exec_ctx *ctx, uint64_t va, uint32_t prot)
 {

@@ -41,15 +41,15 @@ struct vop { /* a queued vector operation */
 	V dpp[2][MAX_STRIPS];	 /* DPP: source 0 (of 64 bits: low, high half) */
 	V dpp_mask[MAX_STRIPS]; /* lanes that are written; NULL: those of exec */
 	const struct lds_base *lds; /* a read of LDS at a known shape */
-	unsigned lds_offset, lds_row, lds_dwords, lds_step;
+	unsigned lds_offset, lds_row, lds_dwords;
 	V rows[MAX_STRIPS]; /* a read of guest memory: where each strip lies, lanes so many bytes apart */
 	unsigned rows_step;
 };
 
-/* A vector register used as an LDS address, checked up to span bytes behind each strip's first lane. */
+/* A vector register used as an LDS address: all that accesses in the block reach from it is inside. */
 struct lds_base {
-	V of[MAX_STRIPS];    /* the register's values */
-	V first[MAX_STRIPS]; /* first lanes, i64 */
+	V first[MAX_STRIPS];  /* first lanes, i64 */
+	const int32_t *delta; /* of the others from them */
 };
 
 struct wide_pair {
@@ -166,6 +166,7 @@ struct lift {
 	V rows[MAX_ROWS]; /* lift_mem.c: rooms on the stack, for loads in the queue */
 	unsigned next_rows;
 	uint32_t first_place, places;	    /* of the view, for accesses */
+	V spread_room;			    /* struct vmem_spread */
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 };
 
@@ -209,6 +210,7 @@ void emit_step(struct lift *l, const struct jit_inst *ji);
 /* Its parts, for side paths: see lift.c. */
 void touch_step(struct lift *l, const struct jit_inst *ji);
 void emit_step_call(struct lift *l, const struct jit_inst *ji);
+void leave_function(struct lift *l); /* ends compiled code where the wave is in error */
 V load_wave_row(struct lift *l, unsigned r, unsigned strip);
 V load_wave_sgpr(struct lift *l, unsigned r, bool wide);
 bool wide_sgpr(const struct lift *l, unsigned r);

@@ -498,13 +498,28 @@ static void by_strips(struct lift *l, struct global *g)
 	}
 }
 
+/* The first two lanes, whether active or not, do not lie as in any of the patterns: no need to look at the others. */
+static void leave_unless_pattern(struct lift *l, const struct global *g)
+{
+	unsigned n = g->a.dwords;
+	V step = LLVMBuildSub(l->b, LLVMBuildExtractElement(l->b, g->lo[0], c32(l, 1), ""), lane0(l, g->lo[0]), ""), yes;
+	LLVMBasicBlockRef go = new_block(l, "");
+
+	yes = IS(EQ, step, c32(l, 4 * n));
+	if (!g->a.store)
+		yes = OR(yes, IS(EQ, step, c32(l, 0)));
+	if (!g->a.store && n > 1)
+		yes = OR(yes, IS(EQ, step, c32(l, 4)));
+	LLVMBuildCondBr(l->b, yes, go, g->slow);
+	go_to(l, go);
+}
+
 static void global_store(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
 	V va, host, rises = wave_rises(l, g, 4 * n, &va);
-	LLVMBasicBlockRef whole = when(l, rises), strips = when(l, strips_have(l, g, 4 * n)), step = new_block(l, "step");
+	LLVMBasicBlockRef whole = when(l, rises), strips = when(l, strips_have(l, g, 4 * n));
 	V rows[4][MAX_STRIPS];
-	struct spread x;
 
 	LLVMBuildBr(l->b, g->slow);
 	go_to(l, strips);
@@ -518,20 +533,10 @@ static void global_store(struct lift *l, struct global *g)
 	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
 	LLVMBuildBr(l->b, g->join);
 	go_to(l, g->slow);
-	if (may_spread(l, n)) {
-		spread_of(l, &g->ji->ci.inst, g->lo, g->hi, g->base, &x);
-		find_range(l, g->ji, &x, 4 * n, n == 1 ? 4 : 1, GPU_PROT_WRITE, step);
-		for (unsigned s = 0; s < l->strips; s++)
-			for (unsigned k = 0; k < n; k++)
-				rows[k][s] = l->v[g->row + k][s];
-		scatter_wave(l, &g->a, &x, rows);
-		store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
-		LLVMBuildBr(l->b, g->join);
-	} else {
-		LLVMBuildBr(l->b, step);
-	}
-	go_to(l, step);
-	emit_step_call(l, g->ji);
+	for (unsigned s = 0; s < l->strips; s++)
+		for (unsigned k = 0; k < n; k++)
+			rows[k][s] = l->v[g->row + k][s];
+	any_store(l, g->ji, &g->a, g->lo, g->saddr ? NULL : g->hi, g->base, rows);
 	LLVMBuildBr(l->b, g->join);
 	go_to(l, g->join);
 }
@@ -541,9 +546,7 @@ static void global_load(struct lift *l, struct global *g)
 	unsigned n = g->a.dwords;
 	V va, dense, host, rises = wave_rises(l, g, 4 * n, &va);
 	LLVMBasicBlockRef whole = when(l, rises), same = when(l, strips_have(l, g, 0)),
-			  strips = when(l, strips_have(l, g, 4 * n)), overlap = NULL, step = new_block(l, "step");
-	struct spread sp;
-	V out[4];
+			  strips = when(l, strips_have(l, g, 4 * n)), overlap = NULL;
 
 	if (n > 1)
 		overlap = when(l, wave_rises(l, g, 4, &dense));
@@ -573,23 +576,7 @@ static void global_load(struct lift *l, struct global *g)
 	by_strips(l, g);
 	way_done(l, g);
 	go_to(l, g->slow);
-	if (may_spread(l, n)) {
-		spread_of(l, &g->ji->ci.inst, g->lo, g->hi, g->base, &sp);
-		find_range(l, g->ji, &sp, 4 * n, 1, GPU_PROT_READ, step);
-		for (unsigned s = 0; s < l->strips; s++) {
-			gather_strip(l, &g->a, &sp, s, NULL, out);
-			for (unsigned k = 0; k < n; k++)
-				g->got[g->ways][k][s] = out[k];
-		}
-		way_done(l, g);
-	} else {
-		LLVMBuildBr(l->b, step);
-	}
-	go_to(l, step);
-	emit_step_call(l, g->ji);
-	for (unsigned k = 0; k < n; k++)
-		for (unsigned s = 0; s < l->strips; s++)
-			g->got[g->ways][k][s] = load_wave_row(l, g->row + k, s);
+	any_load(l, g->ji, &g->a, g->lo, g->saddr ? NULL : g->hi, g->base, NULL, g->got[g->ways]);
 	way_done(l, g);
 	go_to(l, g->join);
 	for (unsigned k = 0; k < n; k++)
@@ -1239,8 +1226,6 @@ static bool lift_global(struct lift *l, const struct jit_inst *ji)
 	g.row = data->index;
 	if (lin_address(l, ji, &x, base) && known_access(l, ji, &g.a, g.row, &x, base))
 		return true;
-	if ((in->format != ISA_FMT_GLOBAL || g.a.bytes < 4) && !may_spread(l, g.a.dwords))
-		return false;
 	if (in->format != ISA_FMT_GLOBAL || g.a.bytes < 4) {
 		lift_spread(l, ji, &g.a, g.row);
 		return true;
@@ -1262,6 +1247,7 @@ static bool lift_global(struct lift *l, const struct jit_inst *ji)
 	g.slow = new_block(l, "slow");
 	g.join = new_block(l, "");
 	g.place = place_for(l, g.a.store ? GPU_PROT_WRITE : GPU_PROT_READ, 256 * g.a.dwords);
+	leave_unless_pattern(l, &g);
 	if (g.a.store)
 		global_store(l, &g);
 	else

@@ -49,9 +49,13 @@ void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, uns
 void gather_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned strip, V old, V out[4]);
 /* Stores old[k][strip] in the order of lanes. */
 void scatter_wave(struct lift *l, const struct access *a, const struct spread *x, V (*rows)[MAX_STRIPS]);
+/*
+ * A load or store of the active lanes at lo, or hi:lo, or base + lo, plus the instruction's offset, wherever they are. old: what is stored, or what a short load
+ * keeps a half of. got: inactive lanes get anything.
+ */
+void any_load(struct lift *l, const struct jit_inst *ji, const struct access *a, V *lo, V *hi, V base, V (*old)[MAX_STRIPS], V (*got)[MAX_STRIPS]);
+void any_store(struct lift *l, const struct jit_inst *ji, const struct access *a, V *lo, V *hi, V base, V (*rows)[MAX_STRIPS]);
 /* Accesses of FLAT and GLOBAL of which nothing is known but that they are loads or stores. */
-/* False: the kernel has enough of them. They are much code, and compiling takes more than in proportion. */
-bool may_spread(struct lift *l, unsigned dwords);
 void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row);
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);

@@ -69,6 +69,7 @@ static struct {
 	_Atomic uint64_t ns; /* CPU time of compilations */
 	cpu_set_t cpus; /* where its thread may run: not only where the GPU's thread that starts it is kept */
 	mfma_fn *const *mfma;
+	const struct vmem_spread_fns *spread;
 } compiler = {.once = PTHREAD_ONCE_INIT,
 	      .lock = PTHREAD_MUTEX_INITIALIZER,
 	      .more = PTHREAD_COND_INITIALIZER,
@@ -89,6 +90,7 @@ static void init_once(void)
 		compiler.mode = MODE_SYNC;
 	compiler.exact = wish && !strcmp(wish, "exact");
 	compiler.mfma = exec_mfma_forms(0);
+	compiler.spread = exec_spread();
 }
 
 int jit_init(void)
@@ -401,22 +403,27 @@ static uint32_t tlb_miss(struct exec_ctx *ctx, uint64_t va)
 	return ctx->view->tlb[mem_tlb_slot(va >> MEM_PAGE_SHIFT)].page != va >> MEM_PAGE_SHIFT && mem_translate(ctx->view, va, 0);
 }
 
-#define RANGE_FILLS   16  /* of a range, and then not for so many accesses: */
-#define RANGE_REFUSED 512
-
 static uint32_t find_range(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot)
 {
-	struct mem_view *view = ctx->view;
-	struct mem_range *r = &view->range[slot];
+	struct mem_range *r = &ctx->view->range[slot];
 
-	if (r->fills >= RANGE_FILLS && ++r->refused >= RANGE_REFUSED)
-		r->fills = r->refused = 0;
-	if (r->fills >= RANGE_FILLS || !view->find_range)
-		return 0;
-	r->fills++;
-	if (va - r->first < r->size || !view->find_range(view, va, r))
-		return 0;
-	return (r->prot & prot) == prot;
+	return mem_find_range(ctx->view, va, r) && (r->prot & prot) == prot;
+}
+
+static uint32_t spread_load(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what)
+{
+	ctx->wave = w;
+	ctx->pc = ji->pc;
+	w->pc = ji->pc + ji->ci.size;
+	return !compiler.spread->load(ctx, x, mask, what);
+}
+
+static uint32_t spread_store(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what)
+{
+	ctx->wave = w;
+	ctx->pc = ji->pc;
+	w->pc = ji->pc + ji->ci.size;
+	return !compiler.spread->store(ctx, x, mask, what);
 }
 
 static void set_limit(struct jit_frame *f, uint64_t interval)
@@ -504,6 +511,8 @@ static void set_frame(struct jit_frame *f, const struct jit_unit *u, uint64_t bu
 	f->miss = tlb_miss;
 	f->range = find_range;
 	f->near = mem_find_near;
+	f->load = spread_load;
+	f->store = spread_store;
 	f->mfma = compiler.mfma;
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "gpu/soft/exec/mfma.h"
+#include "gpu/soft/exec/spread.h"
 #include "gpu/soft/jit/jit.h"
 
 #define JIT_MAX_INSTS	4096
@@ -242,6 +243,9 @@ struct jit_frame {
 	uint32_t (*range)(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot);
 	/* mem_find_near() */
 	uint8_t *(*near)(struct exec_ctx *ctx, uint64_t va, uint32_t place, uint32_t bytes);
+	/* Accesses with lanes anywhere (exec/spread.h); true: the wave must leave, after a fault. */
+	uint32_t (*load)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what);
+	uint32_t (*store)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what);
 	/* A quiescent point; true: the slice is over. */
 	uint32_t (*pause)(struct exec_ctx *ctx, struct jit_frame *f);
 	mfma_fn *const *mfma; /* exec_mfma_forms() */
