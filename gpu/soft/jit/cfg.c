@@ -59,7 +59,8 @@ static bool writes_whole(const struct isa_inst *in)
 	case ISA_FMT_DS:
 		return in->op == ISA_DS_READ_B32 || in->op == ISA_DS_READ_B64 || in->op == ISA_DS_READ_B96 || in->op == ISA_DS_READ_B128 ||
 		       in->op == ISA_DS_READ2_B32 || in->op == ISA_DS_READ2_B64 || in->op == ISA_DS_READ2ST64_B32 ||
-		       in->op == ISA_DS_READ2ST64_B64;
+		       in->op == ISA_DS_READ2ST64_B64 || in->op == ISA_DS_READ_U8 || in->op == ISA_DS_READ_I8 || in->op == ISA_DS_READ_U16 ||
+		       in->op == ISA_DS_READ_I16 || in->op == ISA_DS_BPERMUTE_B32 || in->op == ISA_DS_PERMUTE_B32 || in->op == ISA_DS_SWIZZLE_B32;
 	default:
 		return in->op == ISA_V_CNDMASK_B32 || in->op == ISA_V_MAD_U64_U32 || in->op == ISA_V_DIV_FMAS_F32 ||
 		       in->op == ISA_V_DIV_SCALE_F32 || in->op == ISA_V_ACCVGPR_READ_B32;

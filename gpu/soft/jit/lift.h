@@ -264,6 +264,8 @@ void flush_queue(struct lift *l);
 /* ---- lift_cross.c ---- */
 /* Source 0 of a DPP operation, of one or two dwords, and the lanes it writes; the queue is empty. */
 void read_lanes(struct lift *l, struct vop *q, const struct isa_inst *in, unsigned halves);
+/* Rows whose lane l is lane from[l] of these rows, 0 where that is negative. */
+void permute_lanes(struct lift *l, const V in[MAX_STRIPS], const int from[WAVE_LANES], V out[MAX_STRIPS]);
 /* v_readfirstlane, v_readlane, v_writelane. False: not lifted. */
 bool lift_lane_ops(struct lift *l, const struct isa_inst *in);
 
@@ -280,6 +282,8 @@ void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip);
 /* Accesses of lanes whose places are known; called before the queue is flushed. */
 bool lift_known_ds(struct lift *l, const struct jit_inst *ji);
 bool lift_ds(struct lift *l, const struct jit_inst *ji);
+/* ---- lift_ds.c ---- */
+bool lift_ds_other(struct lift *l, const struct jit_inst *ji);
 
 /* ---- lift_mem.c ---- */
 V at(struct lift *l, V p, uint64_t offset);

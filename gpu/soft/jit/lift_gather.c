@@ -223,7 +223,7 @@ void gather_strip(struct lift *l, const struct access *a, const struct spread *x
 /* ------------------------------------------------------------------ lane by lane */
 
 /* The rows, bytes of each lane, and offsets to the stack. */
-static void to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIPS], unsigned n)
+void lanes_to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIPS], unsigned n)
 {
 	V data = room(l, &l->lane_data, 16), offset = room(l, &l->lane_offset, 4);
 
@@ -237,12 +237,7 @@ static void to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIP
 	}
 }
 
-struct lanes { /* a loop over lanes */
-	LLVMBasicBlockRef loop, done;
-	V left, lane, host; /* lane: i64 */
-};
-
-static void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct lanes *i)
+void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct lanes *i)
 {
 	LLVMBasicBlockRef from = LLVMGetInsertBlock(l->b);
 	V args[2], off;
@@ -260,7 +255,7 @@ static void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct
 	i->host = indexed(l, x->host, LLVMBuildZExt(l->b, off, l->i64, ""));
 }
 
-static void lanes_end(struct lift *l, struct lanes *i)
+void lanes_end(struct lift *l, struct lanes *i)
 {
 	V rest = AND(i->left, LLVMBuildSub(l->b, i->left, c64(l, 1), ""));
 	LLVMBasicBlockRef from = LLVMGetInsertBlock(l->b);
@@ -270,8 +265,7 @@ static void lanes_end(struct lift *l, struct lanes *i)
 	go_to(l, i->done);
 }
 
-/* Element k of a lane's data on the stack, n dwords a lane. */
-static V lane_data(struct lift *l, const struct lanes *i, unsigned n, unsigned k, LLVMTypeRef t)
+V lanes_data(struct lift *l, const struct lanes *i, unsigned n, unsigned k, LLVMTypeRef t)
 {
 	V x = LLVMBuildLoad2(l->b, t, at(l, indexed(l, l->lane_data, LLVMBuildMul(l->b, i->lane, c64(l, 4 * n), "")), 4 * k), "");
 
@@ -279,8 +273,28 @@ static V lane_data(struct lift *l, const struct lanes *i, unsigned n, unsigned k
 	return x;
 }
 
-/* The lanes that take part, as one number. */
-static V lanes_of(struct lift *l, const struct spread *x)
+void lanes_result(struct lift *l, const struct lanes *i, unsigned n, V result)
+{
+	LLVMSetAlignment(LLVMBuildStore(l->b, result, indexed(l, room(l, &l->lane_old, 8), LLVMBuildMul(l->b, i->lane, c64(l, 4 * n), ""))), 4);
+}
+
+void lanes_results(struct lift *l, unsigned n, V (*rows)[MAX_STRIPS])
+{
+	for (unsigned s = 0; s < l->strips; s++) {
+		V v = LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), at(l, room(l, &l->lane_old, 8), (uint64_t)s * l->width * 4 * n), "");
+
+		LLVMSetAlignment(v, 4);
+		for (unsigned k = 0; k < n; k++)
+			rows[k][s] = n > 1 ? pick(l, v, k, n) : v;
+	}
+}
+
+void lanes_take(struct lift *l, struct spread *x, unsigned strip, V mask)
+{
+	take_part(l, x, strip, mask ? bits_of(l, mask) : NULL);
+}
+
+V lanes_of(struct lift *l, const struct spread *x)
 {
 	V all = NULL;
 
@@ -313,18 +327,18 @@ void scatter_wave(struct lift *l, const struct access *a, const struct spread *x
 		}
 		return;
 	}
-	to_stack(l, x, rows, n);
+	lanes_to_stack(l, x, rows, n);
 	lanes_begin(l, x, lanes_of(l, x), &i);
 	if (a->bytes < 4) {
-		v = lane_data(l, &i, n, 0, l->i32);
+		v = lanes_data(l, &i, n, 0, l->i32);
 		if (a->kind == VM_U8_HI || a->kind == VM_16_HI)
 			v = LLVMBuildLShr(l->b, v, c32(l, 16), "");
 		volatile_store(l, LLVMBuildTrunc(l->b, v, a->bytes == 1 ? l->i8 : l->i16, ""), i.host, 1);
 	}
 	for (; a->bytes >= 4 && k + 1 < n; k += 2)
-		volatile_store(l, lane_data(l, &i, n, k, l->i64), at(l, i.host, 4 * k), 1);
+		volatile_store(l, lanes_data(l, &i, n, k, l->i64), at(l, i.host, 4 * k), 1);
 	if (a->bytes >= 4 && k < n)
-		volatile_store(l, lane_data(l, &i, n, k, l->i32), at(l, i.host, 4 * k), 1);
+		volatile_store(l, lanes_data(l, &i, n, k, l->i32), at(l, i.host, 4 * k), 1);
 	lanes_end(l, &i);
 }
 
@@ -702,30 +716,23 @@ bool lift_atomic(struct lift *l, const struct jit_inst *ji)
 	if (in->format == ISA_FMT_FLAT)
 		branch_unless(l, in_apertures(l, hi), w.slow);
 	find_range(l, ji, &x, 4 * n, 4 * n, GPU_PROT_READ | GPU_PROT_WRITE, w.slow);
-	to_stack(l, &x, rows, per_lane);
-	if (dst)
-		room(l, &l->lane_old, 8);
+	lanes_to_stack(l, &x, rows, per_lane);
 	lanes_begin(l, &x, get_exec(l), &i);
 	t = n == 2 ? l->i64 : l->i32;
 	if (a.kind == AT_CMPSWAP) {
-		result = LLVMBuildAtomicCmpXchg(l->b, i.host, lane_data(l, &i, per_lane, n, t), lane_data(l, &i, per_lane, 0, t),
+		result = LLVMBuildAtomicCmpXchg(l->b, i.host, lanes_data(l, &i, per_lane, n, t), lanes_data(l, &i, per_lane, 0, t),
 						LLVMAtomicOrderingSequentiallyConsistent, LLVMAtomicOrderingSequentiallyConsistent, 0);
 		result = LLVMBuildExtractValue(l->b, result, 0, "");
 	} else {
-		value = lane_data(l, &i, n, 0, a.kind != AT_FADD ? t : n == 2 ? l->f64 : l->f32);
+		value = lanes_data(l, &i, n, 0, a.kind != AT_FADD ? t : n == 2 ? l->f64 : l->f32);
 		result = LLVMBuildAtomicRMW(l->b, (LLVMAtomicRMWBinOp)op, i.host, value, LLVMAtomicOrderingSequentiallyConsistent, 0);
 		result = LLVMBuildBitCast(l->b, result, t, "");
 	}
 	if (dst)
-		LLVMBuildStore(l->b, result, indexed(l, l->lane_old, LLVMBuildMul(l->b, i.lane, c64(l, 4 * n), "")));
+		lanes_result(l, &i, n, result);
 	lanes_end(l, &i);
-	for (unsigned s = 0; dst && s < l->strips; s++) {
-		V v = LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), at(l, l->lane_old, (uint64_t)s * l->width * 4 * n), "");
-
-		LLVMSetAlignment(v, 4);
-		for (unsigned k = 0; k < n; k++)
-			got[k][s] = n > 1 ? pick(l, v, k, n) : v;
-	}
+	if (dst)
+		lanes_results(l, n, got);
 	ways_step(l, ji, &w);
 	ways_end(l, &w, dst ? dst->index : 0, dst ? n : 0, got);
 	if (dst)

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lift_lds.c - reads and writes of LDS. Where the shape of an address is known, a register is checked once a block and read as vectors from
- * then on; else each strip is a vector, one dword for all lanes, or a gather or scatter of the lanes inside LDS.
+ * lift_lds.c - reads and writes of dwords of LDS. Where the shape of an address is known, a register is checked once a block, and from then on
+ * lanes are read and stored by moves as wide as they lie next to each other. Else lanes near each other are read from two vectors, and others are
+ * gathers and scatters of those inside LDS.
  */
-#include "gpu/soft/jit/lift.h"
-
-#define AND(x_, y_) LLVMBuildAnd(l->b, x_, y_, "")
-#define OR(x_, y_) LLVMBuildOr(l->b, x_, y_, "")
-#define ADD(x_, y_) LLVMBuildAdd(l->b, x_, y_, "")
-#define IS(pred, x_, y_) LLVMBuildICmp(l->b, LLVMInt##pred, x_, y_, "")
-#define K32(v) vconst32(l, v)
+#include "gpu/soft/jit/lift_lds.h"
 
 struct ds_part { /* one of the one or two addresses */
 	unsigned offset, dwords, row;
 };
 
-static V gather(struct lift *l, V addr, V mask)
+V lds_gather(struct lift *l, V addr, V mask)
 {
 	LLVMTypeRef types[2] = {l->vi32, vec(l->ptr, l->width)};
 	V p = LLVMBuildGEP2(l->b, l->i8, l->lds, &addr, 1, ""), args[4] = {p, c32(l, 1), mask, K32(0)};
@@ -31,8 +26,7 @@ static void scatter(struct lift *l, V value, V addr, V mask)
 	intrinsic(l, "llvm.masked.scatter", types, 2, args, 4);
 }
 
-/* Active lanes whose access is inside LDS. */
-static V inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
+V lds_inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
 {
 	V bound = LLVMBuildSub(l->b, l->bound, c32(l, bytes), ""), fits = IS(UGE, l->bound, c32(l, bytes)), m;
 
@@ -40,7 +34,7 @@ static V inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
 	return l->now.exec_full ? m : AND(m, mask_strip(l, get_exec(l), strip));
 }
 
-static V lds_at(struct lift *l, V addr)
+V lds_at(struct lift *l, V addr)
 {
 	V i = LLVMBuildZExt(l->b, addr, l->i64, "");
 
@@ -66,32 +60,34 @@ static V two_vectors(struct lift *l, V a, V b, V idx)
 	return LLVMBuildSelect(l->b, IS(ULT, idx, K32(l->width)), a, b, "");
 }
 
-struct window { /* where a strip's lanes look: the dwords of two vectors from its first lane on */
-	V begin, off; /* i32; of lanes from there, in bytes */
-};
-
-static struct window window_of(struct lift *l, V addr)
+struct lds_window lds_window_of(struct lift *l, V addr)
 {
 	V first = lane0(l, addr), begin = LLVMBuildSelect(l->b, IS(ULT, first, l->bound), first, l->bound, "");
 
-	return (struct window){begin, LLVMBuildSub(l->b, addr, splat(l, begin), "")};
+	return (struct lds_window){begin, LLVMBuildSub(l->b, addr, splat(l, begin), "")};
 }
 
 /* Lanes whose n dwords are in the window and whole in it. */
-static V window_has(struct lift *l, const struct window *w, unsigned n)
+static V window_has(struct lift *l, const struct lds_window *w, unsigned n)
 {
 	V two[3] = {w->off, w->off, K32(30)};
 
 	return IS(ULE, intrinsic(l, "llvm.fshl", &l->vi32, 1, two, 3), K32(2 * l->width - n));
 }
 
-static void window_read(struct lift *l, const struct window *w, unsigned n, V in, V out[4])
+V lds_window_dword(struct lift *l, const struct lds_window *w, V idx)
 {
-	V p = lds_at(l, w->begin), idx = LLVMBuildLShr(l->b, w->off, K32(2), "");
-	V a = aligned1(LLVMBuildLoad2(l->b, l->vi32, p, "")), b = aligned1(LLVMBuildLoad2(l->b, l->vi32, at(l, p, 4 * l->width), ""));
+	V p = lds_at(l, w->begin);
+
+	return two_vectors(l, aligned1(LLVMBuildLoad2(l->b, l->vi32, p, "")), aligned1(LLVMBuildLoad2(l->b, l->vi32, at(l, p, 4 * l->width), "")), idx);
+}
+
+static void window_read(struct lift *l, const struct lds_window *w, unsigned n, V in, V out[4])
+{
+	V idx = LLVMBuildLShr(l->b, w->off, K32(2), "");
 
 	for (unsigned k = 0; k < n; k++)
-		out[k] = LLVMBuildSelect(l->b, in, two_vectors(l, a, b, k ? ADD(idx, K32(k)) : idx), K32(0), "");
+		out[k] = LLVMBuildSelect(l->b, in, lds_window_dword(l, w, k ? ADD(idx, K32(k)) : idx), K32(0), "");
 }
 
 static V bits_of(struct lift *l, V mask)
@@ -137,7 +133,7 @@ static V row_mask(struct lift *l, unsigned strip, unsigned n)
 }
 
 /* The n dwords of a strip's lanes that mask has. */
-static void gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4])
+static void lds_gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4])
 {
 	LLVMTypeRef t = vec(l->i64, l->width), types[2] = {t, vec(l->ptr, l->width)};
 	V args[4] = {NULL, c32(l, 1), mask, LLVMConstNull(t)};
@@ -146,7 +142,7 @@ static void gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4])
 		V x;
 
 		if (k + 1 == n) {
-			out[k] = gather(l, k ? ADD(addr, K32(4 * k)) : addr, mask);
+			out[k] = lds_gather(l, k ? ADD(addr, K32(4 * k)) : addr, mask);
 			return;
 		}
 		/* Two at once. */
@@ -160,14 +156,14 @@ static void gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4])
 }
 
 /* All strips, but those without active lanes. */
-static void gather_strips(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIPS], unsigned n, V out[MAX_STRIPS][4])
+static void lds_gather_strips(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIPS], unsigned n, V out[MAX_STRIPS][4])
 {
 	for (unsigned s = 0; s < l->strips; s++) {
 		LLVMBasicBlockRef before = LLVMGetInsertBlock(l->b), some, next;
 		V m;
 
 		if (l->now.exec_full) {
-			gather_strip(l, addr[s], in[s], n, out[s]);
+			lds_gather_strip(l, addr[s], in[s], n, out[s]);
 			continue;
 		}
 		m = bits_of(l, mask_strip(l, get_exec(l), s));
@@ -175,7 +171,7 @@ static void gather_strips(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIPS], 
 		next = new_block(l, "");
 		LLVMBuildCondBr(l->b, IS(NE, m, LLVMConstNull(LLVMTypeOf(m))), some, next);
 		LLVMPositionBuilderAtEnd(l->b, some);
-		gather_strip(l, addr[s], in[s], n, out[s]);
+		lds_gather_strip(l, addr[s], in[s], n, out[s]);
 		LLVMBuildBr(l->b, next);
 		LLVMPositionBuilderAtEnd(l->b, next);
 		for (unsigned k = 0; k < n; k++) {
@@ -214,20 +210,20 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 	unsigned ways = 0;
 
 	for (unsigned s = 0; s < l->strips; s++)
-		in[s] = inside(l, addr[s], 4 * n, s);
+		in[s] = lds_inside(l, addr[s], 4 * n, s);
 	if (places == PLACES_APART) {
-		gather_strips(l, addr, in, n, out);
+		lds_gather_strips(l, addr, in, n, out);
 		return;
 	}
 	join = new_block(l, "");
 	if (n <= 2) {
-		struct window w[MAX_STRIPS];
+		struct lds_window w[MAX_STRIPS];
 		V all = NULL;
 
 		for (unsigned s = 0; s < l->strips; s++) {
 			V ok;
 
-			w[s] = window_of(l, addr[s]);
+			w[s] = lds_window_of(l, addr[s]);
 			ok = OR(window_has(l, &w[s], n), LLVMBuildNot(l->b, in[s], ""));
 			all = all ? AND(all, ok) : ok;
 		}
@@ -284,7 +280,7 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 		LLVMBuildBr(l->b, join);
 		go_to(l, no);
 	}
-	gather_strips(l, addr, in, n, got[ways]);
+	lds_gather_strips(l, addr, in, n, got[ways]);
 	from[ways++] = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, join);
@@ -304,7 +300,7 @@ static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_pa
 	unsigned n = p->dwords;
 
 	for (unsigned s = 0; s < l->strips; s++) {
-		in[s] = inside(l, addr[s], 4 * n, s);
+		in[s] = lds_inside(l, addr[s], 4 * n, s);
 		for (unsigned k = 0; k < n; k++)
 			rows[s][k] = get_v(l, p->row + k, s);
 	}

@@ -1260,5 +1260,5 @@ bool lift_mem(struct lift *l, const struct jit_inst *ji)
 	if (lift_smem(l, ji) || lift_known_ds(l, ji) || lift_known_rows(l, ji))
 		return true;
 	flush_queue(l);
-	return lift_global(l, ji) || lift_ds(l, ji) || lift_atomic(l, ji) || lift_buffer(l, ji);
+	return lift_global(l, ji) || lift_ds(l, ji) || lift_ds_other(l, ji) || lift_atomic(l, ji) || lift_buffer(l, ji);
 }

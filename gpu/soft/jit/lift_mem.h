@@ -47,6 +47,26 @@ void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, 
 void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow);
 /* A strip's dwords, or the short value placed; lanes that take no part get 0. */
 void gather_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned strip, V old, V out[4]);
+/*
+ * Loops over lanes: rows, n dwords a lane, and offsets go to the stack; then what is between lanes_begin() and lanes_end() is done for each lane of
+ * mask64, in order.
+ */
+struct lanes {
+	LLVMBasicBlockRef loop, done;
+	V left, lane, host; /* lane: i64 */
+};
+void lanes_to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIPS], unsigned n);
+void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct lanes *i);
+void lanes_end(struct lift *l, struct lanes *i);
+/* Element k of a lane's data on the stack, n dwords a lane. */
+V lanes_data(struct lift *l, const struct lanes *i, unsigned n, unsigned k, LLVMTypeRef t);
+/* A result for the lane; and when the loop is over, those of all: lanes not in mask64 have anything. */
+void lanes_result(struct lift *l, const struct lanes *i, unsigned n, V result);
+void lanes_results(struct lift *l, unsigned n, V (*rows)[MAX_STRIPS]);
+/* The lanes that take part, as one number. */
+V lanes_of(struct lift *l, const struct spread *x);
+/* Takes a mask for the lanes that take part; NULL: all. */
+void lanes_take(struct lift *l, struct spread *x, unsigned strip, V mask);
 /* Stores old[k][strip] in the order of lanes. */
 void scatter_wave(struct lift *l, const struct access *a, const struct spread *x, V (*rows)[MAX_STRIPS]);
 /*
