@@ -195,7 +195,6 @@ struct gpu_queue {
 	bool stopped;		/* by an error: for good */
 	uint64_t rptr;		/* AQL: packets; SDMA: bytes; PM4: dwords */
 	uint64_t doorbell_seen; /* AQL: value of the last look */
-	uint64_t doorbell_idle; /* its value when the queue was last found to have nothing to do */
 	bool more;		/* AQL: look even though the doorbell says nothing new */
 	uint64_t round;		/* pass of the CP thread that stepped it last */
 	uint64_t kernel;	/* address of the kernel descriptor of the packet at hand, or 0 */

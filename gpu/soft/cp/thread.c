@@ -38,7 +38,6 @@
 #define SLEEP_IDLE_NS	1000000u /* and after it */
 #define TURN_RELEASE_NS 50000u	 /* the GPU is given back when it had no work for so long */
 #define LET_IN_NS	100000u
-#define WATCH_LOOKS	64 /* at doorbells, between two passes */
 #define TIMER_SLACK_NS	1000ul /* sleeps are short: the default of 50 us would double them */
 
 /* ------------------------------------------------------------------ time slices of the CPU */
@@ -166,7 +165,6 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
 	if (!vm->awake || vm->suspended)
 		return true;
 	for (q = vm->queues; q && !fault && !interrupted; q = q->next) {
-		uint64_t doorbell;
 		enum step step;
 
 		if (q->round == gpu->rounds)
@@ -176,10 +174,7 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
 			continue;
 		/* each time a quiescent point: who unmaps waits for one queue only */
 		vm_attach(ex, vm);
-		doorbell = __atomic_load_n(q->desc.doorbell, __ATOMIC_RELAXED);
 		step = queue_step(q);
-		if (step == STEP_IDLE)
-			q->doorbell_idle = doorbell;
 		vm->pass_progress |= step == STEP_PROGRESS;
 		vm->pass_busy |= step == STEP_WAIT;
 		copy_flush(q, now);
@@ -246,29 +241,6 @@ again:
 			pass->called &= vm->idle_called;
 		}
 	}
-	pthread_mutex_unlock(&gpu->lock);
-}
-
-/*
- * Where passes find nothing, what comes next is a doorbell: looks at them alone for a while, which takes far less time than a pass does. Only a
- * hint: the pass that follows decides.
- */
-static void watch_doorbells(struct gpu *gpu, unsigned event)
-{
-	unsigned looks = 0;
-
-	pthread_mutex_lock(&gpu->lock);
-	do {
-		for (struct gpu_vm *vm = gpu->vms; vm; vm = vm->next) {
-			if (!vm->awake || vm->suspended)
-				continue;
-			for (struct gpu_queue *q = vm->queues; q; q = q->next, looks++)
-				if (queue_runs(q) && __atomic_load_n(q->desc.doorbell, __ATOMIC_RELAXED) != q->doorbell_idle)
-					goto out;
-		}
-		cpu_relax();
-	} while (++looks < WATCH_LOOKS && !wanted(gpu) && atomic_load_explicit(&gpu->cp_event, memory_order_relaxed) == event);
-out:
 	pthread_mutex_unlock(&gpu->lock);
 }
 
@@ -503,9 +475,7 @@ static void *cp_main(void *arg)
 		/* While others have the GPU, this thread would take a processor from them. */
 		spin = lost ? 0 : gpu->spin_ns;
 		if (idle < spin) {
-			if (!pass.waiting && !pass.running)
-				watch_doorbells(gpu, event);
-			else
+			for (unsigned i = 0; i < 16; i++)
 				cpu_relax();
 			/* On a busy machine a yield costs a time slice: first wait for what comes
 			 * soon. */
