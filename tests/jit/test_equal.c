@@ -440,7 +440,7 @@ static void run_state(const struct isa_inst *in, unsigned count, uint32_t mode, 
 	struct isa_inst some[NI];
 	struct jit_unit *u = *unit;
 	struct exec_ctx ctx = {.error = EXEC_DONE};
-	struct jit_frame f = {.limit = UINT64_MAX, .budget = UINT64_MAX, .stop = &no_stop, .step = counted_step, .pause = never, .mfma = exec_mfma_forms(0)};
+	struct jit_frame f = {.limit = UINT64_MAX, .budget = UINT64_MAX, .stop = &no_stop, .step = counted_step, .pause = never, .mfma = exec_mfma_functions(0)};
 
 	if (!u) {
 		for (unsigned i = 0; i < NI; i++)

@@ -480,6 +480,11 @@ static void emit_exit(struct lift *l, uint64_t pc, const struct jit_block *live,
 	leave_at(l, pc);
 }
 
+static bool is_memory(const struct isa_inst *in)
+{
+	return in->format >= ISA_FMT_FLAT || in->format == ISA_FMT_SMEM;
+}
+
 /* What may have changed by the end of this block. */
 static void dirty_here(const struct jit_block *blk, struct bits256 *v, uint64_t s[2])
 {
@@ -521,6 +526,7 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	ret = LLVMBuildCall2(l->b, type, fn, args, 3, "");
 	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, go), false);
 	go_to(l, out);
+	emit_mfma_later(l);
 	leave_function(l);
 	go_to(l, go);
 }
@@ -573,9 +579,9 @@ void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
 
-	flush_mfma(l);
 	emit_weights(l, LLVMBuildCondBr(l->b, condition, go, out), true);
 	go_to(l, out);
+	emit_mfma_later(l);
 	dirty_here(l->blk, &vdirty, sdirty);
 	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
 	live_before(l, ji, &live);
@@ -617,7 +623,9 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 	struct jit_facts then;
 	struct jit_regs r;
 
-	flush_mfma(l);
+	/* Memory operations read no registers but those they name; before_inst() has looked at those. */
+	if (!is_memory(&ji->ci.inst) && ji->ci.inst.format != ISA_FMT_DS)
+		flush_mfma(l);
 	emit_step_call(l, ji);
 	jit_inst_regs(&ji->ci.inst, l->now.exec_full || ji->quiet, &r);
 	for (unsigned i = 0; i < 256; i++)
@@ -746,11 +754,6 @@ static bool lift_salu(struct lift *l, const struct isa_inst *in)
 }
 
 /* ------------------------------------------------------------------ instructions and blocks */
-
-static bool is_memory(const struct isa_inst *in)
-{
-	return in->format >= ISA_FMT_FLAT || in->format == ISA_FMT_SMEM;
-}
 
 static bool is_store(const struct isa_inst *in)
 {

@@ -85,14 +85,13 @@ struct lin_check { /* a root's lanes do not wrap around: checked in this block *
 	bool sign;
 };
 
-/* lift_mfma.c: a matrix operation put off, and rows of sources on the stack. */
+/* lift_mfma.c: matrix operations put off, the steps of one accumulator; rows of sources on the stack. */
 #define MFMA_LATER  16
-#define MFMA_COPIES 24
+#define MFMA_COPIES 64
 struct mfma_later {
 	int kind;
-	unsigned row, rows;
-	bool clean;
-	V a, b;
+	unsigned row, rows, steps; /* no steps: unused */
+	V ab[2 * MFMA_MAX_STEPS];
 };
 struct mfma_copy {
 	unsigned rows;
@@ -157,9 +156,8 @@ struct lift {
 	struct bits256 home; /* vector registers that are always in struct wave: accumulators */
 	struct mfma_later later[MFMA_LATER];
 	struct mfma_copy copy[MFMA_COPIES];
-	V rooms[MFMA_COPIES];
-	unsigned num_later, next_copy;
-	uint64_t clean[8];
+	V rooms[MFMA_COPIES], lists[MFMA_LATER];
+	unsigned next_copy;
 	V bound;	/* LDS size, i32 */
 	V lds;
 	V lane_offset, lane_data, lane_old; /* lift_gather.c: rows on the stack */
@@ -275,6 +273,8 @@ void before_inst(struct lift *l, const struct isa_inst *in);
 bool lift_mfma(struct lift *l, const struct jit_inst *ji);
 /* Does what was put off. */
 void flush_mfma(struct lift *l);
+/* The same for a path on the side: where the lifter goes on it is still put off. */
+void emit_mfma_later(struct lift *l);
 void forget_mfma(struct lift *l); /* at a block's begin */
 
 /* ---- lift_lds.c ---- */

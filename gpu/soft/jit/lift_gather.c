@@ -29,7 +29,7 @@ static bool may_spread(struct lift *l, unsigned dwords)
 }
 
 /* Kernels choose different ranges; the number has to be the same each time the kernel is compiled. */
-static unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot)
+unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot)
 {
 	uint64_t h = ji->pc - l->code->entry_pc;
 
@@ -378,6 +378,7 @@ static void call_spread(struct lift *l, const struct jit_inst *ji, const struct 
 	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 6, 0), fn, args, 6, "");
 	emit_weights(l, LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), out, go), false);
 	go_to(l, out);
+	emit_mfma_later(l);
 	leave_function(l);
 	go_to(l, go);
 }
@@ -742,7 +743,7 @@ bool lift_atomic(struct lift *l, const struct jit_inst *ji)
 
 /* ------------------------------------------------------------------ buffers */
 
-static bool buffer_access(unsigned op, struct access *a)
+bool buffer_access(unsigned op, struct access *a)
 {
 #define LOAD(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, false},
 #define STORE(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, true},

@@ -919,12 +919,12 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
  * Host addresses of lanes [low, low + span) from the wave's root (whole: the first of host only), or each strip's, or the wave's root by strips; where they are not
  * there with prot control is at slow. low[s] is from the root, the offset included.
  */
-static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot, const struct lin *x, V base[MAX_STRIPS], bool whole, V host[MAX_STRIPS],
-		       LLVMBasicBlockRef slow, struct extent e[MAX_STRIPS])
+static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot, const struct lin *x, V base[MAX_STRIPS], V fits, bool whole,
+		       V host[MAX_STRIPS], LLVMBasicBlockRef slow, struct extent e[MAX_STRIPS])
 {
 	const struct isa_inst *in = &ji->ci.inst;
 	bool wave = x->level == LEVEL_WAVE;
-	struct seen *seen = look_around(l, ji, prot, x, base);
+	struct seen *seen = base ? look_around(l, ji, prot, x, base) : NULL;
 	unsigned all = whole ? 1 : l->strips, most = 0, place;
 	V outside;
 
@@ -941,13 +941,12 @@ static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot,
 	for (unsigned s = 0; s < all; s++)
 		most = e[s].span > most ? e[s].span : most;
 	place = place_for(l, prot, most);
-	outside = outside_apertures(l, in, x);
+	outside = base ? outside_apertures(l, in, x) : fits;
 	for (unsigned s = 0; s < all; s++)
 		host[s] = translate(l, place, lanes_va(l, x, s, e[s].low), e[s].span, s ? NULL : outside, slow);
 }
 
-/* False: nothing emitted. */
-static bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V base[MAX_STRIPS])
+bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V base[MAX_STRIPS], V fits)
 {
 	const int32_t *delta = x->delta;
 	unsigned n = a->dwords, prot = a->store ? GPU_PROT_WRITE : GPU_PROT_READ;
@@ -977,7 +976,7 @@ static bool known_access(struct lift *l, const struct jit_inst *ji, const struct
 		}
 	slow = new_block(l, "slow");
 	join = new_block(l, "");
-	find_lanes(l, ji, prot, x, base, wave, host, slow, e);
+	find_lanes(l, ji, prot, x, base, fits, wave, host, slow, e);
 	for (unsigned s = l->strips; s--;)
 		host[s] = at(l, host[wave ? 0 : s], (uint64_t)(int64_t)(delta[s * l->width] - e[wave ? 0 : s].low));
 	for (unsigned s = 0; s < l->strips; s++) {
@@ -1128,7 +1127,7 @@ static bool lift_known_rows(struct lift *l, const struct jit_inst *ji)
 	get_exec(l);
 	slow = new_block(l, "slow");
 	join = new_block(l, "");
-	find_lanes(l, ji, GPU_PROT_READ, &x, base, wave, host, slow, e);
+	find_lanes(l, ji, GPU_PROT_READ, &x, base, NULL, wave, host, slow, e);
 	from = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, slow);
@@ -1224,7 +1223,7 @@ static bool lift_global(struct lift *l, const struct jit_inst *ji)
 	if (data->index + g.a.dwords > 256 || in->src[0].index + !g.saddr > 255)
 		return false;
 	g.row = data->index;
-	if (lin_address(l, ji, &x, base) && known_access(l, ji, &g.a, g.row, &x, base))
+	if (lin_address(l, ji, &x, base) && known_access(l, ji, &g.a, g.row, &x, base, NULL))
 		return true;
 	if (in->format != ISA_FMT_GLOBAL || g.a.bytes < 4) {
 		lift_spread(l, ji, &g.a, g.row);
@@ -1260,5 +1259,6 @@ bool lift_mem(struct lift *l, const struct jit_inst *ji)
 	if (lift_smem(l, ji) || lift_known_ds(l, ji) || lift_known_rows(l, ji))
 		return true;
 	flush_queue(l);
-	return lift_global(l, ji) || lift_ds(l, ji) || lift_ds_other(l, ji) || lift_atomic(l, ji) || lift_buffer(l, ji);
+	return lift_global(l, ji) || lift_ds(l, ji) || lift_ds_other(l, ji) || lift_atomic(l, ji) || lift_buffer_known(l, ji) ||
+	       lift_buffer_rows(l, ji, 2) || lift_buffer(l, ji) || lift_buffer_rows(l, ji, 1);
 }

@@ -35,6 +35,11 @@ V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef fro
 V placed(struct lift *l, enum vmem_kind kind, V v, V old);
 bool needs_old(const struct lift *l, enum vmem_kind kind);
 V opaque(struct lift *l, V x);
+/*
+ * An access whose lanes' addresses are x's. base: their roots less the instruction's offset (lin_address()), or, of a buffer, NULL; then the interpreter does it
+ * unless fits. False: nothing emitted.
+ */
+bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V base[MAX_STRIPS], V fits);
 void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS]);
 
 /* lift_gather.c */
@@ -79,5 +84,12 @@ void any_store(struct lift *l, const struct jit_inst *ji, const struct access *a
 void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row);
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);
+unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot);
+bool buffer_access(unsigned op, struct access *a); /* a buffer's plain loads and stores; false: something else */
+
+/* lift_buffer.c */
+bool lift_buffer_known(struct lift *l, const struct jit_inst *ji);
+/* Of at least so many dwords. */
+bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least);
 
 #endif

@@ -55,12 +55,22 @@ void jit_delta_range(const struct jit_code *c, uint16_t delta, int32_t *low, int
 	}
 }
 
-/* Bits that a sum may have: none below the lowest of either. */
+/* Bits of multiples of low (a power of two, or 0) up to most, which is taken in coarse steps, so that loops come to an end soon. */
+static uint32_t bits_between(uint32_t low, uint64_t most)
+{
+	return -low & (most < 1 << 16 ? 0xffff : most < 1 << 24 ? 0xffffff : UINT32_MAX);
+}
+
+/* Bits that a sum may have. */
 static uint32_t sum_bits(uint32_t a, uint32_t b)
 {
-	uint32_t low = (a | b) & -(a | b);
+	return a & b ? bits_between((a | b) & -(a | b), (uint64_t)a + b) : a | b;
+}
 
-	return low ? -low : 0;
+/* The same of a difference, which may be negative. */
+static uint32_t difference_bits(uint32_t a, uint32_t b)
+{
+	return b ? -((a | b) & -(a | b)) : a;
 }
 
 static uint32_t lane_bits(const struct jit_code *c, struct jit_shape s)
@@ -96,7 +106,8 @@ static struct jit_shape combine(struct jit_code *c, struct jit_shape a, struct j
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		d[l] = how == SUB_LANES ? (int32_t)((uint32_t)c->delta[a.delta - 1][l] - (uint32_t)c->delta[b.delta - 1][l])
 					: (int32_t)((uint32_t)c->delta[a.delta - 1][l] + (uint32_t)c->delta[b.delta - 1][l]);
-	return (struct jit_shape){.delta = intern(c, d), .bits = how == OR_LANES ? a.bits | b.bits : sum_bits(a.bits, b.bits)};
+	return (struct jit_shape){.delta = intern(c, d), .bits = how == OR_LANES ? a.bits | b.bits
+								 : how == SUB_LANES ? difference_bits(a.bits, b.bits) : sum_bits(a.bits, b.bits)};
 }
 
 /* Times a constant; exact modulo 2^32. */
@@ -108,7 +119,28 @@ static struct jit_shape scale(struct jit_code *c, struct jit_shape a, uint32_t k
 		return varying;
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		d[l] = (int32_t)((uint32_t)c->delta[a.delta - 1][l] * k);
-	return (struct jit_shape){.delta = intern(c, d), .bits = k ? sum_bits(a.bits * (k & -k), 0) : 0};
+	if (k && !(k & (k - 1)))
+		return (struct jit_shape){.delta = intern(c, d), .bits = a.bits * k};
+	return (struct jit_shape){.delta = intern(c, d), .bits = bits_between((a.bits & -a.bits) * (k & -k), (uint64_t)a.bits * k)};
+}
+
+/*
+ * Exclusive or with a constant, all of whose bits lie above what the lane's part reaches, carries included: it changes the strip's part only. (Programs
+ * switch between two buffers that way.)
+ */
+static struct jit_shape flip(const struct jit_code *c, struct jit_shape a, uint32_t k)
+{
+	uint32_t below = (k & -k) - 1;
+	int32_t low, high;
+
+	if (!a.delta || !k)
+		return a;
+	jit_delta_range(c, a.delta, &low, &high);
+	if (a.delta != SHAPE_UNIFORM && (low < 0 || (a.bits & below) + (uint64_t)high > below))
+		return varying;
+	a.bits |= k;
+	a.wide = 0;
+	return a;
 }
 
 static struct jit_shape field(struct jit_code *c, struct jit_shape a, unsigned shift, uint32_t mask)
@@ -198,6 +230,12 @@ static struct jit_shape result(struct jit_code *c, const struct isa_inst *in, co
 			return field(c, b.s, 0, a.value);
 		if (b.constant)
 			return field(c, a.s, 0, b.value);
+		break;
+	case ISA_V_XOR_B32:
+		if (a.constant)
+			return flip(c, b.s, a.value);
+		if (b.constant)
+			return flip(c, a.s, b.value);
 		break;
 	case ISA_V_AND_OR_B32:
 		if (b.constant)

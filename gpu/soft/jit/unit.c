@@ -89,7 +89,7 @@ static void init_once(void)
 	if (wish && (!strcmp(wish, "sync") || !strcmp(wish, "exact")))
 		compiler.mode = MODE_SYNC;
 	compiler.exact = wish && !strcmp(wish, "exact");
-	compiler.mfma = exec_mfma_forms(0);
+	compiler.mfma = exec_mfma_functions(0);
 	compiler.spread = exec_spread();
 }
 

@@ -45,6 +45,7 @@ struct jit_inst {
 	bool quiet;	/* cfg.c: nobody reads inactive lanes of what it writes, before they are written again */
 	bool low_only;	/* shape.c: of a 64-bit product, nobody reads the high half */
 	bool no_carry;	/* shape.c: nobody reads the mask in dst[1] */
+	uint64_t jump;	/* where this s_setpc_b64 always leads; 0: not known */
 };
 #define NO_BLOCK UINT32_MAX
 #define NO_INST	 UINT32_MAX
@@ -248,7 +249,7 @@ struct jit_frame {
 	uint32_t (*store)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what);
 	/* A quiescent point; true: the slice is over. */
 	uint32_t (*pause)(struct exec_ctx *ctx, struct jit_frame *f);
-	mfma_fn *const *mfma; /* exec_mfma_forms() */
+	mfma_fn *const *mfma; /* exec_mfma_functions() */
 };
 
 #define JIT_NO_WAVE UINT32_MAX
