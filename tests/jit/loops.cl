@@ -123,3 +123,18 @@ kernel __attribute__((reqd_work_group_size(256, 1, 1))) void fill_behind(global 
 	__builtin_amdgcn_s_barrier();
 	out[get_global_id(0)] = part[l ^ 192] + 1;
 }
+
+/* Ors of scalars and lanes, whose bits meet or do not. */
+kernel __attribute__((reqd_work_group_size(64, 1, 1))) void ors(global uint *out, global const uint *in, uint n)
+{
+	uint l = get_local_id(0), first = get_group_id(0) << 6, x = 0, b = 3;
+
+	for (uint s = 0; s < n; s += 20) {
+		x = x * 3 + in[s | l];
+		x += in[(s << 4) | (l & 15)];
+		x ^= in[(b & 4032) | l];
+		x -= in[(b & 1008) | l];
+		b = (b << 1) ^ s;
+	}
+	out[first | l] = x;
+}

@@ -353,6 +353,38 @@ static void test_fault_in_range(void **state)
 	}
 }
 
+/* Bits that scalars may have decide what is known of addresses. */
+static void test_ors(void **state)
+{
+	enum { N = 240, GROUPS = 16 };
+	uint32_t *out = runner_alloc(&runner, 64 * GROUPS * 4, GPU_PROT_READ | GPU_PROT_WRITE), *in = runner_alloc(&runner, 16384, GPU_PROT_READ), n = N;
+	uint8_t args[20];
+	struct runner_dispatch d = {.kernel = "ors", .grid = {64 * GROUPS, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < 4096; i++)
+		in[i] = i * 2654435761u;
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &in, 8);
+	memcpy(args + 16, &n, 4);
+	for (unsigned t = 0; t < 2; t++) {
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (uint32_t i = 0; i < 64 * GROUPS; i++) {
+			uint32_t l = i % 64, x = 0, b = 3;
+
+			for (uint32_t s = 0; s < N; s += 20) {
+				x = x * 3 + in[s | l];
+				x += in[s << 4 | (l & 15)];
+				x ^= in[(b & 4032) | l];
+				x -= in[(b & 1008) | l];
+				b = b << 1 ^ s;
+			}
+			assert_int_equal(out[i], x);
+		}
+	}
+	runner_unmap(&runner, out);
+	runner_unmap(&runner, in);
+}
+
 /* The GPU's last user in a process that ends: after LLVM. */
 static void close_at_exit(void)
 {
@@ -394,6 +426,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
+		cmocka_unit_test(test_ors),
 		cmocka_unit_test(test_ending_while_compiling),
 	};
 

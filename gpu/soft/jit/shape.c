@@ -162,6 +162,8 @@ static struct operand_shape operand(const struct jit_shape *v, const struct isa_
 		return (struct operand_shape){.s = v[o->index]};
 	if (o->kind == ISA_OPND_CONST)
 		return (struct operand_shape){uniform((uint32_t)o->value), true, (uint32_t)o->value};
+	if (o->kind == ISA_OPND_SGPR && (o->value & JIT_BITS_KNOWN))
+		return (struct operand_shape){.s = uniform((uint32_t)o->value)};
 	if (o->kind == ISA_OPND_SGPR || o->kind == ISA_OPND_SPECIAL)
 		return (struct operand_shape){.s = uniform(UINT32_MAX)};
 	return (struct operand_shape){.s = varying};

@@ -48,6 +48,8 @@ struct jit_inst {
 	uint64_t jump;	/* where this s_setpc_b64 always leads; 0: not known */
 };
 #define NO_BLOCK UINT32_MAX
+/* In the value of an SGPR operand of one dword: the low half has all bits that the register may have set there (cfg.c). */
+#define JIT_BITS_KNOWN (1ull << 32)
 #define NO_INST	 UINT32_MAX
 
 enum jit_term {
