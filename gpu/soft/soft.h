@@ -60,7 +60,7 @@ struct mem_range {
  * piece on the host. Places are of classes, by how many bytes that holds for (mem_near_bytes) and by the right (even: to read, odd: to write); which
  * of its class an access looks at does not matter.
  */
-#define MEM_NEAR_CLASSES 4
+#define MEM_NEAR_CLASSES 5
 #define MEM_NEAR_OF	 64 /* places of a class */
 struct mem_near {
 	uint64_t first, room; /* room 0: nothing */
@@ -70,7 +70,7 @@ struct mem_near {
 
 static inline unsigned mem_near_bytes(unsigned class_)
 {
-	return class_ < 3 ? 256u << class_ : 4096;
+	return class_ < 3 ? 256u << class_ : class_ == 3 ? 4096 : 16384;
 }
 
 #define MEM_FOUND 8 /* ranges found last */

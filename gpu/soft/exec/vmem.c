@@ -537,6 +537,32 @@ static void place_row(struct wave *w, enum vmem_kind kind, uint32_t *row, const 
 		row[l] = vmem_place(kind, row[l] & kept, got[l]);
 }
 
+#ifdef __AVX512F__
+/* Lanes 4 q + which of 16, in quarters q. */
+static inline __m512i quads(const uint8_t *host, const uint32_t *off, unsigned which)
+{
+	__m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const void *)(host + off[which])));
+
+	v = _mm512_inserti32x4(v, _mm_loadu_si128((const void *)(host + off[4 + which])), 1);
+	v = _mm512_inserti32x4(v, _mm_loadu_si128((const void *)(host + off[8 + which])), 2);
+	return _mm512_inserti32x4(v, _mm_loadu_si128((const void *)(host + off[12 + which])), 3);
+}
+
+/* Four dwords of each of 16 lanes from l on: far cheaper than as gathers. */
+static void load_quads(struct vmem_spread *x, unsigned l, const uint8_t *host, const uint32_t *off)
+{
+	__m512i a = quads(host, off, 0), b = quads(host, off, 1), c = quads(host, off, 2), d = quads(host, off, 3);
+	__m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
+
+	_mm512_storeu_si512(x->data[0] + l, _mm512_unpacklo_epi64(ab, cd));
+	_mm512_storeu_si512(x->data[1] + l, _mm512_unpackhi_epi64(ab, cd));
+	ab = _mm512_unpackhi_epi32(a, b);
+	cd = _mm512_unpackhi_epi32(c, d);
+	_mm512_storeu_si512(x->data[2] + l, _mm512_unpacklo_epi64(ab, cd));
+	_mm512_storeu_si512(x->data[3] + l, _mm512_unpackhi_epi64(ab, cd));
+}
+#endif
+
 static void gather_lanes(struct wave *w, struct vmem_spread *x, enum vmem_kind kind, const uint8_t *host, const uint32_t *off, uint64_t mask)
 {
 	unsigned dwords = kind >= VM_X1 ? kind - VM_X1 + 1 : 1;
@@ -551,6 +577,10 @@ static void gather_lanes(struct wave *w, struct vmem_spread *x, enum vmem_kind k
 
 		if (!m)
 			continue;
+		if (dwords == 4 && m == 0xffff) {
+			load_quads(x, l, host, off + l);
+			continue;
+		}
 		for (; k + 1 < dwords; k += 2) { /* a pair is one host access */
 			__m512i a = _mm512_mask_i32gather_epi64(_mm512_setzero_si512(), (__mmask8)m, _mm512_castsi512_si256(o), host + 4 * k, 1);
 			__m512i b = _mm512_mask_i32gather_epi64(_mm512_setzero_si512(), (__mmask8)(m >> 8), _mm512_extracti64x4_epi64(o, 1),

@@ -555,74 +555,69 @@ static bool known_readable(const struct lift *l, const int32_t *delta, unsigned 
 	bool all = true;
 
 	for (unsigned s = 0; s < l->strips; s++)
-		all &= few_vectors(l, delta + s * l->width, dwords);
-	return all || dwords == 4;
+		all &= few_vectors(l, delta + s * l->width, dwords) || few_moves(l, delta + s * l->width, dwords);
+	return all;
 }
 
-/* The dwords of a strip's lanes, d from where p points. */
-static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[4])
+/* The dwords of a strip's lanes, d from where p points, and perhaps pairs of them. */
+static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[4], V pairs[2])
 {
 	struct extent e = extent_of(d, l->width, n);
+	bool even = !(n & 1);
 	V x, order[128];
 
-	if (e.high - e.low == (int32_t)(4 * n)) { /* all at one place */
-		for (unsigned k = 0; k < n; k++)
-			out[k] = splat(l, aligned1(LLVMBuildLoad2(l->b, l->i32, at(l, p, (uint64_t)(int64_t)d[0] + 4 * k), "")));
+	if (e.high - e.low == (int32_t)(4 * n) || !few_vectors(l, d, n)) {
+		read_lanes_apart(l, p, d, n, false, out, pairs);
 		return;
 	}
-	if (few_vectors(l, d, n)) {
-		x = aligned1(LLVMBuildLoad2(l->b, vec(l->i32, (unsigned)(e.high - e.low) / 4), at(l, p, (uint64_t)(int64_t)e.low), ""));
-		for (unsigned k = 0; k < n; k++) {
-			for (unsigned i = 0; i < l->width; i++)
-				order[i] = c32(l, (uint32_t)(d[i] - e.low) / 4 + k);
-			out[k] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
-		}
-		return;
+	x = aligned1(LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, (unsigned)(e.high - e.low) / 4), at(l, p, (uint64_t)(int64_t)e.low), ""));
+	for (unsigned k = 0; k < n; k++) {
+		for (unsigned i = 0; i < l->width; i++)
+			order[i] = c32(l, (uint32_t)(d[i] - e.low) / 4 + k);
+		out[k] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
 	}
-	/* Lane by lane, put together two by two. */
-	V part[64];
-	unsigned parts = l->width;
-
 	for (unsigned i = 0; i < l->width; i++)
-		part[i] = aligned1(LLVMBuildLoad2(l->b, vec(l->i32, n), at(l, p, (uint64_t)(int64_t)d[i]), ""));
-	for (unsigned size = 2 * n; parts > 1; size *= 2, parts /= 2) {
-		for (unsigned i = 0; i < size; i++)
-			order[i] = c32(l, i);
-		for (unsigned i = 0; i < parts / 2; i++)
-			part[i] = LLVMBuildShuffleVector(l->b, part[2 * i], part[2 * i + 1], LLVMConstVector(order, size), "");
+		even &= !((d[i] - e.low) & 7);
+	if (!even)
+		return;
+	x = LLVMBuildBitCast(l->b, x, LLVMVectorType(l->i64, (unsigned)(e.high - e.low) / 8), "");
+	for (unsigned k = 0; k < n; k += 2) {
+		for (unsigned i = 0; i < l->width; i++)
+			order[i] = c32(l, (uint32_t)(d[i] - e.low) / 8 + k / 2);
+		pairs[k / 2] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
 	}
-	for (unsigned k = 0; k < n; k++)
-		out[k] = n > 1 ? pick(l, part[0], k, n) : part[0];
 }
 
 /* Stores in the order of lanes. */
-static void known_write(struct lift *l, V p, const int32_t *d, unsigned n, V rows[4])
+static void known_write(struct lift *l, V p, const int32_t *d, unsigned n, V rows[4], V pairs[2])
 {
-	V x = interleave(l, rows, n), order[64];
+	V x = in_order(l, rows, pairs, n), order[128];
+	unsigned each = n & 1 ? n : n / 2; /* elements of x a lane */
 
 	for (unsigned i = 0, lanes; i < l->width; i += lanes) {
 		V some = x, to = at(l, p, (uint64_t)(int64_t)d[i]);
 
 		lanes = run_of(l, d, i, n);
-		if (lanes * n == 1) {
-			aligned1(LLVMBuildStore(l->b, LLVMBuildExtractElement(l->b, x, c32(l, i), ""), to));
-			continue;
-		}
-		for (unsigned j = 0; j < lanes * n; j++)
-			order[j] = c32(l, i * n + j);
-		if (lanes < l->width)
-			some = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, lanes * n), "");
+		for (unsigned j = 0; j < lanes * each; j++)
+			order[j] = c32(l, i * each + j);
+		if (lanes * each == 1)
+			some = LLVMBuildExtractElement(l->b, x, c32(l, i), "");
+		else if (lanes < l->width)
+			some = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, lanes * each), "");
 		aligned1(LLVMBuildStore(l->b, some, to));
 	}
 }
 
 void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip)
 {
-	V where = ADD(q->lds->first[strip], c64(l, q->lds_offset)), out[4];
+	V where = ADD(q->lds->first[strip], c64(l, q->lds_offset)), out[4], pairs[2] = {NULL, NULL};
 
-	known_read(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), q->lds->delta + strip * l->width, q->lds_dwords, out);
+	known_read(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), q->lds->delta + strip * l->width, q->lds_dwords, out, pairs);
 	for (unsigned k = 0; k < q->lds_dwords; k++)
 		set_v(l, q->lds_row + k, strip, out[k]);
+	for (unsigned k = 0; k + 1 < q->lds_dwords; k += 2)
+		if (pairs[k / 2])
+			l->v64[q->lds_row + k][strip] = (struct wide_pair){out[k], out[k + 1], pairs[k / 2]};
 }
 
 /* Accesses of lanes whose places are known; called before the queue is flushed. */
@@ -647,11 +642,14 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 		flush_queue(l);
 		for (unsigned p = 0; p < parts; p++)
 			for (unsigned s = 0; s < l->strips; s++) {
-				V where = ADD(base->first[s], c64(l, part[p].offset)), rows[4];
+				V where = ADD(base->first[s], c64(l, part[p].offset)), rows[4], pairs[2];
 
-				for (unsigned k = 0; k < part[p].dwords; k++)
+				for (unsigned k = 0; k < part[p].dwords; k++) {
 					rows[k] = get_v(l, part[p].row + k, s);
-				known_write(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), base->delta + s * l->width, part[p].dwords, rows);
+					if (!(part[p].dwords & 1) && !(k & 1))
+						pairs[k / 2] = get_v64(l, part[p].row + k, s);
+				}
+				known_write(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), base->delta + s * l->width, part[p].dwords, rows, pairs);
 			}
 		return true;
 	}

@@ -8,6 +8,7 @@
  * Accesses to guest memory are volatile: programs race on it by design.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "gpu/soft/jit/lift_mem.h"
 
@@ -329,7 +330,7 @@ void masked_store(struct lift *l, V value, V p, V mask, unsigned align)
 }
 
 /* The strip's rows in the order of memory, as dwords, or where there are pairs as those, of which pairs of registers mostly are made. */
-static V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n)
+V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n)
 {
 	V order[128];
 
@@ -693,8 +694,69 @@ static V all_lanes(struct lift *l)
 	return LLVMConstAllOnes(l->vi1);
 }
 
-/* The dwords (or the short value) of a strip's lanes; p: host address of its first lane's. */
-static void known_load(struct lift *l, const struct access *a, const int32_t *delta, unsigned strip, V p, V out[4])
+/* How many different places lanes have. */
+static unsigned distinct(const int32_t *d, unsigned lanes, unsigned of[64], unsigned first[64])
+{
+	unsigned m = 0, k;
+
+	for (unsigned i = 0; i < lanes; i++) {
+		for (k = 0; k < m && d[first[k]] != d[i]; k++)
+			;
+		if (k == m)
+			first[m++] = i;
+		of[i] = k;
+	}
+	return m;
+}
+
+bool few_moves(const struct lift *l, const int32_t *d, unsigned n)
+{
+	unsigned of[64], first[64];
+
+	return n == 4 || n == 2 || distinct(d, l->width, of, first) <= 4;
+}
+
+void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool guest, V out[4], V pairs[2])
+{
+	unsigned of[64], first[64], m = distinct(d, l->width, of, first), parts = 1, size = n;
+	V part[64], order[256], x;
+
+	while (parts < m)
+		parts *= 2;
+	for (unsigned i = 0; i < parts; i++) {
+		V from = at(l, p, (uint64_t)(int64_t)(i < m ? d[first[i]] : 0));
+
+		if (i >= m) {
+			part[i] = LLVMGetPoison(LLVMVectorType(l->i32, n));
+			continue;
+		}
+		part[i] = LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, n), from, "");
+		LLVMSetVolatile(part[i], guest);
+		LLVMSetAlignment(part[i], 1);
+	}
+	/* Put together two by two. */
+	for (; parts > 1; parts /= 2) {
+		size *= 2;
+		for (unsigned i = 0; i < size; i++)
+			order[i] = c32(l, i);
+		for (unsigned i = 0; i < parts / 2; i++)
+			part[i] = LLVMBuildShuffleVector(l->b, part[2 * i], part[2 * i + 1], LLVMConstVector(order, size), "");
+	}
+	for (unsigned k = 0; k < n; k++) {
+		for (unsigned i = 0; i < l->width; i++)
+			order[i] = c32(l, of[i] * n + k);
+		out[k] = LLVMBuildShuffleVector(l->b, part[0], LLVMGetPoison(LLVMTypeOf(part[0])), LLVMConstVector(order, l->width), "");
+	}
+	x = n & 1 ? NULL : LLVMBuildBitCast(l->b, part[0], LLVMVectorType(l->i64, size / 2), "");
+	for (unsigned k = 0; x && k < n; k += 2) {
+		for (unsigned i = 0; i < l->width; i++)
+			order[i] = c32(l, (of[i] * n + k) / 2);
+		pairs[k / 2] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
+	}
+}
+
+/* The dwords (or the short value) of a strip's lanes, and perhaps pairs of them; p: host address of its first lane's. */
+static void known_load(struct lift *l, const struct access *a, const int32_t *delta, unsigned strip, V p, V out[4], V pairs[2])
 {
 	const int32_t *d = delta + strip * l->width;
 	unsigned n = a->dwords;
@@ -728,6 +790,14 @@ static void known_load(struct lift *l, const struct access *a, const int32_t *de
 		}
 		return;
 	default:
+		if (a->bytes >= 4 && few_moves(l, d, n)) {
+			int32_t from[64];
+
+			for (unsigned i = 0; i < l->width; i++)
+				from[i] = d[i] - d[0];
+			read_lanes_apart(l, p, from, n, true, out, pairs);
+			return;
+		}
 		for (unsigned k = 0; k < n; k++) {
 			LLVMTypeRef t = a->bytes < 4 ? vec(short_type(l, a->bytes), l->width) : l->vi32, types[2] = {t, vec(l->ptr, l->width)};
 			V args[4] = {lane_pointers(l, at(l, p, 4 * k), d), c32(l, 1), all_lanes(l), LLVMConstNull(t)};
@@ -951,13 +1021,14 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 	const int32_t *delta = x->delta;
 	unsigned n = a->dwords, prot = a->store ? GPU_PROT_WRITE : GPU_PROT_READ;
 	struct extent all = extent_of(delta, 0, WAVE_LANES, a->bytes), e[MAX_STRIPS];
-	bool wave = x->level == LEVEL_WAVE && all.span <= MEM_PAGE_SIZE, keep = !l->now.exec_full && !ji->quiet;
+	bool wave = x->level == LEVEL_WAVE && all.span <= mem_near_bytes(MEM_NEAR_CLASSES - 1), keep = !l->now.exec_full && !ji->quiet;
 	LLVMBasicBlockRef slow, join, from[2];
-	V host[MAX_STRIPS], got[4][MAX_STRIPS], old[4][MAX_STRIPS], pairs[MAX_STRIPS][2], step[4][MAX_STRIPS], out[4];
+	V host[MAX_STRIPS], got[4][MAX_STRIPS], old[4][MAX_STRIPS], pairs[MAX_STRIPS][2], wide[MAX_STRIPS][2], step[4][MAX_STRIPS], out[4];
+	unsigned twin;
 
 	for (unsigned s = 0; s < l->strips; s++) {
 		e[s] = extent_of(delta, s * l->width, l->width, a->bytes);
-		if (e[s].span > MEM_PAGE_SIZE)
+		if (e[s].span > mem_near_bytes(MEM_NEAR_CLASSES - 1))
 			return false;
 	}
 	if (a->store && overlap(delta, a->bytes))
@@ -988,7 +1059,17 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 			known_store(l, a, delta, s, host[s], rows, pairs[s], l->now.exec_full ? NULL : mask_strip(l, get_exec(l), s));
 			continue;
 		}
-		known_load(l, a, delta, s, host[s], out);
+		pairs[s][0] = pairs[s][1] = NULL;
+		twin = 0;
+		while (twin < s && (!wave || memcmp(delta + twin * l->width, delta + s * l->width, l->width * sizeof(*delta))))
+			twin++;
+		if (twin < s && a->bytes >= 4) { /* at the same places as a strip before */
+			for (unsigned k = 0; k < n; k++)
+				got[k][s] = got[k][twin];
+			memcpy(pairs[s], pairs[twin], sizeof(pairs[s]));
+			continue;
+		}
+		known_load(l, a, delta, s, host[s], out, pairs[s]);
 		for (unsigned k = 0; k < n; k++)
 			got[k][s] = a->bytes < 4 ? placed(l, a->kind, out[k], old[k][s]) : out[k];
 	}
@@ -1001,15 +1082,26 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 	for (unsigned s = 0; !a->store && s < l->strips; s++)
 		for (unsigned k = 0; k < n; k++)
 			step[k][s] = load_wave_row(l, row + k, s);
+	for (unsigned s = 0; !a->store && s < l->strips; s++)
+		for (unsigned k = 0; k + 1 < n; k += 2)
+			if (pairs[s][k / 2])
+				wide[s][k / 2] = LLVMBuildBitCast(l->b, interleave(l, (V[]){step[k][s], step[k + 1][s]}, 2), l->vi64, "");
 	from[1] = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, join);
 	if (a->store)
 		return true;
 	for (unsigned s = 0; s < l->strips; s++)
-		for (unsigned k = 0; k < n; k++)
+		for (unsigned k = 0; k < n; k++) {
 			got[k][s] = phi2(l, got[k][s], from[0], step[k][s], from[1]);
+			if (k & 1 && pairs[s][k / 2])
+				pairs[s][k / 2] = phi2(l, pairs[s][k / 2], from[0], wide[s][k / 2], from[1]);
+		}
 	set_loaded(l, ji, a, row, got, old);
+	for (unsigned s = 0; !keep && s < l->strips; s++)
+		for (unsigned k = 0; k + 1 < n; k += 2)
+			if (pairs[s][k / 2])
+				l->v64[row + k][s] = (struct wide_pair){got[k][s], got[k + 1][s], pairs[s][k / 2]};
 	return true;
 }
 

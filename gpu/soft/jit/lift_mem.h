@@ -42,6 +42,13 @@ V opaque(struct lift *l, V x);
 bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V base[MAX_STRIPS], V fits);
 void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS]);
 
+/* The rows as lanes have them in memory; pairs: of rows, when there is an even number of them. */
+V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n);
+/* A strip's n dwords a lane, d from p, lane by lane, but places that several lanes have once. guest: memory that others see, too. */
+void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool guest, V out[4], V pairs[2]);
+/* Is that better than a gather? */
+bool few_moves(const struct lift *l, const int32_t *d, unsigned n);
+
 /* lift_gather.c */
 /* Addresses of a FLAT or GLOBAL access; base: NULL, or what 32-bit lo is added to. */
 void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, struct spread *x);
