@@ -47,6 +47,7 @@ struct arbiter_counters {
 	_Atomic uint32_t processes, queues;
 	_Atomic uint32_t backlog; /* packets written to queues and not yet done */
 	char program[64]; /* name of the newest program, for listings; may be torn */
+	_Atomic uint64_t jit_ns; /* CPU time that compiling its kernels took */
 };
 
 struct arbiter_client;

@@ -76,6 +76,7 @@ static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, stru
 		answer_u64(o, "system_pinned_bytes", k.system_pinned);
 		answer_u64(o, "dispatches", k.totals.dispatches);
 		answer_u64(o, "gpu_ns", k.totals.gpu_ns);
+		answer_u64(o, "jit_ns", k.totals.jit_ns);
 		answer_u64(o, "vm_exits", k.totals.vm_exits);
 		answer_u64(o, "memory_faults", k.totals.faults);
 		answer_u64(o, "queue_errors", k.totals.queue_errors);

@@ -229,6 +229,7 @@ void tenants_goodbye(struct tenants *t, struct executor *e)
 	log_info("tenant '%s' (%u): executor pid %d left", x->name, x->id, (int)e->pid);
 	x->ended.dispatches += k->dispatches;
 	x->ended.gpu_ns += k->gpu_ns;
+	x->ended.jit_ns += k->jit_ns;
 	x->ended.vm_exits += k->vm_exits;
 	x->ended.faults += k->faults;
 	x->ended.queue_errors += k->queue_errors;
@@ -254,6 +255,7 @@ void tenants_figures(struct tenant *x, struct tenant_figures *f)
 
 		f->totals.dispatches += k->dispatches;
 		f->totals.gpu_ns += k->gpu_ns;
+		f->totals.jit_ns += k->jit_ns;
 		f->totals.vm_exits += k->vm_exits;
 		f->totals.faults += k->faults;
 		f->totals.queue_errors += k->queue_errors;

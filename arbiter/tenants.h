@@ -67,7 +67,7 @@ struct tenant {
 	struct executor *executors;
 	struct turn_tenant turn; /* turns.c's */
 	struct arbiter_totals {
-		uint64_t dispatches, gpu_ns, vm_exits, faults, queue_errors;
+		uint64_t dispatches, gpu_ns, jit_ns, vm_exits, faults, queue_errors;
 	} ended; /* of executors that left */
 };
 

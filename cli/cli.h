@@ -121,6 +121,8 @@ int policy_set(const char *tenant, struct json_object *policy, bool save,
  * (exit code, said why).
  */
 int host_program_exec(const char *tenant, const char *root, char **argv);
+/* The program's GPU writes a profile to a file, which is made or emptied. 0, or the exit code (said why). */
+int host_program_profile(const char *path);
 
 /* ------------------------------------------------------------------ virtual machines (vm.c,
  * broker.c) */

@@ -21,7 +21,7 @@
 
 static const char usage[] =
 	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--vram-max SIZE] "
-	"[--root DIR | --debian13] [--stats] -- "
+	"[--root DIR | --debian13] [--stats] [--profile FILE] -- "
 	"PROGRAM [ARGUMENTS]\n"
 	"Runs an unmodified ROCm program on the host with the shared GPU.\n"
 	"\n"
@@ -32,6 +32,7 @@ static const char usage[] =
 	"  --root DIR    run it in another root tree, with that tree's ROCm (needs bubblewrap)\n"
 	"  --debian13    the same, with the Debian 13 tree that `make image` made\n"
 	"  --stats       at the end print what it used, as JSON on standard error\n"
+	"  --profile FILE  write what each kernel took and did: time, instruction mix, hot blocks\n"
 	"\n"
 	"Exit status: the program's, 128 + N if signal N ended it; 127 not found; 3 hsavisord not "
 	"running; 5 name in use.\n";
@@ -63,6 +64,7 @@ int cmd_run(int argc, char **argv)
 					      {"root", required_argument, NULL, 'r'},
 					      {"debian13", no_argument, NULL, 'd'},
 					      {"stats", no_argument, NULL, 's'},
+					      {"profile", required_argument, NULL, 'p'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
 	const char *root = NULL, *base;
@@ -104,6 +106,11 @@ int cmd_run(int argc, char **argv)
 			break;
 		case 's':
 			stats = true;
+			break;
+		case 'p':
+			err = host_program_profile(optarg);
+			if (err)
+				return err;
 			break;
 		default:
 			if (c < POLICY_OPTION)

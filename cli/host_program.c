@@ -8,6 +8,7 @@
  * written to.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #define TREE_JIT     "/run/hsavisor-preload/libhsavisor-jit.so"
 #define TREE_STORE   "/run/hsavisor-preload/jit"
 #define TREE_SOCKET  "/run/hsavisor-preload/hsavisord.sock"
+#define TREE_PROFILE "/run/hsavisor-preload/profile"
 
 #define MAX_BWRAP_ARGS 96
 
@@ -57,11 +59,23 @@ static void preload(const char *library)
 	setenv("LD_PRELOAD", before && *before ? all : library, 1);
 }
 
+int host_program_profile(const char *path)
+{
+	char full[4096];
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+	if (fd < 0 || !realpath(path, full))
+		return cli_fail(EXIT_FAIL, "cannot write %s: %s", path, strerror(errno));
+	close(fd);
+	setenv("HSAVISOR_PROFILE", full, 1);
+	return EXIT_OK;
+}
+
 int host_program_exec(const char *tenant, const char *root, char **argv)
 {
 	char library[4096], cwd[4096], usr[4096], etc[4096], program[4096], jit[4096], store_dir[4096],
 		tree_store[4352];
-	const char *store = cli_jit_store("kernels");
+	const char *store = cli_jit_store("kernels"), *profile = getenv("HSAVISOR_PROFILE");
 	size_t n = 0, argc = 0;
 	const char **all;
 	int err;
@@ -119,6 +133,10 @@ int host_program_exec(const char *tenant, const char *root, char **argv)
 	n = bind(all, n, "--bind", arbiter_socket_path(), TREE_SOCKET);
 	n = bind(all, n, "--setenv", "HSAVISOR_SOCKET", TREE_SOCKET);
 	n = bind(all, n, "--setenv", "LD_PRELOAD", TREE_LIBRARY);
+	if (profile && *profile && !access(profile, W_OK)) {
+		n = bind(all, n, "--bind", profile, TREE_PROFILE);
+		n = bind(all, n, "--setenv", "HSAVISOR_PROFILE", TREE_PROFILE);
+	}
 	all[n++] = "--chdir";
 	all[n++] = cwd;
 	all[n++] = "--die-with-parent";

@@ -13,7 +13,7 @@ struct kernel_observer {
 /* For code_cache_new_observed: writes run->trace, or counts. */
 struct kernel_observer kernel_observer(struct kernel_run *run, bool traces);
 /* Where the calling thread counts; NULL: nowhere. */
-void kernel_observe_thread(struct kernel_count *count);
+void kernel_observe_thread(struct isa_count *count);
 
 /* Prints what run->count holds, or makes JSON of it. compiled: share of the timed dispatches' instructions that was compiled code. */
 void kernel_profile_print(const struct kernel_run *run, FILE *f);

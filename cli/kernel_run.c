@@ -42,7 +42,7 @@ struct worker {
 	} *slot;
 	struct exec_range mine;
 	uint64_t instructions, interpreted, waves;
-	struct kernel_count *count;
+	struct isa_count *count;
 };
 
 struct dispatch {

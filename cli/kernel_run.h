@@ -11,6 +11,7 @@
 
 #include "cli/code_text.h"
 #include "gpu/soft/exec/exec.h"
+#include "gpu/soft/isa/profile.h"
 
 #define KERNEL_CODE_BASE 0x100000000ull
 #define KERNEL_RANGES	 64
@@ -24,11 +25,6 @@ struct kernel_dispatch {
 	const uint8_t *args; /* explicit arguments where the kernel has them, args_size bytes */
 	uint32_t args_size;
 	unsigned threads;
-};
-
-/* How often one instruction ran. */
-struct kernel_count {
-	uint64_t waves, lanes; /* waves that executed it, and their active lanes */
 };
 
 /* Which waves are traced; all: every one. */
@@ -62,7 +58,7 @@ struct kernel_run {
 	struct exec_fault fault;
 	uint32_t fault_group[3], fault_wave;
 	uint64_t ns, cpu_ns, instructions, interpreted, work_groups, waves;
-	struct kernel_count *count; /* by dword of the image: of the last kernel_run_counted */
+	struct isa_count *count; /* by dword of the image: of the last kernel_run_counted */
 	FILE *where;		    /* stopped: waves in flight are written there; NULL: not */
 	struct kernel_trace *trace;
 };

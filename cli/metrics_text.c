@@ -29,6 +29,8 @@ static const struct metric of_tenant[] = {
 	{"dispatches", "dispatches", COUNTER, NULL, 0, "Kernels that ended."},
 	{"gpu_ns", "gpu_run_seconds", COUNTER, "seconds", 1e-9,
 	 "Time that threads of the GPU ran the tenant's work-groups, summed over threads."},
+	{"jit_ns", "jit_seconds", COUNTER, "seconds", 1e-9,
+	 "CPU time that compiling the tenant's kernels took; no GPU time."},
 	{"gpu_held_ns", "gpu_held_seconds", COUNTER, "seconds", 1e-9,
 	 "Time in which the tenant had the GPU."},
 	{"turns", "turns", COUNTER, NULL, 0, "How often the tenant got the GPU."},

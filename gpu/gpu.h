@@ -99,6 +99,17 @@ struct gpu_trace_ops {
 	void (*event)(void *ctx, const struct gpu_trace_event *event);
 };
 
+/*
+ * A report of what the kernels of each GPU process do is appended to a file when the process ends: gpu/soft/cp/profile.h. Costs time: some of
+ * the work-groups are interpreted.
+ */
+struct gpu_profile {
+	const char *path;
+	const char *program; /* its name, for the report */
+	/* The name of the kernel whose descriptor is at va, as core/kernel_name.h has it; NULL: nobody knows. Called by a GPU thread. */
+	bool (*kernel_name)(int (*read)(void *ctx, uint64_t va, void *buf, size_t size), void *ctx, uint64_t va, char *name, size_t size);
+};
+
 #define GPU_CPU_WORDS 4
 
 /* Page requests of a vm that are not answered yet. */
@@ -116,6 +127,9 @@ struct gpu_config {
 	const struct gpu_limits *limits;   /* NULL: none; must outlive the gpu */
 	_Atomic uint32_t *backlog; /* NULL, or kept: packets in all queues not yet done, as of the
 				      last tenth of a second; must outlive the gpu */
+	_Atomic uint64_t *compile_ns; /* NULL, or kept likewise: CPU time of the process that compiling kernels
+					 took; must outlive the gpu */
+	const struct gpu_profile *profile; /* NULL: none; must outlive the gpu */
 };
 
 /* Fault kinds, as KFD's memory exception data has them. */

@@ -17,6 +17,7 @@
 
 #include "arbiter/protocol.h"
 #include "base/log.h"
+#include "core/kernel_name.h"
 #include "host/front.h"
 
 struct front front = {
@@ -77,7 +78,7 @@ static void report(void *ctx, const struct kfd_fault *fault)
 	arbiter_report_kfd_fault(front.client, fault);
 }
 
-static bool kernel_name(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
+static bool name_kernel(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
 {
 	return kfd_device_kernel_name(ctx, process, kernel, name, size);
 }
@@ -150,6 +151,20 @@ static void say(const char *why)
 	said = true;
 }
 
+/* hsavisor run --profile. The file is there already, or is made when the report is written. */
+static void want_profile(struct gpu_config *gpu, const char *program)
+{
+	static struct gpu_profile profile;
+	static char name[32];
+	const char *path = getenv("HSAVISOR_PROFILE");
+
+	if (!path || !*path)
+		return;
+	snprintf(name, sizeof(name), "%s", program);
+	profile = (struct gpu_profile){.path = path, .program = name, .kernel_name = kernel_name};
+	gpu->profile = &profile;
+}
+
 static int make(void)
 {
 	struct kfd_device_config config = {
@@ -183,6 +198,9 @@ static int make(void)
 	gpu.turn_ctx = front.client;
 	gpu.limits = arbiter_limits(front.client);
 	gpu.backlog = &arbiter_counters(front.client)->backlog;
+	gpu.compile_ns = &arbiter_counters(front.client)->jit_ns;
+	program_name(name, sizeof(name));
+	want_profile(&gpu, name);
 	err = gpu_open(&gpu, &front.gpu);
 	if (!err)
 		err = kfd_events_new(FRONT_GPU_ID, &front.events);
@@ -196,11 +214,10 @@ static int make(void)
 	err = kfd_device_open(&config, &front.device);
 	if (err)
 		goto fail;
-	program_name(name, sizeof(name));
 	err = kfd_process_create(front.device, 0, NULL, (uint32_t)getpid(), name, &front.process);
 	if (err)
 		goto fail;
-	arbiter_set_namer(front.client, kernel_name, front.device);
+	arbiter_set_namer(front.client, name_kernel, front.device);
 	snprintf(arbiter_counters(front.client)->program, 64, "%s", name);
 	return 0;
 fail:

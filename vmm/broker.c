@@ -335,6 +335,7 @@ int main(int argc, char **argv)
 		.trace = &arbiter_trace_ops,
 		.limits = arbiter_limits(arbiter),
 		.backlog = &arbiter_counters(arbiter)->backlog,
+		.compile_ns = &arbiter_counters(arbiter)->jit_ns,
 	};
 	memcpy(gpu_config.cpus, grant.cpus, sizeof(gpu_config.cpus));
 	ret = gpu_open(&gpu_config, &gpu);

@@ -426,7 +426,10 @@ static const struct sandbox_purpose allowed[] = {
 	       {"prctl", .num_args = 1, .args = {{0, UINT32_MAX, PR_SET_TIMERSLACK}}},
 	       /* A GPU thread stays on its CPU; the calling thread only. */
 	       {"sched_getaffinity", .num_args = 1, .args = {{0, UINT32_MAX, 0}}},
-	       {"sched_setaffinity", .num_args = 1, .args = {{0, UINT32_MAX, 0}}}, {"exit"})},
+	       {"sched_setaffinity", .num_args = 1, .args = {{0, UINT32_MAX, 0}}},
+	       /* So are slices of its CPU time: thread_slice(). */
+	       {"sched_getattr", .num_args = 1, .args = {{0, UINT32_MAX, 0}}},
+	       {"sched_setattr", .num_args = 1, .args = {{0, UINT32_MAX, 0}}}, {"exit"})},
 	{"threads wait for each other, and for turns",
 	 CALLS({"futex"}, {"sched_yield"}, {"nanosleep"}, {"clock_nanosleep"},
 	       {"restart_syscall"})},

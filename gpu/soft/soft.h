@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "gpu/gpu.h"
 #include "gpu/soft/isa/isa.h"
@@ -29,6 +30,7 @@
 #define SGPR_M0		  124
 #define SGPR_EXEC	  126
 #define WG_MAX_WAVES	  16
+#define WG_NO_SGPR	  0xff
 #define MSG_FROM_HANDLER  (1u << 16)
 
 /* ------------------------------------------------------------------ memory */
@@ -73,6 +75,26 @@ struct page_wait {
 enum mem_ask { MEM_ASK_WAIT, MEM_ASK_AGAIN /* it is there now */, MEM_ASK_FAULT };
 
 /*
+ * Where an access of compiled code finds its lanes when they lie next to each other: bytes from an address in [first, first + room) on are there, in one
+ * piece on the host. Places are of classes, by how many bytes that holds for (mem_near_bytes) and by the right (even: to read, odd: to write); which
+ * of its class an access looks at does not matter.
+ */
+#define MEM_NEAR_CLASSES 5
+#define MEM_NEAR_OF	 64 /* places of a class */
+struct mem_near {
+	uint64_t first, room; /* room 0: nothing */
+	uint8_t *host;	      /* of first */
+	uint16_t fills, refused; /* as in a range */
+};
+
+static inline unsigned mem_near_bytes(unsigned class_)
+{
+	return class_ < 3 ? 256u << class_ : class_ == 3 ? 4096 : 16384;
+}
+
+#define MEM_FOUND 8 /* ranges found last */
+
+/*
  * One executor thread's view of one GPU address space: a software TLB over the vm's page table.
  * Used by one thread at a time. mem_translate (inline, mem.h) returns the host address or NULL. A
  * view is valid until the thread's next quiescent point (exec calls view->quiesce at time-slice
@@ -81,8 +103,11 @@ enum mem_ask { MEM_ASK_WAIT, MEM_ASK_AGAIN /* it is there now */, MEM_ASK_FAULT 
  */
 struct mem_view {
 	struct mem_tlb_entry tlb[1 << MEM_TLB_BITS];
-	/* For compiled code whose lanes lie anywhere in one buffer: each access looks at one of them. Flushed with the tlb, by zeros. */
+	/* For compiled code whose lanes lie anywhere in one buffer: each access looks at one of them. */
 	struct mem_range range[MEM_RANGES];
+	struct mem_near near[MEM_NEAR_CLASSES * MEM_NEAR_OF];
+	struct mem_range found[MEM_FOUND];
+	unsigned next_found;
 	struct gpu_vm *vm;
 	/* Miss: walks the page table, fills and returns the entry, NULL if not mapped. */
 	const struct mem_tlb_entry *(*fill)(struct mem_view *view, uint64_t page);
@@ -107,6 +132,17 @@ struct mem_view {
 static inline unsigned mem_tlb_slot(uint64_t page)
 {
 	return (unsigned)(page ^ page >> 8 ^ page >> 16) & ((1u << MEM_TLB_BITS) - 1);
+}
+
+/* Forgets all translations. */
+static inline void mem_view_flush(struct mem_view *view)
+{
+	for (unsigned i = 0; i < 1u << MEM_TLB_BITS; i++)
+		view->tlb[i].page = ~0ull;
+	memset(view->range, 0, sizeof(view->range));
+	memset(view->near, 0, sizeof(view->near));
+	memset(view->found, 0, sizeof(view->found));
+	view->num_held = 0;
 }
 
 /* ------------------------------------------------------------------ execution */
@@ -185,10 +221,11 @@ struct workgroup {
 	uint32_t doorbell; /* what s_sendmsg MSG_GET_DOORBELL answers */
 	uint32_t size[3];      /* work-items; smaller at the grid's edges */
 	uint32_t id_vgprs;     /* gfx900: how many of v1, v2 have ids at the start */
+	uint8_t id_sgpr[3];    /* which SGPRs have the work-group's id at the start; WG_NO_SGPR: none */
 	struct jit_kernel *jit; /* compiled code of the kernel (jit/jit.h), once jit_known */
 	bool jit_known;
 	uint64_t jit_epoch;    /* of the code cache when it was looked up */
-	uint64_t instructions; /* of work-groups that ended since exec_wg_init */
+	uint64_t instructions; /* since exec_wg_init, but for what the waves have counted (struct wave) of the work-group in flight */
 	uint64_t interpreted; /* instructions that the run loop took, not compiled code: counted up for ever */
 	uint32_t fault_wave;  /* which one the fault is of */
 	bool waits_pages;     /* of the waves, those that could run wait for memory; else some can be tried at any time */

@@ -39,6 +39,8 @@ static void count(const char *what, unsigned long long n)
 		counters->dispatches = n;
 	else if (!strcmp(what, "gpu_ns"))
 		counters->gpu_ns = n;
+	else if (!strcmp(what, "jit_ns"))
+		counters->jit_ns = n;
 	else if (!strcmp(what, "vm_exits"))
 		counters->vm_exits = n;
 	else if (!strcmp(what, "queues"))

@@ -129,6 +129,7 @@ def test_metrics_are_what_list_says():
     a, b = Tenant("a"), Tenant("b.c-d_e")
     a.do("count", "dispatches", 12345678901234)
     a.do("count", "gpu_ns", 1500000000)
+    a.do("count", "jit_ns", 250000000)
     a.do("count", "vm_exits", 7)
     a.do("count", "queues", 3)
     b.do("count", "backlog", 77)
@@ -136,6 +137,7 @@ def test_metrics_are_what_list_says():
     f = families(call("metrics"))
     assert value(f, "hsavisor_tenant_dispatches_total", tenant="a", kind="vm") == 12345678901234
     assert value(f, "hsavisor_tenant_gpu_run_seconds_total", tenant="a") == 1.5
+    assert value(f, "hsavisor_tenant_jit_seconds_total", tenant="a") == 0.25
     assert value(f, "hsavisor_tenant_vm_exits_total", tenant="a") == 7
     assert value(f, "hsavisor_tenant_queues", tenant="a") == 3
     assert value(f, "hsavisor_tenant_backlog_packets", tenant="b.c-d_e") == 77

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -151,6 +154,7 @@ static void test_faults(void **state)
 struct sleeper {
 	uint32_t id, ms, result;
 	int err;
+	atomic_int tid; /* 0: not begun */
 };
 
 static void *sleep_on(void *arg)
@@ -158,8 +162,30 @@ static void *sleep_on(void *arg)
 	struct sleeper *s = arg;
 	struct kfd_event_data data = {.event_id = s->id};
 
+	atomic_store(&s->tid, (int)syscall(SYS_gettid));
 	s->err = kfd_events_wait(ev, &data, 1, false, &s->ms, &s->result);
 	return NULL;
+}
+
+/* Returns when the thread sleeps, which it does nowhere but in its wait. */
+static void wait_asleep(struct sleeper *s)
+{
+	char path[64], line[128], state = 0;
+
+	for (int i = 0; i < 10000 && state != 'S'; i++) {
+		FILE *f;
+
+		usleep(1000);
+		if (!atomic_load(&s->tid))
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&s->tid));
+		f = fopen(path, "r");
+		assert_non_null(f);
+		if (fgets(line, sizeof(line), f) && strrchr(line, ')'))
+			state = strrchr(line, ')')[2];
+		fclose(f);
+	}
+	assert_int_equal(state, 'S');
 }
 
 static void test_threads(void **state)
@@ -171,7 +197,8 @@ static void test_threads(void **state)
 		s[i] = (struct sleeper){.id = create(KFD_IOC_EVENT_SIGNAL, true), .ms = UINT32_MAX};
 		assert_int_equal(pthread_create(&t[i], NULL, sleep_on, &s[i]), 0);
 	}
-	usleep(20000);
+	for (int i = 0; i < 3; i++)
+		wait_asleep(&s[i]);
 	kfd_events_signal(ev, s[0].id);
 	pthread_join(t[0], NULL);
 	assert_int_equal(s[0].err, 0);

@@ -2,6 +2,8 @@
 /* The whole software GPU: compiled kernels through AQL queues. Arguments: target, code object. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "tests/cp/real.h"
 
@@ -51,6 +53,63 @@ static void fills(void **state)
 	assert_true(wait_value(&done->value, 0, 20000));
 	for (uint32_t i = 0; i < 256 * 1000; i++)
 		assert_int_equal(out[i], 77 + i);
+}
+
+/* A profile says what really ran, and how much of it was counted: the first work-group and some of the others. */
+static void profiled(void **state)
+{
+	char path[] = "/tmp/hsavisor-profile-XXXXXX", text[65536], want[80];
+	const struct gpu_profile profile = {.path = path, .program = "test"};
+	const struct gpu_config config = {.target = target, .threads = 2, .profile = &profile};
+	unsigned long long counted, all, instructions;
+	struct real *r = calloc(1, sizeof(*r));
+	struct client *c = &r->c;
+	struct {
+		uint64_t out;
+		uint32_t base;
+	} args = {.base = 77};
+	struct signal *done;
+	int fd = mkstemp(path);
+	struct packet p;
+	uint32_t *out;
+	const char *at;
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	client_open_config(c, &config);
+	real_load(c, &r->co, object_path);
+	aql_open(&r->q, c, 64, true);
+	done = client_signal(c, 3, 0);
+	out = client_alloc(c, 256 * 1000 * 4, &args.out);
+	p = real_packet(c, &r->co, "fill", &args, 12, 256, 1000, 0, done);
+	for (unsigned i = 0; i < 3; i++)
+		aql_submit(&r->q, &p);
+	assert_true(wait_value(&done->value, 0, 20000));
+	for (uint32_t i = 0; i < 256 * 1000; i++)
+		assert_int_equal(out[i], 77 + i);
+	client_close(c);
+	codeobj_free(&r->co);
+	free(r);
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	unlink(path);
+	assert_true(n > 0);
+	text[n] = 0;
+	snprintf(want, sizeof(want), "(test): 1 kernels");
+	assert_non_null(strstr(text, want));
+	assert_non_null(strstr(text, "dispatches 3, work-groups 3000,"));
+	at = strstr(text, "counted: ");
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, "counted: %llu of %llu work-groups", &counted, &all), 2);
+	assert_int_equal(all, 3000);
+	assert_in_range(counted, 1, 1000);
+	assert_int_equal(sscanf(strchr(at, '\n') + 1, " %llu instructions", &instructions), 1);
+	/* Each wave stores once and ends once: 4 waves a work-group. */
+	snprintf(want, sizeof(want), "memory store         %llu\n", 4 * counted);
+	assert_non_null(strstr(text, want));
+	assert_true(instructions > 4 * counted * 3);
+	assert_non_null(strstr(text, "64.0 of 64 lanes active"));
+	assert_non_null(strstr(text, "s_endpgm"));
 }
 
 static void sums(void **state)
@@ -268,7 +327,8 @@ int main(int argc, char **argv)
 #define T(name) cmocka_unit_test_setup_teardown(name, open_real, close_real)
 	const struct CMUnitTest tests[] = {T(fills),   T(sums),	       T(all_meet),
 					   T(runaway), T(scratch),     T(wild_access),
-					   T(traps),   T(pm4_dispatch)};
+					   T(traps),   T(pm4_dispatch),
+					   cmocka_unit_test(profiled)};
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: test_cp_exec TARGET CODE-OBJECT\n");

@@ -49,9 +49,7 @@ static bool find_range(struct mem_view *view, uint64_t va, struct mem_range *ran
 
 static void flush(struct runner *r)
 {
-	memset(r->view.range, 0, sizeof(r->view.range));
-	for (unsigned i = 0; i < 1 << MEM_TLB_BITS; i++)
-		r->view.tlb[i].page = ~0ull;
+	mem_view_flush(&r->view);
 }
 
 static void quiesce(struct mem_view *view)

@@ -66,3 +66,75 @@ kernel void anywhere(global uint *out, global const uint *in, global const uint 
 	old = atomic_add(count + 244 + i, k);
 	atomic_cmpxchg(count + 244 + i, old + k, i);
 }
+
+/* Waves of a work-group that end early, or come to different barriers. */
+kernel __attribute__((reqd_work_group_size(256, 1, 1))) void uneven(global uint *out, int rounds)
+{
+	local volatile uint part[256];
+	uint l = get_local_id(0), group = get_group_id(0), wave = __builtin_amdgcn_readfirstlane(l / 64), x = get_global_id(0) * 2654435761u;
+
+	part[l] = x;
+	__builtin_amdgcn_s_barrier();
+	if (wave == group % 4) {
+		out[get_global_id(0)] = x;
+		return;
+	}
+	for (int r = 0; r < rounds; r++) {
+		x = x * 5 + part[(l + 64) & 255];
+		if ((wave + r) & 1) {
+			x += 3;
+			__builtin_amdgcn_s_barrier();
+			x ^= 5;
+		} else {
+			x *= 3;
+			__builtin_amdgcn_s_barrier();
+			x += 7;
+		}
+		part[l] = x;
+		__builtin_amdgcn_s_barrier();
+		if (wave == (group + 1) % 4 && r == (int)(group & 7))
+			break;
+	}
+	out[get_global_id(0)] = x;
+}
+
+/* What a work-item knows of itself; work-groups at the grid's edges are smaller. */
+kernel void places(global uint *out, uint width, uint height)
+{
+	uint x = get_global_id(0), y = get_global_id(1), z = get_global_id(2), i = (z * height + y) * width + x;
+
+	out[i] += (uint)get_local_id(0) | (uint)get_local_id(1) << 4 | (uint)get_local_id(2) << 8 | (uint)get_group_id(0) << 12 |
+		  (uint)get_group_id(1) << 17 | (uint)get_group_id(2) << 22 | (uint)get_local_size(0) << 26;
+}
+
+/* As many dwords as the memory has. */
+kernel __attribute__((reqd_work_group_size(256, 1, 1))) void fill(global uint *out)
+{
+	out[get_global_id(0)] = get_global_id(0) + 1;
+}
+
+/* The same behind a barrier. */
+kernel __attribute__((reqd_work_group_size(256, 1, 1))) void fill_behind(global uint *out)
+{
+	local volatile uint part[256];
+	uint l = get_local_id(0);
+
+	part[l] = get_global_id(0);
+	__builtin_amdgcn_s_barrier();
+	out[get_global_id(0)] = part[l ^ 192] + 1;
+}
+
+/* Ors of scalars and lanes, whose bits meet or do not. */
+kernel __attribute__((reqd_work_group_size(64, 1, 1))) void ors(global uint *out, global const uint *in, uint n)
+{
+	uint l = get_local_id(0), first = get_group_id(0) << 6, x = 0, b = 3;
+
+	for (uint s = 0; s < n; s += 20) {
+		x = x * 3 + in[s | l];
+		x += in[(s << 4) | (l & 15)];
+		x ^= in[(b & 4032) | l];
+		x -= in[(b & 1008) | l];
+		b = (b << 1) ^ s;
+	}
+	out[first | l] = x;
+}

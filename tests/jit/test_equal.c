@@ -123,10 +123,18 @@ static bool usable(const struct isa_inst *in)
 	case ISA_FMT_VOP3P:
 		return true;
 	case ISA_FMT_DS:
-		return !in->gds && (in->op == ISA_DS_READ_B32 || in->op == ISA_DS_READ_B64 || in->op == ISA_DS_READ2_B32 ||
-				    in->op == ISA_DS_READ2ST64_B32 || in->op == ISA_DS_READ_B128 || in->op == ISA_DS_READ2_B64 ||
-				    in->op == ISA_DS_WRITE_B32 || in->op == ISA_DS_WRITE_B64 || in->op == ISA_DS_WRITE2_B32 ||
-				    in->op == ISA_DS_WRITE_B128 || in->op == ISA_DS_READ_U8 || in->op == ISA_DS_BPERMUTE_B32);
+		switch (in->op) {
+		case ISA_DS_ORDERED_COUNT:
+		case ISA_DS_GWS_INIT:
+		case ISA_DS_GWS_SEMA_V:
+		case ISA_DS_GWS_SEMA_BR:
+		case ISA_DS_GWS_SEMA_P:
+		case ISA_DS_GWS_BARRIER:
+		case ISA_DS_GWS_SEMA_RELEASE_ALL:
+			return false;
+		default:
+			return !in->gds;
+		}
 	default:
 		return false;
 	}
@@ -432,7 +440,7 @@ static void run_state(const struct isa_inst *in, unsigned count, uint32_t mode, 
 	struct isa_inst some[NI];
 	struct jit_unit *u = *unit;
 	struct exec_ctx ctx = {.error = EXEC_DONE};
-	struct jit_frame f = {.limit = UINT64_MAX, .budget = UINT64_MAX, .stop = &no_stop, .step = counted_step, .pause = never, .mfma = exec_mfma_forms(0)};
+	struct jit_frame f = {.limit = UINT64_MAX, .budget = UINT64_MAX, .stop = &no_stop, .step = counted_step, .pause = never, .mfma = exec_mfma_functions(0)};
 
 	if (!u) {
 		for (unsigned i = 0; i < NI; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mfma.c - the matrix operations' vector code, of each x86-64 level and in each form (mfma.h), against plain loops over the elements in the
+ * test_mfma.c - the matrix operations' vector code, of each x86-64 level and for one and for many steps, against plain loops over the elements in the
  * order that valu_mfma.c promises: random numbers of all magnitudes, infinities, NaNs, denormals.
  */
 #include <math.h>
@@ -188,67 +188,49 @@ static void reference(const struct kind *t, rows d, rows c, rows a, rows b)
 			}
 }
 
-/* What a matrix operation leaves has no other NaNs. */
-static void clean(const struct kind *t, rows c)
+static void check(const struct kind *t, unsigned level, mfma_fn *fn)
 {
-	for (unsigned i = 0; i < 32; i++)
-		for (unsigned l = 0; l < WAVE_LANES; l++)
-			if (t->type != MFMA_F64 && t->type != MFMA_I8 && (c[i][l] & 0x7fffffff) > 0x7f800000)
-				c[i][l] = 0xffc00000;
-}
+	static rows a[MFMA_MAX_STEPS], b[MFMA_MAX_STEPS], c, d, want;
+	const unsigned num = t->m * t->m * t->blocks / WAVE_LANES * (t->type == MFMA_F64 ? 2 : 1), most = MFMA_STEPS(t->type);
+	const uint32_t(*ab[2 * MFMA_MAX_STEPS])[WAVE_LANES];
 
-static void check(const struct kind *t, unsigned level, mfma_fn *const forms[MFMA_FORMS])
-{
-	static rows a, b, a2, b2, c, d, want;
-	static const char *const names[] = {"plain", "clean", "twice"};
+	for (unsigned n = 0; n < 24; n++) {
+		unsigned steps = n < 6 ? 1 : n < 12 ? 2 : 1 + rnd() % most;
 
-	for (unsigned n = 0; n < 12; n++)
-		for (unsigned form = 0; form < MFMA_FORMS; form++) {
-			fill(t, a, 2, true, n % 3);
-			fill(t, b, 2, true, n % 3);
-			fill(t, a2, 2, true, n % 3);
-			fill(t, b2, 2, true, n % 3);
-			fill(t, c, 32, false, n % 3);
-			if (form == MFMA_CLEAN)
-				clean(t, c);
-			memset(d, 0, sizeof(d));
-			memset(want, 0, sizeof(want));
-			if (!forms[form])
-				continue;
-			reference(t, want, c, a, b);
-			if (form == MFMA_TWICE)
-				reference(t, want, want, a2, b2);
-			/* in place and not */
-			if (n & 1) {
-				forms[form](d, (const uint32_t(*)[WAVE_LANES])c, (const uint32_t(*)[WAVE_LANES])a, (const uint32_t(*)[WAVE_LANES])b,
-					    (const uint32_t(*)[WAVE_LANES])a2, (const uint32_t(*)[WAVE_LANES])b2);
-			} else {
-				unsigned num = t->m * t->m * t->blocks / WAVE_LANES * (t->type == MFMA_F64 ? 2 : 1);
-
-				memcpy(d, c, num * sizeof(d[0]));
-				forms[form](d, (const uint32_t(*)[WAVE_LANES])d, (const uint32_t(*)[WAVE_LANES])a, (const uint32_t(*)[WAVE_LANES])b,
-					    (const uint32_t(*)[WAVE_LANES])a2, (const uint32_t(*)[WAVE_LANES])b2);
-			}
-			for (unsigned i = 0; i < 32; i++)
-				for (unsigned l = 0; l < WAVE_LANES; l++)
-					if (d[i][l] != want[i][l])
-						fail_msg("%s, v%u, %s: register %u lane %u: 0x%08x, not 0x%08x", t->name, level, names[form], i, l, d[i][l],
-							 want[i][l]);
+		fill(t, c, 32, false, n % 3);
+		memset(d, 0, sizeof(d));
+		memset(want, 0, sizeof(want));
+		for (unsigned s = 0; s < steps; s++) {
+			fill(t, a[s], 2, true, n % 3);
+			fill(t, b[s], 2, true, n % 3);
+			ab[2 * s] = (const uint32_t(*)[WAVE_LANES])a[s];
+			ab[2 * s + 1] = (const uint32_t(*)[WAVE_LANES])b[s];
+			reference(t, want, s ? want : c, a[s], b[s]);
 		}
+		/* in place and not */
+		if (!(n & 1))
+			memcpy(d, c, num * sizeof(d[0]));
+		fn(d, (const uint32_t(*)[WAVE_LANES])(n & 1 ? c : d), ab, steps);
+		for (unsigned i = 0; i < 32; i++)
+			for (unsigned l = 0; l < WAVE_LANES; l++)
+				if (d[i][l] != want[i][l])
+					fail_msg("%s, v%u, %u steps: register %u lane %u: 0x%08x, not 0x%08x", t->name, level, steps, i, l, d[i][l],
+						 want[i][l]);
+	}
 }
 
-static void test_forms(void **state)
+static void test_steps(void **state)
 {
 	static const unsigned levels[] = {1, 3, 4};
 
 	for (unsigned v = 0; v < 3; v++)
 		for (unsigned t = 0; exec_valu_rows_of(levels[v]) && t < MFMA_KINDS; t++)
-			check(&kinds[t], levels[v], exec_mfma_forms(levels[v]) + t * MFMA_FORMS);
+			check(&kinds[t], levels[v], exec_mfma_functions(levels[v])[t]);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

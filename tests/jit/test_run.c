@@ -236,6 +236,155 @@ static void test_fault(void **state)
 	runner_unmap(&runner, out);
 }
 
+/* Waves that end early and waves at different barriers, as the work-group's other waves see them. */
+static void uneven_group(uint32_t *x, unsigned group)
+{
+	uint32_t part[256], next[256];
+	bool ended[4] = {false};
+
+	for (unsigned l = 0; l < 256; l++)
+		part[l] = x[l] = (group * 256 + l) * 2654435761u;
+	ended[group % 4] = true;
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		memcpy(next, part, sizeof(part));
+		for (unsigned l = 0; l < 256; l++) {
+			if (ended[l / 64])
+				continue;
+			x[l] = x[l] * 5 + part[(l + 64) & 255];
+			x[l] = (l / 64 + r) & 1 ? (x[l] + 3) ^ 5 : x[l] * 3 + 7;
+			next[l] = x[l];
+		}
+		memcpy(part, next, sizeof(part));
+		if (r == (group & 7))
+			ended[(group + 1) % 4] = true;
+	}
+}
+
+static void test_uneven(void **state)
+{
+	static const uint64_t slices[] = {0, 1, 20, 75, 200, 1000, 5000, 0};
+	uint32_t *out = runner_alloc(&runner, ITEMS * 4, GPU_PROT_READ | GPU_PROT_WRITE), want[256];
+	uint8_t args[12];
+	int rounds = ROUNDS;
+	struct runner_dispatch d = {.kernel = "uneven", .grid = {ITEMS, 1, 1}, .group = {256, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &rounds, 4);
+	for (unsigned i = 0; i < sizeof(slices) / sizeof(slices[0]); i++) {
+		runner.slice = slices[i];
+		memset(out, 0, ITEMS * 4);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (unsigned g = 0; g < ITEMS / 256; g++) {
+			uneven_group(want, g);
+			assert_memory_equal(out + g * 256, want, sizeof(want));
+		}
+	}
+	runner.slice = 0;
+	runner_unmap(&runner, out);
+}
+
+/* Each work-item once, with its own ids, in grids whose last work-groups in x, y or z are smaller, whatever the slice leaves of a range. */
+static void test_ranges(void **state)
+{
+	static const uint32_t grids[][3] = {{64, 32, 8}, {61, 32, 8}, {64, 30, 8}, {64, 32, 7}, {50, 29, 7}, {13, 32, 4}, {64, 1, 3}};
+	static const uint64_t slices[] = {0, 1, 60, 500};
+	enum { MOST = 64 * 32 * 8 };
+	uint32_t *out = runner_alloc(&runner, MOST * 4, GPU_PROT_READ | GPU_PROT_WRITE);
+	uint8_t args[16];
+	struct runner_dispatch d = {.kernel = "places", .group = {16, 4, 2}, .args = args, .args_size = sizeof(args)};
+
+	memcpy(args, &out, 8);
+	for (unsigned t = 0; t < sizeof(grids) / sizeof(grids[0]) * 4; t++) {
+		const uint32_t *size = grids[t / 4];
+
+		memcpy(args + 8, size, 8);
+		memcpy(d.grid, size, sizeof(d.grid));
+		memset(out, 0, MOST * 4);
+		runner.slice = slices[t % 4];
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (uint32_t i = 0; i < MOST; i++) {
+			uint32_t x = i % size[0], y = i / size[0] % size[1], z = i / size[0] / size[1];
+			uint32_t width = size[0] - x / 16 * 16 < 16 ? size[0] % 16 : 16;
+
+			if (z >= size[2])
+				assert_int_equal(out[i], 0);
+			else
+				assert_int_equal(out[i], x % 16 | y % 4 << 4 | z % 2 << 8 | x / 16 << 12 | y / 4 << 17 | z / 2 << 22 | width << 26);
+		}
+	}
+	runner.slice = 0;
+	runner_unmap(&runner, out);
+}
+
+/* A fault in a later wave of a later work-group: what came before is done, and the work-group is where it says. */
+static void test_fault_in_range(void **state)
+{
+	static const char *const kernels[] = {"fill", "fill_behind"};
+	enum { GROUPS = 16, BYTES = 8192 };
+
+	for (unsigned t = 0; t < 4; t++) {
+		uint8_t *mem = runner_alloc(&runner, BYTES, GPU_PROT_READ | GPU_PROT_WRITE);
+		/* Ends at lane 10 of wave 2 of work-group 5, or where wave 1 of work-group 3 begins. */
+		unsigned last = t / 2 ? 3 * 256 + 64 : 5 * 256 + 2 * 64 + 10;
+		uint32_t *out = (uint32_t *)(mem + BYTES) - last;
+		struct runner_dispatch d = {.kernel = kernels[t % 2], .grid = {GROUPS * 256, 1, 1}, .group = {256, 1, 1}, .args = &out, .args_size = 8};
+
+		/* Twice: the second time all of it may be compiled. */
+		for (unsigned k = 0; k < 2; k++) {
+			memset(mem, 0, BYTES);
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+			assert_int_equal(runner.fault.va, (uint64_t)(uintptr_t)(out + last));
+			assert_true(runner.fault.write);
+			assert_int_equal(runner.wg.id[0], last / 256);
+			assert_int_equal(runner.wg.fault_wave, last % 256 / 64);
+			for (unsigned w = 0; w < 4; w++) {
+				const struct wave *wave = &runner.wg.waves[w];
+
+				if (w < last % 256 / 64)
+					assert_int_equal(wave->state, WAVE_ENDED);
+				else
+					assert_int_equal(wave->state, WAVE_READY);
+			}
+			/* The fault's lane and those behind it may have stored nothing, those before have. */
+			for (unsigned i = 0; i < last / 64 * 64; i++)
+				assert_int_equal(out[i], kernels[t % 2][4] ? (i ^ 192) + 1 : i + 1);
+		}
+		runner_unmap(&runner, mem);
+	}
+}
+
+/* Bits that scalars may have decide what is known of addresses. */
+static void test_ors(void **state)
+{
+	enum { N = 240, GROUPS = 16 };
+	uint32_t *out = runner_alloc(&runner, 64 * GROUPS * 4, GPU_PROT_READ | GPU_PROT_WRITE), *in = runner_alloc(&runner, 16384, GPU_PROT_READ), n = N;
+	uint8_t args[20];
+	struct runner_dispatch d = {.kernel = "ors", .grid = {64 * GROUPS, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < 4096; i++)
+		in[i] = i * 2654435761u;
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &in, 8);
+	memcpy(args + 16, &n, 4);
+	for (unsigned t = 0; t < 2; t++) {
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (uint32_t i = 0; i < 64 * GROUPS; i++) {
+			uint32_t l = i % 64, x = 0, b = 3;
+
+			for (uint32_t s = 0; s < N; s += 20) {
+				x = x * 3 + in[s | l];
+				x += in[s << 4 | (l & 15)];
+				x ^= in[(b & 4032) | l];
+				x -= in[(b & 1008) | l];
+				b = b << 1 ^ s;
+			}
+			assert_int_equal(out[i], x);
+		}
+	}
+	runner_unmap(&runner, out);
+	runner_unmap(&runner, in);
+}
+
 /* The GPU's last user in a process that ends: after LLVM. */
 static void close_at_exit(void)
 {
@@ -276,6 +425,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
+		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
+		cmocka_unit_test(test_ors),
 		cmocka_unit_test(test_ending_while_compiling),
 	};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * backlog.c - how many packets wait in the queues, for listings.
+ * backlog.c - how many packets wait in the queues, for listings; and what compiling took.
  *
  * Queues are programs' memory, so the figure is what their write pointers claim, bounded by their
  * rings. Of PM4 and SDMA queues only bytes are known: one that has any counts as one packet.
@@ -33,6 +33,8 @@ void backlog_count(struct gpu *gpu, uint64_t now, bool at_once)
 	if (!gpu->backlog || (!at_once && now - gpu->backlog_at < BACKLOG_NS))
 		return;
 	gpu->backlog_at = now;
+	if (gpu->compile_ns)
+		atomic_store_explicit(gpu->compile_ns, exec_compile_ns(), memory_order_relaxed);
 	for (struct gpu_vm *vm = gpu->vms; vm; vm = vm->next) {
 		pthread_rwlock_rdlock(&vm->map_lock);
 		for (struct gpu_queue *q = vm->queues; q; q = q->next)

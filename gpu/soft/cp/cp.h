@@ -12,6 +12,7 @@
  *   pager.c   pageable memory: requests for it, and who waits
  *   turn.c    the tenant's turn on the GPU, timelines, limits of kernels
  *   backlog.c  packets that wait, for listings
+ *   profile.c  what kernels do, when somebody wants to know
  *   thread.c  the threads: the CP thread (polls doorbells, steps queues, runs waves between) and
  * the workers
  *
@@ -42,6 +43,7 @@
 
 #include "gpu/gpu.h"
 #include "gpu/soft/cp/heap.h"
+#include "gpu/soft/cp/profile.h"
 #include "gpu/soft/exec/exec.h"
 #include "gpu/soft/soft.h"
 
@@ -95,17 +97,22 @@ enum queue_error {
 
 /* ------------------------------------------------------------------ threads */
 
+/* Of the CPU's time, by which Linux decides who waits for whom. */
+enum cpu_slice { SLICE_USUAL, SLICE_SHORT, SLICE_LONG };
+
 struct executor {
 	struct gpu *gpu;
 	pthread_t thread;
 	unsigned index; /* 0: the CP thread */
 	bool started;
+	enum cpu_slice slice; /* its own */
 	struct mem_view view;
 	uint64_t view_serial, view_gen; /* which vm and generation the view's entries belong to */
 	_Atomic(struct gpu_vm *) vm;	/* attached to */
 	_Atomic uint64_t seen;		/* generation seen; 0 while attaching */
 	atomic_uint stop;		/* asks exec_run to return */
 	struct dispatch *current;	/* sched_lock */
+	struct profile_page *profile_page; /* its own; where it counted last */
 };
 
 /* ------------------------------------------------------------------ dispatches */
@@ -119,6 +126,7 @@ struct wg_slot {
 	bool fresh;	 /* exec_wg_init not called yet */
 	bool has_memory; /* exec_wg_init was called once */
 	uint64_t answers; /* of the vm's pager when the slice began */
+	bool counted;	 /* for a profile */
 	struct workgroup wg;
 };
 
@@ -131,6 +139,7 @@ struct dispatch {
 	struct gpu_vm *vm;
 	struct dispatch_setup setup;
 	uint64_t kernel; /* address of the kernel's descriptor; PM4: of its code */
+	struct profile_kernel *profile; /* NULL: none */
 	uint64_t wg_bytes;
 	uint32_t waves_per_wg;
 	uint32_t next_id[3]; /* of the work-groups that were never handed out */
@@ -256,6 +265,7 @@ struct gpu_vm {
 	void *ctx;
 	uint64_t serial;
 	struct code_cache *code;
+	struct profile *profile; /* NULL: none */
 	_Atomic uint64_t shared_base, private_base;
 	_Atomic uint64_t tba, tma; /* trap handler and its data */
 	_Atomic uint32_t owner; /* gpu_vm_set_owner */
@@ -311,7 +321,9 @@ struct gpu {
 	void *turn_ctx;
 	const struct gpu_trace_ops *trace;
 	const struct gpu_limits *limits;
+	const struct gpu_profile *profile;
 	_Atomic uint32_t *backlog;
+	_Atomic uint64_t *compile_ns;
 	uint64_t backlog_at; /* ns; gpu->lock */
 	unsigned num_threads;
 	uint64_t cpus[GPU_CPU_WORDS]; /* gpu_config's */
@@ -517,7 +529,7 @@ bool turn_lost(const struct gpu *gpu);
  * waits for it. */
 bool turn_enter(struct gpu *gpu);
 /* A worker that found turn_needed: waits for the turn and enters. Lets go of sched_lock. */
-void turn_wait(struct gpu *gpu);
+void turn_wait(struct gpu *gpu, struct executor *ex);
 void turn_leave(struct gpu *gpu);
 /* Others may have the GPU, if there is nothing to run. Takes sched_lock. */
 void turn_release(struct gpu *gpu);
@@ -545,5 +557,7 @@ void backlog_count(struct gpu *gpu, uint64_t now, bool at_once);
 int threads_start(struct gpu *gpu);
 void threads_stop(struct gpu *gpu);
 void cp_kick(struct gpu *gpu);
+/* By the thread itself. */
+void thread_slice(struct executor *ex, enum cpu_slice slice);
 
 #endif

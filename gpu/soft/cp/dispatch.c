@@ -82,6 +82,10 @@ int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_
 	d->setup = *s;
 	d->kernel = kernel;
 	code_cache_revalidate(q->vm->code);
+	if (q->vm->profile) {
+		code_cache_revalidate(profile_code(q->vm->profile));
+		d->profile = profile_dispatch(q->vm->profile, kernel, s->entry_pc);
+	}
 	sched_start(q->vm->gpu, d);
 	return 0;
 }
@@ -95,6 +99,8 @@ enum step dispatch_end(struct gpu_queue *q)
 		return STEP_WAIT;
 	sched_finish(gpu, d);
 	trace_dispatch(d, d->end_ns);
+	if (d->profile)
+		profile_done(d->profile, d);
 	if (d->over_limit) {
 		queue_error(q, QERR_PREEMPTION, "kernel ran longer than it may");
 		return STEP_PROGRESS;

@@ -126,7 +126,9 @@ int gpu_open(const struct gpu_config *config, struct gpu **out)
 	gpu->turn_ctx = config->turn_ctx;
 	gpu->trace = config->trace;
 	gpu->limits = config->limits;
+	gpu->profile = config->profile;
 	gpu->backlog = config->backlog;
+	gpu->compile_ns = config->compile_ns;
 	if (gpu->limits)
 		gpu->reset_seen = atomic_load(&gpu->limits->reset_seq);
 	gpu->spin_ns = env_time("HSAVISOR_SPIN_US", SPIN_NS_DEFAULT);
@@ -208,6 +210,11 @@ int gpu_vm_create(struct gpu *gpu, const struct gpu_vm_ops *ops, void *ctx, stru
 		goto no_code;
 	if (vm_table_init(vm))
 		goto no_table;
+	if (gpu->profile) {
+		vm->profile = profile_new(vm);
+		if (!vm->profile)
+			goto no_profile;
+	}
 	pthread_mutex_init(&vm->event_lock, NULL);
 	pager_init(vm);
 	gpu_lock(gpu);
@@ -217,6 +224,8 @@ int gpu_vm_create(struct gpu *gpu, const struct gpu_vm_ops *ops, void *ctx, stru
 	gpu_unlock(gpu);
 	*out = vm;
 	return 0;
+no_profile:
+	vm_table_free(vm);
 no_table:
 	code_cache_free(vm->code);
 no_code:
@@ -258,6 +267,8 @@ void gpu_vm_destroy(struct gpu_vm *vm)
 	 * way out of it.
 	 */
 	vm_wait_quiescent(vm, UINT64_MAX);
+	if (vm->profile)
+		profile_end(vm->profile);
 	code_cache_free(vm->code);
 	vm_table_free(vm);
 	pthread_mutex_destroy(&vm->event_lock);

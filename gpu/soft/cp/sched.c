@@ -203,14 +203,15 @@ static void skip_ids(struct dispatch *d, uint32_t n)
 	d->unissued -= n;
 }
 
-static void hand_out(struct dispatch *d, const struct executor *ex, struct exec_range *range)
+static void hand_out(struct dispatch *d, const struct executor *ex, bool one,
+		     struct exec_range *range)
 {
 	if (d->num_back) {
 		*range = d->back[--d->num_back];
 		return;
 	}
 	memcpy(range->next, d->next_id, sizeof(range->next));
-	range->left = share(d, ex);
+	range->left = one ? 1 : share(d, ex);
 	skip_ids(d, range->left);
 }
 
@@ -231,7 +232,8 @@ static struct wg_slot *start_workgroups(struct gpu *gpu, struct dispatch *d, con
 	slot->dispatch = d;
 	slot->fresh = true;
 	slot->index = d->free_index[--d->num_free];
-	hand_out(d, ex, &slot->range);
+	slot->counted = d->profile && !d->num_back && profile_pick(d->profile);
+	hand_out(d, ex, slot->counted, &slot->range);
 	d->inflight++;
 	gpu->inflight_bytes += d->wg_bytes;
 	return slot;
@@ -412,7 +414,7 @@ static enum exec_result prepare(struct wg_slot *slot)
 	struct dispatch *d = slot->dispatch;
 	struct gpu_queue *q = d->queue;
 
-	slot->wg.code = d->vm->code;
+	slot->wg.code = slot->counted ? profile_code(d->vm->profile) : d->vm->code;
 	slot->wg.cu = q->cu[slot->index % q->num_cu];
 	slot->wg.scratch_slot = slot->index * d->waves_per_wg;
 	slot->wg.message = send_message;
@@ -456,10 +458,14 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 	bool cut = slot->range.left || result == EXEC_YIELD;
 
 	/* One that was suspended counts where it ends, with the last of its slices only. */
-	if (done && result == EXEC_DONE)
+	if (slot->counted)
+		;
+	else if (done && result == EXEC_DONE)
 		d->wg_ns = (3 * d->wg_ns + ns / done) / (d->wg_ns ? 4 : 1) + 1;
 	else if (result == EXEC_YIELD && d->wg_ns < ns)
 		d->wg_ns = ns;
+	if (d->profile)
+		profile_slice(d->profile, slot->counted, ns, done);
 	if (slot->range.left && d->error == EXEC_DONE)
 		d->back[d->num_back++] = slot->range;
 	slot->range.left = 0;
@@ -520,6 +526,7 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 	bool done, ended;
 
 	vm_attach(ex, vm);
+	ex->profile_page = NULL;
 	begin = now_ns();
 	slot->answers = atomic_load(&vm->pager.answers);
 	if (slot->fresh)

@@ -33,12 +33,41 @@
 #define SPREAD_NS	10000u /* a small dispatch older than this gets workers */
 #define SLEEP_MIN_NS	20000u
 #define SLEEP_BUSY_NS	250000u	 /* longest sleep between passes while a queue waits or waves run */
-#define SLEEP_LOST_NS	500000u	 /* the same while waves wait for the turn on the GPU */
+#define SLEEP_LOST_NS	1000000u	 /* the same while waves wait for the turn on the GPU */
 #define SLEEP_SOON_NS	80000u	 /* the same while all is idle, for the park delay */
 #define SLEEP_IDLE_NS	1000000u /* and after it */
 #define TURN_RELEASE_NS 50000u	 /* the GPU is given back when it had no work for so long */
 #define LET_IN_NS	100000u
 #define TIMER_SLACK_NS	1000ul /* sleeps are short: the default of 50 us would double them */
+
+/* ------------------------------------------------------------------ time slices of the CPU */
+
+/*
+ * While others have the GPU, their threads keep all CPUs at work, and Linux lets a thread that wakes wait until the one that runs has used up its
+ * time slice, which it sees at its next tick only: for milliseconds. A thread with a shorter slice than the one that runs need not wait. So who
+ * waits for its turn has short slices, and who runs waves while others wait has long ones, and gives way to them and to programs at once. One
+ * system call at each end of a turn; none for a tenant that is alone. Linux 6.12 and later; where it does nothing, or is forbidden, nothing is lost.
+ */
+void thread_slice(struct executor *ex, enum cpu_slice slice)
+{
+	static const uint64_t ns[] = {[SLICE_USUAL] = 0, [SLICE_SHORT] = 100000, [SLICE_LONG] = 3000000};
+	/* struct sched_attr of linux/sched/types.h, its first version. */
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} attr = {.size = sizeof(attr)};
+
+	if (ex->slice == slice)
+		return;
+	ex->slice = slice;
+	if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) || attr.policy != SCHED_OTHER)
+		return;
+	attr.runtime = ns[slice];
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+}
 
 /* ------------------------------------------------------------------ waking the CP thread */
 
@@ -315,6 +344,8 @@ static bool cp_run_waves(struct executor *ex, bool *running)
 	/* Not our turn: a worker waits for it; this thread has queues to serve. */
 	if (!sched_has_work(gpu) || !turn_enter(gpu))
 		goto out;
+	if (ex->slice == SLICE_SHORT)
+		thread_slice(ex, SLICE_LONG);
 	now = now_ns();
 	while ((slot = sched_pick(gpu, ex, now + ran, ran > SPREAD_NS))) {
 		pthread_mutex_unlock(&gpu->sched_lock);
@@ -394,10 +425,11 @@ static void *worker_main(void *arg)
 		struct wg_slot *slot;
 
 		if (gpu->turn_needed && !gpu->turn_waiter) {
-			turn_wait(gpu);
+			turn_wait(gpu, ex);
 		} else if (!sched_has_work(gpu) || !turn_enter(gpu)) {
 			if (gpu->turn_needed && !gpu->turn_waiter)
 				continue;
+			thread_slice(ex, turn_lost(gpu) ? SLICE_SHORT : SLICE_USUAL);
 			gpu->idle_workers++;
 			pthread_cond_wait(&gpu->work_cond, &gpu->sched_lock);
 			gpu->idle_workers--;
@@ -441,6 +473,7 @@ static void *cp_main(void *arg)
 		}
 		idle = now_ns() - last;
 		lost = turn_lost(gpu);
+		thread_slice(ex, lost ? SLICE_SHORT : SLICE_USUAL);
 		if (lost || idle > TURN_RELEASE_NS)
 			turn_release(gpu);
 		if (!pass.awake && !pass.running) {
@@ -475,7 +508,8 @@ static void *cp_main(void *arg)
 		sleep_ns = (idle - spin) / 4;
 		if (sleep_ns < SLEEP_MIN_NS)
 			sleep_ns = SLEEP_MIN_NS;
-		if (sleep_ns > limit)
+		/* What is waited for wakes this thread. */
+		if (sleep_ns > limit || (lost && pass.running))
 			sleep_ns = limit;
 		cp_sleep(gpu, event, sleep_ns);
 		if (atomic_load(&gpu->cp_event) != event)

@@ -66,11 +66,13 @@ bool turn_enter(struct gpu *gpu)
 	return true;
 }
 
-void turn_wait(struct gpu *gpu)
+void turn_wait(struct gpu *gpu, struct executor *ex)
 {
 	gpu->turn_waiter = gpu->turn_asked = true;
 	pthread_mutex_unlock(&gpu->sched_lock);
+	thread_slice(ex, SLICE_SHORT);
 	gpu->turn->acquire(gpu->turn_ctx);
+	thread_slice(ex, SLICE_LONG);
 	pthread_mutex_lock(&gpu->sched_lock);
 	gpu->turn_waiter = gpu->turn_needed = false;
 	entered(gpu);

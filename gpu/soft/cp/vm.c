@@ -399,14 +399,6 @@ static void pt_unmap(struct gpu *gpu, struct pt_node *node, unsigned level, uint
 
 /* ------------------------------------------------------------------ quiescence */
 
-static void view_flush(struct executor *ex)
-{
-	for (unsigned i = 0; i < 1u << MEM_TLB_BITS; i++)
-		ex->view.tlb[i].page = ~0ull;
-	memset(ex->view.range, 0, sizeof(ex->view.range));
-	ex->view.num_held = 0;
-}
-
 static struct executor *view_executor(struct mem_view *view)
 {
 	return (struct executor *)((char *)view - offsetof(struct executor, view));
@@ -488,7 +480,7 @@ static void view_update(struct mem_view *view)
 
 	if (gen == ex->view_gen)
 		return;
-	view_flush(ex);
+	mem_view_flush(&ex->view);
 	ex->view_gen = gen;
 	atomic_store(&ex->seen, gen);
 	tell_unmappers(ex->gpu);
@@ -507,7 +499,7 @@ static void view_quiesce(struct mem_view *view)
 
 void vm_view_init(struct mem_view *view)
 {
-	view_flush(view_executor(view));
+	mem_view_flush(view);
 	view->fill = view_fill;
 	view->find_range = view_find_range;
 	view->quiesce = view_quiesce;
@@ -531,7 +523,7 @@ void vm_attach(struct executor *ex, struct gpu_vm *vm)
 	atomic_store(&ex->vm, vm);
 	gen = atomic_load(&vm->gen);
 	if (ex->view_serial != vm->serial || ex->view_gen != gen) {
-		view_flush(ex);
+		mem_view_flush(&ex->view);
 		ex->view_serial = vm->serial;
 		ex->view_gen = gen;
 	}

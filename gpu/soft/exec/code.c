@@ -69,6 +69,7 @@ struct code_cache {
 	struct jit_cache *jit;
 	struct gws gws;
 	const struct exec_observer *observer; /* NULL: nobody */
+	struct code_cache *beside; /* whose gws counts, NULL: its own */
 };
 
 static struct code_cache *cache_new(enum isa_target target, const struct exec_observer *observer)
@@ -96,6 +97,11 @@ struct code_cache *code_cache_new_observed(enum isa_target target, const struct 
 	return cache_new(target, observer);
 }
 
+void code_cache_beside(struct code_cache *cache, struct code_cache *other)
+{
+	cache->beside = other;
+}
+
 /* The record function of what somebody observes. */
 static void exec_observed(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst)
 {
@@ -113,7 +119,7 @@ struct jit_cache *code_cache_jit(struct code_cache *cache, uint64_t *epoch)
 
 struct gws *code_cache_gws(struct code_cache *cache)
 {
-	return &cache->gws;
+	return cache->beside ? &cache->beside->gws : &cache->gws;
 }
 
 /* Under the lock; bytes may be negative. */

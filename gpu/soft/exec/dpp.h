@@ -40,4 +40,26 @@ static inline int dpp_lane(unsigned ctrl, unsigned l)
 	return -1;
 }
 
+static inline unsigned dpp_reverse5(unsigned v)
+{
+	return (v & 1) << 4 | (v & 2) << 2 | (v & 4) | (v & 8) >> 2 | (v & 16) >> 4;
+}
+
+/* Source lane of a ds_swizzle pattern ("Vega" ISA manual, DS_SWIZZLE_B32): FFT, rotate, quad permute, bit mask. */
+static inline unsigned swizzle_lane(unsigned pattern, unsigned l)
+{
+	unsigned mask = pattern & 31, half = l & 32, i = l & 31;
+
+	if (pattern >= 0xe000)
+		return half | (dpp_reverse5(i) >> __builtin_popcount(mask)) | (i & mask);
+	if (pattern >= 0xc000) {
+		unsigned n = pattern >> 5 & 31, turned = pattern & 0x400 ? i - n : i + n;
+
+		return half | (i & mask) | (turned & 31 & ~mask);
+	}
+	if (pattern & 0x8000)
+		return (l & ~3u) | (pattern >> 2 * (l & 3) & 3);
+	return half | ((((i & mask) | (pattern >> 5 & 31)) ^ (pattern >> 10 & 31)) & 31);
+}
+
 #endif

@@ -13,6 +13,8 @@
 
 /* gpu_prepare() */
 void exec_prepare(int store);
+/* CPU time that compiling kernels took in this process so far, in ns. */
+uint64_t exec_compile_ns(void);
 
 /* ---- code.h: decoded code, shared by all threads of a vm ---- */
 struct code_cache;
@@ -31,6 +33,8 @@ struct exec_observer {
 };
 struct code_cache *code_cache_new_observed(enum isa_target target,
 					   const struct exec_observer *observer);
+/* Work-groups of one dispatch may run by either cache from now on; other is freed later. */
+void code_cache_beside(struct code_cache *cache, struct code_cache *other);
 void code_cache_free(struct code_cache *cache);
 /*
  * Call before each dispatch runs its first wave (and after an instruction-cache invalidation):
@@ -97,10 +101,19 @@ bool exec_covers(enum isa_target target, unsigned op);
  * VGPRs and LDS. 0, -EINVAL.
  */
 int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3]);
+/*
+ * For compiled code, which starts waves itself: how the waves of a work-group of full size start, wave i's at i * *stride bytes from the first; only the
+ * work-group's id is another. NULL: wg is not of full size.
+ */
+const struct wave *exec_wg_starts(struct workgroup *wg, const struct dispatch_setup *setup, size_t *stride);
+/* How many work-groups that follow wg's, which is of full size, are of full size, too. */
+uint32_t exec_wg_full_ahead(const struct workgroup *wg, const struct dispatch_setup *setup);
+/* A wave of work-group wg->id of full size, as it starts. exec_wg_starts() was called. */
+void exec_wg_restart(struct workgroup *wg, uint32_t wave);
 /* Clears VGPRs and LDS. */
 void exec_wg_clear(struct workgroup *wg);
 
-#define WG_LDS_SLACK 64 /* bytes behind LDS that a wide read of its last bytes may touch */
+#define WG_LDS_SLACK 256 /* bytes behind LDS that a wide read of its last bytes may touch */
 
 struct exec_ctx { /* of one exec_run */
 	struct mem_view *view;

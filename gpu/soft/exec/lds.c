@@ -9,6 +9,7 @@
  * for ds_ordered_count, too, which works on it only. Global wave sync is in gws.c.
  */
 #include "gpu/soft/exec/code.h"
+#include "gpu/soft/exec/dpp.h"
 #include "gpu/soft/exec/vmem.h"
 
 #define DS_FN(name) static void name(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst)
@@ -396,34 +397,12 @@ DS_FN(op_permute)
 		out[__builtin_ctzll(m)] = tmp[__builtin_ctzll(m)];
 }
 
-static unsigned reverse5(unsigned v)
-{
-	return (v & 1) << 4 | (v & 2) << 2 | (v & 4) | (v & 8) >> 2 | (v & 16) >> 4;
-}
-
-/* Source lane of a ds_swizzle pattern ("Vega" ISA manual, DS_SWIZZLE_B32): FFT, rotate, quad permute, bit mask. */
-static unsigned swizzle_source(unsigned pattern, unsigned l)
-{
-	unsigned mask = pattern & 31, half = l & 32, i = l & 31;
-
-	if (pattern >= 0xe000)
-		return half | (reverse5(i) >> __builtin_popcount(mask)) | (i & mask);
-	if (pattern >= 0xc000) {
-		unsigned n = pattern >> 5 & 31, turned = pattern & 0x400 ? i - n : i + n;
-
-		return half | (i & mask) | (turned & 31 & ~mask);
-	}
-	if (pattern & 0x8000)
-		return (l & ~3u) | (pattern >> 2 * (l & 3) & 3);
-	return half | ((((i & mask) | (pattern >> 5 & 31)) ^ (pattern >> 10 & 31)) & 31);
-}
-
 DS_FN(op_swizzle)
 {
 	uint8_t from[WAVE_LANES];
 
 	for (unsigned l = 0; l < WAVE_LANES; l++)
-		from[l] = swizzle_source(inst->offset & 0xffff, l);
+		from[l] = swizzle_lane(inst->offset & 0xffff, l);
 	move_lanes(w, inst, &inst->src[0], from);
 }
 

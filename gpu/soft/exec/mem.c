@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mem.c - guest memory accesses that are not the common case: page crossings, faults, and what is to be paged in.
+ * mem.c - guest memory accesses that are not the common case: page crossings and faults; ranges; what is to be paged in.
  */
 #include "gpu/soft/exec/mem.h"
+
+#define RANGE_FILLS   16  /* of a range, and then not for so many accesses: */
+#define RANGE_REFUSED 512
+
+bool mem_find_range(struct mem_view *view, uint64_t va, struct mem_range *r)
+{
+	if (r->fills >= RANGE_FILLS && ++r->refused >= RANGE_REFUSED)
+		r->fills = r->refused = 0;
+	if (r->fills >= RANGE_FILLS || !view->find_range)
+		return false;
+	r->fills++;
+	return va - r->first >= r->size && view->find_range(view, va, r);
+}
 
 void exec_memory_fault(struct exec_ctx *ctx, uint64_t va, uint32_t prot)
 {
@@ -54,6 +67,56 @@ bool mem_want(struct exec_ctx *ctx, uint64_t va, uint32_t size, uint32_t prot)
 		return false;
 	ctx->wave->page_wait.since = 0;
 	return true;
+}
+
+const struct mem_range *mem_known_range(struct mem_view *view, uint64_t va)
+{
+	struct mem_range found = {.size = 0}, *r;
+
+	for (unsigned i = 0; i < MEM_FOUND; i++)
+		if (va - view->found[i].first < view->found[i].size)
+			return &view->found[i];
+	if (!view->find_range || !view->find_range(view, va, &found) || va - found.first >= found.size)
+		return NULL;
+	r = &view->found[view->next_found++ % MEM_FOUND];
+	*r = found;
+	return r;
+}
+
+#define NEAR_FILLS   16 /* of a place, and then not for so many accesses: */
+#define NEAR_REFUSED 512
+
+/* An access that goes from buffer to buffer, or through pages that lie anywhere, is not worth it to look for its range each time. */
+static void fill_near(struct mem_view *view, struct mem_near *n, uint64_t va, uint32_t prot, uint32_t bytes)
+{
+	const struct mem_range *r;
+
+	if (n->fills >= NEAR_FILLS && ++n->refused >= NEAR_REFUSED)
+		n->fills = n->refused = 0;
+	if (n->fills >= NEAR_FILLS)
+		return;
+	n->fills++;
+	r = mem_known_range(view, va);
+	if (!r || (r->prot & prot) != prot || r->size < bytes)
+		return;
+	n->first = r->first;
+	n->room = r->size - bytes + 1;
+	n->host = r->host;
+}
+
+uint8_t *mem_find_near(struct exec_ctx *ctx, uint64_t va, uint32_t place, uint32_t bytes)
+{
+	struct mem_view *view = ctx->view;
+	uint32_t prot = place & 1 ? GPU_PROT_WRITE : GPU_PROT_READ, most = mem_near_bytes(place / MEM_NEAR_OF);
+	uint8_t *host = mem_translate(view, va, prot);
+
+	if (!host || bytes > most || va + bytes < va)
+		return NULL;
+	for (uint64_t page = (va | MEM_PAGE_MASK) + 1; page < va + bytes; page += MEM_PAGE_SIZE)
+		if (mem_translate(view, page, prot) != host + (page - va))
+			return NULL;
+	fill_near(view, &view->near[place], va, prot, most);
+	return host;
 }
 
 bool exec_mem_read(struct exec_ctx *ctx, uint64_t va, void *buf, uint32_t size)

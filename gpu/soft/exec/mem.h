@@ -117,6 +117,21 @@ static inline uint8_t *mem_translate(struct mem_view *view, uint64_t va, uint32_
 	return e->host + (va & MEM_PAGE_MASK);
 }
 
+/* The range around va, found before or now, until the next quiescent point at most; NULL: not mapped, or there are no ranges. */
+const struct mem_range *mem_known_range(struct mem_view *view, uint64_t va);
+
+/*
+ * For compiled code: host address of bytes from va on, for the right that place (of view->near) is for; NULL where they are not there, or not in one
+ * piece. Afterwards the place mostly has them, too. bytes is at most what the place's class is for.
+ */
+uint8_t *mem_find_near(struct exec_ctx *ctx, uint64_t va, uint32_t place, uint32_t bytes);
+
+/*
+ * Looks for one of the view's ranges around va, unless it was looked for too often since the last flush. True: va is in it now and was not
+ * before; with which rights is to be seen.
+ */
+bool mem_find_range(struct mem_view *view, uint64_t va, struct mem_range *r);
+
 /* Records a memory fault of the running wave at va, unless an error is recorded already. */
 void exec_memory_fault(struct exec_ctx *ctx, uint64_t va, uint32_t prot);
 

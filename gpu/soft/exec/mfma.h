@@ -49,20 +49,17 @@ enum mfma_index {
 	MFMA_KINDS
 };
 
-#define MFMA_STEPS 2
-/* Twice in one is worth it where C is most of the work: whole rows of f32. */
-#define MFMA_PAIRS(TYPE, M) (TYPE == MFMA_F32 && M > 4)
+/* Steps of one accumulator that one call does at most: what is held of A and B, as floats or doubles, stays in the first-level cache. */
+#define MFMA_MAX_STEPS 16
+#define MFMA_STEPS(TYPE) (TYPE == MFMA_F32 ? MFMA_MAX_STEPS : TYPE == MFMA_F64 ? 8 : 4)
 
 /*
- * D = A x B + C. Rows as wide operands have them; d may be c, nothing else may overlap with d.
- * Of each operation there are (enum mfma_form): the plain one; the same when every NaN in C is the default NaN (what another matrix operation
- * has left is); and two of the plain one, one after the other, D = A2 x B2 + (A x B + C).
+ * D = A x B + C, and D = A x B + D with each further A and B: ab has 2 * steps pointers, A and B of the first step, of the second ... Rows as wide
+ * operands have them; d may be c, nothing else may overlap with d. Steps: at most MFMA_STEPS.
  */
-typedef void mfma_fn(uint32_t (*d)[WAVE_LANES], const uint32_t (*c)[WAVE_LANES], const uint32_t (*a)[WAVE_LANES],
-		     const uint32_t (*b)[WAVE_LANES], const uint32_t (*a2)[WAVE_LANES], const uint32_t (*b2)[WAVE_LANES]);
-enum mfma_form { MFMA_PLAIN, MFMA_CLEAN, MFMA_TWICE, MFMA_FORMS };
+typedef void mfma_fn(uint32_t (*d)[WAVE_LANES], const uint32_t (*c)[WAVE_LANES], const uint32_t (*const *ab)[WAVE_LANES], unsigned steps);
 
-/* The forms of mfma_index i are [i * MFMA_FORMS + form], NULL where there is none. level: 1, 3, 4 as in valu.c, which must work here; 0: the one in use. */
-mfma_fn *const *exec_mfma_forms(unsigned level);
+/* By mfma_index. level: 1, 3, 4 as in valu.c, which must work here; 0: the one in use. */
+mfma_fn *const *exec_mfma_functions(unsigned level);
 
 #endif

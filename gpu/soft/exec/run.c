@@ -64,6 +64,11 @@ void exec_prepare(int store)
 	jit_prepare(store);
 }
 
+uint64_t exec_compile_ns(void)
+{
+	return jit_compile_ns();
+}
+
 bool exec_covers(enum isa_target target, unsigned op)
 {
 	return exec_lookup(target, op) != NULL;
@@ -193,32 +198,61 @@ static void leave_for_pages(struct exec_ctx *ctx, struct wave *w)
 	w->waits_pages = true;
 }
 
-/* The waves of a work-group in turns, until it ends, is suspended or an error. *used: instructions. */
-static enum exec_result run_group(struct exec_ctx *ctx, struct workgroup *wg, uint64_t budget, const atomic_uint *stop, uint64_t *used)
+/* One exec_run_range(). */
+struct run {
+	const struct dispatch_setup *setup; /* NULL: nothing follows */
+	struct exec_range *range;
+	uint64_t budget, limit; /* instructions of a wave, of all */
+	const atomic_uint *stop;
+	uint64_t total; /* so far */
+};
+
+static bool stopped(const struct run *r)
 {
-	uint64_t slice = budget < SLICE ? budget : SLICE;
-	uint64_t limit = budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX, ran;
-	struct mem_view *view = ctx->view;
+	return atomic_load_explicit(r->stop, memory_order_relaxed);
+}
+
+static void quiesce(struct exec_ctx *ctx)
+{
+	if (ctx->view->quiesce)
+		ctx->view->quiesce(ctx->view);
+}
+
+/* The waves of a work-group in turns, until it ends, is suspended or an error. Compiled code may go on with those that follow. */
+static enum exec_result run_group(struct exec_ctx *ctx, struct workgroup *wg, struct run *r)
+{
+	uint64_t slice = r->budget < SLICE ? r->budget : SLICE, limit = r->total + r->limit, ran; /* what began may have a whole slice */
 
 	wg->waits_pages = false;
-	while (*used < limit && !atomic_load_explicit(stop, memory_order_relaxed)) {
-		uint32_t ended = 0, waiting = 0, sleeping = 0, paging = 0;
+	while (r->total < limit && !stopped(r)) {
+		uint32_t ended = 0, waiting = 0, sleeping = 0, paging = 0, first = 0;
+		enum jit_group how = JIT_CANNOT;
 
+		if (wg->jit && jit_takes_groups(wg->jit, wg))
+			how = jit_run_group(ctx, wg->jit, wg, r->setup, r->range, slice, r->limit - r->total, limit - r->total, r->stop,
+					    &r->total, &first);
+		if (how == JIT_LEFT)
+			quiesce(ctx);
+		for (uint32_t i = 0; how != JIT_CANNOT && i < wg->num_waves; i++)
+			wg->waves[i].waits_pages = false;
+		if (ctx->error != EXEC_DONE)
+			return ctx->error;
+		if (how == JIT_ENDED)
+			return EXEC_DONE;
 		for (uint32_t i = 0; i < wg->num_waves; i++) {
 			struct wave *w = &wg->waves[i];
 
-			if (w->state == WAVE_READY) {
+			if (w->state == WAVE_READY && i >= first) {
 				/* Compiled code is gone back to soon: where a loop begins anew. */
 				uint64_t turn = w->waits_pages && wg->jit ? 1 : slice;
 
 				w->sleep = 0;
 				w->waits_pages = false;
-				if (!wg->jit || !jit_run_wave(ctx, wg->jit, w, slice, stop, &ran))
-					ran = run_wave(ctx, w, turn, stop);
+				if (!wg->jit || !jit_run_wave(ctx, wg->jit, w, slice, r->stop, &ran))
+					ran = run_wave(ctx, w, turn, r->stop);
 				leave_for_pages(ctx, w);
-				*used += ran;
-				if (view->quiesce)
-					view->quiesce(view);
+				r->total += ran;
+				quiesce(ctx);
 				if (ctx->error != EXEC_DONE) {
 					wg->fault_wave = i;
 					return ctx->error;
@@ -246,18 +280,17 @@ static enum exec_result run_group(struct exec_ctx *ctx, struct workgroup *wg, ui
 }
 
 /*
- * The common case of a work-group at its start: compiled code takes each wave from there to its end. False: not all have ended (or there is
- * an error); the rest is run_group's.
+ * A work-group at its start that compiled code does not take as one (some lanes have no work-item): each wave from there to its end. False: not all
+ * have ended (or there is an error); the rest is run_group's.
  */
-static bool run_through(struct exec_ctx *ctx, struct workgroup *wg, struct jit_start *start, uint64_t budget, const atomic_uint *stop,
-			uint64_t *used)
+static bool run_through(struct exec_ctx *ctx, struct workgroup *wg, struct jit_start *start, struct run *r)
 {
 	for (uint32_t i = 0; i < wg->num_waves; i++) {
 		struct wave *w = &wg->waves[i];
 
 		if (!jit_find_start(start, wg->jit, w))
 			return false;
-		*used += jit_run_start(ctx, start, w, budget, stop);
+		r->total += jit_run_start(ctx, start, w, r->budget, r->stop);
 		wg->fault_wave = i;
 		if (w->state != WAVE_ENDED || ctx->error != EXEC_DONE)
 			return false;
@@ -268,35 +301,35 @@ static bool run_through(struct exec_ctx *ctx, struct workgroup *wg, struct jit_s
 enum exec_result exec_run_range(struct workgroup *wg, const struct dispatch_setup *setup, struct mem_view *view, struct exec_range *range,
 				uint64_t budget, const atomic_uint *stop)
 {
-	uint64_t total = 0, quiesced = 0, limit = budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX;
+	struct run r = {setup, range, budget, budget < UINT64_MAX / WG_MAX_WAVES ? budget * wg->num_waves : UINT64_MAX / 2, stop, 0};
 	struct exec_ctx ctx = {.view = view, .error = EXEC_DONE};
-	bool fresh = !wg->jit_known, through;
+	bool fresh = !wg->jit_known;
 	struct jit_start start = {NULL};
 	enum exec_result result;
 	unsigned side = code_cache_enter(wg->code);
+	uint64_t quiesced = 0;
 
 	for (;;) {
-		uint64_t used = 0;
+		uint64_t interpreted = wg->interpreted;
 
 		if (fresh)
 			find_kernel(&ctx, wg);
-		through = fresh && wg->jit && run_through(&ctx, wg, &start, budget, stop, &used);
-		result = through		  ? EXEC_DONE
-			 : ctx.error != EXEC_DONE ? ctx.error
-						  : run_group(&ctx, wg, budget, stop, &used);
+		if (fresh && wg->jit && !jit_takes_groups(wg->jit, wg) && run_through(&ctx, wg, &start, &r))
+			result = EXEC_DONE;
+		else
+			result = ctx.error != EXEC_DONE ? ctx.error : run_group(&ctx, wg, &r);
 		if (result != EXEC_DONE)
 			break;
-		total += used;
 		for (uint32_t i = 0; i < wg->num_waves; i++)
 			wg->instructions += wg->waves[i].instructions;
-		if (view->quiesce && total - quiesced >= GROUPS_INTERVAL) {
-			view->quiesce(view);
-			quiesced = total;
+		if (r.total - quiesced >= GROUPS_INTERVAL) {
+			quiesce(&ctx);
+			quiesced = r.total;
 		}
-		if (!range->left || total >= limit || atomic_load_explicit(stop, memory_order_relaxed))
+		if (!range->left || r.total >= r.limit || stopped(&r))
 			break;
 		/* Interpreted, a kernel that reads what it did not write gets the same each time. */
-		if (!through)
+		if (wg->interpreted != interpreted)
 			exec_wg_clear(wg);
 		if (exec_wg_next(wg, setup, range->next)) {
 			result = EXEC_TRAP;

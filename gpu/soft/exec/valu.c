@@ -11,13 +11,16 @@
 
 #include "gpu/soft/exec/exec.h"
 #include "gpu/soft/exec/mfma.h"
+#include "gpu/soft/exec/spread.h"
 
 #define DECLARE(level)                                                                             \
 	extern const struct exec_row exec_rows_vop1##level[], exec_rows_vop2##level[],             \
 		exec_rows_vopc##level[], exec_rows_vop3##level[], exec_rows_vop3p##level[],        \
 		exec_rows_lane##level[], exec_rows_mfma##level[], exec_rows_ds##level[],           \
 		exec_rows_flat##level[], exec_rows_buffer##level[];                                \
-	extern mfma_fn *const exec_mfma##level[MFMA_KINDS][MFMA_FORMS];                             \
+	extern mfma_fn *const exec_mfma##level[MFMA_KINDS];                             \
+	extern vmem_spread_fn vmem_spread_load##level, vmem_spread_store##level;                   \
+	static const struct vmem_spread_fns spread##level = {vmem_spread_load##level, vmem_spread_store##level}; \
 	static const struct exec_row *const rows##level[] = {                                      \
 		exec_rows_vop1##level,	exec_rows_vop2##level, exec_rows_vopc##level,              \
 		exec_rows_vop3##level,	exec_rows_vop3p##level, exec_rows_lane##level,             \
@@ -65,9 +68,16 @@ const struct exec_row *const *exec_valu_rows(void)
 	return exec_valu_rows_of(wished_level());
 }
 
-mfma_fn *const *exec_mfma_forms(unsigned level)
+mfma_fn *const *exec_mfma_functions(unsigned level)
 {
 	if (!level)
 		level = wished_level();
-	return level == 4 ? exec_mfma_v4[0] : level == 3 ? exec_mfma_v3[0] : exec_mfma_v1[0];
+	return level == 4 ? exec_mfma_v4 : level == 3 ? exec_mfma_v3 : exec_mfma_v1;
+}
+
+const struct vmem_spread_fns *exec_spread(void)
+{
+	unsigned level = wished_level();
+
+	return level == 4 ? &spread_v4 : level == 3 ? &spread_v3 : &spread_v1;
 }

@@ -21,25 +21,17 @@
 #include "gpu/soft/exec/valu_gen.h"
 #include "gpu/soft/exec/valu_mfma_vec.h"
 
-#define MFMA_KERNEL(N, FORM, STEPS, CLEAN, ...)                                                                        \
-	static void mfma_##FORM##_##N(uint32_t (*d)[LANES], const uint32_t (*c)[LANES], const uint32_t (*a)[LANES],   \
-				      const uint32_t (*b)[LANES], const uint32_t (*a2)[LANES], const uint32_t (*b2)[LANES]) \
+#define MFMA_KERNEL(N, TYPE, ...)                                                                                      \
+	static void mfma_##N(uint32_t (*d)[LANES], const uint32_t (*c)[LANES], const uint32_t (*const *ab)[LANES], unsigned steps)       \
 	{                                                                                                              \
-		const uint32_t(*const as[MFMA_STEPS])[LANES] = {a, a2};                                                \
-		const uint32_t(*const bs[MFMA_STEPS])[LANES] = {b, b2};                                                \
-                                                                                                                       \
-		mat_any(__VA_ARGS__, STEPS, CLEAN, d, c, as, bs);                                                      \
+		mat_any(TYPE, __VA_ARGS__, MFMA_STEPS(TYPE), d, c, ab, steps);                                         \
 	}
-#define MFMA_KERNELS(N, TYPE, M, ...)                                                                                  \
-	MFMA_KERNEL(N, plain, 1, false, TYPE, M, __VA_ARGS__)                                                          \
-	MFMA_KERNEL(N, clean, 1, true, TYPE, M, __VA_ARGS__)                                                           \
-	MFMA_KERNEL(N, twice, MFMA_PAIRS(TYPE, M) ? 2 : 0, false, TYPE, M, __VA_ARGS__)
-MFMA_TABLE(MFMA_KERNELS)
+MFMA_TABLE(MFMA_KERNEL)
 
 #define exec_mfma VALU_SYM(exec_mfma)
-#define MFMA_POINTERS(N, TYPE, M, ...) {mfma_plain_##N, mfma_clean_##N, MFMA_PAIRS(TYPE, M) ? mfma_twice_##N : NULL},
-extern mfma_fn *const exec_mfma[MFMA_KINDS][MFMA_FORMS];
-mfma_fn *const exec_mfma[MFMA_KINDS][MFMA_FORMS] = {MFMA_TABLE(MFMA_POINTERS)};
+#define MFMA_POINTER(N, ...) mfma_##N,
+extern mfma_fn *const exec_mfma[MFMA_KINDS];
+mfma_fn *const exec_mfma[MFMA_KINDS] = {MFMA_TABLE(MFMA_POINTER)};
 
 struct mfma {
 	enum mfma_type type;
@@ -121,7 +113,7 @@ static void mfma(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *in
 
 	if (a && b && c && d && !group && !blgp && apart(d, num_d, a, num_a) && apart(d, num_d, b, num_a) && (c == d || apart(d, num_d, c, num_d)) &&
 	    !(w->mode & MODE_GPR_IDX_EN)) {
-		fn((uint32_t(*)[LANES])(uintptr_t)d, c, a, b, NULL, NULL);
+		fn((uint32_t(*)[LANES])(uintptr_t)d, c, (const uint32_t(*const[])[LANES]){a, b}, 1);
 		return;
 	}
 	for (unsigned l = 0; l < LANES; l++) {
@@ -135,7 +127,7 @@ static void mfma(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *in
 		from[l] = (uint8_t)blgp_lane(blgp, l);
 	mat_copy(ctx, w, &in->src[1], tb, num_a, step, from);
 	mat_copy(ctx, w, &in->src[2], tc, num_d, step, same);
-	fn(tc, (const uint32_t(*)[LANES])tc, (const uint32_t(*)[LANES])ta, (const uint32_t(*)[LANES])tb, NULL, NULL);
+	fn(tc, (const uint32_t(*)[LANES])tc, (const uint32_t(*const[])[LANES]){(const uint32_t(*)[LANES])ta, (const uint32_t(*)[LANES])tb}, 1);
 	for (unsigned r = 0; r < num_d; r++) {
 		uint32_t *row = valu_dst_row(w, in, 0, r);
 
@@ -148,7 +140,7 @@ static void mfma(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *in
 	VALU_DEF(N)                                                                                \
 	{                                                                                          \
 		static const struct mfma t = { TYPE, M, K, BLOCKS, PACK };                         \
-		mfma(ctx, w, in, &t, mfma_plain_##N);                                                   \
+		mfma(ctx, w, in, &t, mfma_##N);                                                        \
 	}
 MFMA_TABLE(MFMA_FN)
 

@@ -251,71 +251,77 @@ MAT_INLINE void mat_expand(enum mfma_type type, unsigned pack, float (*x)[LANES]
 
 /* ---- 32 and 16 rows ---- */
 
-MAT_INLINE unsigned mat_at(unsigned m, unsigned blk, unsigned i)
+MAT_INLINE size_t mat_at(size_t m, size_t blk, size_t i)
 {
 	return m == 32 ? (16 * blk + 4 * (i / 8) + i % 4) * LANES + 32 * (i / 4 % 2) : (4 * blk + i % 4) * LANES + 16 * (i / 4);
 }
 
-/* check: whether results may be NaNs that are not the default one. steps: several A x B, one after the other, added to C. */
-MAT_INLINE void mat_large(enum mfma_type type, unsigned m, unsigned k, unsigned blocks, unsigned pack, unsigned steps, bool check, MAT_ROWS(d),
-			  MAT_IN(c), const float *const a[MFMA_STEPS], const float *const b[MFMA_STEPS])
+/* Steps: A and B of each are floats at ab[2 * s], ab[2 * s + 1]. */
+MAT_INLINE void mat_large(enum mfma_type type, unsigned m, unsigned k, unsigned blocks, unsigned pack, unsigned steps, MAT_ROWS(d), MAT_IN(c),
+			  const float *const *ab)
 {
 	enum { COLS = 2 };
-	const unsigned cols = m / VW < COLS ? 1 : COLS, rows = ACCS / cols;
+	const size_t cols = m / VW < COLS ? 1 : COLS, rows = ACCS / cols;
 	bool flush = type == MFMA_F16 || type == MFMA_BF16;
 	vec_bad bad = {0};
 
-	for (unsigned blk = 0; blk < blocks; blk++)
-		for (unsigned j0 = 0; j0 < m; j0 += cols * VW)
-			for (unsigned i0 = 0; i0 < m; i0 += rows) {
+	for (size_t blk = 0; blk < blocks; blk++)
+		for (size_t j0 = 0; j0 < m; j0 += cols * VW)
+			for (size_t i0 = 0; i0 < m; i0 += rows) {
+				/* rows is a power of two: an element's place is that of the tile and that in the tile. */
+				const float *from = (const float *)c + mat_at(m, blk, i0) + j0;
+				float *to = (float *)d + mat_at(m, blk, i0) + j0;
 				vec_f acc[ACCS];
 
 				MAT_UNROLL(16)
-				for (unsigned i = 0; i < rows; i++)
+				for (size_t i = 0; i < rows; i++)
 					MAT_UNROLL(2)
-					for (unsigned j = 0; j < cols; j++)
+					for (size_t j = 0; j < cols; j++)
 						acc[i * cols + j] = type == MFMA_I8 ? v_zero()
-							: v_load((const float *)c + mat_at(m, blk, i0 + i) + j0 + j * VW);
-				MAT_UNROLL(2)
+							: v_load(from + mat_at(m, 0, i) + j * VW);
 				for (unsigned s = 0; s < steps; s++) {
+					const float *a = ab[2 * s] + m * blk + i0, *b = ab[2 * s + 1] + m * blk + j0;
+
+					/* Two base registers, not one for every element. */
+					__asm__("" : "+r"(a), "+r"(b));
 					MAT_UNROLL(4)
-					for (unsigned n = 0; n < k; n++) {
-						unsigned at = n % pack * LANES + m * blocks * (n / pack) + m * blk;
+					for (size_t n = 0; n < k; n++) {
+						size_t at = n % pack * LANES + m * blocks * (n / pack);
 						vec_f y[COLS];
 
 						MAT_UNROLL(2)
-						for (unsigned j = 0; j < cols; j++)
-							y[j] = v_load(b[s] + at + j0 + j * VW);
+						for (size_t j = 0; j < cols; j++)
+							y[j] = v_load(b + at + j * VW);
 						MAT_UNROLL(16)
-						for (unsigned i = 0; i < rows; i++) {
-							vec_f x = v_all(a[s][at + i0 + i]);
+						for (size_t i = 0; i < rows; i++) {
+							vec_f x = v_all(a[at + i]);
 
 							MAT_UNROLL(2)
-							for (unsigned j = 0; j < cols; j++)
+							for (size_t j = 0; j < cols; j++)
 								acc[i * cols + j] = v_fma(x, y[j], acc[i * cols + j]);
 						}
 					}
 					MAT_UNROLL(16)
-					for (unsigned i = 0; flush && i < ACCS; i++)
+					for (size_t i = 0; flush && i < ACCS; i++)
 						acc[i] = v_flush(acc[i]);
 				}
 				MAT_UNROLL(16)
-				for (unsigned i = 0; i < rows; i++)
+				for (size_t i = 0; i < rows; i++)
 					MAT_UNROLL(2)
-					for (unsigned j = 0; j < cols; j++) {
-						unsigned at = mat_at(m, blk, i0 + i) + j0 + j * VW;
+					for (size_t j = 0; j < cols; j++) {
+						size_t at = mat_at(m, 0, i) + j * VW;
 						vec_f x = acc[i * cols + j];
 
 						if (type == MFMA_I8)
-							v_store_int((uint32_t *)d + at, v_add_int((const uint32_t *)c + at, v_to_int(x)));
+							v_store_int((uint32_t *)to + at, v_add_int((const uint32_t *)from + at, v_to_int(x)));
 						else
-							v_store((float *)d + at, x);
+							v_store(to + at, x);
 					}
 				MAT_UNROLL(16)
-				for (unsigned i = 0; check && i < ACCS; i += 2)
+				for (size_t i = 0; type != MFMA_I8 && i < ACCS; i += 2)
 					bad |= v_nan(acc[i], acc[i + 1]);
 			}
-	if (check && v_any(bad))
+	if (type != MFMA_I8 && v_any(bad))
 		mat_fix_nans(d, m * m * blocks / LANES, false);
 }
 
@@ -323,29 +329,38 @@ MAT_INLINE void mat_large(enum mfma_type type, unsigned m, unsigned k, unsigned 
 
 #define QUAD(f, x, i) ((i) == 0 ? f(x, 0) : (i) == 1 ? f(x, 1) : (i) == 2 ? f(x, 2) : f(x, 3))
 
-MAT_INLINE void mat_small(enum mfma_type type, unsigned k, MAT_ROWS(d), MAT_IN(c), const float *a, const float *b)
+MAT_INLINE void mat_small(enum mfma_type type, unsigned k, unsigned steps, MAT_ROWS(d), MAT_IN(c), const float *const *ab)
 {
 	bool flush = type == MFMA_F16 || type == MFMA_BF16;
 	vec_bad bad = {0};
 
 	for (unsigned l = 0; l < LANES; l += VW) {
-		MAT_UNROLL(4)
-		for (unsigned i = 0; i < 4; i++) {
-			vec_f acc = type == MFMA_I8 ? v_zero() : v_load((const float *)c[i] + l);
+		vec_f acc[4];
 
+		MAT_UNROLL(4)
+		for (unsigned i = 0; i < 4; i++)
+			acc[i] = type == MFMA_I8 ? v_zero() : v_load((const float *)c[i] + l);
+		for (unsigned s = 0; s < steps; s++) {
 			MAT_UNROLL(4)
 			for (unsigned n = 0; n < k; n++) {
-				vec_f x = v_load(a + n * LANES + l), y = v_load(b + n * LANES + l);
+				vec_f x = v_load(ab[2 * s] + n * LANES + l), y = v_load(ab[2 * s + 1] + n * LANES + l);
 
-				acc = v_fma(QUAD(v_quad, x, i), y, acc);
+				MAT_UNROLL(4)
+				for (unsigned i = 0; i < 4; i++)
+					acc[i] = v_fma(QUAD(v_quad, x, i), y, acc[i]);
 			}
+			MAT_UNROLL(4)
+			for (unsigned i = 0; flush && i < 4; i++)
+				acc[i] = v_flush(acc[i]);
+		}
+		MAT_UNROLL(4)
+		for (unsigned i = 0; i < 4; i++) {
 			if (type == MFMA_I8) {
-				v_store_int(d[i] + l, v_add_int(c[i] + l, v_to_int(acc)));
+				v_store_int(d[i] + l, v_add_int(c[i] + l, v_to_int(acc[i])));
 				continue;
 			}
-			acc = flush ? v_flush(acc) : acc;
-			bad |= v_nan(acc, acc);
-			v_store((float *)d[i] + l, acc);
+			bad |= v_nan(acc[i], acc[i]);
+			v_store((float *)d[i] + l, acc[i]);
 		}
 	}
 	if (v_any(bad))
@@ -354,45 +369,74 @@ MAT_INLINE void mat_small(enum mfma_type type, unsigned k, MAT_ROWS(d), MAT_IN(c
 
 /* ---- f64 ---- */
 
+/* Row i: of the matrix, or of each of the four blocks, in 16 consecutive lanes of a pair of registers. */
+MAT_INLINE size_t mat_row_f64(size_t m, size_t i)
+{
+	return m == 16 ? i / 4 * 2 : 0;
+}
+
+MAT_INLINE size_t mat_lane_f64(size_t m, size_t i)
+{
+	return m == 16 ? 16 * (i % 4) : 16 * i;
+}
+
 MAT_INLINE void mat_f64(unsigned m, unsigned steps, MAT_ROWS(d), MAT_IN(c), const double (*x)[LANES], const double (*y)[LANES])
 {
+	enum { ROWS = ACCS / 2 };
+	const size_t rows = m < ROWS ? m : ROWS;
 	vec_bad bad = {0};
 
-	for (unsigned i = 0; i < m; i++) {
-		/* 16 columns: of row i, or of row i of the four blocks */
-		unsigned row = m == 16 ? i / 4 * 2 : 0, lane = m == 16 ? 16 * (i % 4) : 16 * i;
+	for (size_t i0 = 0; i0 < m; i0 += rows)
+		for (size_t j = 0; j < 16; j += 2 * VD) {
+			const uint32_t *from = c[mat_row_f64(m, i0)] + mat_lane_f64(m, i0) + j;
+			uint32_t *to = d[mat_row_f64(m, i0)] + mat_lane_f64(m, i0) + j;
+			vec_d acc[ROWS][2];
 
-		MAT_UNROLL(4)
-		for (unsigned j = 0; j < 16; j += 2 * VD) {
-			vec_d acc[2];
+			MAT_UNROLL(8)
+			for (size_t i = 0; i < rows; i++) {
+				const uint32_t *at = from + LANES * mat_row_f64(m, i) + mat_lane_f64(m, i);
 
-			d_join(acc, c[row] + lane + j, c[row + 1] + lane + j);
-			MAT_UNROLL(2)
-			for (unsigned s = 0; s < steps; s++)
+				d_join(acc[i], at, at + LANES);
+			}
+			for (unsigned s = 0; s < steps; s++) {
+				const double *xs = m == 16 ? x[s] + i0 : x[s] + j, *ys = y[s] + j;
+
+				__asm__("" : "+r"(xs), "+r"(ys));
 				MAT_UNROLL(4)
-				for (unsigned n = 0; n < 4; n++)
+				for (size_t n = 0; n < 4; n++)
 					MAT_UNROLL(2)
-					for (unsigned h = 0; h < 2; h++) {
-						unsigned at = 16 * n + j + h * VD;
-						vec_d e;
-
-						if (m == 16) {
-							e = d_all(x[s][16 * n + i]);
-						} else {
+					for (size_t h = 0; h < 2; h++) {
+						size_t at = 16 * n + h * VD;
+						vec_d b = d_load(ys + at);
 #if VD >= 4
-							vec_d q = d_load(x[s] + at);
-
-							e = QUAD(d_quad, q, i);
-#else
-							e = d_all(x[s][at / 4 * 4 + i]);
+						vec_d q = m == 4 ? d_load(xs + at) : b;
 #endif
+
+						MAT_UNROLL(8)
+						for (size_t i = 0; i < rows; i++) {
+							vec_d e;
+
+							if (m == 16) {
+								e = d_all(xs[16 * n + i]);
+							} else {
+#if VD >= 4
+								e = QUAD(d_quad, q, i);
+#else
+								e = d_all(xs[at / 4 * 4 + i]);
+#endif
+							}
+							acc[i][h] = d_fma(e, b, acc[i][h]);
 						}
-						acc[h] = d_fma(e, d_load(y[s] + at), acc[h]);
 					}
-			bad |= v_nan_d(acc[0], acc[1]);
-			d_split(d[row] + lane + j, d[row + 1] + lane + j, acc);
+			}
+			MAT_UNROLL(8)
+			for (size_t i = 0; i < rows; i++) {
+				uint32_t *at = to + LANES * mat_row_f64(m, i) + mat_lane_f64(m, i);
+
+				bad |= v_nan_d(acc[i][0], acc[i][1]);
+				d_split(at, at + LANES, acc[i]);
+			}
 		}
-	}
 	if (v_any(bad))
 		mat_fix_nans(d, m == 16 ? 8 : 2, true);
 }
@@ -407,54 +451,39 @@ MAT_INLINE void mat_doubles(double *x, MAT_IN(r))
 	}
 }
 
-MAT_INLINE bool mat_has_nan(const float *x, unsigned rows)
+/* most: as many steps at most. */
+MAT_INLINE void mat_any(enum mfma_type type, unsigned m, unsigned k, unsigned blocks, unsigned pack, unsigned most, MAT_ROWS(d), MAT_IN(c),
+			const uint32_t (*const *ab)[LANES], unsigned steps)
 {
-	vec_bad bad = {0};
-
-	for (unsigned l = 0; l < rows * LANES; l += 2 * VW)
-		bad |= v_nan(v_load(x + l), v_load(x + l + VW));
-	return v_any(bad);
-}
-
-/* clean: C's NaNs are default ones, so that only A and B have to be looked at. */
-MAT_INLINE void mat_any(enum mfma_type type, unsigned m, unsigned k, unsigned blocks, unsigned pack, unsigned steps, bool clean, MAT_ROWS(d),
-			MAT_IN(c), const uint32_t (*const a[MFMA_STEPS])[LANES], const uint32_t (*const b[MFMA_STEPS])[LANES])
-{
-	float xa[MFMA_STEPS][4][LANES] ROW_ALIGN, xb[MFMA_STEPS][4][LANES] ROW_ALIGN;
-	const float *fa[MFMA_STEPS], *fb[MFMA_STEPS];
-	bool nan = !clean;
-
 	if (type == MFMA_F64) {
-		double x[MFMA_STEPS][LANES] ROW_ALIGN, y[MFMA_STEPS][LANES] ROW_ALIGN;
+		double x[8][LANES] ROW_ALIGN, y[8][LANES] ROW_ALIGN;
 
-		MAT_UNROLL(2)
-		for (unsigned s = 0; s < steps; s++) {
-			mat_doubles(x[s], a[s]);
-			mat_doubles(y[s], b[s]);
+		for (unsigned s = 0; s < steps && s < most; s++) {
+			mat_doubles(x[s], ab[2 * s]);
+			mat_doubles(y[s], ab[2 * s + 1]);
 		}
 		mat_f64(m, steps, d, c, (const double(*)[LANES])x, (const double(*)[LANES])y);
-		return;
-	}
-	MAT_UNROLL(2)
-	for (unsigned s = 0; s < steps; s++) {
-		fa[s] = (const float *)a[s];
-		fb[s] = (const float *)b[s];
-		if (type != MFMA_F32) {
-			mat_expand(type, pack, xa[s], a[s]);
-			mat_expand(type, pack, xb[s], b[s]);
-			fa[s] = xa[s][0];
-			fb[s] = xb[s][0];
-		}
-		if (clean && type != MFMA_I8 && m != 4)
-			nan = nan || mat_has_nan(fa[s], pack) || mat_has_nan(fb[s], pack);
-	}
-	if (m == 4) {
-		for (unsigned s = 0; s < steps; s++)
-			mat_small(type, k, d, s ? (const uint32_t(*)[LANES])d : c, fa[s], fb[s]);
-	} else if (type == MFMA_I8 || (clean && !nan)) {
-		mat_large(type, m, k, blocks, pack, steps, false, d, c, fa, fb);
+	} else if (type == MFMA_F32) {
+		const float *rows[2 * MFMA_MAX_STEPS];
+
+		for (unsigned s = 0; s < 2 * steps && s < 2 * most; s++)
+			rows[s] = (const float *)ab[s];
+		if (m == 4)
+			mat_small(type, k, steps, d, c, rows);
+		else
+			mat_large(type, m, k, blocks, pack, steps, d, c, rows);
 	} else {
-		mat_large(type, m, k, blocks, pack, steps, true, d, c, fa, fb);
+		float x[8][4][LANES] ROW_ALIGN;
+		const float *rows[8];
+
+		for (unsigned s = 0; s < 2 * steps && s < 2 * most; s++) {
+			mat_expand(type, pack, x[s], ab[s]);
+			rows[s] = x[s][0];
+		}
+		if (m == 4)
+			mat_small(type, k, steps, d, c, rows);
+		else
+			mat_large(type, m, k, blocks, pack, steps, d, c, rows);
 	}
 }
 

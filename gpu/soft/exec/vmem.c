@@ -556,3 +556,256 @@ bool vmem_atomic(struct exec_ctx *ctx, struct wave *w, const struct isa_operand 
 	}
 	return true;
 }
+
+/* ------------------------------------------------------------------ of compiled code, by range */
+
+/* A range from the lanes' side: a lane is in it if its high half is hi (wide) and its low half lies in [first, first + last]. */
+struct window {
+	uint32_t first, last, hi;
+	uint8_t *host; /* of low half first */
+	bool empty;
+};
+
+static struct window window_of(const struct mem_range *r, const struct vmem_spread *x, bool wide, unsigned bytes, uint32_t prot)
+{
+	uint64_t first = r->first - x->add, last = r->size - bytes, skip = 0;
+	struct window w = {.empty = true};
+
+	if (r->size < bytes || (r->prot & prot) != prot)
+		return w;
+	if (!wide) {
+		/* Lanes have no high half: what of the range is in [0, 2^32), modulo 2^64. */
+		skip = first > UINT32_MAX ? -first : 0;
+		if (skip > last)
+			return w;
+	}
+	w.empty = false;
+	w.first = (uint32_t)(first + skip);
+	w.hi = (uint32_t)(first >> 32);
+	w.last = last - skip > UINT32_MAX - w.first ? UINT32_MAX - w.first : (uint32_t)(last - skip);
+	w.host = r->host + skip;
+	return w;
+}
+
+/* The lanes of mask in the window, and their distances from its host address. */
+static uint64_t lanes_in(const struct window *w, const struct vmem_spread *x, bool wide, uint64_t mask, uint32_t *off)
+{
+	uint64_t in = 0;
+
+	if (w->empty)
+		return 0;
+#ifdef __AVX512F__
+	for (unsigned l = 0; l < WAVE_LANES; l += 16) {
+		__m512i o = _mm512_sub_epi32(_mm512_loadu_si512(x->lo + l), _mm512_set1_epi32((int)w->first));
+		__mmask16 m = _mm512_mask_cmple_epu32_mask((__mmask16)(mask >> l), o, _mm512_set1_epi32((int)w->last));
+
+		if (wide)
+			m = _mm512_mask_cmpeq_epi32_mask(m, _mm512_loadu_si512(x->hi + l), _mm512_set1_epi32((int)w->hi));
+		_mm512_storeu_si512(off + l, o);
+		in |= (uint64_t)m << l;
+	}
+#else
+	for (unsigned l = 0; l < WAVE_LANES; l++) {
+		off[l] = x->lo[l] - w->first;
+		in |= (uint64_t)(off[l] <= w->last && (!wide || x->hi[l] == w->hi)) << l;
+	}
+	in &= mask;
+#endif
+	return in;
+}
+
+/* A short load's value, of the bytes in the low bits. */
+static void place_row(struct wave *w, enum vmem_kind kind, uint32_t *row, const uint32_t *got, unsigned lanes)
+{
+	uint32_t kept = vmem_kept(w);
+
+	for (unsigned l = 0; l < lanes; l++)
+		row[l] = vmem_place(kind, row[l] & kept, got[l]);
+}
+
+#ifdef __AVX512F__
+/* Lanes 4 q + which of 16, in quarters q. */
+static inline __m512i quads(const uint8_t *host, const uint32_t *off, unsigned which)
+{
+	__m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const void *)(host + off[which])));
+
+	v = _mm512_inserti32x4(v, _mm_loadu_si128((const void *)(host + off[4 + which])), 1);
+	v = _mm512_inserti32x4(v, _mm_loadu_si128((const void *)(host + off[8 + which])), 2);
+	return _mm512_inserti32x4(v, _mm_loadu_si128((const void *)(host + off[12 + which])), 3);
+}
+
+/* Four dwords of each of 16 lanes from l on: far cheaper than as gathers. */
+static void load_quads(struct vmem_spread *x, unsigned l, const uint8_t *host, const uint32_t *off)
+{
+	__m512i a = quads(host, off, 0), b = quads(host, off, 1), c = quads(host, off, 2), d = quads(host, off, 3);
+	__m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
+
+	_mm512_storeu_si512(x->data[0] + l, _mm512_unpacklo_epi64(ab, cd));
+	_mm512_storeu_si512(x->data[1] + l, _mm512_unpackhi_epi64(ab, cd));
+	ab = _mm512_unpackhi_epi32(a, b);
+	cd = _mm512_unpackhi_epi32(c, d);
+	_mm512_storeu_si512(x->data[2] + l, _mm512_unpacklo_epi64(ab, cd));
+	_mm512_storeu_si512(x->data[3] + l, _mm512_unpackhi_epi64(ab, cd));
+}
+#endif
+
+static void gather_lanes(struct wave *w, struct vmem_spread *x, enum vmem_kind kind, const uint8_t *host, const uint32_t *off, uint64_t mask)
+{
+	unsigned dwords = kind >= VM_X1 ? kind - VM_X1 + 1 : 1;
+#ifdef __AVX512F__
+	static const uint32_t halves[2][16] = {{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30},
+					       {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31}};
+
+	for (unsigned l = 0; l < WAVE_LANES; l += 16) {
+		__mmask16 m = mask >> l;
+		__m512i o = _mm512_loadu_si512(off + l);
+		unsigned k = 0;
+
+		if (!m)
+			continue;
+		if (dwords == 4 && m == 0xffff) {
+			load_quads(x, l, host, off + l);
+			continue;
+		}
+		for (; k + 1 < dwords; k += 2) { /* a pair is one host access */
+			__m512i a = _mm512_mask_i32gather_epi64(_mm512_setzero_si512(), (__mmask8)m, _mm512_castsi512_si256(o), host + 4 * k, 1);
+			__m512i b = _mm512_mask_i32gather_epi64(_mm512_setzero_si512(), (__mmask8)(m >> 8), _mm512_extracti64x4_epi64(o, 1),
+								host + 4 * k, 1);
+
+			_mm512_mask_storeu_epi32(x->data[k] + l, m, _mm512_permutex2var_epi32(a, _mm512_loadu_si512(halves[0]), b));
+			_mm512_mask_storeu_epi32(x->data[k + 1] + l, m, _mm512_permutex2var_epi32(a, _mm512_loadu_si512(halves[1]), b));
+		}
+		if (k < dwords) {
+			__m512i v = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, o, host + 4 * k, 1);
+
+			if (kind < VM_X1) {
+				uint32_t got[16];
+
+				_mm512_storeu_si512(got, v);
+				place_row(w, kind, x->data[0] + l, got, 16);
+			} else {
+				_mm512_mask_storeu_epi32(x->data[k] + l, m, v);
+			}
+		}
+	}
+#else
+	for (uint64_t m = mask; m; m &= m - 1) {
+		unsigned l = __builtin_ctzll(m), k = 0;
+		const uint8_t *p = host + off[l];
+
+		for (; k + 1 < dwords; k += 2) {
+			uint64_t v = guest_load64(p + 4 * k);
+
+			x->data[k][l] = v;
+			x->data[k + 1][l] = v >> 32;
+		}
+		if (kind < VM_X1) {
+			uint32_t v = vmem_bytes(kind) == 1 ? guest_load8(p) : guest_load16(p);
+
+			place_row(w, kind, x->data[0] + l, &v, 1);
+		} else if (k < dwords) {
+			x->data[k][l] = guest_load32(p + 4 * k);
+		}
+	}
+#endif
+}
+
+static uint64_t lane_address(const struct vmem_spread *x, bool wide, unsigned lane)
+{
+	return x->add + (x->lo[lane] | (wide ? (uint64_t)x->hi[lane] << 32 : 0));
+}
+
+static void whole_access(const struct vmem_spread *x, bool wide, uint64_t mask, struct vmem_access *a)
+{
+	a->mask = mask;
+	a->step = 4;
+	for (unsigned i = 0; i < 4; i++)
+		a->in[i] = UINT64_MAX;
+	for (unsigned l = 0; l < WAVE_LANES; l++)
+		a->addr[l] = lane_address(x, wide, l);
+}
+
+/* Registers that are the access's rows. */
+static const struct isa_operand spread_rows = {.kind = ISA_OPND_VGPR, .dwords = 4};
+
+bool vmem_spread_load(struct exec_ctx *ctx, struct vmem_spread *x, uint64_t mask, uint32_t what)
+{
+	enum vmem_kind kind = what & 0xff;
+	unsigned bytes = vmem_bytes(kind), tries = 0;
+	bool wide = what & SPREAD_WIDE, ok;
+	struct mem_range *r = &ctx->view->range[what >> 16];
+	struct wave *w = ctx->wave;
+	uint32_t (*saved)[WAVE_LANES] = w->vgpr, off[WAVE_LANES];
+	struct vmem_access a;
+
+	do {
+		/* Short ones are dwords with something behind. */
+		struct window win = window_of(r, x, wide, bytes < 4 ? 4 : bytes, GPU_PROT_READ);
+		uint64_t in = lanes_in(&win, x, wide, mask, off);
+
+		if (in)
+			gather_lanes(w, x, kind, win.host, off, in);
+		mask &= ~in;
+	} while (mask && tries++ < 2 && mem_find_range(ctx->view, lane_address(x, wide, (unsigned)__builtin_ctzll(mask)), r));
+	if (!mask)
+		return true;
+	whole_access(x, wide, mask, &a);
+	w->vgpr = x->data;
+	ok = vmem_load(ctx, w, &spread_rows, kind, &a);
+	w->vgpr = saved;
+	return ok;
+}
+
+/* In the order of lanes. */
+static void scatter_lanes(const struct vmem_spread *x, enum vmem_kind kind, uint8_t *host, const uint32_t *off, uint64_t mask)
+{
+	bool high = kind == VM_U8_HI || kind == VM_16_HI;
+	unsigned bytes = vmem_bytes(kind), dwords = bytes / 4;
+
+	for (uint64_t m = mask; m; m &= m - 1) {
+		unsigned l = __builtin_ctzll(m), k = 0;
+		uint8_t *p = host + off[l];
+
+		for (; k + 1 < dwords; k += 2)
+			guest_store64(p + 4 * k, x->data[k][l] | (uint64_t)x->data[k + 1][l] << 32);
+		if (k < dwords)
+			guest_store32(p + 4 * k, x->data[k][l]);
+		if (bytes == 1)
+			guest_store8(p, x->data[0][l] >> (high ? 16 : 0));
+		if (bytes == 2)
+			guest_store16(p, x->data[0][l] >> (high ? 16 : 0));
+	}
+}
+
+bool vmem_spread_store(struct exec_ctx *ctx, struct vmem_spread *x, uint64_t mask, uint32_t what)
+{
+	enum vmem_kind kind = what & 0xff;
+	unsigned bytes = vmem_bytes(kind);
+	bool wide = what & SPREAD_WIDE, ok;
+	struct mem_range *r = &ctx->view->range[what >> 16];
+	struct wave *w = ctx->wave;
+	uint32_t (*saved)[WAVE_LANES] = w->vgpr, off[WAVE_LANES], odd = 0;
+	struct vmem_access a;
+
+	ctx->stored = true;
+	for (unsigned tries = 0; tries < 2; tries++) {
+		struct window win = window_of(r, x, wide, bytes, GPU_PROT_WRITE);
+		uint64_t in = lanes_in(&win, x, wide, mask, off);
+
+		odd = 0;
+		/* Dwords at odd addresses may overlap partly, across pages in the other function's order. */
+		for (unsigned l = 0; bytes == 4 && l < WAVE_LANES; l++)
+			odd |= off[l] & -(uint32_t)(in >> l & 1) & 3;
+		if (in == mask && !odd) {
+			scatter_lanes(x, kind, win.host, off, mask);
+			return true;
+		}
+		if (odd || tries || !mem_find_range(ctx->view, lane_address(x, wide, (unsigned)__builtin_ctzll(mask & ~in)), r))
+			break;
+	}
+	whole_access(x, wide, mask, &a);
+	w->vgpr = x->data;
+	ok = vmem_store(ctx, w, &spread_rows, kind, &a);
+	w->vgpr = saved;
+	return ok;
+}

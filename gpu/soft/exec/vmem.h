@@ -14,6 +14,7 @@
 
 #include "gpu/soft/exec/atomic.h"
 #include "gpu/soft/exec/operand.h"
+#include "gpu/soft/exec/spread.h"
 
 /* Vector memory and LDS are built for each x86-64 level like the vector ALU (valu.c), with the level's suffix on what they share. */
 #ifdef VALU_SUFFIX
@@ -23,6 +24,8 @@
 #define vmem_load	VMEM_CAT(vmem_load, VALU_SUFFIX)
 #define vmem_store	VMEM_CAT(vmem_store, VALU_SUFFIX)
 #define vmem_atomic	VMEM_CAT(vmem_atomic, VALU_SUFFIX)
+#define vmem_spread_load VMEM_CAT(vmem_spread_load, VALU_SUFFIX)
+#define vmem_spread_store VMEM_CAT(vmem_spread_store, VALU_SUFFIX)
 #define lds_load	VMEM_CAT(lds_load, VALU_SUFFIX)
 #define lds_store	VMEM_CAT(lds_store, VALU_SUFFIX)
 #define lds_atomic	VMEM_CAT(lds_atomic, VALU_SUFFIX)
@@ -132,6 +135,9 @@ bool vmem_store(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *
  */
 bool vmem_atomic(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *dst, const struct isa_operand *data,
 		 enum atomic_kind kind, unsigned dwords, const struct vmem_access *a);
+
+/* Those of compiled code (spread.h) by range, and where lanes are elsewhere as above. */
+vmem_spread_fn vmem_spread_load, vmem_spread_store;
 
 /* Same, on LDS at byte address addr[lane] (lds.c). Reads beyond LDS give 0, writes there are dropped. */
 void lds_load(struct wave *w, const struct isa_operand *dst, enum vmem_kind kind, const uint32_t *addr, uint64_t mask);

@@ -49,10 +49,6 @@ struct wg_memory {
 	struct wave_start *start;
 	bool start_known;
 	uint32_t id_rows;
-	uint32_t num_id_sgprs;
-	struct {
-		uint8_t sgpr, dim;
-	} id_sgpr[3]; /* that get the work-group's id */
 };
 
 struct wg_shape {
@@ -243,6 +239,14 @@ static void init_waves(struct workgroup *wg, const struct dispatch_setup *setup,
 	}
 }
 
+static void find_id_sgprs(struct workgroup *wg, const struct dispatch_setup *s)
+{
+	uint32_t n = field(s->rsrc2, 1, 5);
+
+	for (unsigned d = 0; d < 3; d++)
+		wg->id_sgpr[d] = field(s->rsrc2, 7 + d, 1) ? (uint8_t)n++ : WG_NO_SGPR;
+}
+
 int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3])
 {
 	struct wg_shape shape;
@@ -269,6 +273,7 @@ int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const
 	wg->private_base = setup->private_base;
 	wg->lds_size = shape.lds;
 	wg->id_vgprs = setup->target == ISA_GFX90A ? 0 : field(setup->rsrc2, 11, 2);
+	find_id_sgprs(wg, setup);
 	wg->lds = p + shape.waves * shape.row_bytes;
 	wg->fault = (struct exec_fault){0};
 	init_waves(wg, setup, &shape, size);
@@ -277,25 +282,23 @@ int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const
 
 /* ------------------------------------------------------------------ work-groups that follow */
 
-/* Keeps how the waves, which have just been initialized at full size, start. */
-static void keep_start(struct workgroup *wg, const struct dispatch_setup *s)
+/* How the waves of a work-group of full size start, which wg has. */
+static void make_start(struct workgroup *wg, const struct dispatch_setup *s)
 {
+	const uint32_t size[3] = {s->wg_size[0], s->wg_size[1], s->wg_size[2]};
 	struct wg_memory *m = wg->mem;
-	uint32_t n = field(s->rsrc2, 1, 5);
 
 	m->id_rows = 1 + (wg->id_vgprs < ID_ROWS ? wg->id_vgprs : ID_ROWS - 1);
-	m->num_id_sgprs = 0;
-	for (uint8_t d = 0; d < 3; d++)
-		if (field(s->rsrc2, 7 + d, 1)) {
-			m->id_sgpr[m->num_id_sgprs].sgpr = (uint8_t)n++;
-			m->id_sgpr[m->num_id_sgprs++].dim = d;
-		}
 	for (uint32_t i = 0; i < wg->num_waves; i++) {
-		const struct wave *w = &wg->waves[i];
+		const struct wave *real = &wg->waves[i];
+		struct wave *w = &m->start[i].wave;
 
-		m->id_rows = m->id_rows < w->num_vgprs ? m->id_rows : w->num_vgprs;
-		m->start[i].wave = *w;
-		memcpy(m->start[i].row, w->vgpr, m->id_rows * sizeof(m->start[i].row[0]));
+		m->id_rows = m->id_rows < real->num_vgprs ? m->id_rows : real->num_vgprs;
+		*w = (struct wave){.id = i, .wg = wg, .vgpr = m->start[i].row, .num_vgprs = real->num_vgprs, .num_agprs = real->num_agprs};
+		memset(m->start[i].row, 0, sizeof(m->start[i].row));
+		init_wave(w, s, wg, size);
+		w->vgpr = real->vgpr;
+		w->agpr = real->agpr;
 	}
 	m->start_known = true;
 }
@@ -306,15 +309,55 @@ static void keep_start(struct workgroup *wg, const struct dispatch_setup *s)
  */
 static void *(*const volatile copy)(void *restrict, const void *restrict, size_t) = memcpy;
 
-/* What may have changed in a wave and has a value at the start. */
-static void restart(struct wave *w, const struct wave_start *from, const struct wg_memory *m, const uint32_t id[3])
+static bool full_size(const uint32_t size[3], const struct dispatch_setup *s)
 {
+	/* One by one: memcmp() would read two that have just been stored as one, and wait for them. */
+	return size[0] == s->wg_size[0] && size[1] == s->wg_size[1] && size[2] == s->wg_size[2];
+}
+
+/* What may have changed in a wave and has a value at the start. */
+void exec_wg_restart(struct workgroup *wg, uint32_t wave)
+{
+	const struct wg_memory *m = wg->mem;
+	const struct wave_start *from = &m->start[wave];
+	struct wave *w = &wg->waves[wave];
+
 	copy(w->sgpr, from->wave.sgpr, SCALARS_BELOW * 4);
 	copy(w->sgpr + SCALARS_FROM, from->wave.sgpr + SCALARS_FROM, sizeof(*w) - SCALARS_FROM * 4);
-	for (uint32_t i = 0; i < m->num_id_sgprs; i++)
-		w->sgpr[m->id_sgpr[i].sgpr] = id[m->id_sgpr[i].dim];
+	for (unsigned d = 0; d < 3; d++)
+		if (wg->id_sgpr[d] != WG_NO_SGPR)
+			w->sgpr[wg->id_sgpr[d]] = wg->id[d];
 	for (uint32_t r = 0; r < m->id_rows; r++)
 		copy(from->wave.vgpr[r], from->row[r], sizeof(from->row[r]));
+}
+
+const struct wave *exec_wg_starts(struct workgroup *wg, const struct dispatch_setup *setup, size_t *stride)
+{
+	struct wg_memory *m = wg->mem;
+
+	if (!full_size(wg->size, setup))
+		return NULL;
+	if (!m->start_known)
+		make_start(wg, setup);
+	*stride = sizeof(struct wave_start);
+	return &m->start[0].wave;
+}
+
+uint32_t exec_wg_full_ahead(const struct workgroup *wg, const struct dispatch_setup *s)
+{
+	uint64_t row = 1, before = 0;
+
+	/* To the end of the row (plane, grid) whose last one is smaller. */
+	for (unsigned d = 0; d < 3; d++) {
+		if (s->grid[d] % s->wg_size[d] || d == 2) {
+			uint64_t n = (s->num_wg[d] - !!(s->grid[d] % s->wg_size[d]) - wg->id[d]) * row - before - 1;
+
+			return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+		}
+		before += wg->id[d] * row;
+		row *= s->num_wg[d];
+	}
+	return 0;
 }
 
 int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3])
@@ -326,9 +369,8 @@ int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const
 	if (!wg_size(setup, id, size))
 		return -EINVAL;
 	memcpy(wg->id, id, sizeof(wg->id));
-	full = size[0] == setup->wg_size[0] && size[1] == setup->wg_size[1] && size[2] == setup->wg_size[2];
-	/* One by one: memcmp() would read two that have just been stored as one, and wait for them. */
-	same = wg->size[0] == size[0] && wg->size[1] == size[1] && wg->size[2] == size[2];
+	full = full_size(size, setup);
+	same = full_size(wg->size, setup);
 	if (!full || !m->start_known || !same) {
 		struct wg_shape shape;
 		int err = wg_shape(setup, &shape);
@@ -337,11 +379,11 @@ int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const
 			return err;
 		init_waves(wg, setup, &shape, size);
 		if (full && !m->start_known)
-			keep_start(wg, setup);
+			make_start(wg, setup);
 		return 0;
 	}
 	for (uint32_t i = 0; i < wg->num_waves; i++)
-		restart(&wg->waves[i], &m->start[i], m, id);
+		exec_wg_restart(wg, i);
 	return 0;
 }
 

@@ -59,7 +59,8 @@ static bool writes_whole(const struct isa_inst *in)
 	case ISA_FMT_DS:
 		return in->op == ISA_DS_READ_B32 || in->op == ISA_DS_READ_B64 || in->op == ISA_DS_READ_B96 || in->op == ISA_DS_READ_B128 ||
 		       in->op == ISA_DS_READ2_B32 || in->op == ISA_DS_READ2_B64 || in->op == ISA_DS_READ2ST64_B32 ||
-		       in->op == ISA_DS_READ2ST64_B64;
+		       in->op == ISA_DS_READ2ST64_B64 || in->op == ISA_DS_READ_U8 || in->op == ISA_DS_READ_I8 || in->op == ISA_DS_READ_U16 ||
+		       in->op == ISA_DS_READ_I16 || in->op == ISA_DS_BPERMUTE_B32 || in->op == ISA_DS_PERMUTE_B32 || in->op == ISA_DS_SWIZZLE_B32;
 	default:
 		return in->op == ISA_V_CNDMASK_B32 || in->op == ISA_V_MAD_U64_U32 || in->op == ISA_V_DIV_FMAS_F32 ||
 		       in->op == ISA_V_DIV_SCALE_F32 || in->op == ISA_V_ACCVGPR_READ_B32;
@@ -542,6 +543,13 @@ static void find_live(struct jit_code *c)
 			memcpy(blk->slive, s, sizeof(s));
 		}
 	}
+	/* A wave that compiled code has started (lift_group.c) has nothing in struct wave. */
+	if (c->full) {
+		for (unsigned r = 0; r < jit_id_rows(c); r++)
+			if (bit_get(&c->block[0].vlive, r))
+				bit_set(&c->block[0].vdirty, r);
+		memcpy(c->block[0].sdirty, c->block[0].slive, sizeof(c->block[0].sdirty));
+	}
 	changed = true;
 	while (changed) {
 		changed = false;
@@ -596,6 +604,129 @@ static void find_pairs(struct jit_code *c)
 	c->wide_pairs = (whole & ~split) | 1ull << (SGPR_EXEC / 2) | 1ull << (SGPR_VCC / 2);
 }
 
+/* ------------------------------------------------------------------ bits of scalar registers */
+
+/* Which bits an SGPR may have set: compilers write or for + where a work-group's id times its size meets an id within. */
+typedef uint32_t sgpr_bits[WAVE_SGPRS];
+
+static uint32_t source_bits(const sgpr_bits bits, const struct isa_operand *o)
+{
+	if (o->kind == ISA_OPND_CONST)
+		return (uint32_t)o->value;
+	return o->kind == ISA_OPND_SGPR && o->dwords <= 1 && o->index < WAVE_SGPRS ? bits[o->index] : UINT32_MAX;
+}
+
+static uint32_t from_lowest(uint32_t bits)
+{
+	return -(bits & -bits);
+}
+
+static uint32_t sum_bits(uint32_t a, uint32_t b)
+{
+	return a & b ? from_lowest(a | b) : a | b;
+}
+
+static uint32_t result_bits(const sgpr_bits bits, const struct isa_inst *in)
+{
+	uint32_t a = source_bits(bits, &in->src[0]), b = source_bits(bits, &in->src[1]), lowest;
+	bool fixed = in->src[1].kind == ISA_OPND_CONST;
+
+	switch (in->op) {
+	case ISA_S_MOV_B32:
+		return a;
+	case ISA_S_MOVK_I32:
+		return (uint32_t)(int32_t)(int16_t)in->simm;
+	case ISA_S_CSELECT_B32:
+	case ISA_S_OR_B32:
+	case ISA_S_XOR_B32:
+		return a | b;
+	case ISA_S_AND_B32:
+		return a & b;
+	case ISA_S_ADD_U32:
+	case ISA_S_ADD_I32:
+		return sum_bits(a, b);
+	case ISA_S_LSHL_B32:
+		return fixed ? a << (b & 31) : UINT32_MAX;
+	case ISA_S_LSHR_B32:
+		return fixed ? a >> (b & 31) : UINT32_MAX;
+	case ISA_S_LSHL1_ADD_U32:
+		return sum_bits(a << 1, b);
+	case ISA_S_LSHL2_ADD_U32:
+		return sum_bits(a << 2, b);
+	case ISA_S_LSHL3_ADD_U32:
+		return sum_bits(a << 3, b);
+	case ISA_S_LSHL4_ADD_U32:
+		return sum_bits(a << 4, b);
+	case ISA_S_MUL_I32:
+		lowest = (a & -a) * (b & -b);
+		return from_lowest(lowest);
+	default:
+		return UINT32_MAX;
+	}
+}
+
+/* note: keep in the instruction's operands what is known where it stands. */
+static void bits_after(sgpr_bits bits, struct isa_inst *in, bool note)
+{
+	uint32_t result = result_bits(bits, in);
+	struct jit_regs r;
+
+	for (unsigned i = 0; note && i < 3; i++)
+		if (in->src[i].kind == ISA_OPND_SGPR && in->src[i].dwords <= 1)
+			in->src[i].value = JIT_BITS_KNOWN | source_bits(bits, &in->src[i]);
+	jit_inst_regs(in, true, &r);
+	for (unsigned i = 0; i < WAVE_SGPRS; i++)
+		if (r.swrite[i >> 6] >> (i & 63) & 1)
+			bits[i] = UINT32_MAX;
+	if (in->dst[0].kind == ISA_OPND_SGPR && in->dst[0].dwords <= 1 && in->dst[0].index < SGPR_FLAT_SCRATCH && in->format <= ISA_FMT_SOPK)
+		bits[in->dst[0].index] = result;
+}
+
+static bool find_bits(struct jit_code *c)
+{
+	sgpr_bits *of = calloc(c->num_blocks, sizeof(*of)), now;
+	bool *reached = calloc(c->num_blocks, sizeof(*reached)), changed = true, comes_back = jit_comes_back(c);
+
+	if (!of || !reached) {
+		free(of);
+		free(reached);
+		return false;
+	}
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		if (b == 0 || (comes_back && c->block[b].safe)) {
+			memset(of[b], 0xff, sizeof(of[b]));
+			reached[b] = true;
+		}
+	for (bool note = false; changed || !note;) {
+		note = !changed;
+		changed = false;
+		for (uint32_t b = 0; b < c->num_blocks; b++) {
+			uint32_t i = c->block[b].first;
+
+			if (!reached[b])
+				continue;
+			memcpy(now, of[b], sizeof(now));
+			for (uint32_t k = 0; k < c->block[b].count; k++, i = c->inst[i].next)
+				bits_after(now, &c->inst[i].ci.inst, note);
+			for (unsigned s = 0; s < 2; s++) {
+				uint32_t to = c->block[b].succ[s];
+
+				if (to == NO_BLOCK)
+					continue;
+				changed |= !reached[to];
+				reached[to] = true;
+				for (unsigned r = 0; r < WAVE_SGPRS; r++) {
+					changed |= now[r] & ~of[to][r];
+					of[to][r] |= now[r];
+				}
+			}
+		}
+	}
+	free(of);
+	free(reached);
+	return true;
+}
+
 bool jit_analyse(struct jit_code *c, unsigned width)
 {
 	if (!find_facts(c))
@@ -603,5 +734,5 @@ bool jit_analyse(struct jit_code *c, unsigned width)
 	find_quiet(c);
 	find_live(c);
 	find_pairs(c);
-	return jit_find_shapes(c, width);
+	return find_bits(c) && jit_find_shapes(c, width);
 }

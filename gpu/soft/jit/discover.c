@@ -113,8 +113,104 @@ static enum jit_term term_of(const struct isa_inst *in, bool multi_wave)
 	}
 }
 
+/* ------------------------------------------------------------------ jumps to known places */
+
+/* Scalar registers that are known, for branches further than s_branch goes: s_getpc_b64, additions of constants, s_setpc_b64. */
+struct constants {
+	bool known[WAVE_SGPRS], scc_known;
+	uint32_t value[WAVE_SGPRS], scc;
+};
+
+static bool constant(const struct constants *k, const struct isa_operand *o, uint32_t *value)
+{
+	if (o->kind == ISA_OPND_CONST)
+		*value = (uint32_t)o->value;
+	else if (o->kind == ISA_OPND_SGPR && k->known[o->index])
+		*value = k->value[o->index];
+	return o->kind == ISA_OPND_CONST || (o->kind == ISA_OPND_SGPR && k->known[o->index]);
+}
+
+static void forget(struct constants *k, const struct isa_operand *o)
+{
+	for (unsigned d = 0; o->kind == ISA_OPND_SGPR && d < (o->dwords ? o->dwords : 1) && o->index + d < WAVE_SGPRS; d++)
+		k->known[o->index + d] = false;
+}
+
+static void after(struct constants *k, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	unsigned d = in->dst[0].index;
+	uint64_t next = ji->pc + ji->ci.size;
+	uint32_t a = 0, b = 0, carry = k->scc;
+	bool plain = in->dst[0].kind == ISA_OPND_SGPR && in->dst[0].dwords <= 1, both = constant(k, &in->src[0], &a) && constant(k, &in->src[1], &b);
+	bool with_carry = both && k->scc_known;
+
+	forget(k, &in->dst[0]);
+	forget(k, &in->dst[1]);
+	k->scc_known &= !in->writes_scc;
+	switch (in->op) {
+	case ISA_S_GETPC_B64:
+		if (in->dst[0].kind != ISA_OPND_SGPR || d + 1 >= WAVE_SGPRS)
+			return;
+		k->known[d] = k->known[d + 1] = true;
+		k->value[d] = (uint32_t)next;
+		k->value[d + 1] = (uint32_t)(next >> 32);
+		return;
+	case ISA_S_ADD_I32: /* of signed overflow nothing is known */
+		if (plain && both) {
+			k->known[d] = true;
+			k->value[d] = a + b;
+		}
+		return;
+	case ISA_S_ADD_U32:
+		if (plain && both) {
+			k->known[d] = k->scc_known = true;
+			k->value[d] = a + b;
+			k->scc = a + b < a;
+		}
+		return;
+	case ISA_S_ADDC_U32:
+		if (plain && with_carry) {
+			uint64_t sum = (uint64_t)a + b + carry;
+
+			k->known[d] = k->scc_known = true;
+			k->value[d] = (uint32_t)sum;
+			k->scc = (uint32_t)(sum >> 32);
+		}
+		return;
+	case ISA_S_SUB_U32:
+		if (plain && both) {
+			k->known[d] = k->scc_known = true;
+			k->value[d] = a - b;
+			k->scc = a < b;
+		}
+		return;
+	case ISA_S_SUBB_U32:
+		if (plain && with_carry) {
+			k->known[d] = k->scc_known = true;
+			k->value[d] = a - b - carry;
+			k->scc = a < (uint64_t)b + carry;
+		}
+		return;
+	default:
+		return;
+	}
+}
+
+/* Where an s_setpc_b64 leads; 0: not known. */
+static uint64_t jump_target(const struct constants *k, const struct isa_inst *in)
+{
+	unsigned r = in->src[0].index;
+
+	if (in->op != ISA_S_SETPC_B64 || in->src[0].kind != ISA_OPND_SGPR || r + 1 >= WAVE_SGPRS || !k->known[r] || !k->known[r + 1])
+		return 0;
+	return ((uint64_t)k->value[r + 1] << 32 | k->value[r]) & ~3ull;
+}
+
 static uint64_t branch_target(const struct jit_inst *ji)
 {
+	if (ji->jump)
+		return ji->jump;
 	return ji->pc + ji->ci.size + (int64_t)(int16_t)ji->ci.inst.simm * 4;
 }
 
@@ -131,6 +227,7 @@ static bool follow(struct finder *f, uint64_t pc)
 {
 	struct jit_code *c = f->c;
 	uint32_t prev = NO_INST, i;
+	struct constants known = {.scc_known = false};
 
 	for (;;) {
 		struct code_page *page;
@@ -166,6 +263,10 @@ static bool follow(struct finder *f, uint64_t pc)
 		else
 			c->inst[prev].next = i;
 		term = term_of(&ji->ci.inst, c->multi_wave);
+		ji->jump = jump_target(&known, &ji->ci.inst);
+		after(&known, ji);
+		if (ji->jump)
+			term = TERM_BRANCH;
 		if (term == TERM_INTERP || term == TERM_END)
 			return true;
 		if (term == TERM_BRANCH)
@@ -197,6 +298,7 @@ static bool make_blocks(struct finder *f)
 	}
 	for (uint32_t b = 0; b < c->num_blocks; b++) {
 		struct jit_block *blk = &c->block[b];
+		struct constants known = {.scc_known = false};
 		uint32_t i = blk->first;
 
 		blk->succ[0] = blk->succ[1] = NO_BLOCK;
@@ -206,6 +308,10 @@ static bool make_blocks(struct finder *f)
 
 			blk->count++;
 			blk->term = term_of(&ji->ci.inst, c->multi_wave);
+			/* If the way to it begins in this block. */
+			if (ji->jump && jump_target(&known, &ji->ci.inst) == ji->jump)
+				blk->term = TERM_BRANCH;
+			after(&known, ji);
 			if (blk->term == TERM_BRANCH || blk->term == TERM_COND) {
 				blk->succ[0] = c->inst[find(f, branch_target(ji))].block;
 				if (c->block[blk->succ[0]].pc <= ji->pc)
@@ -312,8 +418,10 @@ struct jit_code *jit_discover(struct exec_ctx *ctx, struct workgroup *wg, uint64
 	c->num_agprs = wg->waves[0].num_agprs;
 	c->mode = mode;
 	c->multi_wave = wg->num_waves > 1;
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 3; i++) {
 		c->wg_size[i] = wg->size[i];
+		c->id_sgpr[i] = wg->id_sgpr[i];
+	}
 	c->id_vgprs = wg->id_vgprs;
 	c->paging = ctx->view->ask;
 	c->inst = calloc(JIT_MAX_INSTS, sizeof(*c->inst));

@@ -404,11 +404,11 @@ static int engine_init(void)
 	features = host_features(&engine.width, &cpu);
 	if (!features)
 		goto out;
-	engine.machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault);
+	engine.machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall);
 	if (!engine.machine)
 		goto out;
 	jtmb = LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(
-		LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault));
+		LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall));
 	builder = LLVMOrcCreateLLJITBuilder();
 	LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, jtmb);
 	if (failed(LLVMOrcCreateLLJIT(&engine.jit, builder), "LLJIT"))

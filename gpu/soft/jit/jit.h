@@ -27,6 +27,9 @@ int jit_init(void);
  */
 int jit_prepare(int store);
 
+/* CPU time that compiling took in this process so far. */
+uint64_t jit_compile_ns(void);
+
 /* The JIT's part of a code cache, or NULL when it is off. */
 struct jit_cache *jit_cache_new(enum isa_target target);
 void jit_cache_free(struct jit_cache *jc);
@@ -56,5 +59,27 @@ bool jit_find_start(struct jit_start *start, struct jit_kernel *k, const struct 
 
 /* As jit_run_wave, for a wave that was found a start for; returns the instructions. Goes on in jit_run_wave where it left. */
 uint64_t jit_run_start(struct exec_ctx *ctx, const struct jit_start *start, struct wave *w, uint64_t budget, const atomic_uint *stop);
+
+/*
+ * Compiled code that takes the waves of a work-group in turns, from barrier to barrier, and when all have ended those of the work-groups that follow, as far
+ * as they are of full size.
+ */
+enum jit_group {
+	JIT_CANNOT, /* nothing was done: waves are where there is no (common) way in */
+	JIT_ENDED,  /* all waves; no work-group is in flight */
+	JIT_LEFT,   /* a wave has left, or the slice is over */
+};
+
+/* True if it is worth asking: there is such code for waves like these. */
+bool jit_takes_groups(struct jit_kernel *k, const struct workgroup *wg);
+
+/*
+ * Runs them. budget: instructions that a wave has in a turn; total: until no work-group is begun any more; most: of all; *used is counted up. range: what follows (setup NULL: nothing), taken from as by
+ * exec_run_range. JIT_LEFT: wg is the work-group begun last and *next the first wave that has not had its turn (or that the interpreter has to
+ * go on with).
+ */
+enum jit_group jit_run_group(struct exec_ctx *ctx, struct jit_kernel *k, struct workgroup *wg, const struct dispatch_setup *setup,
+			     struct exec_range *range, uint64_t budget, uint64_t total, uint64_t most, const atomic_uint *stop, uint64_t *used,
+			     uint32_t *next);
 
 #endif

@@ -52,6 +52,15 @@ void go_to(struct lift *l, LLVMBasicBlockRef bb)
 	l->num_masks = 0;
 }
 
+/* Code may run one wave after the other: which one is in variables. */
+void enter_block(struct lift *l, LLVMBasicBlockRef bb)
+{
+	go_to(l, bb);
+	l->wave = LLVMBuildLoad2(l->b, l->ptr, l->wavea, "");
+	l->vgpr = LLVMBuildLoad2(l->b, l->ptr, l->vgpra, "");
+	l->agpr = LLVMBuildLoad2(l->b, l->ptr, l->agpra, "");
+}
+
 void emit_weights(struct lift *l, V branch, bool taken)
 {
 	LLVMMetadataRef w[3] = {
@@ -144,7 +153,7 @@ static void store_row(struct lift *l, unsigned r)
 	}
 }
 
-static void load_row(struct lift *l, unsigned r)
+void load_row(struct lift *l, unsigned r)
 {
 	if (bit_get(&l->home, r))
 		memset(l->v[r], 0, sizeof(l->v[r]));
@@ -212,7 +221,7 @@ V get_s64(struct lift *l, unsigned r)
 	return LLVMBuildOr(l->b, lo, LLVMBuildShl(l->b, hi, c64(l, 32), ""), "");
 }
 
-static void set_pair(struct lift *l, unsigned p, V value)
+void set_pair(struct lift *l, unsigned p, V value)
 {
 	l->p[p] = value;
 	if (is_wide(l, 2 * p)) {
@@ -256,7 +265,7 @@ static V get_scc(struct lift *l)
 	return l->scc;
 }
 
-static void set_scc(struct lift *l, V value)
+void set_scc(struct lift *l, V value)
 {
 	l->scc = value;
 	l->scc_dirty = true;
@@ -270,13 +279,11 @@ static V is_zero64(struct lift *l, V x)
 /* 64 bits; an aperture register's 32-bit value is its high half, which is the caller's business. NULL: not lifted. */
 V special_operand(struct lift *l, unsigned code)
 {
-	V wg = load_field(l, l->wave, offsetof(struct wave, wg), l->ptr);
-
 	switch (code) {
 	case SRC_SHARED_BASE:
-		return load_field(l, wg, offsetof(struct workgroup, shared_base), l->i64);
+		return load_field(l, l->group, offsetof(struct workgroup, shared_base), l->i64);
 	case SRC_PRIVATE_BASE:
-		return load_field(l, wg, offsetof(struct workgroup, private_base), l->i64);
+		return load_field(l, l->group, offsetof(struct workgroup, private_base), l->i64);
 	case SRC_VCCZ:
 		return is_zero64(l, get_pair(l, PAIR_VCC));
 	case SRC_EXECZ:
@@ -345,7 +352,7 @@ void know_mask(struct lift *l, V mask64, V *strips)
 
 /* ------------------------------------------------------------------ blocks: values in variables */
 
-static void forget(struct lift *l)
+void forget(struct lift *l)
 {
 	memset(l->v, 0, sizeof(l->v));
 	memset(l->v64, 0, sizeof(l->v64));
@@ -363,7 +370,7 @@ static void forget(struct lift *l)
 }
 
 /* Values to variables, for the blocks that may follow (NULL: none). */
-static void write_back(struct lift *l, const struct jit_block *to, const struct jit_block *or_to)
+void write_back(struct lift *l, const struct jit_block *to, const struct jit_block *or_to)
 {
 	for (unsigned r = 0; r < 256; r++) {
 		if (l->lin[r].kind && ((to && lin_vector_wanted(l, to, r)) || (or_to && lin_vector_wanted(l, or_to, r))))
@@ -390,7 +397,7 @@ static void write_back(struct lift *l, const struct jit_block *to, const struct 
 
 /* ------------------------------------------------------------------ state in struct wave */
 
-static size_t sgpr_offset(unsigned r)
+size_t sgpr_offset(unsigned r)
 {
 	return offsetof(struct wave, sgpr) + 4 * r;
 }
@@ -429,7 +436,7 @@ static void store_scc(struct lift *l)
 static const uint64_t implicit_sgprs[2] = {0, 3ull << (SGPR_FLAT_SCRATCH - 64) | 1ull << (SGPR_M0 - 64)};
 static const uint64_t exec_sgprs = 3ull << (SGPR_EXEC - 64); /* written by operations that do not name it, so always stored */
 
-static void leave_function(struct lift *l)
+void leave_function(struct lift *l)
 {
 	V left = LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
 
@@ -445,8 +452,8 @@ static V code_address(struct lift *l, uint64_t pc)
 	return LLVMBuildAdd(l->b, base, c64(l, pc - l->code->entry_pc), "");
 }
 
-/* Ends compiled code at pc: live (NULL: all) of the registers that may have changed go to struct wave. */
-static void emit_exit(struct lift *l, uint64_t pc, const struct jit_block *live, const struct bits256 *vdirty, const uint64_t sdirty[2])
+/* Live (NULL: all) of the registers that may have changed go to struct wave. */
+static void store_state(struct lift *l, const struct jit_block *live, const struct bits256 *vdirty, const uint64_t sdirty[2])
 {
 	uint64_t s[2];
 
@@ -458,8 +465,24 @@ static void emit_exit(struct lift *l, uint64_t pc, const struct jit_block *live,
 	s[1] |= exec_sgprs;
 	store_sgprs(l, s);
 	store_scc(l);
+}
+
+static void leave_at(struct lift *l, uint64_t pc)
+{
 	store_field(l, l->wave, offsetof(struct wave, pc), code_address(l, pc));
 	leave_function(l);
+}
+
+/* Ends compiled code at pc. */
+static void emit_exit(struct lift *l, uint64_t pc, const struct jit_block *live, const struct bits256 *vdirty, const uint64_t sdirty[2])
+{
+	store_state(l, live, vdirty, sdirty);
+	leave_at(l, pc);
+}
+
+static bool is_memory(const struct isa_inst *in)
+{
+	return in->format >= ISA_FMT_FLAT || in->format == ISA_FMT_SMEM;
 }
 
 /* What may have changed by the end of this block. */
@@ -473,17 +496,23 @@ static void dirty_here(const struct jit_block *blk, struct bits256 *v, uint64_t 
 
 static void live_before(const struct lift *l, const struct jit_inst *ji, struct jit_block *live);
 
-/* Where the interpreter's function answers that pages are missing: the interpreter goes on at the instruction, and lets the wave wait. */
-static void leave_for_pages(struct lift *l, const struct jit_inst *ji, V ret, const struct bits256 *vdirty, const uint64_t sdirty[2])
+void emit_leave_for_pages(struct lift *l, const struct jit_inst *ji, V ret)
 {
-	LLVMBasicBlockRef pages = new_block(l, "pages"), go = new_block(l, "");
+	LLVMBasicBlockRef pages, go;
+	struct bits256 vdirty;
 	struct jit_block live;
+	uint64_t sdirty[2];
 
+	if (!l->code->paging)
+		return;
+	pages = new_block(l, "pages");
+	go = new_block(l, "");
 	LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntEQ, ret, c32(l, 2), ""), pages, go);
 	go_to(l, pages);
+	dirty_here(l->blk, &vdirty, sdirty);
 	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
 	live_before(l, ji, &live);
-	emit_exit(l, ji->pc, &live, vdirty, sdirty);
+	emit_exit(l, ji->pc, &live, &vdirty, sdirty);
 	go_to(l, go);
 }
 
@@ -519,8 +548,8 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	ret = LLVMBuildCall2(l->b, type, fn, args, 3, "");
 	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, go), false);
 	go_to(l, out);
-	if (l->code->paging)
-		leave_for_pages(l, ji, ret, &vdirty, sdirty);
+	emit_mfma_later(l);
+	emit_leave_for_pages(l, ji, ret);
 	leave_function(l);
 	go_to(l, go);
 }
@@ -573,9 +602,9 @@ void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
 
-	flush_mfma(l);
 	emit_weights(l, LLVMBuildCondBr(l->b, condition, go, out), true);
 	go_to(l, out);
+	emit_mfma_later(l);
 	dirty_here(l->blk, &vdirty, sdirty);
 	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
 	live_before(l, ji, &live);
@@ -617,7 +646,9 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 	struct jit_facts then;
 	struct jit_regs r;
 
-	flush_mfma(l);
+	/* Memory operations read no registers but those they name; before_inst() has looked at those. */
+	if (!is_memory(&ji->ci.inst) && ji->ci.inst.format != ISA_FMT_DS)
+		flush_mfma(l);
 	emit_step_call(l, ji);
 	jit_inst_regs(&ji->ci.inst, l->now.exec_full || ji->quiet, &r);
 	for (unsigned i = 0; i < 256; i++)
@@ -747,11 +778,6 @@ static bool lift_salu(struct lift *l, const struct isa_inst *in)
 
 /* ------------------------------------------------------------------ instructions and blocks */
 
-static bool is_memory(const struct isa_inst *in)
-{
-	return in->format >= ISA_FMT_FLAT || in->format == ISA_FMT_SMEM;
-}
-
 static bool is_store(const struct isa_inst *in)
 {
 	return is_memory(in) && (strstr(isa_op_name(in->op), "store") || strstr(isa_op_name(in->op), "atomic"));
@@ -846,8 +872,6 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 	before_inst(l, in);
 	if (lift_valu(l, ji))
 		return;
-	if (l->code->paging)
-		flush_mfma(l);
 	if (lift_mem(l, ji))
 		return;
 	emit_step(l, ji);
@@ -882,14 +906,7 @@ static void settle_exec(struct lift *l)
 }
 
 /* fuel: instructions to the next quiescent point. */
-static void burn(struct lift *l, uint32_t n)
-{
-	V x = LLVMBuildLoad2(l->b, l->i64, l->fuel, "");
-
-	LLVMBuildStore(l->b, LLVMBuildSub(l->b, x, c64(l, n), ""), l->fuel);
-}
-
-static void fill_up(struct lift *l)
+void fill_up(struct lift *l)
 {
 	V limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
 	V executed = load_field(l, l->frame, offsetof(struct jit_frame, executed), l->i64);
@@ -897,26 +914,46 @@ static void fill_up(struct lift *l)
 	LLVMBuildStore(l->b, LLVMBuildSub(l->b, limit, executed, ""), l->fuel);
 }
 
-/* At a loop header: every few thousand instructions a quiescent point, where the slice may end. */
+/* Calls the frame's function at offset how, which says whether control goes on at out or, with new fuel, at go. fuel: what is left. */
+void go_and_pause(struct lift *l, size_t how, V fuel, LLVMBasicBlockRef out, LLVMBasicBlockRef go)
+{
+	LLVMTypeRef params[2] = {l->ptr, l->ptr};
+	V args[2] = {l->ctx, l->frame}, limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64), fn, ret;
+
+	store_field(l, l->frame, offsetof(struct jit_frame, executed), LLVMBuildSub(l->b, limit, fuel, ""));
+	fn = load_field(l, l->frame, how, l->ptr);
+	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 2, 0), fn, args, 2, "");
+	fill_up(l);
+	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, go), false);
+}
+
+/*
+ * At a loop header: every few thousand instructions a quiescent point, where the slice may end. The block's (loop's) instructions are counted by the
+ * same subtraction.
+ */
 static void emit_poll(struct lift *l, const struct jit_block *blk)
 {
 	LLVMBasicBlockRef slow = new_block(l, "pause"), out = new_block(l, "out"), on = new_block(l, ""), go = new_block(l, "");
-	LLVMTypeRef params[2] = {l->ptr, l->ptr};
-	V x = LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), args[2] = {l->ctx, l->frame}, fn, ret, limit;
+	V x = LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), weight = c64(l, blk->weight ? blk->weight : 1), y = LLVMBuildSub(l->b, x, weight, "");
 
-	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntSLE, x, c64(l, 0), ""), slow, go), false);
+	LLVMBuildStore(l->b, y, l->fuel);
+	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntSLT, y, c64(l, 0), ""), slow, go), false);
 	go_to(l, slow);
-	limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
-	store_field(l, l->frame, offsetof(struct jit_frame, executed), LLVMBuildSub(l->b, limit, x, ""));
-	fn = load_field(l, l->frame, offsetof(struct jit_frame, pause), l->ptr);
-	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 2, 0), fn, args, 2, "");
-	fill_up(l);
-	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, on), false);
+	go_and_pause(l, offsetof(struct jit_frame, pause), x, out, on);
 	go_to(l, on);
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), weight, ""), l->fuel);
 	LLVMBuildBr(l->b, go);
 	go_to(l, out);
 	emit_exit(l, blk->pc, blk, &blk->vdirty, blk->sdirty);
 	go_to(l, go);
+}
+
+/* The same count elsewhere. */
+static void burn(struct lift *l, uint32_t n)
+{
+	V x = LLVMBuildLoad2(l->b, l->i64, l->fuel, "");
+
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, x, c64(l, n), ""), l->fuel);
 }
 
 /* Changed registers that are live in a loop with barriers, on the way into it. */
@@ -940,7 +977,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 
 	l->blk = blk;
 	l->now = blk->in;
-	go_to(l, l->bb[blk - c->block]);
+	enter_block(l, l->bb[blk - c->block]);
 	forget(l);
 	lin_enter(l, blk);
 	forget_mfma(l);
@@ -950,7 +987,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		emit_poll(l, blk);
 	forget(l);
 	lin_enter(l, blk);
-	if (blk->weight)
+	if (blk->weight && !blk->back)
 		burn(l, blk->weight);
 	for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
 		last = &c->inst[i];
@@ -981,19 +1018,18 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		LLVMBuildCondBr(l->b, cond, l->bb[blk->succ[0]], l->bb[blk->succ[1]]);
 		break;
 	case TERM_END:
-		store_field(l, l->wave, offsetof(struct wave, state), c32(l, WAVE_ENDED));
-		store_field(l, l->wave, offsetof(struct wave, pc), code_address(l, last->pc + last->ci.size));
-		store_field(l, l->ctx, offsetof(struct exec_ctx, leave), LLVMConstInt(l->i8, 1, 0));
 		/* Nobody reads the registers any more; but tests do. */
-		if (l->exact)
-			emit_exit(l, last->pc + last->ci.size, NULL, &vdirty, sdirty);
-		else
-			leave_function(l);
+		if (l->exact) {
+			store_state(l, NULL, &vdirty, sdirty);
+			store_field(l, l->wave, offsetof(struct wave, pc), code_address(l, last->pc + last->ci.size));
+		}
+		LLVMBuildBr(l->b, l->ended);
 		break;
 	case TERM_BARRIER:
+		store_state(l, &c->block[blk->succ[0]], &vdirty, sdirty);
+		emit_barrier(l, &c->block[blk->succ[0]]);
 		store_field(l, l->wave, offsetof(struct wave, state), c32(l, WAVE_BARRIER));
-		store_field(l, l->ctx, offsetof(struct exec_ctx, leave), LLVMConstInt(l->i8, 1, 0));
-		emit_exit(l, last->pc + last->ci.size, &c->block[blk->succ[0]], &vdirty, sdirty);
+		leave_at(l, last->pc + last->ci.size);
 		break;
 	case TERM_SLEEP:
 		store_field(l, l->wave, offsetof(struct wave, sleep), c32(l, 1));
@@ -1007,13 +1043,13 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	}
 }
 
-/* The way into a safe block: what it needs from struct wave. */
-static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk)
+/* The way into a safe block: what it needs from struct wave. sure: a wave that compiled code left there. */
+static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk, bool sure)
 {
 	LLVMBasicBlockRef bb = new_block(l, "entry");
 	V exec = NULL, holds = NULL;
 
-	go_to(l, bb);
+	enter_block(l, bb);
 	forget(l);
 	l->blk = NULL;
 	if (!blk->in.exec_full)
@@ -1024,14 +1060,14 @@ static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk)
 		if (!(pair && lin_entry(l, blk, r, exec, &holds)) && live && bit_get(&l->code->vused, r))
 			load_row(l, r);
 	}
-	if (holds) {
+	if (holds && !sure) {
 		/* Pairs do not have the shape that the code takes for granted. */
 		LLVMBasicBlockRef out = new_block(l, "unfit"), go = new_block(l, "");
 
 		emit_weights(l, LLVMBuildCondBr(l->b, holds, go, out), true);
 		go_to(l, out);
 		store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
-		leave_function(l);
+		leave_at(l, blk->pc);
 		go_to(l, go);
 	}
 	for (unsigned r = 0; r < WAVE_SGPRS; r++) {
@@ -1050,45 +1086,91 @@ static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk)
 	return bb;
 }
 
+static bool is_safe(const struct jit_block *blk)
+{
+	return blk->safe && blk->in.known;
+}
+
+/* Behind a barrier: where a wave may stand when others have their turns. */
+static bool behind_barrier(const struct jit_code *c, const struct jit_block *blk)
+{
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		if (c->block[b].term == TERM_BARRIER && &c->block[c->block[b].succ[0]] == blk)
+			return true;
+	return false;
+}
+
+/* The function's begin: what is the same for all waves, and the ways in. */
+static bool emit_start(struct lift *l)
+{
+	struct jit_code *c = l->code;
+	LLVMBasicBlockRef nowhere = new_block(l, "nowhere"), *entry = calloc(2 * (size_t)l->num_safe + 1, sizeof(*entry));
+	V sw;
+
+	if (!entry)
+		return false;
+	fill_up(l);
+	l->wave = LLVMGetParam(l->fn, 2);
+	LLVMBuildStore(l->b, l->wave, l->wavea);
+	LLVMBuildStore(l->b, load_field(l, l->wave, offsetof(struct wave, vgpr), l->ptr), l->vgpra);
+	LLVMBuildStore(l->b, load_field(l, l->wave, offsetof(struct wave, agpr), l->ptr), l->agpra);
+	l->view = load_field(l, l->ctx, offsetof(struct exec_ctx, view), l->ptr);
+	l->group = load_field(l, l->wave, offsetof(struct wave, wg), l->ptr);
+	l->lds = load_field(l, l->group, offsetof(struct workgroup, lds), l->ptr);
+	l->bound = load_field(l, l->group, offsetof(struct workgroup, lds_size), l->i32);
+	sw = LLVMBuildSwitch(l->b, LLVMGetParam(l->fn, 3), nowhere, 8);
+	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		unsigned n = l->safe[b];
+
+		if (!is_safe(&c->block[b]))
+			continue;
+		entry[n] = entry[l->num_safe + n] = emit_entry(l, &c->block[b], false);
+		LLVMAddCase(sw, c32(l, n), entry[n]);
+		if (l->groups && behind_barrier(c, &c->block[b]))
+			entry[l->num_safe + n] = emit_entry(l, &c->block[b], true);
+	}
+	if (l->groups)
+		LLVMAddCase(sw, c32(l, 2 * l->num_safe + 1), l->next_wave);
+	go_to(l, nowhere);
+	LLVMBuildUnreachable(l->b);
+	emit_groups(l, entry);
+	free(entry);
+	return true;
+}
+
 bool lift_code(struct lift *l)
 {
 	struct jit_code *c = l->code;
 	LLVMTypeRef params[4] = {l->ptr, l->ptr, l->ptr, l->i32};
-	LLVMBasicBlockRef vars, start, nowhere;
-	unsigned n = 0;
-	V sw, wg;
+	LLVMBasicBlockRef vars, start;
+	bool ok;
 
 	l->fn = LLVMAddFunction(l->m, "unit", LLVMFunctionType(LLVMVoidTypeInContext(l->c), params, 4, 0));
 	l->frame = LLVMGetParam(l->fn, 0);
 	l->ctx = LLVMGetParam(l->fn, 1);
-	l->wave = LLVMGetParam(l->fn, 2);
 	find_home(l);
 	vars = new_block(l, "vars");
 	start = new_block(l, "start");
-	nowhere = new_block(l, "nowhere");
 	LLVMPositionBuilderAtEnd(l->at_entry, vars);
 	l->scca = LLVMBuildAlloca(l->at_entry, l->i32, "");
 	l->fuel = LLVMBuildAlloca(l->at_entry, l->i64, "");
+	l->wavea = LLVMBuildAlloca(l->at_entry, l->ptr, "");
+	l->vgpra = LLVMBuildAlloca(l->at_entry, l->ptr, "");
+	l->agpra = LLVMBuildAlloca(l->at_entry, l->ptr, "");
 	l->bb = calloc(c->num_blocks, sizeof(*l->bb));
-	if (!l->bb)
-		return false;
-	for (uint32_t b = 0; b < c->num_blocks; b++)
+	l->safe = calloc(c->num_blocks, sizeof(*l->safe));
+	ok = l->bb && l->safe;
+	for (uint32_t b = 0; ok && b < c->num_blocks; b++) {
 		l->bb[b] = new_block(l, "b");
-	go_to(l, start);
-	fill_up(l);
-	l->vgpr = load_field(l, l->wave, offsetof(struct wave, vgpr), l->ptr);
-	l->agpr = load_field(l, l->wave, offsetof(struct wave, agpr), l->ptr);
-	l->view = load_field(l, l->ctx, offsetof(struct exec_ctx, view), l->ptr);
-	wg = load_field(l, l->wave, offsetof(struct wave, wg), l->ptr);
-	l->lds = load_field(l, wg, offsetof(struct workgroup, lds), l->ptr);
-	l->bound = load_field(l, wg, offsetof(struct workgroup, lds_size), l->i32);
-	sw = LLVMBuildSwitch(l->b, LLVMGetParam(l->fn, 3), nowhere, 8);
-	for (uint32_t b = 0; b < c->num_blocks; b++)
-		if (c->block[b].safe && c->block[b].in.known)
-			LLVMAddCase(sw, c32(l, n++), emit_entry(l, &c->block[b]));
-	go_to(l, nowhere);
-	LLVMBuildUnreachable(l->b);
-	for (uint32_t b = 0; b < c->num_blocks; b++) {
+		if (is_safe(&c->block[b]))
+			l->safe[b] = l->num_safe++;
+	}
+	if (ok) {
+		find_groups(l);
+		go_to(l, start);
+		ok = emit_start(l);
+	}
+	for (uint32_t b = 0; ok && b < c->num_blocks; b++) {
 		if (c->block[b].in.known) {
 			lift_block(l, &c->block[b]);
 		} else {
@@ -1096,7 +1178,9 @@ bool lift_code(struct lift *l)
 			LLVMBuildUnreachable(l->b);
 		}
 	}
-	LLVMBuildBr(l->at_entry, start);
+	if (ok)
+		LLVMBuildBr(l->at_entry, start);
 	free(l->bb);
-	return true;
+	free(l->safe);
+	return ok;
 }

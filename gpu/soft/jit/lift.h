@@ -23,6 +23,7 @@
 #define MAX_STRIPS 8
 #define QUEUE_SIZE 512
 #define MAX_BASES  64
+#define MAX_ROWS   16
 #define V LLVMValueRef
 
 struct lds_base;
@@ -40,13 +41,15 @@ struct vop { /* a queued vector operation */
 	V dpp[2][MAX_STRIPS];	 /* DPP: source 0 (of 64 bits: low, high half) */
 	V dpp_mask[MAX_STRIPS]; /* lanes that are written; NULL: those of exec */
 	const struct lds_base *lds; /* a read of LDS at a known shape */
-	unsigned lds_offset, lds_row, lds_dwords, lds_step;
+	unsigned lds_offset, lds_row, lds_dwords;
+	V rows[MAX_STRIPS]; /* a read of guest memory: where each strip lies, lanes so many bytes apart */
+	unsigned rows_step;
 };
 
-/* A vector register used as an LDS address, checked up to span bytes behind each strip's first lane. */
+/* A vector register used as an LDS address: all that accesses in the block reach from it is inside. */
 struct lds_base {
-	V of[MAX_STRIPS];    /* the register's values */
-	V first[MAX_STRIPS]; /* first lanes, i64 */
+	V first[MAX_STRIPS];  /* first lanes, i64 */
+	const int32_t *delta; /* of the others from them */
 };
 
 struct wide_pair {
@@ -61,21 +64,34 @@ struct lin {
 	V root[MAX_STRIPS];   /* one a strip, or one for the wave */
 };
 
-#define MAX_CHECKED 16
+#define MAX_SUMS 16
+struct lin_sum { /* low, extended, + base */
+	V low, base, sum;
+};
+
+/* lift_mem.c: memory around a base address of several accesses, looked up in this block: bytes [low, high) from it. */
+#define MAX_SEEN 8
+struct seen {
+	V base[MAX_STRIPS], host[MAX_STRIPS], ok;
+	unsigned roots;
+	uint32_t prot;
+	int64_t low, high;
+};
+
+#define MAX_CHECKED 32
 struct lin_check { /* a root's lanes do not wrap around: checked in this block */
 	V root;
 	int32_t low, high;
 	bool sign;
 };
 
-/* lift_mfma.c: a matrix operation put off, and rows of sources on the stack. */
+/* lift_mfma.c: matrix operations put off, the steps of one accumulator; rows of sources on the stack. */
 #define MFMA_LATER  16
-#define MFMA_COPIES 24
+#define MFMA_COPIES 64
 struct mfma_later {
 	int kind;
-	unsigned row, rows;
-	bool clean;
-	V a, b;
+	unsigned row, rows, steps; /* no steps: unused */
+	V ab[2 * MFMA_MAX_STEPS];
 };
 struct mfma_copy {
 	unsigned rows;
@@ -94,6 +110,12 @@ struct lift {
 	LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, vi1, vi32, vi64;
 	V fn, frame, ctx, wave, view, vgpr, agpr;
 	V fuel; /* variable */
+	V wavea, vgpra, agpra; /* variables of wave, vgpr, agpr */
+	V group; /* the workgroup */
+	/* lift_group.c */
+	bool groups;	  /* there is code for work-groups */
+	unsigned num_safe, *safe; /* number of each block that is safe */
+	LLVMBasicBlockRef ended, next_wave; /* a wave has ended; the next wave's turn */
 
 	V va[256][MAX_STRIPS], sa[WAVE_SGPRS], pa[WAVE_SGPRS / 2], scca;
 
@@ -116,6 +138,10 @@ struct lift {
 	V ra[256][MAX_STRIPS], wa[256][MAX_STRIPS];	    /* variables of roots */
 	struct lin_check checked[MAX_CHECKED];
 	unsigned num_checked;
+	struct lin_sum sums[MAX_SUMS];
+	unsigned next_sum;
+	struct seen seen[MAX_SEEN];
+	unsigned num_seen;
 
 	struct vop queue[QUEUE_SIZE];
 	int queued;
@@ -130,12 +156,15 @@ struct lift {
 	struct bits256 home; /* vector registers that are always in struct wave: accumulators */
 	struct mfma_later later[MFMA_LATER];
 	struct mfma_copy copy[MFMA_COPIES];
-	V rooms[MFMA_COPIES];
-	unsigned num_later, next_copy;
-	uint64_t clean[8];
+	V rooms[MFMA_COPIES], lists[MFMA_LATER];
+	unsigned next_copy;
 	V bound;	/* LDS size, i32 */
 	V lds;
 	V lane_offset, lane_data, lane_old; /* lift_gather.c: rows on the stack */
+	V rows[MAX_ROWS]; /* lift_mem.c: rooms on the stack, for loads in the queue */
+	unsigned next_rows;
+	uint32_t first_place, places;	    /* of the view, for accesses */
+	V spread_room;			    /* struct vmem_spread */
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 };
 
@@ -179,10 +208,36 @@ void emit_step(struct lift *l, const struct jit_inst *ji);
 /* Its parts, for side paths: see lift.c. */
 void touch_step(struct lift *l, const struct jit_inst *ji);
 void emit_step_call(struct lift *l, const struct jit_inst *ji);
+/*
+ * On the way out, where one of the interpreter's functions answered ret: 2, that pages are missing (jit_frame.step): the interpreter goes on at the
+ * instruction, and lets the wave wait.
+ */
+void emit_leave_for_pages(struct lift *l, const struct jit_inst *ji, V ret);
+void leave_function(struct lift *l); /* ends compiled code where the wave is in error */
 V load_wave_row(struct lift *l, unsigned r, unsigned strip);
 V load_wave_sgpr(struct lift *l, unsigned r, bool wide);
 bool wide_sgpr(const struct lift *l, unsigned r);
 void emit_weights(struct lift *l, V branch, bool taken);
+
+/* For lift_group.c. */
+void enter_block(struct lift *l, LLVMBasicBlockRef bb); /* go_to, and the wave is known */
+void forget(struct lift *l);
+void write_back(struct lift *l, const struct jit_block *to, const struct jit_block *or_to);
+size_t sgpr_offset(unsigned r);
+void set_pair(struct lift *l, unsigned p, V value);
+void set_scc(struct lift *l, V value);
+void load_row(struct lift *l, unsigned r);
+void fill_up(struct lift *l);
+void leave_function(struct lift *l);
+void go_and_pause(struct lift *l, size_t how, V fuel, LLVMBasicBlockRef out, LLVMBasicBlockRef go);
+
+/* ---- lift_group.c ---- */
+/* Before any block is lifted. */
+void find_groups(struct lift *l);
+/* All that is common to work-groups, when all blocks are lifted; entries: of the safe points, as many as they are entries n + i. */
+void emit_groups(struct lift *l, LLVMBasicBlockRef *entries);
+/* A wave's registers are in struct wave and it has come to a barrier before the block. Where it is not one of a group the builder goes on. */
+void emit_barrier(struct lift *l, const struct jit_block *to);
 
 /* ---- linear.c ---- */
 /* Computes roots only, if shapes allow; sets l->next. False: something else has to do the instruction. */
@@ -191,8 +246,8 @@ bool lift_linear(struct lift *l, const struct jit_inst *ji);
 V lin_vector(struct lift *l, unsigned r, unsigned strip);
 /* The strip's first lane. */
 V lin_root(struct lift *l, unsigned r, unsigned strip);
-/* Addresses of a GLOBAL access, the offset included, as 64-bit roots; false: not known. */
-bool lin_address(struct lift *l, const struct jit_inst *ji, struct lin *out);
+/* Addresses of a GLOBAL access, the offset included, as 64-bit roots, and in base without; false: not known. */
+bool lin_address(struct lift *l, const struct jit_inst *ji, struct lin *out, V base[MAX_STRIPS]);
 /* A block's begin, and the way to another. */
 void lin_enter(struct lift *l, const struct jit_block *blk);
 void lin_leave(struct lift *l, const struct jit_block *to);
@@ -212,6 +267,8 @@ void flush_queue(struct lift *l);
 /* ---- lift_cross.c ---- */
 /* Source 0 of a DPP operation, of one or two dwords, and the lanes it writes; the queue is empty. */
 void read_lanes(struct lift *l, struct vop *q, const struct isa_inst *in, unsigned halves);
+/* Rows whose lane l is lane from[l] of these rows, 0 where that is negative. */
+void permute_lanes(struct lift *l, const V in[MAX_STRIPS], const int from[WAVE_LANES], V out[MAX_STRIPS]);
 /* v_readfirstlane, v_readlane, v_writelane. False: not lifted. */
 bool lift_lane_ops(struct lift *l, const struct isa_inst *in);
 
@@ -221,6 +278,8 @@ void before_inst(struct lift *l, const struct isa_inst *in);
 bool lift_mfma(struct lift *l, const struct jit_inst *ji);
 /* Does what was put off. */
 void flush_mfma(struct lift *l);
+/* The same for a path on the side: where the lifter goes on it is still put off. */
+void emit_mfma_later(struct lift *l);
 void forget_mfma(struct lift *l); /* at a block's begin */
 
 /* ---- lift_lds.c ---- */
@@ -228,6 +287,8 @@ void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip);
 /* Accesses of lanes whose places are known; called before the queue is flushed. */
 bool lift_known_ds(struct lift *l, const struct jit_inst *ji);
 bool lift_ds(struct lift *l, const struct jit_inst *ji);
+/* ---- lift_ds.c ---- */
+bool lift_ds_other(struct lift *l, const struct jit_inst *ji);
 
 /* ---- lift_mem.c ---- */
 V at(struct lift *l, V p, uint64_t offset);
@@ -243,6 +304,7 @@ void masked_store(struct lift *l, V value, V p, V mask, unsigned align);
 /* The same value, of which LLVM knows nothing: for comparing lanes. */
 V opaque(struct lift *l, V x);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
+void emit_rows_read(struct lift *l, const struct vop *q, unsigned strip);
 
 /* Gives the wave to the interpreter at this instruction when the condition holds. */
 void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji);

@@ -14,8 +14,7 @@
 
 /* ---- DPP ---- */
 
-/* Rows whose lane l is lane from[l] of these rows, 0 where that is negative. */
-static void permute(struct lift *l, const V in[MAX_STRIPS], const int from[WAVE_LANES], V out[MAX_STRIPS])
+void permute_lanes(struct lift *l, const V in[MAX_STRIPS], const int from[WAVE_LANES], V out[MAX_STRIPS])
 {
 	for (unsigned s = 0; s < l->strips; s++) {
 		out[s] = K32(0);
@@ -51,11 +50,11 @@ void read_lanes(struct lift *l, struct vop *q, const struct isa_inst *in, unsign
 	for (unsigned h = 0; h < halves; h++) {
 		for (unsigned s = 0; s < l->strips; s++)
 			row[s] = AND(get_v(l, in->src[0].index + h, s), active[s]);
-		permute(l, row, from, q->dpp[h]);
+		permute_lanes(l, row, from, q->dpp[h]);
 	}
 	if (all)
 		return;
-	permute(l, active, from, ok);
+	permute_lanes(l, active, from, ok);
 	for (unsigned s = 0; s < l->strips; s++) {
 		V may[64];
 

@@ -4,20 +4,23 @@
  *
  * The lanes of one instruction mostly lie in one buffer, and a buffer mostly lies in one piece on the host. So each such instruction looks at one
  * of the view's ranges (struct mem_range): lanes are there if their distance from its begin is small enough, and that distance is the index
- * of a gather. A range that does not have them is looked for again (jit_frame.range); where no range has, the interpreter does the instruction. Nothing
- * has been stored then, so what it does, and the fault that it finds, is exact.
+ * of a gather. Short loads are inline; the rest, and what is not in the range, does a function for all of them (exec/spread.h), so that a kernel may
+ * have any number without compiling getting slow. It finds ranges, goes page by page where there are none, and the fault. Atomics and buffers whose lanes are
+ * not in their range are left to the interpreter, which has stored nothing then.
  *
  * Stores are made in the order of lanes, as the interpreter's are: scatters of the host have it, too.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "gpu/soft/jit/lift_mem.h"
 
 #define K64(v) vconst64(l, v)
 
-#define MAX_SPREADS 24
+#define MAX_SPREADS 32
 
-bool may_spread(struct lift *l, unsigned dwords)
+/* False: the kernel has enough of them inline. They are much code, and compiling takes more than in proportion. */
+static bool may_spread(struct lift *l, unsigned dwords)
 {
 	if (l->spreads + dwords > (l->width == 16 ? MAX_SPREADS : MAX_SPREADS / 2))
 		return false;
@@ -26,7 +29,7 @@ bool may_spread(struct lift *l, unsigned dwords)
 }
 
 /* Kernels choose different ranges; the number has to be the same each time the kernel is compiled. */
-static unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot)
+unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot)
 {
 	uint64_t h = ji->pc - l->code->entry_pc;
 
@@ -220,7 +223,7 @@ void gather_strip(struct lift *l, const struct access *a, const struct spread *x
 /* ------------------------------------------------------------------ lane by lane */
 
 /* The rows, bytes of each lane, and offsets to the stack. */
-static void to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIPS], unsigned n)
+void lanes_to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIPS], unsigned n)
 {
 	V data = room(l, &l->lane_data, 16), offset = room(l, &l->lane_offset, 4);
 
@@ -234,12 +237,7 @@ static void to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIP
 	}
 }
 
-struct lanes { /* a loop over lanes */
-	LLVMBasicBlockRef loop, done;
-	V left, lane, host; /* lane: i64 */
-};
-
-static void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct lanes *i)
+void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct lanes *i)
 {
 	LLVMBasicBlockRef from = LLVMGetInsertBlock(l->b);
 	V args[2], off;
@@ -257,7 +255,7 @@ static void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct
 	i->host = indexed(l, x->host, LLVMBuildZExt(l->b, off, l->i64, ""));
 }
 
-static void lanes_end(struct lift *l, struct lanes *i)
+void lanes_end(struct lift *l, struct lanes *i)
 {
 	V rest = AND(i->left, LLVMBuildSub(l->b, i->left, c64(l, 1), ""));
 	LLVMBasicBlockRef from = LLVMGetInsertBlock(l->b);
@@ -267,8 +265,7 @@ static void lanes_end(struct lift *l, struct lanes *i)
 	go_to(l, i->done);
 }
 
-/* Element k of a lane's data on the stack, n dwords a lane. */
-static V lane_data(struct lift *l, const struct lanes *i, unsigned n, unsigned k, LLVMTypeRef t)
+V lanes_data(struct lift *l, const struct lanes *i, unsigned n, unsigned k, LLVMTypeRef t)
 {
 	V x = LLVMBuildLoad2(l->b, t, at(l, indexed(l, l->lane_data, LLVMBuildMul(l->b, i->lane, c64(l, 4 * n), "")), 4 * k), "");
 
@@ -276,8 +273,28 @@ static V lane_data(struct lift *l, const struct lanes *i, unsigned n, unsigned k
 	return x;
 }
 
-/* The lanes that take part, as one number. */
-static V lanes_of(struct lift *l, const struct spread *x)
+void lanes_result(struct lift *l, const struct lanes *i, unsigned n, V result)
+{
+	LLVMSetAlignment(LLVMBuildStore(l->b, result, indexed(l, room(l, &l->lane_old, 8), LLVMBuildMul(l->b, i->lane, c64(l, 4 * n), ""))), 4);
+}
+
+void lanes_results(struct lift *l, unsigned n, V (*rows)[MAX_STRIPS])
+{
+	for (unsigned s = 0; s < l->strips; s++) {
+		V v = LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), at(l, room(l, &l->lane_old, 8), (uint64_t)s * l->width * 4 * n), "");
+
+		LLVMSetAlignment(v, 4);
+		for (unsigned k = 0; k < n; k++)
+			rows[k][s] = n > 1 ? pick(l, v, k, n) : v;
+	}
+}
+
+void lanes_take(struct lift *l, struct spread *x, unsigned strip, V mask)
+{
+	take_part(l, x, strip, mask ? bits_of(l, mask) : NULL);
+}
+
+V lanes_of(struct lift *l, const struct spread *x)
 {
 	V all = NULL;
 
@@ -310,19 +327,171 @@ void scatter_wave(struct lift *l, const struct access *a, const struct spread *x
 		}
 		return;
 	}
-	to_stack(l, x, rows, n);
+	lanes_to_stack(l, x, rows, n);
 	lanes_begin(l, x, lanes_of(l, x), &i);
 	if (a->bytes < 4) {
-		v = lane_data(l, &i, n, 0, l->i32);
+		v = lanes_data(l, &i, n, 0, l->i32);
 		if (a->kind == VM_U8_HI || a->kind == VM_16_HI)
 			v = LLVMBuildLShr(l->b, v, c32(l, 16), "");
 		volatile_store(l, LLVMBuildTrunc(l->b, v, a->bytes == 1 ? l->i8 : l->i16, ""), i.host, 1);
 	}
 	for (; a->bytes >= 4 && k + 1 < n; k += 2)
-		volatile_store(l, lane_data(l, &i, n, k, l->i64), at(l, i.host, 4 * k), 1);
+		volatile_store(l, lanes_data(l, &i, n, k, l->i64), at(l, i.host, 4 * k), 1);
 	if (a->bytes >= 4 && k < n)
-		volatile_store(l, lane_data(l, &i, n, k, l->i32), at(l, i.host, 4 * k), 1);
+		volatile_store(l, lanes_data(l, &i, n, k, l->i32), at(l, i.host, 4 * k), 1);
 	lanes_end(l, &i);
+}
+
+/* ------------------------------------------------------------------ loads and stores anywhere */
+
+/* The function for all such accesses, of the lanes in mask64; rows: what it stores, or what short loads keep. The rows loaded are in l->spread_room. */
+static void call_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, V *lo, V *hi, V add, V mask64, V (*rows)[MAX_STRIPS])
+{
+	LLVMTypeRef params[6] = {l->ptr, l->ptr, l->ptr, l->ptr, l->i64, l->i32};
+	LLVMBasicBlockRef out = new_block(l, "leave"), go = new_block(l, "");
+	V index = c64(l, (uint64_t)(ji - l->code->inst) * sizeof(*ji)), fn, ret, args[6];
+	uint32_t prot = a->store ? GPU_PROT_WRITE : GPU_PROT_READ;
+
+	if (!l->spread_room) {
+		l->spread_room = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, sizeof(struct vmem_spread)), "");
+		LLVMSetAlignment(l->spread_room, 64);
+	}
+	for (unsigned s = 0; s < l->strips; s++) {
+		size_t at_lane = s * l->width * sizeof(uint32_t);
+
+		store_field(l, l->spread_room, offsetof(struct vmem_spread, lo) + at_lane, lo[s]);
+		if (hi)
+			store_field(l, l->spread_room, offsetof(struct vmem_spread, hi) + at_lane, hi[s]);
+		for (unsigned k = 0; k < a->dwords; k++)
+			if (a->store || needs_old(l, a->kind))
+				store_field(l, l->spread_room, offsetof(struct vmem_spread, data) + k * WAVE_LANES * sizeof(uint32_t) + at_lane, rows[k][s]);
+	}
+	store_field(l, l->spread_room, offsetof(struct vmem_spread, add), add);
+	fn = load_field(l, l->frame, a->store ? offsetof(struct jit_frame, store) : offsetof(struct jit_frame, load), l->ptr);
+	args[0] = l->ctx;
+	args[1] = l->wave;
+	args[2] = load_field(l, l->frame, offsetof(struct jit_frame, inst), l->ptr);
+	args[2] = LLVMBuildInBoundsGEP2(l->b, l->i8, args[2], &index, 1, "");
+	args[3] = l->spread_room;
+	args[4] = mask64;
+	args[5] = c32(l, SPREAD_OF(a->kind, range_slot(l, ji, prot)) | (hi ? SPREAD_WIDE : 0));
+	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 6, 0), fn, args, 6, "");
+	emit_weights(l, LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), out, go), false);
+	go_to(l, out);
+	emit_mfma_later(l);
+	emit_leave_for_pages(l, ji, ret);
+	leave_function(l);
+	go_to(l, go);
+}
+
+static V spread_row(struct lift *l, unsigned k, unsigned strip)
+{
+	return load_field(l, l->spread_room, offsetof(struct vmem_spread, data) + (k * WAVE_LANES + strip * l->width) * sizeof(uint32_t), l->vi32);
+}
+
+/* All active lanes are in the access's range, or control is at slow: off from host. add is as in struct vmem_spread; hi: NULL, or what makes addresses wide. */
+static void near_range(struct lift *l, const struct jit_inst *ji, unsigned bytes, uint32_t prot, V *lo, V *hi, V add, struct spread *x,
+		       LLVMBasicBlockRef slow)
+{
+	size_t where = offsetof(struct mem_view, range) + range_slot(l, ji, prot) * sizeof(struct mem_range);
+	V first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
+	V size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
+	V have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32);
+	V last = LLVMBuildSub(l->b, size, c64(l, bytes), ""), ok, bad = NULL, low, begin, high = NULL;
+	LLVMBasicBlockRef go = new_block(l, "");
+
+	x->host = load_field(l, l->view, where + offsetof(struct mem_range, host), l->ptr);
+	ok = AND(IS(UGE, size, c64(l, bytes)), IS(EQ, AND(have, c32(l, prot)), c32(l, prot)));
+	begin = LLVMBuildSub(l->b, first, add, ""); /* in terms of the registers */
+	low = LLVMBuildTrunc(l->b, begin, l->i32, "");
+	if (hi) {
+		V room_above = LLVMBuildNot(l->b, low, "");
+
+		high = splat(l, LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, begin, c64(l, 32), ""), l->i32, ""));
+		last = LLVMBuildTrunc(l->b, last, l->i32, "");
+		last = LLVMBuildSelect(l->b, IS(ULT, last, room_above), last, room_above, "");
+		low = splat(l, low);
+	} else {
+		/* The range begins at or before what is added: offsets are lo + (add - first). */
+		V skip = LLVMBuildNeg(l->b, begin, "");
+
+		ok = AND(ok, IS(ULE, skip, last));
+		last = LLVMBuildTrunc(l->b, LLVMBuildSub(l->b, last, skip, ""), l->i32, "");
+		x->host = indexed(l, x->host, LLVMBuildSelect(l->b, ok, skip, c64(l, 0), ""));
+		low = NULL;
+	}
+	last = splat(l, last);
+	for (unsigned s = 0; s < l->strips; s++) {
+		V in;
+
+		take_part(l, x, s, l->now.exec_full ? NULL : exec_bits(l, s));
+		x->off[s] = low ? LLVMBuildSub(l->b, lo[s], low, "") : lo[s];
+		in = bits_of(l, IS(ULE, x->off[s], last));
+		if (hi)
+			in = AND(in, bits_of(l, IS(EQ, hi[s], high)));
+		in = LLVMBuildNot(l->b, in, "");
+		in = x->bits[s] ? AND(in, x->bits[s]) : in;
+		bad = bad ? OR(bad, in) : in;
+	}
+	emit_weights(l, LLVMBuildCondBr(l->b, AND(IS(EQ, bad, LLVMConstNull(LLVMTypeOf(bad))), ok), go, slow), true);
+	go_to(l, go);
+}
+
+void any_load(struct lift *l, const struct jit_inst *ji, const struct access *a, V *lo, V *hi, V base, V (*old)[MAX_STRIPS], V (*got)[MAX_STRIPS])
+{
+	V add = c64(l, (uint64_t)(int64_t)ji->ci.inst.offset), out[4], far[4][MAX_STRIPS];
+	LLVMBasicBlockRef slow = NULL, join = NULL, from[2] = {0};
+	bool near = a->bytes >= 4 && a->dwords <= 2 && may_spread(l, a->dwords);
+	struct spread x;
+
+	if (base)
+		add = ADD(base, add);
+	if (near) {
+		slow = new_block(l, "spread");
+		join = new_block(l, "");
+		near_range(l, ji, a->bytes, GPU_PROT_READ, lo, hi, add, &x, slow);
+		for (unsigned s = 0; s < l->strips; s++) {
+			LLVMBasicBlockRef before = LLVMGetInsertBlock(l->b), some = NULL, next = NULL;
+
+			if (x.bits[s]) {
+				some = new_block(l, "");
+				next = new_block(l, "");
+				LLVMBuildCondBr(l->b, any_of(l, x.bits[s]), some, next);
+				go_to(l, some);
+			}
+			gather_strip(l, a, &x, s, NULL, out);
+			if (x.bits[s]) {
+				LLVMBuildBr(l->b, next);
+				go_to(l, next);
+			}
+			for (unsigned k = 0; k < a->dwords; k++)
+				got[k][s] = x.bits[s] ? phi2(l, out[k], some, K32(0), before) : out[k];
+		}
+		from[0] = LLVMGetInsertBlock(l->b);
+		LLVMBuildBr(l->b, join);
+		go_to(l, slow);
+	}
+	call_spread(l, ji, a, lo, hi, add, get_exec(l), old);
+	for (unsigned k = 0; k < a->dwords; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			far[k][s] = spread_row(l, k, s);
+	if (!near) {
+		memcpy(got, far, a->dwords * sizeof(*got));
+		return;
+	}
+	from[1] = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	for (unsigned k = 0; k < a->dwords; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			got[k][s] = phi2(l, got[k][s], from[0], far[k][s], from[1]);
+}
+
+void any_store(struct lift *l, const struct jit_inst *ji, const struct access *a, V *lo, V *hi, V base, V (*rows)[MAX_STRIPS])
+{
+	V add = c64(l, (uint64_t)(int64_t)ji->ci.inst.offset);
+
+	call_spread(l, ji, a, lo, hi, base ? ADD(base, add) : add, get_exec(l), rows);
 }
 
 /* ------------------------------------------------------------------ FLAT and GLOBAL */
@@ -433,19 +602,22 @@ void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access 
 {
 	const struct isa_inst *in = &ji->ci.inst;
 	V lo[MAX_STRIPS], hi[MAX_STRIPS], base, old[4][MAX_STRIPS], got[4][MAX_STRIPS];
-	struct spread x;
 	struct ways w;
 
 	read_rows(l, ji, a, row, old);
 	read_address(l, in, lo, hi, &base);
-	ways_begin(l, &w);
-	spread_of(l, in, lo, hi, base, &x);
-	if (in->format == ISA_FMT_FLAT)
+	if (in->format == ISA_FMT_FLAT) {
+		ways_begin(l, &w);
 		branch_unless(l, in_apertures(l, hi), w.slow);
-	find_range(l, ji, &x, gathered(a), aligned_to(a), a->store ? GPU_PROT_WRITE : GPU_PROT_READ, w.slow);
-	load_or_store(l, a, &x, old, got);
-	ways_step(l, ji, &w);
-	ways_end(l, &w, row, a->store ? 0 : a->dwords, got);
+	}
+	if (a->store)
+		any_store(l, ji, a, lo, base ? NULL : hi, base, old);
+	else
+		any_load(l, ji, a, lo, base ? NULL : hi, base, old, got);
+	if (in->format == ISA_FMT_FLAT) {
+		ways_step(l, ji, &w);
+		ways_end(l, &w, row, a->store ? 0 : a->dwords, got);
+	}
 	if (!a->store)
 		set_loaded(l, ji, a, row, got, old);
 }
@@ -546,30 +718,23 @@ bool lift_atomic(struct lift *l, const struct jit_inst *ji)
 	if (in->format == ISA_FMT_FLAT)
 		branch_unless(l, in_apertures(l, hi), w.slow);
 	find_range(l, ji, &x, 4 * n, 4 * n, GPU_PROT_READ | GPU_PROT_WRITE, w.slow);
-	to_stack(l, &x, rows, per_lane);
-	if (dst)
-		room(l, &l->lane_old, 8);
+	lanes_to_stack(l, &x, rows, per_lane);
 	lanes_begin(l, &x, get_exec(l), &i);
 	t = n == 2 ? l->i64 : l->i32;
 	if (a.kind == AT_CMPSWAP) {
-		result = LLVMBuildAtomicCmpXchg(l->b, i.host, lane_data(l, &i, per_lane, n, t), lane_data(l, &i, per_lane, 0, t),
+		result = LLVMBuildAtomicCmpXchg(l->b, i.host, lanes_data(l, &i, per_lane, n, t), lanes_data(l, &i, per_lane, 0, t),
 						LLVMAtomicOrderingSequentiallyConsistent, LLVMAtomicOrderingSequentiallyConsistent, 0);
 		result = LLVMBuildExtractValue(l->b, result, 0, "");
 	} else {
-		value = lane_data(l, &i, n, 0, a.kind != AT_FADD ? t : n == 2 ? l->f64 : l->f32);
+		value = lanes_data(l, &i, n, 0, a.kind != AT_FADD ? t : n == 2 ? l->f64 : l->f32);
 		result = LLVMBuildAtomicRMW(l->b, (LLVMAtomicRMWBinOp)op, i.host, value, LLVMAtomicOrderingSequentiallyConsistent, 0);
 		result = LLVMBuildBitCast(l->b, result, t, "");
 	}
 	if (dst)
-		LLVMBuildStore(l->b, result, indexed(l, l->lane_old, LLVMBuildMul(l->b, i.lane, c64(l, 4 * n), "")));
+		lanes_result(l, &i, n, result);
 	lanes_end(l, &i);
-	for (unsigned s = 0; dst && s < l->strips; s++) {
-		V v = LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), at(l, l->lane_old, (uint64_t)s * l->width * 4 * n), "");
-
-		LLVMSetAlignment(v, 4);
-		for (unsigned k = 0; k < n; k++)
-			got[k][s] = n > 1 ? pick(l, v, k, n) : v;
-	}
+	if (dst)
+		lanes_results(l, n, got);
 	ways_step(l, ji, &w);
 	ways_end(l, &w, dst ? dst->index : 0, dst ? n : 0, got);
 	if (dst)
@@ -579,7 +744,7 @@ bool lift_atomic(struct lift *l, const struct jit_inst *ji)
 
 /* ------------------------------------------------------------------ buffers */
 
-static bool buffer_access(unsigned op, struct access *a)
+bool buffer_access(unsigned op, struct access *a)
 {
 #define LOAD(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, false},
 #define STORE(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, true},

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lift_lds.c - reads and writes of LDS. Where the shape of an address is known, a register is checked once a block and read as vectors from
- * then on; else each strip is a vector, one dword for all lanes, or a gather or scatter of the lanes inside LDS.
+ * lift_lds.c - reads and writes of dwords of LDS. Where the shape of an address is known, a register is checked once a block, and from then on
+ * lanes are read and stored by moves as wide as they lie next to each other. Else lanes near each other are read from two vectors, and others are
+ * gathers and scatters of those inside LDS.
  */
-#include "gpu/soft/jit/lift.h"
-
-#define AND(x_, y_) LLVMBuildAnd(l->b, x_, y_, "")
-#define OR(x_, y_) LLVMBuildOr(l->b, x_, y_, "")
-#define ADD(x_, y_) LLVMBuildAdd(l->b, x_, y_, "")
-#define IS(pred, x_, y_) LLVMBuildICmp(l->b, LLVMInt##pred, x_, y_, "")
-#define K32(v) vconst32(l, v)
+#include "gpu/soft/jit/lift_lds.h"
 
 struct ds_part { /* one of the one or two addresses */
 	unsigned offset, dwords, row;
 };
 
-static V gather(struct lift *l, V addr, V mask)
+V lds_gather(struct lift *l, V addr, V mask)
 {
 	LLVMTypeRef types[2] = {l->vi32, vec(l->ptr, l->width)};
 	V p = LLVMBuildGEP2(l->b, l->i8, l->lds, &addr, 1, ""), args[4] = {p, c32(l, 1), mask, K32(0)};
@@ -31,8 +26,7 @@ static void scatter(struct lift *l, V value, V addr, V mask)
 	intrinsic(l, "llvm.masked.scatter", types, 2, args, 4);
 }
 
-/* Active lanes whose access is inside LDS. */
-static V inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
+V lds_inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
 {
 	V bound = LLVMBuildSub(l->b, l->bound, c32(l, bytes), ""), fits = IS(UGE, l->bound, c32(l, bytes)), m;
 
@@ -40,7 +34,7 @@ static V inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
 	return l->now.exec_full ? m : AND(m, mask_strip(l, get_exec(l), strip));
 }
 
-static V lds_at(struct lift *l, V addr)
+V lds_at(struct lift *l, V addr)
 {
 	V i = LLVMBuildZExt(l->b, addr, l->i64, "");
 
@@ -53,8 +47,53 @@ static V aligned1(V x)
 	return x;
 }
 
-/* Where a strip's lanes are, as far as known before the kernel runs. */
-enum places { PLACES_UNKNOWN, PLACES_ROW, PLACES_SAME, PLACES_APART };
+/* Where a strip's lanes are, as far as known before the kernel runs; PLACES_NEAR: dwords that a window of two vectors has. */
+enum places { PLACES_UNKNOWN, PLACES_ROW, PLACES_SAME, PLACES_NEAR, PLACES_APART };
+
+/* Lanes idx of two vectors, one behind the other. */
+static V two_vectors(struct lift *l, V a, V b, V idx)
+{
+	if (l->width == 16)
+		return intrinsic(l, "llvm.x86.avx512.vpermi2var.d.512", NULL, 0, (V[]){a, idx, b}, 3);
+	a = intrinsic(l, "llvm.x86.avx2.permd", NULL, 0, (V[]){a, idx}, 2);
+	b = intrinsic(l, "llvm.x86.avx2.permd", NULL, 0, (V[]){b, idx}, 2);
+	return LLVMBuildSelect(l->b, IS(ULT, idx, K32(l->width)), a, b, "");
+}
+
+struct lds_window lds_window_of(struct lift *l, V addr)
+{
+	V first = lane0(l, addr), begin = LLVMBuildSelect(l->b, IS(ULT, first, l->bound), first, l->bound, "");
+
+	return (struct lds_window){begin, LLVMBuildSub(l->b, addr, splat(l, begin), "")};
+}
+
+/* Lanes whose n dwords are in the window and whole in it. */
+static V window_has(struct lift *l, const struct lds_window *w, unsigned n)
+{
+	V two[3] = {w->off, w->off, K32(30)};
+
+	return IS(ULE, intrinsic(l, "llvm.fshl", &l->vi32, 1, two, 3), K32(2 * l->width - n));
+}
+
+V lds_window_dword(struct lift *l, const struct lds_window *w, V idx)
+{
+	V p = lds_at(l, w->begin);
+
+	return two_vectors(l, aligned1(LLVMBuildLoad2(l->b, l->vi32, p, "")), aligned1(LLVMBuildLoad2(l->b, l->vi32, at(l, p, 4 * l->width), "")), idx);
+}
+
+static void window_read(struct lift *l, const struct lds_window *w, unsigned n, V in, V out[4])
+{
+	V idx = LLVMBuildLShr(l->b, w->off, K32(2), "");
+
+	for (unsigned k = 0; k < n; k++)
+		out[k] = LLVMBuildSelect(l->b, in, lds_window_dword(l, w, k ? ADD(idx, K32(k)) : idx), K32(0), "");
+}
+
+static V bits_of(struct lift *l, V mask)
+{
+	return LLVMBuildBitCast(l->b, mask, LLVMIntTypeInContext(l->c, l->width), "");
+}
 
 /* The active lanes of each strip are consecutive (step) or at one place (0), inside LDS. */
 static V strips_fit(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIPS], unsigned step)
@@ -94,7 +133,7 @@ static V row_mask(struct lift *l, unsigned strip, unsigned n)
 }
 
 /* The n dwords of a strip's lanes that mask has. */
-static void gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4])
+static void lds_gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4])
 {
 	LLVMTypeRef t = vec(l->i64, l->width), types[2] = {t, vec(l->ptr, l->width)};
 	V args[4] = {NULL, c32(l, 1), mask, LLVMConstNull(t)};
@@ -103,7 +142,7 @@ static void gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4])
 		V x;
 
 		if (k + 1 == n) {
-			out[k] = gather(l, k ? ADD(addr, K32(4 * k)) : addr, mask);
+			out[k] = lds_gather(l, k ? ADD(addr, K32(4 * k)) : addr, mask);
 			return;
 		}
 		/* Two at once. */
@@ -113,6 +152,34 @@ static void gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4])
 		x = LLVMBuildBitCast(l->b, x, vec(l->i32, 2 * l->width), "");
 		out[k] = pick(l, x, 0, 2);
 		out[++k] = pick(l, x, 1, 2);
+	}
+}
+
+/* All strips, but those without active lanes. */
+static void lds_gather_strips(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIPS], unsigned n, V out[MAX_STRIPS][4])
+{
+	for (unsigned s = 0; s < l->strips; s++) {
+		LLVMBasicBlockRef before = LLVMGetInsertBlock(l->b), some, next;
+		V m;
+
+		if (l->now.exec_full) {
+			lds_gather_strip(l, addr[s], in[s], n, out[s]);
+			continue;
+		}
+		m = bits_of(l, mask_strip(l, get_exec(l), s));
+		some = new_block(l, "");
+		next = new_block(l, "");
+		LLVMBuildCondBr(l->b, IS(NE, m, LLVMConstNull(LLVMTypeOf(m))), some, next);
+		LLVMPositionBuilderAtEnd(l->b, some);
+		lds_gather_strip(l, addr[s], in[s], n, out[s]);
+		LLVMBuildBr(l->b, next);
+		LLVMPositionBuilderAtEnd(l->b, next);
+		for (unsigned k = 0; k < n; k++) {
+			V phi = LLVMBuildPhi(l->b, l->vi32, "");
+
+			LLVMAddIncoming(phi, (V[]){out[s][k], K32(0)}, (LLVMBasicBlockRef[]){some, before}, 2);
+			out[s][k] = phi;
+		}
 	}
 }
 
@@ -143,14 +210,35 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 	unsigned ways = 0;
 
 	for (unsigned s = 0; s < l->strips; s++)
-		in[s] = inside(l, addr[s], 4 * n, s);
+		in[s] = lds_inside(l, addr[s], 4 * n, s);
 	if (places == PLACES_APART) {
-		for (unsigned s = 0; s < l->strips; s++)
-			gather_strip(l, addr[s], in[s], n, out[s]);
+		lds_gather_strips(l, addr, in, n, out);
 		return;
 	}
 	join = new_block(l, "");
-	if (places != PLACES_SAME) {
+	if (n <= 2) {
+		struct lds_window w[MAX_STRIPS];
+		V all = NULL;
+
+		for (unsigned s = 0; s < l->strips; s++) {
+			V ok;
+
+			w[s] = lds_window_of(l, addr[s]);
+			ok = OR(window_has(l, &w[s], n), LLVMBuildNot(l->b, in[s], ""));
+			all = all ? AND(all, ok) : ok;
+		}
+		yes = new_block(l, "");
+		no = new_block(l, "");
+		LLVMBuildCondBr(l->b, all_of(l, all), yes, no);
+		go_to(l, yes);
+		for (unsigned s = 0; s < l->strips; s++)
+			window_read(l, &w[s], n, in[s], got[ways][s]);
+		from[ways++] = LLVMGetInsertBlock(l->b);
+		LLVMBuildBr(l->b, join);
+		go_to(l, no);
+		places = PLACES_NEAR;
+	}
+	if (places == PLACES_UNKNOWN || places == PLACES_ROW) {
 		yes = new_block(l, "");
 		no = new_block(l, "");
 		LLVMBuildCondBr(l->b, strips_fit(l, addr, in, 4 * n), yes, no);
@@ -171,7 +259,7 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 		LLVMBuildBr(l->b, join);
 		go_to(l, no);
 	}
-	if (places != PLACES_ROW) {
+	if (places == PLACES_UNKNOWN || places == PLACES_SAME) {
 		V ok = strips_fit(l, addr, in, 0);
 
 		/* The first lane stands for all, even when it is not active. */
@@ -192,8 +280,7 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 		LLVMBuildBr(l->b, join);
 		go_to(l, no);
 	}
-	for (unsigned s = 0; s < l->strips; s++)
-		gather_strip(l, addr[s], in[s], n, got[ways][s]);
+	lds_gather_strips(l, addr, in, n, got[ways]);
 	from[ways++] = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, join);
@@ -213,7 +300,7 @@ static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_pa
 	unsigned n = p->dwords;
 
 	for (unsigned s = 0; s < l->strips; s++) {
-		in[s] = inside(l, addr[s], 4 * n, s);
+		in[s] = lds_inside(l, addr[s], 4 * n, s);
 		for (unsigned k = 0; k < n; k++)
 			rows[s][k] = get_v(l, p->row + k, s);
 	}
@@ -315,11 +402,18 @@ static unsigned ds_parts(const struct isa_inst *in, struct ds_part p[2], bool *s
 	return 2;
 }
 
+/* Differences of the lanes from their strips' first ones; NULL: not known. */
+static const int32_t *known_delta(const struct lift *l, unsigned r)
+{
+	uint16_t delta = l->at[LEVEL_STRIP].v[r].delta;
+
+	return delta ? l->code->delta[delta - 1] : NULL;
+}
+
 /* What step the lanes of each strip have as far as known: 4 * dwords, 0 (uniform), or -1. */
 static int known_step(const struct lift *l, unsigned r, unsigned dwords)
 {
-	uint16_t delta = l->at[LEVEL_STRIP].v[r].delta;
-	const int32_t *d = delta ? l->code->delta[delta - 1] : NULL;
+	const int32_t *d = known_delta(l, r);
 	bool rises = d, same = d;
 
 	for (unsigned i = 0; d && i < WAVE_LANES; i++) {
@@ -331,11 +425,16 @@ static int known_step(const struct lift *l, unsigned r, unsigned dwords)
 
 static enum places places_of(const struct lift *l, unsigned r, unsigned dwords)
 {
-	if (!l->at[LEVEL_STRIP].v[r].delta)
+	const int32_t *d = known_delta(l, r);
+	bool near = true;
+
+	if (!d)
 		return PLACES_UNKNOWN;
+	for (unsigned i = 0; i < WAVE_LANES; i++)
+		near &= d[i] >= 0 && !(d[i] & 3) && d[i] <= (int32_t)(4 * (2 * l->width - dwords));
 	switch (known_step(l, r, dwords)) {
 	case -1:
-		return PLACES_APART;
+		return near && dwords <= 2 ? PLACES_NEAR : PLACES_APART;
 	case 0:
 		return PLACES_SAME;
 	default:
@@ -346,8 +445,7 @@ static enum places places_of(const struct lift *l, unsigned r, unsigned dwords)
 /* Are the lanes of a strip known not to overlap? */
 static bool lanes_apart(const struct lift *l, unsigned r, unsigned dwords)
 {
-	uint16_t delta = l->at[LEVEL_STRIP].v[r].delta;
-	const int32_t *d = delta ? l->code->delta[delta - 1] : NULL;
+	const int32_t *d = known_delta(l, r);
 	int32_t bytes = (int32_t)(4 * dwords);
 
 	for (unsigned i = 0; d && i < WAVE_LANES; i++)
@@ -357,7 +455,23 @@ static bool lanes_apart(const struct lift *l, unsigned r, unsigned dwords)
 	return d;
 }
 
-/* Bytes behind the register's first lanes that accesses from ji to the block's end reach. */
+struct extent { /* in bytes, from the least to behind the last */
+	int32_t low, high;
+};
+
+static struct extent extent_of(const int32_t *d, unsigned lanes, unsigned dwords)
+{
+	struct extent e = {d[0], d[0]};
+
+	for (unsigned i = 0; i < lanes; i++) {
+		e.low = d[i] < e.low ? d[i] : e.low;
+		e.high = d[i] > e.high ? d[i] : e.high;
+	}
+	e.high += (int32_t)(4 * dwords);
+	return e;
+}
+
+/* Bytes behind the register's value that accesses from ji to the block's end reach. */
 static uint32_t span_of(const struct lift *l, const struct jit_inst *ji, unsigned r)
 {
 	uint32_t span = 0;
@@ -369,12 +483,11 @@ static uint32_t span_of(const struct lift *l, const struct jit_inst *ji, unsigne
 		bool store;
 
 		if (in->format == ISA_FMT_DS && in->src[0].kind == ISA_OPND_VGPR && in->src[0].index == r)
-			for (unsigned n = ds_parts(in, part, &store); n--;)
-				if (known_step(l, r, part[n].dwords) >= 0) {
-					uint32_t end = part[n].offset + 4 * part[n].dwords * l->width;
+			for (unsigned n = ds_parts(in, part, &store); n--;) {
+				uint32_t end = part[n].offset + 4 * part[n].dwords;
 
-					span = end > span ? end : span;
-				}
+				span = end > span ? end : span;
+			}
 		jit_inst_regs(in, false, &regs);
 		if (bit_get(&regs.vwrite, r) || ji->next == NO_INST || l->code->inst[ji->next].block != NO_BLOCK)
 			return span;
@@ -385,20 +498,23 @@ static uint32_t span_of(const struct lift *l, const struct jit_inst *ji, unsigne
 static struct lds_base *find_base(struct lift *l, const struct jit_inst *ji, unsigned r)
 {
 	struct lds_base *base = l->lds_base[r];
-	uint32_t span;
+	const int32_t *d = known_delta(l, r);
+	struct extent e = extent_of(d, WAVE_LANES, 0);
+	uint32_t span = span_of(l, ji, r);
 	V all = NULL;
 
 	if (base)
 		return base;
-	span = span_of(l, ji, r);
-	if (l->num_bases == MAX_BASES || span > 65536)
+	if (l->num_bases == MAX_BASES || span > 65536 || e.low < -65536 || e.high > 65536)
 		return NULL;
+	span += (uint32_t)(e.high - e.low);
 	flush_queue(l);
 	base = &l->bases[l->num_bases++];
+	base->delta = d;
 	for (unsigned s = 0; s < l->strips; s++) {
-		V first = lane0(l, get_v(l, r, s)), ok = IS(ULE, first, LLVMBuildSub(l->b, l->bound, c32(l, span), ""));
+		V first = lane0(l, get_v(l, r, s)), least = e.low ? ADD(first, c32(l, (uint32_t)e.low)) : first;
+		V ok = IS(ULE, least, LLVMBuildSub(l->b, l->bound, c32(l, span), ""));
 
-		base->of[s] = get_v(l, r, s);
 		base->first[s] = LLVMBuildZExt(l->b, first, l->i64, "");
 		all = all ? AND(all, ok) : ok;
 	}
@@ -407,20 +523,101 @@ static struct lds_base *find_base(struct lift *l, const struct jit_inst *ji, uns
 	return base;
 }
 
-void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip)
+/* ------------------------------------------------------------------ lanes whose places are known */
+
+/* How many lanes from i on, a power of two, lie one behind the other. */
+static unsigned run_of(const struct lift *l, const int32_t *d, unsigned i, unsigned dwords)
 {
-	unsigned n = q->lds_dwords;
-	V where = ADD(q->lds->first[strip], c64(l, q->lds_offset)), p = LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, "");
+	unsigned n = 1;
 
-	if (q->lds_step) {
-		V x = aligned1(LLVMBuildLoad2(l->b, vec(l->i32, l->width * n), p, ""));
+	while (i + n < l->width && d[i + n] - d[i] == (int32_t)(4 * dwords * n))
+		n++;
+	while (n & (n - 1))
+		n &= n - 1;
+	return n;
+}
 
-		for (unsigned k = 0; k < n; k++)
-			set_v(l, q->lds_row + k, strip, n > 1 ? pick(l, x, k, n) : x);
+enum { WIDEST = 4 /* vectors, to read and shuffle */ };
+
+static bool few_vectors(const struct lift *l, const int32_t *d, unsigned dwords)
+{
+	struct extent e = extent_of(d, l->width, dwords);
+
+	for (unsigned i = 0; i < l->width; i++)
+		if ((d[i] - d[0]) & 3)
+			return false;
+	return e.high - e.low <= (int32_t)(4 * WIDEST * l->width);
+}
+
+/* Can known_read() do it better than a gather? */
+static bool known_readable(const struct lift *l, const int32_t *delta, unsigned dwords)
+{
+	bool all = true;
+
+	for (unsigned s = 0; s < l->strips; s++)
+		all &= few_vectors(l, delta + s * l->width, dwords) || few_moves(l, delta + s * l->width, dwords);
+	return all;
+}
+
+/* The dwords of a strip's lanes, d from where p points, and perhaps pairs of them. */
+static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[4], V pairs[2])
+{
+	struct extent e = extent_of(d, l->width, n);
+	bool even = !(n & 1);
+	V x, order[128];
+
+	if (e.high - e.low == (int32_t)(4 * n) || !few_vectors(l, d, n)) {
+		read_lanes_apart(l, p, d, n, false, out, pairs);
 		return;
 	}
-	for (unsigned k = 0; k < n; k++)
-		set_v(l, q->lds_row + k, strip, splat(l, aligned1(LLVMBuildLoad2(l->b, l->i32, at(l, p, 4 * k), ""))));
+	x = aligned1(LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, (unsigned)(e.high - e.low) / 4), at(l, p, (uint64_t)(int64_t)e.low), ""));
+	for (unsigned k = 0; k < n; k++) {
+		for (unsigned i = 0; i < l->width; i++)
+			order[i] = c32(l, (uint32_t)(d[i] - e.low) / 4 + k);
+		out[k] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
+	}
+	for (unsigned i = 0; i < l->width; i++)
+		even &= !((d[i] - e.low) & 7);
+	if (!even)
+		return;
+	x = LLVMBuildBitCast(l->b, x, LLVMVectorType(l->i64, (unsigned)(e.high - e.low) / 8), "");
+	for (unsigned k = 0; k < n; k += 2) {
+		for (unsigned i = 0; i < l->width; i++)
+			order[i] = c32(l, (uint32_t)(d[i] - e.low) / 8 + k / 2);
+		pairs[k / 2] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
+	}
+}
+
+/* Stores in the order of lanes. */
+static void known_write(struct lift *l, V p, const int32_t *d, unsigned n, V rows[4], V pairs[2])
+{
+	V x = in_order(l, rows, pairs, n), order[128];
+	unsigned each = n & 1 ? n : n / 2; /* elements of x a lane */
+
+	for (unsigned i = 0, lanes; i < l->width; i += lanes) {
+		V some = x, to = at(l, p, (uint64_t)(int64_t)d[i]);
+
+		lanes = run_of(l, d, i, n);
+		for (unsigned j = 0; j < lanes * each; j++)
+			order[j] = c32(l, i * each + j);
+		if (lanes * each == 1)
+			some = LLVMBuildExtractElement(l->b, x, c32(l, i), "");
+		else if (lanes < l->width)
+			some = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, lanes * each), "");
+		aligned1(LLVMBuildStore(l->b, some, to));
+	}
+}
+
+void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip)
+{
+	V where = ADD(q->lds->first[strip], c64(l, q->lds_offset)), out[4], pairs[2] = {NULL, NULL};
+
+	known_read(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), q->lds->delta + strip * l->width, q->lds_dwords, out, pairs);
+	for (unsigned k = 0; k < q->lds_dwords; k++)
+		set_v(l, q->lds_row + k, strip, out[k]);
+	for (unsigned k = 0; k + 1 < q->lds_dwords; k += 2)
+		if (pairs[k / 2])
+			l->v64[q->lds_row + k][strip] = (struct wide_pair){out[k], out[k + 1], pairs[k / 2]};
 }
 
 /* Accesses of lanes whose places are known; called before the queue is flushed. */
@@ -432,9 +629,11 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 	bool store;
 	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
 	unsigned r = in->src[0].index;
-	int step = parts ? known_step(l, r, part[0].dwords) : -1;
 
-	if (step < 0 || !l->now.exec_full || (store && !step))
+	if (!parts || !l->now.exec_full || !known_delta(l, r))
+		return false;
+	/* Of lanes that overlap partly the interpreter's order counts. */
+	if (store ? !lanes_apart(l, r, part[0].dwords) : !known_readable(l, known_delta(l, r), part[0].dwords))
 		return false;
 	base = find_base(l, ji, r);
 	if (!base)
@@ -443,12 +642,14 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 		flush_queue(l);
 		for (unsigned p = 0; p < parts; p++)
 			for (unsigned s = 0; s < l->strips; s++) {
-				V where = ADD(base->first[s], c64(l, part[p].offset)), rows[4];
+				V where = ADD(base->first[s], c64(l, part[p].offset)), rows[4], pairs[2];
 
-				for (unsigned k = 0; k < part[p].dwords; k++)
+				for (unsigned k = 0; k < part[p].dwords; k++) {
 					rows[k] = get_v(l, part[p].row + k, s);
-				aligned1(LLVMBuildStore(l->b, interleave(l, rows, part[p].dwords),
-							LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, "")));
+					if (!(part[p].dwords & 1) && !(k & 1))
+						pairs[k / 2] = get_v64(l, part[p].row + k, s);
+				}
+				known_write(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), base->delta + s * l->width, part[p].dwords, rows, pairs);
 			}
 		return true;
 	}
@@ -456,7 +657,7 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 		flush_queue(l);
 	for (unsigned p = 0; p < parts; p++) {
 		l->queue[l->queued++] = (struct vop){.ji = ji, .lds = base, .mask_of = -1, .mask_pair = -1, .lds_offset = part[p].offset,
-						     .lds_row = part[p].row, .lds_dwords = part[p].dwords, .lds_step = (unsigned)step};
+						     .lds_row = part[p].row, .lds_dwords = part[p].dwords};
 		for (unsigned k = 0; k < part[p].dwords; k++)
 			l->lds_base[part[p].row + k] = NULL;
 	}

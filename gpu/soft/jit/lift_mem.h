@@ -35,7 +35,19 @@ V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef fro
 V placed(struct lift *l, enum vmem_kind kind, V v, V old);
 bool needs_old(const struct lift *l, enum vmem_kind kind);
 V opaque(struct lift *l, V x);
+/*
+ * An access whose lanes' addresses are x's. base: their roots less the instruction's offset (lin_address()), or, of a buffer, NULL; then the interpreter does it
+ * unless fits. False: nothing emitted.
+ */
+bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V base[MAX_STRIPS], V fits);
 void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS]);
+
+/* The rows as lanes have them in memory; pairs: of rows, when there is an even number of them. */
+V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n);
+/* A strip's n dwords a lane, d from p, lane by lane, but places that several lanes have once. guest: memory that others see, too. */
+void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool guest, V out[4], V pairs[2]);
+/* Is that better than a gather? */
+bool few_moves(const struct lift *l, const int32_t *d, unsigned n);
 
 /* lift_gather.c */
 /* Addresses of a FLAT or GLOBAL access; base: NULL, or what 32-bit lo is added to. */
@@ -47,13 +59,44 @@ void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, 
 void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow);
 /* A strip's dwords, or the short value placed; lanes that take no part get 0. */
 void gather_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned strip, V old, V out[4]);
+/*
+ * Loops over lanes: rows, n dwords a lane, and offsets go to the stack; then what is between lanes_begin() and lanes_end() is done for each lane of
+ * mask64, in order.
+ */
+struct lanes {
+	LLVMBasicBlockRef loop, done;
+	V left, lane, host; /* lane: i64 */
+};
+void lanes_to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIPS], unsigned n);
+void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct lanes *i);
+void lanes_end(struct lift *l, struct lanes *i);
+/* Element k of a lane's data on the stack, n dwords a lane. */
+V lanes_data(struct lift *l, const struct lanes *i, unsigned n, unsigned k, LLVMTypeRef t);
+/* A result for the lane; and when the loop is over, those of all: lanes not in mask64 have anything. */
+void lanes_result(struct lift *l, const struct lanes *i, unsigned n, V result);
+void lanes_results(struct lift *l, unsigned n, V (*rows)[MAX_STRIPS]);
+/* The lanes that take part, as one number. */
+V lanes_of(struct lift *l, const struct spread *x);
+/* Takes a mask for the lanes that take part; NULL: all. */
+void lanes_take(struct lift *l, struct spread *x, unsigned strip, V mask);
 /* Stores old[k][strip] in the order of lanes. */
 void scatter_wave(struct lift *l, const struct access *a, const struct spread *x, V (*rows)[MAX_STRIPS]);
+/*
+ * A load or store of the active lanes at lo, or hi:lo, or base + lo, plus the instruction's offset, wherever they are. old: what is stored, or what a short load
+ * keeps a half of. got: inactive lanes get anything.
+ */
+void any_load(struct lift *l, const struct jit_inst *ji, const struct access *a, V *lo, V *hi, V base, V (*old)[MAX_STRIPS], V (*got)[MAX_STRIPS]);
+void any_store(struct lift *l, const struct jit_inst *ji, const struct access *a, V *lo, V *hi, V base, V (*rows)[MAX_STRIPS]);
 /* Accesses of FLAT and GLOBAL of which nothing is known but that they are loads or stores. */
-/* False: the kernel has enough of them. They are much code, and compiling takes more than in proportion. */
-bool may_spread(struct lift *l, unsigned dwords);
 void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row);
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);
+unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot);
+bool buffer_access(unsigned op, struct access *a); /* a buffer's plain loads and stores; false: something else */
+
+/* lift_buffer.c */
+bool lift_buffer_known(struct lift *l, const struct jit_inst *ji);
+/* Of at least so many dwords. */
+bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least);
 
 #endif

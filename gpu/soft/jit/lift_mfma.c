@@ -4,9 +4,9 @@
  *
  * The accumulators are too many for host registers, so their rows live in struct wave: accumulation registers always, vector registers that any
  * matrix operation of the kernel writes (lift->home) by being read and written there. A and B are copied to the stack, where the functions
- * broadcast elements from memory. In that form an operation may be put off: kernels multiply long rows, and two steps of one accumulator
- * in one call save half of its loads and stores. What is put off is done before anything else touches its rows, before a block ends and
- * before compiled code is left other than by an error.
+ * broadcast elements from memory. In that form an operation may be put off: kernels multiply long rows, and many steps of one accumulator
+ * in one call load and store it once. What is put off is done before anything else touches its rows, before a block ends and
+ * where compiled code is left.
  */
 #include <stddef.h>
 #include <string.h>
@@ -15,10 +15,9 @@
 
 static const struct kind {
 	enum mfma_type type;
-	unsigned m, blocks, pack;
-	bool twice;
+	unsigned m, blocks, pack, steps;
 } kinds[MFMA_KINDS] = {
-#define KIND(N, TYPE, M, K, BLOCKS, PACK) [MFMA_OF_##N] = {TYPE, M, BLOCKS, PACK, MFMA_PAIRS(TYPE, M)},
+#define KIND(N, TYPE, M, K, BLOCKS, PACK) [MFMA_OF_##N] = {TYPE, M, BLOCKS, PACK, MFMA_STEPS(TYPE)},
 	MFMA_TABLE(KIND)
 };
 
@@ -58,24 +57,7 @@ void find_home(struct lift *l)
 	}
 }
 
-/* ------------------------------------------------------------------ which NaNs an accumulator may have */
-
-/* Rows that matrix operations have left in this block; of both kinds of register: AGPRs from 256 on. */
-static bool is_clean(const struct lift *l, unsigned row)
-{
-	return l->clean[row / 64] >> (row % 64) & 1;
-}
-
-static void set_clean(struct lift *l, unsigned row, bool yes)
-{
-	if (row >= 512)
-		return;
-	if (yes)
-		l->clean[row / 64] |= 1ull << (row % 64);
-	else
-		l->clean[row / 64] &= ~(1ull << (row % 64));
-}
-
+/* Of both kinds of register: AGPRs from 256 on. */
 static unsigned row_number(const struct isa_operand *o)
 {
 	return o->index + (o->kind == ISA_OPND_AGPR ? 256 : 0);
@@ -83,14 +65,14 @@ static unsigned row_number(const struct isa_operand *o)
 
 /* ------------------------------------------------------------------ calls */
 
-static void emit_call(struct lift *l, int kind, enum mfma_form form, V d, V c, V a, V b, V a2, V b2)
+static void emit_call(struct lift *l, int kind, V d, V c, V ab, unsigned steps)
 {
-	V none = LLVMConstNull(l->ptr), args[6] = {d, c, a, b, a2 ? a2 : none, b2 ? b2 : none}, table, fn;
-	LLVMTypeRef p[6] = {l->ptr, l->ptr, l->ptr, l->ptr, l->ptr, l->ptr};
+	V args[4] = {d, c, ab, c32(l, steps)}, table, fn;
+	LLVMTypeRef p[4] = {l->ptr, l->ptr, l->ptr, l->i32};
 
 	table = load_field(l, l->frame, offsetof(struct jit_frame, mfma), l->ptr);
-	fn = load_field(l, table, ((size_t)kind * MFMA_FORMS + form) * sizeof(mfma_fn *), l->ptr);
-	LLVMBuildCall2(l->b, LLVMFunctionType(LLVMVoidTypeInContext(l->c), p, 6, 0), fn, args, 6, "");
+	fn = load_field(l, table, (size_t)kind * sizeof(mfma_fn *), l->ptr);
+	LLVMBuildCall2(l->b, LLVMFunctionType(LLVMVoidTypeInContext(l->c), p, 4, 0), fn, args, 4, "");
 }
 
 static V row_at(struct lift *l, unsigned row)
@@ -98,18 +80,42 @@ static V row_at(struct lift *l, unsigned row)
 	return row_ptr(l, row >= 256, row & 255, 0);
 }
 
-static void do_later(struct lift *l, const struct mfma_later *m)
+/* Where a chain's pointers to A and B are. */
+static V list_of(struct lift *l, unsigned chain)
 {
-	V d = row_at(l, m->row);
+	if (!l->lists[chain])
+		l->lists[chain] = LLVMBuildAlloca(l->at_entry, LLVMArrayType2(l->ptr, 2 * MFMA_MAX_STEPS), "");
+	return l->lists[chain];
+}
 
-	emit_call(l, m->kind, m->clean ? MFMA_CLEAN : MFMA_PLAIN, d, d, m->a, m->b, NULL, NULL);
+static void put_step(struct lift *l, unsigned chain, unsigned step, V a, V b)
+{
+	store_field(l, list_of(l, chain), 2 * step * sizeof(void *), a);
+	store_field(l, list_of(l, chain), (2 * step + 1) * sizeof(void *), b);
+}
+
+void emit_mfma_later(struct lift *l)
+{
+	for (unsigned i = 0; i < MFMA_LATER; i++) {
+		const struct mfma_later *m = &l->later[i];
+
+		if (m->steps)
+			emit_call(l, m->kind, row_at(l, m->row), row_at(l, m->row), list_of(l, i), m->steps);
+	}
+}
+
+static void flush_chain(struct lift *l, unsigned i)
+{
+	struct mfma_later *m = &l->later[i];
+
+	emit_call(l, m->kind, row_at(l, m->row), row_at(l, m->row), list_of(l, i), m->steps);
+	m->steps = 0;
 }
 
 void flush_mfma(struct lift *l)
 {
-	for (unsigned i = 0; i < l->num_later; i++)
-		do_later(l, &l->later[i]);
-	l->num_later = 0;
+	emit_mfma_later(l);
+	memset(l->later, 0, sizeof(l->later));
 }
 
 static bool overlap(unsigned a, unsigned na, unsigned b, unsigned nb)
@@ -117,37 +123,34 @@ static bool overlap(unsigned a, unsigned na, unsigned b, unsigned nb)
 	return a < b + nb && b < a + na;
 }
 
+/* What has been put off for one of these rows is done. */
+static void flush_rows(struct lift *l, unsigned row, unsigned n)
+{
+	for (unsigned i = 0; i < MFMA_LATER; i++)
+		if (l->later[i].steps && overlap(row, n, l->later[i].row, l->later[i].rows))
+			flush_chain(l, i);
+}
+
 /* Before an instruction that is not a matrix operation. */
 void before_inst(struct lift *l, const struct isa_inst *in)
 {
 	const struct isa_operand *o[6] = {&in->dst[0], &in->dst[1], &in->src[0], &in->src[1], &in->src[2], &in->src[3]};
 
-	for (unsigned i = 0; i < 6; i++) {
-		unsigned n = o[i]->dwords ? o[i]->dwords : 1, row = row_number(o[i]);
-		bool hit = false;
-
-		if (o[i]->kind != ISA_OPND_VGPR && o[i]->kind != ISA_OPND_AGPR)
-			continue;
-		for (unsigned k = 0; k < l->num_later; k++)
-			hit |= overlap(row, n, l->later[k].row, l->later[k].rows);
-		if (hit)
-			flush_mfma(l);
-		for (unsigned k = 0; (i < 2 || in->op == ISA_V_SWAP_B32) && k < n; k++)
-			set_clean(l, row + k, false);
-	}
+	for (unsigned i = 0; i < 6; i++)
+		if (o[i]->kind == ISA_OPND_VGPR || o[i]->kind == ISA_OPND_AGPR)
+			flush_rows(l, row_number(o[i]), o[i]->dwords ? o[i]->dwords : 1);
 }
 
 void forget_mfma(struct lift *l)
 {
-	memset(l->clean, 0, sizeof(l->clean));
 	memset(l->copy, 0, sizeof(l->copy));
-	l->num_later = 0;
+	memset(l->later, 0, sizeof(l->later));
 }
 
 /* ------------------------------------------------------------------ sources */
 
-/* The rows of A or B on the stack. */
-static V copied(struct lift *l, unsigned r, unsigned rows)
+/* The rows of A or B on the stack, not where keep is. */
+static V copied(struct lift *l, unsigned r, unsigned rows, V keep)
 {
 	struct mfma_copy *k;
 	bool used = false;
@@ -161,7 +164,9 @@ static V copied(struct lift *l, unsigned r, unsigned rows)
 		if (same)
 			return l->copy[i].room;
 	}
-	k = &l->copy[l->next_copy++ % MFMA_COPIES];
+	do
+		k = &l->copy[l->next_copy++ % MFMA_COPIES];
+	while (keep && l->rooms[k - l->copy] == keep);
 	if (!l->rooms[k - l->copy]) {
 		V room = LLVMBuildAlloca(l->at_entry, LLVMArrayType2(l->i32, 2 * WAVE_LANES), "");
 
@@ -169,8 +174,9 @@ static V copied(struct lift *l, unsigned r, unsigned rows)
 		l->rooms[k - l->copy] = room;
 	}
 	k->room = l->rooms[k - l->copy];
-	for (unsigned i = 0; i < l->num_later; i++)
-		used |= l->later[i].a == k->room || l->later[i].b == k->room;
+	for (unsigned i = 0; i < MFMA_LATER; i++)
+		for (unsigned n = 0; n < 2 * l->later[i].steps; n++)
+			used |= l->later[i].ab[n] == k->room;
 	if (used)
 		flush_mfma(l);
 	k->rows = rows;
@@ -206,9 +212,9 @@ static bool touches_home(const struct lift *l, const struct isa_operand *o, unsi
 	return any;
 }
 
-static V source_rows(struct lift *l, const struct isa_operand *o, unsigned rows)
+static V source_rows(struct lift *l, const struct isa_operand *o, unsigned rows, V keep)
 {
-	return is_home(l, o, rows) ? row_at(l, row_number(o)) : copied(l, o->index, rows);
+	return is_home(l, o, rows) ? row_at(l, row_number(o)) : copied(l, o->index, rows, keep);
 }
 
 /* Constants as accumulators: D's rows are set to it first. */
@@ -228,8 +234,9 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 	const struct isa_operand *ao = &in->src[0], *bo = &in->src[1], *co = &in->src[2], *d = &in->dst[0];
 	int kind = kind_of(in->op);
 	const struct kind *k = &kinds[kind < 0 ? 0 : kind];
-	unsigned nd = rows_of_d(k), na = rows_of_a(k), row = row_number(d), crow = row_number(co);
-	bool wide = k->type == MFMA_F64, constant = co->kind == ISA_OPND_CONST, clean = true, memory;
+	unsigned nd = rows_of_d(k), na = rows_of_a(k), row = row_number(d), crow = row_number(co), chain, unused = MFMA_LATER;
+	bool wide = k->type == MFMA_F64, constant = co->kind == ISA_OPND_CONST, memory;
+	struct mfma_later *m;
 	V a, b;
 
 	if (kind < 0)
@@ -245,39 +252,42 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 	memory = touches_home(l, ao, na) || touches_home(l, bo, na);
 	if (memory)
 		flush_mfma(l);
-	a = source_rows(l, ao, na);
-	b = source_rows(l, bo, na);
-	for (unsigned i = 0; !constant && i < nd; i++)
-		clean &= is_clean(l, crow + i);
-	for (unsigned i = 0; i < l->num_later; i++) {
-		struct mfma_later *m = &l->later[i];
-
-		if (m->kind == kind && m->row == row && !constant && crow == row && k->twice) {
-			V p = row_at(l, row);
-
-			emit_call(l, kind, MFMA_TWICE, p, p, m->a, m->b, a, b);
-			*m = l->later[--l->num_later];
-			goto out;
-		}
-		if (overlap(row, nd, m->row, m->rows) || (!constant && overlap(crow, nd, m->row, m->rows))) {
-			flush_mfma(l);
+	a = source_rows(l, ao, na, NULL);
+	b = source_rows(l, bo, na, a);
+	for (chain = 0; chain < MFMA_LATER; chain++) {
+		m = &l->later[chain];
+		if (m->steps && m->kind == kind && m->row == row && crow == row && !constant && m->steps < k->steps)
 			break;
-		}
+		if (!m->steps)
+			unused = chain;
 	}
+	if (chain == MFMA_LATER) {
+		flush_rows(l, row, nd);
+		if (!constant && crow != row)
+			flush_rows(l, crow, nd);
+		for (unsigned i = 0; unused == MFMA_LATER && i < MFMA_LATER; i++)
+			unused = l->later[i].steps ? unused : i;
+		if (unused == MFMA_LATER) {
+			flush_mfma(l);
+			unused = 0;
+		}
+		chain = unused;
+	}
+	m = &l->later[chain];
+	put_step(l, chain, m->steps, a, b);
 	if (constant)
 		fill_rows(l, row, nd, wide, co->value);
-	if (k->twice && !memory && (constant || crow == row)) {
-		if (l->num_later == MFMA_LATER)
-			flush_mfma(l);
-		l->later[l->num_later++] = (struct mfma_later){.kind = kind, .row = row, .rows = nd, .clean = clean, .a = a, .b = b};
+	if (!memory && (constant || crow == row)) {
+		m->kind = kind;
+		m->row = row;
+		m->rows = nd;
+		m->ab[2 * m->steps] = a;
+		m->ab[2 * m->steps + 1] = b;
+		m->steps++;
 	} else {
-		emit_call(l, kind, clean ? MFMA_CLEAN : MFMA_PLAIN, row_at(l, row), row_at(l, constant ? row : crow), a, b, NULL, NULL);
+		emit_call(l, kind, row_at(l, row), row_at(l, constant ? row : crow), list_of(l, chain), 1);
 	}
-out:
-	for (unsigned i = 0; i < nd; i++) {
-		set_clean(l, row + i, k->type != MFMA_F64 && k->type != MFMA_I8);
-		if (d->kind == ISA_OPND_VGPR)
-			memset(l->v[d->index + i], 0, sizeof(l->v[0]));
-	}
+	for (unsigned i = 0; i < nd && d->kind == ISA_OPND_VGPR; i++)
+		memset(l->v[d->index + i], 0, sizeof(l->v[0]));
 	return true;
 }

@@ -850,6 +850,10 @@ static void emit_queued(struct lift *l, struct vop *q, unsigned strip)
 		emit_lds_read(l, q, strip);
 		return;
 	}
+	if (q->rows[0]) {
+		emit_rows_read(l, q, strip);
+		return;
+	}
 	switch (q->op ? q->op->form : LANE_NONE) {
 	case LANE_OP:
 		emit_op(l, q, strip);
@@ -883,6 +887,7 @@ void flush_queue(struct lift *l)
 		for (int i = 0; i < n; i++)
 			emit_queued(l, &l->queue[i], s);
 	l->queued = 0;
+	l->next_rows = 0;
 	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++) {
 		V bits = NULL;
 		struct vop *q;

@@ -144,8 +144,8 @@ static V pair_operand_root(struct lift *l, const struct isa_operand *o, unsigned
 
 /* ------------------------------------------------------------------ guards */
 
-/* Goes to the interpreter at ji unless the lanes, extended to 64 bits, have their differences from the root. */
-static void check_root(struct lift *l, const struct jit_inst *ji, V root, uint16_t delta, bool sign)
+/* Have the lanes, extended to 64 bits, their differences from the root? NULL: they have, or it was looked at before. */
+static V keeps(struct lift *l, V root, uint16_t delta, bool sign)
 {
 	int32_t low, high;
 	V from, ok;
@@ -153,26 +153,29 @@ static void check_root(struct lift *l, const struct jit_inst *ji, V root, uint16
 	jit_delta_range(l->code, delta, &low, &high);
 	for (unsigned i = 0; i < l->num_checked; i++)
 		if (l->checked[i].root == root && l->checked[i].low <= low && l->checked[i].high >= high && l->checked[i].sign == sign)
-			return;
-	if (sign) {
-		from = ADD(root, c32(l, 0x80000000u + (uint32_t)low));
-		ok = IS(ULE, from, c32(l, UINT32_MAX - (uint32_t)(high - low)));
-	} else {
-		from = ADD(root, c32(l, (uint32_t)low));
-		ok = IS(ULE, from, c32(l, UINT32_MAX - (uint32_t)(high - low)));
-	}
-	if (!LLVMIsConstant(ok) || !LLVMConstIntGetZExtValue(ok)) {
-		flush_queue(l);
-		emit_deopt_unless(l, ok, ji);
-	}
+			return NULL;
+	from = ADD(root, c32(l, (sign ? 0x80000000u : 0) + (uint32_t)low));
+	ok = IS(ULE, from, c32(l, UINT32_MAX - (uint32_t)(high - low)));
 	if (l->num_checked < MAX_CHECKED)
 		l->checked[l->num_checked++] = (struct lin_check){root, low, high, sign};
+	return LLVMIsConstant(ok) && LLVMConstIntGetZExtValue(ok) ? NULL : ok;
 }
 
+/* Goes to the interpreter at ji unless what its shape takes for granted holds. */
 static void check_guard(struct lift *l, const struct jit_inst *ji, const struct jit_guard *g, unsigned level)
 {
-	for (unsigned s = 0; g->need && s < roots(l, level); s++)
-		check_root(l, ji, g->carry >= 0 ? l->carry_low[g->carry][s] : operand_root(l, &g->src, s), g->delta, g->sign);
+	V all = NULL;
+
+	for (unsigned s = 0; g->need && s < roots(l, level); s++) {
+		V ok = keeps(l, g->carry >= 0 ? l->carry_low[g->carry][s] : operand_root(l, &g->src, s), g->delta, g->sign);
+
+		if (ok)
+			all = all ? AND(all, ok) : ok;
+	}
+	if (!all)
+		return;
+	flush_queue(l);
+	emit_deopt_unless(l, all, ji);
 }
 
 /* ------------------------------------------------------------------ operations */
@@ -245,10 +248,12 @@ static V carries(struct lift *l, const struct isa_inst *in)
 	return bits;
 }
 
-/* Its destination mask, before anything it reads is redefined. NULL: it has none. */
-static V mask_result(struct lift *l, const struct isa_inst *in)
+/* Its destination mask, before anything it reads is redefined. NULL: it has none, or none that is read. */
+static V mask_result(struct lift *l, const struct jit_inst *ji)
 {
-	if (in->dst[1].kind != ISA_OPND_SGPR)
+	const struct isa_inst *in = &ji->ci.inst;
+
+	if (in->dst[1].kind != ISA_OPND_SGPR || ji->no_carry)
 		return NULL;
 	/* Sources and the mask's register must not wait in the queue. */
 	for (unsigned k = 0; k < 3; k++) {
@@ -306,7 +311,7 @@ static void lift_wide(struct lift *l, const struct jit_inst *ji, unsigned level,
 	check_guard(l, ji, guard, level);
 	for (unsigned s = 0; s < roots(l, level); s++)
 		x.root[s] = wide_value(l, in, level, s);
-	mask = mask_result(l, in);
+	mask = mask_result(l, ji);
 	if (in->dst[0].dwords > 1) {
 		low = x;
 		for (unsigned s = 0; s < roots(l, level); s++)
@@ -382,7 +387,7 @@ static bool lift_low(struct lift *l, const struct jit_inst *ji, unsigned level)
 			return false;
 	}
 	if (carry)
-		mask = mask_result(l, in);
+		mask = mask_result(l, ji);
 	for (unsigned i = 0; add && i < 2; i++)
 		for (unsigned s = 0; s < l->strips; s++)
 			l->carry_low[i][s] = operand_root(l, &in->src[i], s);
@@ -390,6 +395,26 @@ static bool lift_low(struct lift *l, const struct jit_inst *ji, unsigned level)
 	if (mask)
 		set_s64(l, in->dst[1].index, mask);
 	return true;
+}
+
+/* The low half of a * b + c, where that is all that is wanted. */
+static void lift_low_product(struct lift *l, const struct jit_inst *ji, unsigned level)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	unsigned r = in->dst[0].index;
+	struct lin x = {.kind = LIN_LOW, .level = (uint8_t)level, .delta = deltas(l, l->next[level].v[r].delta)};
+	V mask;
+
+	for (unsigned s = 0; s < roots(l, level); s++)
+		x.root[s] = ADD(LLVMBuildMul(l->b, operand_root(l, &in->src[0], s), operand_root(l, &in->src[1], s), ""), operand_root(l, &in->src[2], s));
+	mask = mask_result(l, ji);
+	/* The high half stays what it was. */
+	for (unsigned s = 0; l->lin[r + 1].kind && s < l->strips; s++)
+		get_v(l, r + 1, s);
+	l->lin[r + 1].kind = LIN_NONE;
+	define(l, r, &x);
+	if (mask)
+		set_s64(l, in->dst[1].index, mask);
 }
 
 /* Of the state behind the instruction: the level at which this is known, or -1. */
@@ -418,6 +443,15 @@ static void drop_written(struct lift *l, const struct jit_inst *ji)
 	}
 }
 
+/* Are all of kinds that have roots? */
+static bool product_operands(const struct isa_inst *in)
+{
+	for (unsigned i = 0; i < 3; i++)
+		if (in->src[i].kind != ISA_OPND_VGPR && in->src[i].kind != ISA_OPND_SGPR && in->src[i].kind != ISA_OPND_CONST)
+			return false;
+	return true;
+}
+
 bool lift_linear(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
@@ -438,6 +472,11 @@ bool lift_linear(struct lift *l, const struct jit_inst *ji)
 			lift_wide(l, ji, (unsigned)level, at, &guard[level]);
 			return true;
 		}
+		level = ji->low_only ? level_low(l, in->dst[0].index) : -1;
+		if (level >= 0 && product_operands(in)) {
+			lift_low_product(l, ji, (unsigned)level);
+			return true;
+		}
 		level = pair ? -1 : level_low(l, in->dst[0].index);
 		if (level >= 0 && lift_low(l, ji, (unsigned)level))
 			return true;
@@ -448,7 +487,20 @@ bool lift_linear(struct lift *l, const struct jit_inst *ji)
 
 /* ------------------------------------------------------------------ addresses */
 
-bool lin_address(struct lift *l, const struct jit_inst *ji, struct lin *out)
+/* low, extended, + base: of the same ones the same value again, so that addresses with the same base are known for it. */
+static V sum64(struct lift *l, V low, V base)
+{
+	struct lin_sum *x;
+
+	for (unsigned i = 0; i < MAX_SUMS; i++)
+		if (l->sums[i].sum && l->sums[i].low == low && l->sums[i].base == base)
+			return l->sums[i].sum;
+	x = &l->sums[l->next_sum++ % MAX_SUMS];
+	*x = (struct lin_sum){low, base, ADD(LLVMBuildZExt(l->b, low, l->i64, ""), base)};
+	return x->sum;
+}
+
+bool lin_address(struct lift *l, const struct jit_inst *ji, struct lin *out, V base[MAX_STRIPS])
 {
 	const struct isa_inst *in = &ji->ci.inst;
 	const struct isa_operand *o = &in->src[0];
@@ -464,13 +516,11 @@ bool lin_address(struct lift *l, const struct jit_inst *ji, struct lin *out)
 		check_guard(l, ji, &guard, (unsigned)level);
 		*out = (struct lin){.kind = LIN_LOW, .level = (uint8_t)level, .delta = deltas(l, delta)};
 		for (unsigned s = 0; s < roots(l, (unsigned)level); s++) {
-			V va;
-
 			if (saddr)
-				va = ADD(LLVMBuildZExt(l->b, lin_root(l, o->index, s), l->i64, ""), get_s64(l, in->src[2].index));
+				base[s] = sum64(l, lin_root(l, o->index, s), get_s64(l, in->src[2].index));
 			else
-				va = pair_root(l, o->index, (unsigned)level, s);
-			out->root[s] = ADD(va, c64(l, (uint64_t)(int64_t)in->offset));
+				base[s] = pair_root(l, o->index, (unsigned)level, s);
+			out->root[s] = ADD(base[s], c64(l, (uint64_t)(int64_t)in->offset));
 		}
 		return true;
 	}
@@ -537,6 +587,8 @@ void lin_enter(struct lift *l, const struct jit_block *blk)
 	memset(l->lin, 0, sizeof(l->lin));
 	memset(l->wide, 0, sizeof(l->wide));
 	l->num_checked = 0;
+	memset(l->sums, 0, sizeof(l->sums));
+	l->num_seen = 0;
 	for (unsigned i = 0; i < NUM_LEVELS; i++) {
 		memcpy(l->at[i].v, l->code->shape[i][blk - l->code->block], sizeof(l->at[i].v));
 		memset(&l->at[i].carry, 0, sizeof(l->at[i].carry));

@@ -11,6 +11,7 @@
  * taken for granted, and the lifter is told to check it (jit_guard); a wave in which it is not so goes on in the interpreter. Thus wide shapes are not
  * facts of the program, and waves that come from the interpreter are checked for them, too.
  */
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "gpu/soft/jit/unit.h"
@@ -54,12 +55,22 @@ void jit_delta_range(const struct jit_code *c, uint16_t delta, int32_t *low, int
 	}
 }
 
-/* Bits that a sum may have: none below the lowest of either. */
+/* Bits of multiples of low (a power of two, or 0) up to most, which is taken in coarse steps, so that loops come to an end soon. */
+static uint32_t bits_between(uint32_t low, uint64_t most)
+{
+	return -low & (most < 1 << 16 ? 0xffff : most < 1 << 24 ? 0xffffff : UINT32_MAX);
+}
+
+/* Bits that a sum may have. */
 static uint32_t sum_bits(uint32_t a, uint32_t b)
 {
-	uint32_t low = (a | b) & -(a | b);
+	return a & b ? bits_between((a | b) & -(a | b), (uint64_t)a + b) : a | b;
+}
 
-	return low ? -low : 0;
+/* The same of a difference, which may be negative. */
+static uint32_t difference_bits(uint32_t a, uint32_t b)
+{
+	return b ? -((a | b) & -(a | b)) : a;
 }
 
 static uint32_t lane_bits(const struct jit_code *c, struct jit_shape s)
@@ -95,7 +106,8 @@ static struct jit_shape combine(struct jit_code *c, struct jit_shape a, struct j
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		d[l] = how == SUB_LANES ? (int32_t)((uint32_t)c->delta[a.delta - 1][l] - (uint32_t)c->delta[b.delta - 1][l])
 					: (int32_t)((uint32_t)c->delta[a.delta - 1][l] + (uint32_t)c->delta[b.delta - 1][l]);
-	return (struct jit_shape){.delta = intern(c, d), .bits = how == OR_LANES ? a.bits | b.bits : sum_bits(a.bits, b.bits)};
+	return (struct jit_shape){.delta = intern(c, d), .bits = how == OR_LANES ? a.bits | b.bits
+								 : how == SUB_LANES ? difference_bits(a.bits, b.bits) : sum_bits(a.bits, b.bits)};
 }
 
 /* Times a constant; exact modulo 2^32. */
@@ -107,7 +119,28 @@ static struct jit_shape scale(struct jit_code *c, struct jit_shape a, uint32_t k
 		return varying;
 	for (unsigned l = 0; l < WAVE_LANES; l++)
 		d[l] = (int32_t)((uint32_t)c->delta[a.delta - 1][l] * k);
-	return (struct jit_shape){.delta = intern(c, d), .bits = k ? sum_bits(a.bits * (k & -k), 0) : 0};
+	if (k && !(k & (k - 1)))
+		return (struct jit_shape){.delta = intern(c, d), .bits = a.bits * k};
+	return (struct jit_shape){.delta = intern(c, d), .bits = bits_between((a.bits & -a.bits) * (k & -k), (uint64_t)a.bits * k)};
+}
+
+/*
+ * Exclusive or with a constant, all of whose bits lie above what the lane's part reaches, carries included: it changes the strip's part only. (Programs
+ * switch between two buffers that way.)
+ */
+static struct jit_shape flip(const struct jit_code *c, struct jit_shape a, uint32_t k)
+{
+	uint32_t below = (k & -k) - 1;
+	int32_t low, high;
+
+	if (!a.delta || !k)
+		return a;
+	jit_delta_range(c, a.delta, &low, &high);
+	if (a.delta != SHAPE_UNIFORM && (low < 0 || (a.bits & below) + (uint64_t)high > below))
+		return varying;
+	a.bits |= k;
+	a.wide = 0;
+	return a;
 }
 
 static struct jit_shape field(struct jit_code *c, struct jit_shape a, unsigned shift, uint32_t mask)
@@ -129,6 +162,8 @@ static struct operand_shape operand(const struct jit_shape *v, const struct isa_
 		return (struct operand_shape){.s = v[o->index]};
 	if (o->kind == ISA_OPND_CONST)
 		return (struct operand_shape){uniform((uint32_t)o->value), true, (uint32_t)o->value};
+	if (o->kind == ISA_OPND_SGPR && (o->value & JIT_BITS_KNOWN))
+		return (struct operand_shape){.s = uniform((uint32_t)o->value)};
 	if (o->kind == ISA_OPND_SGPR || o->kind == ISA_OPND_SPECIAL)
 		return (struct operand_shape){.s = uniform(UINT32_MAX)};
 	return (struct operand_shape){.s = varying};
@@ -197,6 +232,12 @@ static struct jit_shape result(struct jit_code *c, const struct isa_inst *in, co
 			return field(c, b.s, 0, a.value);
 		if (b.constant)
 			return field(c, a.s, 0, b.value);
+		break;
+	case ISA_V_XOR_B32:
+		if (a.constant)
+			return flip(c, b.s, a.value);
+		if (b.constant)
+			return flip(c, a.s, b.value);
 		break;
 	case ISA_V_AND_OR_B32:
 		if (b.constant)
@@ -356,6 +397,19 @@ static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, cons
 	}
 }
 
+/* Of a * b + c: c's high half may be anything. */
+static struct jit_shape low_product(struct jit_code *c, const struct isa_inst *in, const struct jit_shape *v)
+{
+	struct operand_shape a = operand(v, &in->src[0]), b = operand(v, &in->src[1]), k = operand(v, &in->src[2]);
+
+	return combine(c, multiply(c, &a, &b, false), k.s, ADD_LANES);
+}
+
+static const struct jit_inst *inst_of(const struct isa_inst *in)
+{
+	return (const struct jit_inst *)((const char *)in - offsetof(struct jit_inst, ci.inst));
+}
+
 static bool touches(const struct jit_regs *r, unsigned v)
 {
 	return v < 256 && bit_get(&r->vwrite, v);
@@ -371,12 +425,15 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	unsigned at = in->dst[0].index;
 	struct jit_shape low[2] = {operand(s->v, &in->src[0]).s, operand(s->v, &in->src[1]).s};
 	bool plain = all && in->dst[0].kind == ISA_OPND_VGPR && !in->sdwa && !in->dpp && !in->clamp && !in->op_sel;
+	bool low_only = plain && inst_of(in)->low_only;
 
 	for (unsigned i = 0; plain && i < (in->dst[0].dwords ? in->dst[0].dwords : 1u); i++)
 		plain &= !bit_get(&c->unshaped, (at + i) & 255);
 	if (plain && op && in->dst[0].dwords <= 1)
 		out = result(c, in, s->v);
-	if (plain && !(in->dst[0].dwords <= 1 && (!at || bit_get(&c->unshaped, at - 1))))
+	if (low_only)
+		out = low_product(c, in, s->v);
+	if (plain && !low_only && !(in->dst[0].dwords <= 1 && (!at || bit_get(&c->unshaped, at - 1))))
 		wide = wide_result(c, s, in, &g);
 	if (!wide)
 		g.need = false;
@@ -550,6 +607,55 @@ static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 	return true;
 }
 
+/* What an instruction writes that nobody reads. Masks of carries, and high halves of products where a compiler multiplies 32 bits. */
+static bool find_unread(struct jit_code *c)
+{
+	uint32_t *order = calloc(c->num_inst, sizeof(*order)), n;
+	bool *full = calloc(c->num_inst, sizeof(*full));
+
+	for (uint32_t b = 0; order && full && b < c->num_blocks; b++) {
+		struct jit_block *blk = &c->block[b], live = {.pc = 0};
+		struct jit_facts f = blk->in;
+		uint32_t i = blk->first;
+		bool all = blk->term == TERM_INTERP || (blk->term == TERM_END && c->exact);
+
+		for (n = 0; n < blk->count; n++, i = c->inst[i].next) {
+			order[n] = i;
+			full[n] = f.exec_full || c->inst[i].quiet;
+			jit_after(&f, &c->inst[i].ci.inst);
+		}
+		for (unsigned w = 0; w < 4; w++)
+			live.vlive.w[w] = all ? UINT64_MAX : 0;
+		for (unsigned w = 0; w < 2; w++)
+			live.slive[w] = all ? UINT64_MAX : 0;
+		for (unsigned s = 0; s < 2; s++)
+			for (unsigned w = 0; blk->succ[s] != NO_BLOCK && w < 4; w++) {
+				live.vlive.w[w] |= c->block[blk->succ[s]].vlive.w[w];
+				if (w < 2)
+					live.slive[w] |= c->block[blk->succ[s]].slive[w];
+			}
+		live.slive[1] |= jit_always_live;
+		while (n--) {
+			struct jit_inst *ji = &c->inst[order[n]];
+			const struct isa_inst *in = &ji->ci.inst;
+			struct jit_regs r;
+
+			ji->low_only = (in->op == ISA_V_MAD_U64_U32 || in->op == ISA_V_MAD_I64_I32) && in->dst[0].kind == ISA_OPND_VGPR &&
+				       in->dst[0].index < 255 && !bit_get(&live.vlive, in->dst[0].index + 1u);
+			ji->no_carry = in->dst[1].kind == ISA_OPND_SGPR && in->dst[1].index < 127 && !(in->dst[1].index & 1) &&
+				       !(live.slive[in->dst[1].index >> 6] >> (in->dst[1].index & 63) & 3);
+			jit_inst_regs(in, full[n], &r);
+			for (unsigned w = 0; w < 4; w++)
+				live.vlive.w[w] = (live.vlive.w[w] & ~r.vkill.w[w]) | r.vuse.w[w];
+			for (unsigned w = 0; w < 2; w++)
+				live.slive[w] = (live.slive[w] & ~r.skill[w]) | r.suse[w];
+		}
+	}
+	free(order);
+	free(full);
+	return order && full;
+}
+
 bool jit_find_shapes(struct jit_code *c, unsigned width)
 {
 	c->delta = calloc(MAX_DELTAS, sizeof(*c->delta));
@@ -559,5 +665,5 @@ bool jit_find_shapes(struct jit_code *c, unsigned width)
 		for (unsigned d = 0; in->dst[0].kind == ISA_OPND_VGPR && strstr(isa_op_name(in->op), "mfma") && d < in->dst[0].dwords; d++)
 			bit_set(&c->unshaped, (in->dst[0].index + d) & 255);
 	}
-	return c->delta && find_level(c, LEVEL_STRIP, width) && find_level(c, LEVEL_WAVE, WAVE_LANES);
+	return c->delta && find_unread(c) && find_level(c, LEVEL_STRIP, width) && find_level(c, LEVEL_WAVE, WAVE_LANES);
 }

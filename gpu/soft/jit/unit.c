@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "gpu/soft/exec/mem.h"
@@ -24,6 +25,7 @@
 #define HOT_GROUPS    4
 #define HOT_TURNS     8	   /* slices of the interpreter */
 #define POLL_INTERVAL 4096 /* instructions between quiescent points */
+#define GROUP_INTERVAL 2048 /* between work-groups */
 
 enum { MODE_OFF, MODE_BACKGROUND, MODE_SYNC };
 
@@ -31,6 +33,7 @@ struct jit_kernel {
 	struct jit_kernel *next;
 	uint64_t entry_pc;
 	uint32_t mode, vgprs, agprs, size[3], id_vgprs;
+	uint8_t id_sgpr[3];
 	bool multi_wave;
 	_Atomic uint64_t epoch; /* of the code cache when the bytes were last compared */
 	atomic_bool stale;
@@ -63,8 +66,10 @@ static struct {
 		bool full;
 	} *first, **last, *current;
 	bool started;
+	_Atomic uint64_t ns; /* CPU time of compilations */
 	cpu_set_t cpus; /* where its thread may run: not only where the GPU's thread that starts it is kept */
 	mfma_fn *const *mfma;
+	const struct vmem_spread_fns *spread;
 } compiler = {.once = PTHREAD_ONCE_INIT,
 	      .lock = PTHREAD_MUTEX_INITIALIZER,
 	      .more = PTHREAD_COND_INITIALIZER,
@@ -84,7 +89,8 @@ static void init_once(void)
 	if (wish && (!strcmp(wish, "sync") || !strcmp(wish, "exact")))
 		compiler.mode = MODE_SYNC;
 	compiler.exact = wish && !strcmp(wish, "exact");
-	compiler.mfma = exec_mfma_forms(0);
+	compiler.mfma = exec_mfma_functions(0);
+	compiler.spread = exec_spread();
 }
 
 int jit_init(void)
@@ -167,6 +173,19 @@ void jit_cache_free(struct jit_cache *jc)
 	free(jc);
 }
 
+static uint64_t thread_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t jit_compile_ns(void)
+{
+	return atomic_load_explicit(&compiler.ns, memory_order_relaxed);
+}
+
 /* The unit for a job, from the store or compiled; NULL: it can't be. */
 static struct jit_unit *make_unit(const struct job *j)
 {
@@ -174,6 +193,7 @@ static struct jit_unit *make_unit(const struct job *j)
 	const char *identity = module ? module->identity() : NULL;
 	struct jit_object object = {0};
 	struct jit_unit *u = NULL;
+	uint64_t begin = thread_ns();
 
 	if (!module)
 		return NULL;
@@ -187,6 +207,7 @@ static struct jit_unit *make_unit(const struct job *j)
 			jit_store_put(j->code, compiler.exact, identity, &object);
 		free(object.bytes);
 	}
+	atomic_fetch_add_explicit(&compiler.ns, thread_ns() - begin, memory_order_relaxed);
 	return u;
 }
 
@@ -294,7 +315,8 @@ static unsigned hash(uint64_t pc)
 static bool is_kernel(const struct jit_kernel *k, const struct wave *w, bool multi_wave)
 {
 	return k->entry_pc == w->pc && k->mode == w->mode && k->vgprs == w->num_vgprs && k->agprs == w->num_agprs &&
-	       k->multi_wave == multi_wave && !memcmp(k->size, w->wg->size, sizeof(k->size)) && k->id_vgprs == w->wg->id_vgprs && !atomic_load_explicit(&k->stale, memory_order_relaxed);
+	       k->multi_wave == multi_wave && !memcmp(k->size, w->wg->size, sizeof(k->size)) && k->id_vgprs == w->wg->id_vgprs &&
+	       !memcmp(k->id_sgpr, w->wg->id_sgpr, sizeof(k->id_sgpr)) && !atomic_load_explicit(&k->stale, memory_order_relaxed);
 }
 
 static struct jit_kernel *look_up(struct jit_cache *jc, const struct wave *w, bool multi_wave)
@@ -323,6 +345,7 @@ static struct jit_kernel *add(struct jit_cache *jc, const struct wave *w, bool m
 			k->multi_wave = multi_wave;
 			memcpy(k->size, w->wg->size, sizeof(k->size));
 			k->id_vgprs = w->wg->id_vgprs;
+			memcpy(k->id_sgpr, w->wg->id_sgpr, sizeof(k->id_sgpr));
 			k->cache = jc;
 			atomic_init(&k->epoch, epoch);
 			k->next = atomic_load(&jc->bucket[hash(w->pc)]);
@@ -367,15 +390,21 @@ struct jit_kernel *jit_kernel_get(struct exec_ctx *ctx, struct jit_cache *jc, st
 	return k;
 }
 
+/* What compiled code is told of an instruction that was done, or not: see jit_frame.step. */
+static uint32_t answer(struct exec_ctx *ctx)
+{
+	if (ctx->error != EXEC_PAGES)
+		return ctx->error != EXEC_DONE;
+	ctx->error = EXEC_DONE;
+	return 2;
+}
+
 static uint32_t step(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji)
 {
 	ctx->pc = ji->pc;
 	w->pc = ji->pc + ji->ci.size;
 	ji->ci.fn(ctx, w, &ji->ci.inst);
-	if (ctx->error != EXEC_PAGES)
-		return ctx->error != EXEC_DONE;
-	ctx->error = EXEC_DONE;
-	return 2;
+	return answer(ctx);
 }
 
 static uint32_t tlb_miss(struct exec_ctx *ctx, uint64_t va)
@@ -383,32 +412,76 @@ static uint32_t tlb_miss(struct exec_ctx *ctx, uint64_t va)
 	return ctx->view->tlb[mem_tlb_slot(va >> MEM_PAGE_SHIFT)].page != va >> MEM_PAGE_SHIFT && mem_translate(ctx->view, va, 0);
 }
 
-#define RANGE_FILLS   16  /* of a range, and then not for so many accesses: */
-#define RANGE_REFUSED 512
-
 static uint32_t find_range(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot)
 {
-	struct mem_view *view = ctx->view;
-	struct mem_range *r = &view->range[slot];
+	struct mem_range *r = &ctx->view->range[slot];
 
-	if (r->fills >= RANGE_FILLS && ++r->refused >= RANGE_REFUSED)
-		r->fills = r->refused = 0;
-	if (r->fills >= RANGE_FILLS || !view->find_range)
-		return 0;
-	r->fills++;
-	if (va - r->first < r->size || !view->find_range(view, va, r))
-		return 0;
-	return (r->prot & prot) == prot;
+	return mem_find_range(ctx->view, va, r) && (r->prot & prot) == prot;
+}
+
+static uint32_t spread_load(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what)
+{
+	ctx->wave = w;
+	ctx->pc = ji->pc;
+	w->pc = ji->pc + ji->ci.size;
+	return compiler.spread->load(ctx, x, mask, what) ? 0 : answer(ctx);
+}
+
+static uint32_t spread_store(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what)
+{
+	ctx->wave = w;
+	ctx->pc = ji->pc;
+	w->pc = ji->pc + ji->ci.size;
+	return compiler.spread->store(ctx, x, mask, what) ? 0 : answer(ctx);
+}
+
+static void set_limit(struct jit_frame *f, uint64_t interval)
+{
+	f->limit = f->executed + interval;
+	if (f->limit > f->budget && f->executed < f->budget)
+		f->limit = f->budget;
+}
+
+static void quiesce(struct exec_ctx *ctx)
+{
+	if (ctx->view->quiesce)
+		ctx->view->quiesce(ctx->view);
+}
+
+static bool stopped(const struct jit_frame *f)
+{
+	return atomic_load_explicit(f->stop, memory_order_relaxed);
 }
 
 static uint32_t pause_wave(struct exec_ctx *ctx, struct jit_frame *f)
 {
-	if (ctx->view->quiesce)
-		ctx->view->quiesce(ctx->view);
-	f->limit = f->executed + POLL_INTERVAL;
-	if (f->limit > f->budget && f->executed < f->budget)
-		f->limit = f->budget;
-	return f->executed >= f->budget || atomic_load_explicit(f->stop, memory_order_relaxed);
+	quiesce(ctx);
+	set_limit(f, POLL_INTERVAL);
+	return f->executed >= f->budget || stopped(f);
+}
+
+/* Of a work-group: the budget is of each wave's turn, which began after the last pause at the latest. */
+static uint32_t pause_group(struct exec_ctx *ctx, struct jit_frame *f)
+{
+	uint64_t budget = f->budget, ran;
+
+	quiesce(ctx);
+	if (f->index != f->turn) {
+		f->turn = f->index;
+		f->turn_from = f->limit_from;
+	}
+	ran = f->executed - f->turn_from;
+	f->limit_from = f->executed;
+	f->limit = f->executed + (budget < POLL_INTERVAL ? budget : POLL_INTERVAL);
+	return ran >= budget || f->executed >= f->most || stopped(f);
+}
+
+static uint32_t between_turns(struct exec_ctx *ctx, struct jit_frame *f)
+{
+	quiesce(ctx);
+	f->limit_from = f->executed;
+	f->limit = f->executed + (f->budget < GROUP_INTERVAL ? f->budget : GROUP_INTERVAL);
+	return f->executed >= (f->ready ? f->most : f->total) || stopped(f);
 }
 
 static bool holds(const struct jit_safe *s, const struct wave *w)
@@ -433,32 +506,164 @@ static int entry_of(const struct jit_unit *u, const struct wave *w)
 	return -1;
 }
 
+/* One by one: a compiler would clear the whole with a string instruction, slower than all of a short wave. */
+static void set_frame(struct jit_frame *f, const struct jit_unit *u, uint64_t budget, uint64_t interval, const atomic_uint *stop)
+{
+	f->executed = 0;
+	f->limit = budget < interval ? budget : interval;
+	f->budget = budget;
+	f->stop = stop;
+	f->inst = u->code->inst;
+	f->base = u->code->entry_pc;
+	f->interp = 0;
+	f->step = step;
+	f->miss = tlb_miss;
+	f->range = find_range;
+	f->near = mem_find_near;
+	f->load = spread_load;
+	f->store = spread_store;
+	f->mfma = compiler.mfma;
+}
+
+static uint64_t instructions(const struct jit_unit *u, const struct jit_frame *f)
+{
+	return (uint64_t)((double)f->executed * u->code->of_cost + 0.5);
+}
+
 /* *interp: the interpreter has to go on. Returns the instructions. */
 static uint64_t run_unit(struct exec_ctx *ctx, const struct jit_unit *u, uint32_t entry, struct wave *w, uint64_t budget,
 			 const atomic_uint *stop, bool *interp)
 {
 	struct jit_frame f;
 
-	/* One by one: a compiler would clear the whole with a string instruction, slower than all of a short wave. */
-	f.executed = 0;
-	f.limit = budget < POLL_INTERVAL ? budget : POLL_INTERVAL;
-	f.budget = budget;
-	f.stop = stop;
-	f.inst = u->code->inst;
-	f.base = u->code->entry_pc;
-	f.interp = 0;
-	f.step = step;
-	f.miss = tlb_miss;
-	f.range = find_range;
+	set_frame(&f, u, budget, POLL_INTERVAL, stop);
+	f.group = 0;
 	f.pause = pause_wave;
-	f.mfma = compiler.mfma;
-
 	ctx->wave = w;
 	ctx->leave = false;
 	u->fn(&f, ctx, w, entry);
-	w->instructions += (uint64_t)((double)f.executed * u->code->of_cost + 0.5);
+	w->instructions += instructions(u, &f);
 	*interp = f.interp;
 	return f.executed;
+}
+
+bool jit_takes_groups(struct jit_kernel *k, const struct workgroup *wg)
+{
+	/* The last wave is the one that may have fewer lanes. */
+	return wg->waves[wg->num_waves - 1].all_lanes && atomic_load_explicit(&k->version[1].unit, memory_order_acquire);
+}
+
+/* Where the waves are; false: one is where there is no way in. */
+static bool find_waves(struct jit_frame *f, const struct jit_unit *u, const struct workgroup *wg)
+{
+	f->ready = f->waiting = 0;
+	for (uint32_t i = 0; i < wg->num_waves; i++) {
+		const struct wave *w = &wg->waves[i];
+		int entry;
+
+		if (w->state == WAVE_ENDED)
+			continue;
+		entry = entry_of(u, w);
+		if (entry < 0)
+			return false;
+		f->at[i] = (uint16_t)entry;
+		if (w->state == WAVE_READY)
+			f->ready |= 1u << i;
+		else
+			f->waiting |= 1u << i;
+	}
+	return true;
+}
+
+static void set_range(struct jit_frame *f, struct workgroup *wg, const struct dispatch_setup *setup, const struct exec_range *range)
+{
+	size_t stride = 0;
+
+	f->left = 0;
+	f->start = NULL;
+	f->all = (uint32_t)((1ull << wg->num_waves) - 1);
+	if (setup && range->left)
+		f->start = exec_wg_starts(wg, setup, &stride);
+	f->start_stride = stride;
+	if (f->start) {
+		uint32_t ahead = exec_wg_full_ahead(wg, setup);
+
+		f->left = ahead < range->left ? ahead : range->left;
+		memcpy(f->num, setup->num_wg, sizeof(f->num));
+	}
+	memcpy(f->id, wg->id, sizeof(f->id));
+}
+
+/* The waves as they are now; the registers and pc of the one that has left are up to date. */
+static void settle_waves(const struct jit_frame *f, const struct jit_unit *u, struct workgroup *wg)
+{
+	for (uint32_t i = 0; i < wg->num_waves; i++) {
+		struct wave *w = &wg->waves[i];
+		bool waits = f->waiting >> i & 1;
+
+		if (i == f->index) {
+			w->state = WAVE_READY; /* it may have been released */
+			continue;
+		}
+		if (!waits && !(f->ready >> i & 1)) {
+			w->state = WAVE_ENDED;
+			continue;
+		}
+		if (f->at[i] == 2 * u->num_safe) {
+			exec_wg_restart(wg, i);
+			continue;
+		}
+		w->state = waits ? WAVE_BARRIER : WAVE_READY;
+		w->pc = u->safe[f->at[i] % u->num_safe].pc;
+	}
+}
+
+enum jit_group jit_run_group(struct exec_ctx *ctx, struct jit_kernel *k, struct workgroup *wg, const struct dispatch_setup *setup,
+			     struct exec_range *range, uint64_t budget, uint64_t total, uint64_t most, const atomic_uint *stop, uint64_t *used,
+			     uint32_t *next)
+{
+	struct jit_unit *u = atomic_load_explicit(&k->version[1].unit, memory_order_acquire);
+	struct jit_frame f;
+	uint32_t left;
+
+	if (!find_waves(&f, u, wg) || !f.ready)
+		return JIT_CANNOT;
+	set_frame(&f, u, budget, GROUP_INTERVAL, stop);
+	set_range(&f, wg, u->code->exact ? NULL : setup, range);
+	f.group = 1;
+	f.index = f.turn = JIT_NO_WAVE;
+	f.turn_from = f.limit_from = 0;
+	f.total = total;
+	f.most = most;
+	f.pause = pause_group;
+	f.between = between_turns;
+	left = f.left;
+	for (uint32_t i = 0; i < wg->num_waves; i++) {
+		wg->waves[i].sleep = 0;
+		wg->instructions += wg->waves[i].instructions;
+		wg->waves[i].instructions = 0;
+	}
+	ctx->wave = &wg->waves[0]; /* which one does not matter */
+	ctx->leave = false;
+	u->fn(&f, ctx, &wg->waves[0], 2 * u->num_safe + 1);
+	wg->instructions += instructions(u, &f);
+	*used += f.executed;
+	if (left != f.left) {
+		struct exec_range begun = {.left = UINT32_MAX};
+
+		memcpy(wg->id, f.id, sizeof(wg->id));
+		memcpy(begun.next, f.id, sizeof(begun.next));
+		exec_range_step(&begun, setup);
+		memcpy(range->next, begun.next, sizeof(range->next));
+		range->left -= left - f.left;
+	}
+	settle_waves(&f, u, wg);
+	if (f.index == JIT_NO_WAVE && !f.ready && !f.waiting)
+		return JIT_ENDED;
+	*next = f.index == JIT_NO_WAVE ? wg->num_waves : f.interp ? f.index : f.index + 1;
+	if (ctx->error != EXEC_DONE)
+		wg->fault_wave = f.index;
+	return JIT_LEFT;
 }
 
 bool jit_find_start(struct jit_start *start, struct jit_kernel *k, const struct wave *w)

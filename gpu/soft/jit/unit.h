@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "gpu/soft/exec/mfma.h"
+#include "gpu/soft/exec/spread.h"
 #include "gpu/soft/jit/jit.h"
 
 #define JIT_MAX_INSTS	4096
@@ -42,8 +43,13 @@ struct jit_inst {
 	uint32_t block; /* that begins here, or NO_BLOCK */
 	uint32_t next;	/* index of the one behind, or NO_INST */
 	bool quiet;	/* cfg.c: nobody reads inactive lanes of what it writes, before they are written again */
+	bool low_only;	/* shape.c: of a 64-bit product, nobody reads the high half */
+	bool no_carry;	/* shape.c: nobody reads the mask in dst[1] */
+	uint64_t jump;	/* where this s_setpc_b64 always leads; 0: not known */
 };
 #define NO_BLOCK UINT32_MAX
+/* In the value of an SGPR operand of one dword: the low half has all bits that the register may have set there (cfg.c). */
+#define JIT_BITS_KNOWN (1ull << 32)
 #define NO_INST	 UINT32_MAX
 
 enum jit_term {
@@ -136,6 +142,7 @@ struct jit_code {
 	struct bits256 vused;
 	/* Work-group size and how many of y and z the kernel gets (gfx900), for shapes. */
 	uint32_t wg_size[3], id_vgprs;
+	uint8_t id_sgpr[3]; /* struct workgroup's */
 	double of_cost;			  /* instructions as part of their cost, on average */
 	bool exact;			  /* registers are looked at when the wave has ended */
 	struct jit_shape (*shape[NUM_LEVELS])[256]; /* of each block */
@@ -174,6 +181,11 @@ static inline void jit_code_free(struct jit_code *c)
 bool jit_analyse(struct jit_code *c, unsigned width);
 /* Shapes at the blocks' begins, for strips of width lanes; false: out of memory. */
 bool jit_find_shapes(struct jit_code *c, unsigned width);
+/* Vector registers that have work-items' ids at the start. */
+static inline unsigned jit_id_rows(const struct jit_code *c)
+{
+	return c->target == ISA_GFX90A ? 1 : c->id_vgprs < 2 ? c->id_vgprs + 1 : 3;
+}
 /* Goes on behind an instruction that, if all, writes whole registers. */
 void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_inst *in, bool all, struct jit_guard *guard);
 /*
@@ -203,9 +215,25 @@ bool jit_comes_back(const struct jit_code *c);
 /* What holds behind an instruction. */
 void jit_after(struct jit_facts *f, const struct isa_inst *in);
 
-/* One call of a unit's function. */
+/*
+ * One call of a unit's function, for one wave or (group) for the waves of a work-group, from barrier to barrier, and then of those that
+ * follow (lift_group.c).
+ */
 struct jit_frame {
 	uint64_t executed, limit;
+	uint32_t group;
+	uint32_t ready, waiting; /* bits: waves that go on in this turn, waves that have come to a barrier */
+	uint32_t all;		 /* waves of a work-group */
+	uint32_t index;		 /* the wave that runs; JIT_NO_WAVE: none, they are all at safe points or the work-group is over */
+	uint32_t turn;		 /* unit.c: the wave that ran at the last pause */
+	uint32_t left;		 /* work-groups to start yet */
+	uint32_t id[3], num[3];	 /* of the work-group, and of the grid */
+	const void *start;	 /* struct wave of the first wave as it starts; the others' at start_stride bytes from each other */
+	uint64_t start_stride, turn_from, limit_from; /* unit.c: executed when the turn began, at the last pause */
+	uint64_t total, most; /* instructions: then no work-group is begun; then the one that runs is suspended */
+	uint16_t at[WG_MAX_WAVES]; /* where waves that are ready or waiting are: entries */
+	/* A quiescent point between turns and work-groups; true: the slice is over. */
+	uint32_t (*between)(struct exec_ctx *ctx, struct jit_frame *f);
 	uint64_t budget;
 	const atomic_uint *stop;
 	const struct jit_inst *inst;
@@ -217,11 +245,22 @@ struct jit_frame {
 	uint32_t (*miss)(struct exec_ctx *ctx, uint64_t va);
 	/* Looks for the view's range number slot around va, with prot; true: try again. */
 	uint32_t (*range)(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot);
+	/* mem_find_near() */
+	uint8_t *(*near)(struct exec_ctx *ctx, uint64_t va, uint32_t place, uint32_t bytes);
+	/* Accesses with lanes anywhere (exec/spread.h); true: the wave must leave, after a fault. */
+	uint32_t (*load)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what);
+	uint32_t (*store)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what);
 	/* A quiescent point; true: the slice is over. */
 	uint32_t (*pause)(struct exec_ctx *ctx, struct jit_frame *f);
-	mfma_fn *const *mfma; /* exec_mfma_forms() */
+	mfma_fn *const *mfma; /* exec_mfma_functions() */
 };
 
+#define JIT_NO_WAVE UINT32_MAX
+
+/*
+ * Entries: of n safe points the i-th is i, with what it needs looked at. n + i: in a group, for a wave that compiled code left there. 2n: a wave's
+ * start, from frame->start. 2n + 1: the waves of frame->ready.
+ */
 typedef void jit_fn(struct jit_frame *f, struct exec_ctx *ctx, struct wave *w, uint32_t entry);
 
 struct jit_unit {
@@ -260,7 +299,7 @@ struct jit_module {
 	void (*free)(struct jit_unit *unit);
 };
 #define JIT_MODULE_SYMBOL "hsavisor_jit_module"
-#define JIT_LAYOUT ((uint32_t)(sizeof(struct jit_code) << 20 ^ sizeof(struct wave) << 12 ^ sizeof(struct workgroup) << 8 ^ sizeof(struct exec_ctx) << 4 ^ sizeof(struct jit_inst) ^ sizeof(struct jit_frame) << 16))
+#define JIT_LAYOUT ((uint32_t)(sizeof(struct jit_code) << 20 ^ sizeof(struct wave) << 12 ^ sizeof(struct workgroup) << 8 ^ sizeof(struct exec_ctx) << 4 ^ sizeof(struct jit_inst) ^ sizeof(struct jit_frame) << 16 ^ sizeof(struct mem_view)))
 
 /* module.c: the module, loaded at the first call; NULL: there is none, or it does not work here. */
 const struct jit_module *jit_module_get(void);
