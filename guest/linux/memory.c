@@ -460,6 +460,23 @@ static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind,
 }
 
 /*
+ * memory_alloc for a program. Where it has just unmapped a part of an SVM range the host may not know that yet: what is in use is asked for once more when
+ * all such changes are dealt with.
+ */
+static int alloc_for_program(struct hsv_process *process, enum hsv_memory_kind kind, struct kfd_ioctl_alloc_memory_of_gpu_args *args)
+{
+	struct kfd_ioctl_alloc_memory_of_gpu_args original = *args;
+	int err = memory_alloc(process, kind, args);
+
+	if (err != -EADDRINUSE)
+		return err;
+	if (wait_event_killable(process->idle, !atomic_read(&process->svm_restoring)))
+		return -EINTR;
+	*args = original;
+	return memory_alloc(process, kind, args);
+}
+
+/*
  * ALLOC_MEMORY_OF_GPU. -EINVAL: no such GPU, kind or size; -ENODEV: no VM acquired, or the device
  * is gone; -ENOMEM; -EFAULT: user pages.
  */
@@ -476,22 +493,22 @@ long hsv_ioctl_alloc(struct hsv_process *process, void *data)
 	if (!READ_ONCE(process->drm_file))
 		return -ENODEV;
 	if (kind & (KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL | KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP))
-		return memory_alloc(process, HSV_MEMORY_HOST, args);
+		return alloc_for_program(process, HSV_MEMORY_HOST, args);
 
 	args->size = PAGE_ALIGN(size);
 	if (kind & KFD_IOC_ALLOC_MEM_FLAGS_VRAM) {
-		err = memory_alloc(process, HSV_MEMORY_VRAM, args);
+		err = alloc_for_program(process, HSV_MEMORY_VRAM, args);
 		if (err == -ENOMEM) {
 			/* Programs that just ended may not have given theirs back. */
 			flush_workqueue(hsv_wq);
-			err = memory_alloc(process, HSV_MEMORY_VRAM, args);
+			err = alloc_for_program(process, HSV_MEMORY_VRAM, args);
 		}
 	} else if (kind & KFD_IOC_ALLOC_MEM_FLAGS_GTT) {
-		err = memory_alloc(process, HSV_MEMORY_GTT, args);
+		err = alloc_for_program(process, HSV_MEMORY_GTT, args);
 	} else {
 		if (!user_addr || !PAGE_ALIGNED(user_addr))
 			return -EINVAL;
-		err = memory_alloc(process, HSV_MEMORY_USERPTR, args);
+		err = alloc_for_program(process, HSV_MEMORY_USERPTR, args);
 		args->mmap_offset = user_addr;
 	}
 	args->size = size;

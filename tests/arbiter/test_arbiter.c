@@ -197,10 +197,11 @@ static void names_and_quotas(void **state)
 
 static void host_processes_share_a_quota(void **state)
 {
-	struct arbiter_client *run, *p1, *p2;
+	struct arbiter_client *run, *p1, *p2, *other;
 	struct arbiter_grant g;
 	struct json_object *row;
 	char text[256];
+	int ends[2], fd;
 
 	assert_int_equal(arbiter_connect(ARBITER_HOST, "h", 64 * MIB, &run, &g, text), 0);
 	assert_int_equal(g.vram_fd, -1);
@@ -214,10 +215,32 @@ static void host_processes_share_a_quota(void **state)
 	assert_int_equal(arbiter_charge_vram(p2, 4096), -ENOMEM);
 	assert_int_equal(arbiter_charge_vram(p1, -(int64_t)(8 * MIB)), 0);
 	assert_int_equal(arbiter_charge_vram(p2, 8 * MIB), 0);
+	/* What a process shares others of the tenant have by its key, until it goes. */
+	assert_int_equal(arbiter_shared(p2, "0123456789abcdef"), -ENOENT);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(arbiter_share(p1, "0123456789abcdef", ends[0]), 0);
+	assert_int_equal(arbiter_share(p2, "0123456789abcdef", ends[0]), -EEXIST);
+	close(ends[0]);
+	assert_true((fd = arbiter_shared(p2, "0123456789abcdef")) >= 0);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	assert_int_equal(read(fd, text, 1), 1);
+	close(fd);
+	arbiter_unshare(p2, "0123456789abcdef"); /* not its own */
+	assert_int_equal(arbiter_connect(ARBITER_VM, "stranger", 16 * MIB, &other, &g, text), 0);
+	assert_int_equal(arbiter_shared(other, "0123456789abcdef"), -ENOENT);
+	arbiter_disconnect(other);
+	assert_true(eventually_gone("stranger"));
+	assert_true((fd = arbiter_shared(p2, "0123456789abcdef")) >= 0);
+	close(fd);
+	assert_int_equal(arbiter_share(p1, "fedcba9876543210", ends[1]), 0);
+	arbiter_unshare(p1, "fedcba9876543210");
+	assert_int_equal(arbiter_shared(p2, "fedcba9876543210"), -ENOENT);
+	close(ends[1]);
 	arbiter_turn_ops.account(p1, 500, 2);
 	arbiter_disconnect(p1); /* gives back what it had */
 	for (int i = 0; i < 200 && arbiter_charge_vram(p2, 32 * MIB); i++)
 		usleep(10000);
+	assert_int_equal(arbiter_shared(p2, "0123456789abcdef"), -ENOENT); /* went with p1 */
 	row = tenant_row("h");
 	assert_int_equal(field(row, "vram_used_bytes"), 64 * MIB);
 	assert_int_equal(field(row, "vram_peak_bytes"), 64 * MIB);

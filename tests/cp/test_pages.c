@@ -501,6 +501,17 @@ static void in_place(void **state)
 			assert_int_equal(p[i], (i + round) * 2654435761u * 3 + 5);
 		gpu_vm_unmap_pages(r->c.vm, PAGED_VA, 1024 * PAGE);
 	}
+	/* Waves of which only some lanes have something to do, in one page. */
+	for (unsigned round = 0; round < 40; round++) {
+		args.n = round % 20 * 37 + 25;
+		r->delays = round & 1;
+		for (uint32_t i = 0; i < args.n; i++)
+			p[i] = (i + round) * 2654435761u;
+		run(r, "mix", &args, 20, 64, 16, 0);
+		for (uint32_t i = 0; i < args.n; i++)
+			assert_int_equal(p[i], (i + round) * 2654435761u * 3 + 5);
+		gpu_vm_unmap_pages(r->c.vm, PAGED_VA, 1024 * PAGE);
+	}
 }
 
 static void no_such_page(void **state)
@@ -782,5 +793,6 @@ int main(int argc, char **argv)
 	}
 	target = argv[1];
 	object_path = argv[2];
+	cmocka_set_test_filter(getenv("TEST_ONLY"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -655,7 +655,7 @@ static void svm_hole_part(void)
 {
 	uint64_t size = 16 * PAGE;
 	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *middle = p + 4 * PAGE;
-	struct buffer b;
+	struct buffer b = {0};
 
 	kfd_start();
 	EXPECT(svm_access(p, size), 0);
@@ -669,6 +669,13 @@ static void svm_hole_part(void)
 	CHECK(mmap(middle, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == middle);
 	EXPECT(svm_access(p, size), 0);
 	CHECK(pinned_becomes(16));
+	for (int i = 0; i < 20; i++) { /* at once, too */
+		munmap(middle, 4 * PAGE);
+		EXPECT(gpu_alloc(&b, VRAM, (uintptr_t)middle, 4 * PAGE, 0), 0);
+		EXPECT(gpu_free(b.handle), 0);
+		CHECK(mmap(middle, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == middle);
+		EXPECT(svm_access(p, size), 0);
+	}
 	munmap(p, size);
 	CHECK(pinned_becomes(0));
 	EXPECT(svm_access(p, size), -EFAULT);

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""
+Pageable memory (XNACK): programs of two VMs whose kernels use malloc, stack, files and what else their programs have, while the guests' kernels swap, split, merge,
+protect and fork it. Each result is compared; a fault has the right address; afterwards nothing is left.
+"""
+
+import sys
+
+import system
+from system import wait_until
+
+S = system.System()
+A, B = "pager", "other"
+VMS = (A, B)
+XNACK = ("env", "HSA_XNACK=1")
+SWAP = "dd if=/dev/zero of=/swap bs=1M count=96 2>/dev/null && chmod 600 /swap && (mkswap /swap || busybox mkswap /swap) >/dev/null && (swapon /swap || busybox swapon /swap)"
+
+
+def both(*program):
+    """The program in both VMs at the same time."""
+    for job in [S.guest_job(vm, *XNACK, *program) for vm in VMS]:
+        job.succeeds()
+
+
+def test_two_vms_boot():
+    S.boot(*VMS)
+    for vm in VMS:
+        code, out = S.guest(vm, "sh", "-c", SWAP)
+        assert code == 0, out
+
+
+def test_xnack_is_the_programs_choice():
+    """It is off unless asked for; a program without it gets a fault for what it didn't register."""
+    job = S.guest_job(A, "e2e-svm", "only", "heap")
+    assert job.wait() == 1 and "XNACK is not on" in job.output, job.output
+    S.works(A)
+
+
+def test_every_kind_of_memory():
+    both("e2e-svm", "all")
+
+
+def test_hip():
+    both("e2e-svm-hip")
+
+
+def test_atomics_under_contention():
+    both("e2e-svm", "atomics")
+
+
+def test_faults():
+    """What the program may not do, its kernels may not; the event has the address, and the next program works."""
+    jobs = [S.guest_job(vm, *XNACK, "e2e-svm", "fault", how) for vm in VMS for how in ("wild", "unmapped", "none", "read-only", "running")]
+    for job in jobs:
+        job.succeeds()
+    both("e2e-svm", "only", "heap")
+
+
+def test_storm():
+    """Two programs in one VM and one in the other, while pages come and go."""
+    jobs = [S.guest_job(vm, *XNACK, "e2e-svm", "storm", "6") for vm in (A, A, B)]
+    for job in jobs:
+        job.succeeds()
+
+
+def test_killed_while_it_waits_for_pages():
+    for delay in ("0.3", "0.6", "0.9", "1.2"):
+        code, out = S.guest(A, "sh", "-c", f"HSA_XNACK=1 e2e-svm storm 60 & p=$!; sleep {delay}; kill -9 $p; wait $p; echo $?")
+        assert code == 0 and "137" in out, out
+    both("e2e-svm", "only", "heap", "forks")
+
+
+def test_nothing_is_left():
+    for vm in VMS:
+        S.vram_is_free(vm)
+        wait_until(lambda vm=vm: S.tenants()[vm]["processes"] == 0, 20, f"{vm} still has GPU processes")
+        S.kernel_is_quiet(vm)
+        code, out = S.guest(vm, "sh", "-c", "(swapoff /swap || busybox swapoff /swap) && timeout 60 rmmod hsavisor")
+        assert code == 0, out
+    for vm in VMS:
+        S.call("vm", "stop", vm)
+    wait_until(lambda: S.tenants() == {})
+
+
+if __name__ == "__main__":
+    system.run(sys.modules[__name__], S)
