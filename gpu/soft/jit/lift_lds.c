@@ -292,8 +292,44 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 		}
 }
 
-/* apart: no two lanes of a strip overlap. */
-static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_part *p, enum places places, bool apart)
+/* Do the lanes of each strip rise, all within two vectors? */
+static bool rises_near(const struct lift *l, const int32_t *d)
+{
+	bool ok = d;
+
+	for (unsigned i = 0; d && i < WAVE_LANES; i++)
+		ok &= !(d[i] & 3) && d[i] < (int32_t)(8 * l->width) && (i % l->width ? d[i] > d[i - 1] : d[i] == 0);
+	return ok;
+}
+
+/* Stores those of a strip's dwords that in has, whose lanes rise near each other, as two vectors with the lanes where they go. */
+static void write_near(struct lift *l, V addr, const int32_t *d, V row, V in)
+{
+	LLVMTypeRef wide = LLVMIntTypeInContext(l->c, 2 * l->width), t = vec(l->i32, 2 * l->width), types[2] = {t, l->ptr};
+	V order[64], args[4], begin = LLVMBuildSExt(l->b, lane0(l, addr), l->i64, ""), bits[2];
+	uint32_t places = 0;
+
+	for (unsigned i = 0; i < 2 * l->width; i++)
+		order[i] = LLVMGetPoison(l->i32);
+	for (unsigned i = 0; i < l->width; i++) {
+		order[d[i] / 4] = c32(l, i);
+		places |= 1u << d[i] / 4;
+	}
+	bits[0] = LLVMBuildZExt(l->b, bits_of(l, in), l->i32, "");
+	bits[1] = c32(l, places);
+	bits[0] = intrinsic(l, "llvm.x86.bmi.pdep.32", NULL, 0, bits, 2);
+	if (l->width < 16)
+		bits[0] = LLVMBuildTrunc(l->b, bits[0], wide, "");
+	args[0] = LLVMBuildShuffleVector(l->b, row, LLVMGetPoison(l->vi32), LLVMConstVector(order, 2 * l->width), "");
+	/* Where the first lane lies before LDS it is not in. */
+	args[1] = LLVMBuildGEP2(l->b, l->i8, l->lds, &begin, 1, "");
+	args[2] = c32(l, 1);
+	args[3] = LLVMBuildBitCast(l->b, bits[0], vec(l->i1, 2 * l->width), "");
+	intrinsic(l, "llvm.masked.store", types, 2, args, 4);
+}
+
+/* apart: no two lanes of a strip overlap; d: where they are known to be, or NULL. */
+static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_part *p, enum places places, bool apart, const int32_t *d)
 {
 	LLVMBasicBlockRef row, many, join = NULL;
 	V rows[MAX_STRIPS][4], in[MAX_STRIPS];
@@ -303,6 +339,11 @@ static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_pa
 		in[s] = lds_inside(l, addr[s], 4 * n, s);
 		for (unsigned k = 0; k < n; k++)
 			rows[s][k] = get_v(l, p->row + k, s);
+	}
+	if (n == 1 && rises_near(l, d)) {
+		for (unsigned s = 0; s < l->strips; s++)
+			write_near(l, addr[s], d + s * l->width, rows[s][0], in[s]);
+		return;
 	}
 	if (places == PLACES_UNKNOWN || places == PLACES_ROW) {
 		row = new_block(l, "");
@@ -696,7 +737,7 @@ bool lift_ds(struct lift *l, const struct jit_inst *ji)
 				addr[s] = opaque(l, addr[s]);
 		}
 		if (store)
-			ds_write_part(l, addr, &part[p], places, lanes_apart(l, r, part[p].dwords));
+			ds_write_part(l, addr, &part[p], places, lanes_apart(l, r, part[p].dwords), known_delta(l, r));
 		else
 			ds_read_part(l, addr, part[p].dwords, places, out[p]);
 	}
