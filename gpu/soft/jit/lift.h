@@ -165,6 +165,8 @@ struct lift {
 	unsigned next_rows;
 	uint32_t first_place, places;	    /* of the view, for accesses */
 	V spread_room;			    /* struct vmem_spread */
+	const struct jit_inst *slot_of;	    /* ranges of the view, for accesses */
+	uint32_t first_slot, slots;
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 };
 
