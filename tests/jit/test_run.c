@@ -184,6 +184,57 @@ static void test_anywhere(void **state)
 	free(want);
 }
 
+static void test_two_buffers(void **state)
+{
+	enum { COUNT = 1024, WORDS = 4096 + COUNT };
+	uint32_t *mem[3], *want = malloc(2 * 4 * WORDS), none = UINT32_MAX, wild = 100;
+	uint8_t args[28];
+	struct runner_dispatch d = {.kernel = "two_buffers", .grid = {COUNT, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < 3; i++)
+		mem[i] = runner_alloc(&runner, 4 * WORDS + 4096, GPU_PROT_READ | GPU_PROT_WRITE);
+	for (unsigned i = 0; i < 4096; i++) {
+		mem[0][i] = i * 2654435761u;
+		mem[1][i] = i * 2246822519u + 5;
+	}
+	for (unsigned i = 0; i < COUNT; i++)
+		mem[2][i] = (i * 2654435761u >> 9) % (4000 * 4);
+	memcpy(want, mem[0], 4 * WORDS);
+	memcpy(want + WORDS, mem[1], 4 * WORDS);
+	for (unsigned i = 0; i < COUNT; i++) {
+		const uint32_t w = mem[2][i], k = w >> 2, *t = want + (w & 1 ? 0 : WORDS);
+
+		if (i % 5 != 2)
+			want[(w & 2 ? 0 : WORDS) + 4096 + i] = t[k] + 3 * t[k + 1] + 5 * t[k + 2] + t[k & ~1u] + 7 * t[(k & ~1u) + 1];
+	}
+	memcpy(args, &mem[0], 8);
+	memcpy(args + 8, &mem[1], 8);
+	memcpy(args + 16, &mem[2], 8);
+	memcpy(args + 24, &none, 4);
+	for (unsigned t = 0; t < 3; t++) {
+		memset(mem[0] + 4096, 0, 4 * COUNT);
+		memset(mem[1] + 4096, 0, 4 * COUNT);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		assert_memory_equal(mem[0], want, 4 * WORDS);
+		assert_memory_equal(mem[1], want + WORDS, 4 * WORDS);
+	}
+	memset(mem[0] + 4096, 0, 4 * COUNT);
+	memset(mem[1] + 4096, 0, 4 * COUNT);
+	memcpy(args + 24, &wild, 4);
+	assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+	assert_int_equal(runner.fault.va, 0x5ead00000000ull + 4 * (4096 + wild));
+	assert_true(runner.fault.write);
+	assert_true(runner.fault.not_present);
+	/* The wave before has stored. */
+	for (unsigned i = 0; i < 64; i++) {
+		assert_int_equal(mem[0][4096 + i], want[4096 + i]);
+		assert_int_equal(mem[1][4096 + i], want[WORDS + 4096 + i]);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		runner_unmap(&runner, mem[i]);
+	free(want);
+}
+
 static atomic_uint stop;
 
 static void *stop_soon(void *arg)
@@ -422,7 +473,7 @@ static void test_ending_while_compiling(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere),
+		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
