@@ -84,6 +84,21 @@ static const struct mem_tlb_entry *fill(struct mem_view *view, uint64_t page)
 	return NULL;
 }
 
+static bool find_range(struct mem_view *view, uint64_t va, struct mem_range *range)
+{
+	const struct kernel_run *run = ((struct worker *)view)->dispatch->run;
+
+	for (unsigned i = 0; i < run->num_ranges; i++)
+		if (va >= run->range[i].va && va - run->range[i].va < run->range[i].size && run->range[i].size <= MEM_RANGE_LIMIT) {
+			range->first = run->range[i].va;
+			range->size = run->range[i].size;
+			range->host = run->range[i].host;
+			range->prot = run->range[i].prot;
+			return true;
+		}
+	return false;
+}
+
 static void quiesce(struct mem_view *view)
 {
 	/* What is mapped stays so while a kernel runs. */
@@ -408,6 +423,7 @@ static int make_workers(struct dispatch *d, struct worker *w, unsigned threads, 
 		w[t].dispatch = d;
 		w[t].index = t;
 		w[t].view.fill = fill;
+		w[t].view.find_range = find_range;
 		w[t].view.quiesce = quiesce;
 		for (unsigned i = 0; i < 1 << MEM_TLB_BITS; i++)
 			w[t].view.tlb[i].page = ~0ull;

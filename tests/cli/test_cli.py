@@ -251,6 +251,15 @@ def test_run_passes_exit_codes():
     assert json.loads(out.stderr)["vram_quota_bytes"] == 32 << 20
 
 
+def test_run_profile_makes_the_file_and_hands_it_on():
+    call("run", "--profile", f"{DIR}/none/profile", "--", "true", code=1, says="none/profile")
+    with open(f"{DIR}/profile", "w", encoding="utf-8") as f:
+        f.write("of an earlier run")
+    subprocess.run([HSAVISOR, "run", "--profile", "profile", "--", "sh", "-c", 'echo "$HSAVISOR_PROFILE" >>"$HSAVISOR_PROFILE"'], env=ENV, cwd=DIR, timeout=30, check=True)
+    with open(f"{DIR}/profile", encoding="utf-8") as f:
+        assert f.read() == os.path.realpath(f"{DIR}/profile") + "\n"
+
+
 def test_run_from_where_it_is_installed():
     for source, place in ((HSAVISOR, "bin"), (f"{BUILD}/host/libhsavisor-host.so", "lib/x86_64-linux-gnu")):
         os.makedirs(f"{DIR}/usr/{place}")

@@ -227,6 +227,8 @@ static void copies_take_turns(void **state)
 		if (types[t] == GPU_QUEUE_SDMA)
 			assert_true(wait_value(&fence->value, 1, 5000));
 		sleep_ms(20);
+		for (unsigned i = 0; i < 5000 && !atomic_load(&turns.waiters); i++)
+			sleep_ms(1);
 		assert_int_equal(to[0], 0);
 		assert_int_equal(atomic_load(&turns.gpu_ns), 0);
 		assert_int_equal(atomic_load(&turns.waiters), 1);

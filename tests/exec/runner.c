@@ -26,7 +26,7 @@ static const struct mem_tlb_entry *fill(struct mem_view *view, uint64_t page)
 
 	for (unsigned i = 0; i < r->num_ranges; i++)
 		if (va >= r->range[i].start && va < r->range[i].end) {
-			*e = (struct mem_tlb_entry){.page = page, .host = (uint8_t *)(uintptr_t)va, .prot = r->range[i].prot};
+			*e = (struct mem_tlb_entry){.page = page, .host = r->range[i].host + (va - r->range[i].start), .prot = r->range[i].prot};
 			return e;
 		}
 	return NULL;
@@ -40,7 +40,7 @@ static bool find_range(struct mem_view *view, uint64_t va, struct mem_range *ran
 		if (va >= r->range[i].start && va < r->range[i].end) {
 			range->first = r->range[i].start;
 			range->size = r->range[i].end - r->range[i].start;
-			range->host = (uint8_t *)(uintptr_t)range->first;
+			range->host = r->range[i].host;
 			range->prot = r->range[i].prot;
 			return range->size <= MEM_RANGE_LIMIT;
 		}
@@ -78,12 +78,18 @@ void runner_free(struct runner *r)
 
 int runner_map(struct runner *r, const void *host, size_t size, uint32_t prot)
 {
-	uint64_t start = (uintptr_t)host & ~(PAGE - 1);
+	uint64_t start = (uintptr_t)host & ~(PAGE - 1), end = ((uintptr_t)host + size + PAGE - 1) & ~(PAGE - 1);
 
+	return runner_map_at(r, start, (void *)(uintptr_t)start, end - start, prot);
+}
+
+int runner_map_at(struct runner *r, uint64_t va, void *host, size_t size, uint32_t prot)
+{
 	if (r->num_ranges == RUNNER_RANGES)
 		return -ENOSPC;
-	r->range[r->num_ranges].start = start;
-	r->range[r->num_ranges].end = ((uintptr_t)host + size + PAGE - 1) & ~(PAGE - 1);
+	r->range[r->num_ranges].start = va;
+	r->range[r->num_ranges].end = va + size;
+	r->range[r->num_ranges].host = host;
 	r->range[r->num_ranges].prot = prot;
 	r->num_ranges++;
 	return 0;
@@ -109,6 +115,16 @@ void runner_unmap(struct runner *r, const void *host)
 	for (unsigned i = 0; i < r->num_ranges; i++)
 		if (r->range[i].start == (uintptr_t)host) {
 			munmap((void *)(uintptr_t)r->range[i].start, r->range[i].end - r->range[i].start);
+			r->range[i] = r->range[--r->num_ranges];
+			break;
+		}
+	flush(r);
+}
+
+void runner_unmap_at(struct runner *r, uint64_t va)
+{
+	for (unsigned i = 0; i < r->num_ranges; i++)
+		if (r->range[i].start == va) {
 			r->range[i] = r->range[--r->num_ranges];
 			break;
 		}

@@ -16,6 +16,7 @@ struct runner {
 	struct mem_view view; /* first: runner is found from it */
 	struct {
 		uint64_t start, end;
+		uint8_t *host; /* of start */
 		uint32_t prot;
 	} range[RUNNER_RANGES];
 	unsigned num_ranges;
@@ -45,7 +46,10 @@ void runner_free(struct runner *r);
 void *runner_alloc(struct runner *r, size_t size, uint32_t prot);
 /* Maps what exists already. */
 int runner_map(struct runner *r, const void *host, size_t size, uint32_t prot);
+/* Elsewhere than at its host address. */
+int runner_map_at(struct runner *r, uint64_t va, void *host, size_t size, uint32_t prot);
 void runner_unmap(struct runner *r, const void *host);
+void runner_unmap_at(struct runner *r, uint64_t va); /* frees no memory */
 
 /* Runs all work-groups of a kernel of co (its image mapped). EXEC_DONE, or how the first failing work-group ended. */
 enum exec_result runner_run(struct runner *r, const struct codeobj *co, const struct runner_dispatch *d);

@@ -138,3 +138,39 @@ kernel __attribute__((reqd_work_group_size(64, 1, 1))) void ors(global uint *out
 	}
 	out[first | l] = x;
 }
+
+struct three {
+	uint x, y, z;
+};
+
+/* Lanes of one access in two buffers, three dwords a lane; item `wild` stores where there is nothing. */
+kernel void two_buffers(global uint *a, global uint *b, global const uint *where, uint wild)
+{
+	uint i = get_global_id(0), k = where[i] >> 2;
+	global uint *from = where[i] & 1 ? a : b, *to = where[i] & 2 ? a : b;
+	struct three t = *(global struct three *)(from + k);
+	ulong pair = *(global ulong *)(from + (k & ~1u));
+
+	if (i == wild)
+		to = (global uint *)0x5ead00000000ul;
+	if (i % 5 != 2)
+		to[4096 + i] = t.x + 3 * t.y + 5 * t.z + (uint)pair + 7 * (uint)(pair >> 32);
+}
+
+/* Rows: neighbours that a compiler loads together, pairs, quads, one value for all; a row of threads longer than the data. */
+kernel void rows(global uint *out, global const uint *in, global ulong *wide, global const ulong *pairs, global uint4 *quads, uint n, uint rounds)
+{
+	uint i = get_global_id(0), sum = 0;
+	ulong two = 0;
+
+	if (i >= n)
+		return;
+	for (uint r = 0; r < rounds; r++) {
+		sum += in[i] * 3 + in[i + 1] * 5 + in[i + 2];
+		two ^= pairs[i] + pairs[i + 1] * 3 + r;
+		in += 64;
+	}
+	out[i] = sum;
+	wide[i] = two;
+	quads[i] = quads[i] * 7 + in[5];
+}

@@ -184,6 +184,139 @@ static void test_anywhere(void **state)
 	free(want);
 }
 
+static void test_two_buffers(void **state)
+{
+	enum { COUNT = 1024, WORDS = 4096 + COUNT };
+	uint32_t *mem[3], *want = malloc(2 * 4 * WORDS), none = UINT32_MAX, wild = 100;
+	uint8_t args[28];
+	struct runner_dispatch d = {.kernel = "two_buffers", .grid = {COUNT, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < 3; i++)
+		mem[i] = runner_alloc(&runner, 4 * WORDS + 4096, GPU_PROT_READ | GPU_PROT_WRITE);
+	for (unsigned i = 0; i < 4096; i++) {
+		mem[0][i] = i * 2654435761u;
+		mem[1][i] = i * 2246822519u + 5;
+	}
+	for (unsigned i = 0; i < COUNT; i++)
+		mem[2][i] = (i * 2654435761u >> 9) % (4000 * 4);
+	memcpy(want, mem[0], 4 * WORDS);
+	memcpy(want + WORDS, mem[1], 4 * WORDS);
+	for (unsigned i = 0; i < COUNT; i++) {
+		const uint32_t w = mem[2][i], k = w >> 2, *t = want + (w & 1 ? 0 : WORDS);
+
+		if (i % 5 != 2)
+			want[(w & 2 ? 0 : WORDS) + 4096 + i] = t[k] + 3 * t[k + 1] + 5 * t[k + 2] + t[k & ~1u] + 7 * t[(k & ~1u) + 1];
+	}
+	memcpy(args, &mem[0], 8);
+	memcpy(args + 8, &mem[1], 8);
+	memcpy(args + 16, &mem[2], 8);
+	memcpy(args + 24, &none, 4);
+	for (unsigned t = 0; t < 3; t++) {
+		memset(mem[0] + 4096, 0, 4 * COUNT);
+		memset(mem[1] + 4096, 0, 4 * COUNT);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		assert_memory_equal(mem[0], want, 4 * WORDS);
+		assert_memory_equal(mem[1], want + WORDS, 4 * WORDS);
+	}
+	memset(mem[0] + 4096, 0, 4 * COUNT);
+	memset(mem[1] + 4096, 0, 4 * COUNT);
+	memcpy(args + 24, &wild, 4);
+	assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+	assert_int_equal(runner.fault.va, 0x5ead00000000ull + 4 * (4096 + wild));
+	assert_true(runner.fault.write);
+	assert_true(runner.fault.not_present);
+	/* The wave before has stored. */
+	for (unsigned i = 0; i < 64; i++) {
+		assert_int_equal(mem[0][4096 + i], want[4096 + i]);
+		assert_int_equal(mem[1][4096 + i], want[WORDS + 4096 + i]);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		runner_unmap(&runner, mem[i]);
+	free(want);
+}
+
+/*
+ * Rows in memory whose pages lie anywhere on the host, in pieces, or all in one: the last lanes of a wave in another piece than the first ones, or in none. Waves
+ * are not all full.
+ */
+static void test_rows(void **state)
+{
+	enum { COUNT = 1000, MORE = 3, PAGE = 4096, PAGES = 8, IN = COUNT + 64 * MORE + 2, PLACES = 5 };
+	static const uint64_t slices[] = {0, 1, 50, 0};
+	const size_t size = PAGES * PAGE;
+	uint8_t *host = runner_alloc(&runner, PLACES * size, 0), *was = malloc(PLACES * size), *view = malloc(PLACES * size), args[48];
+	uint32_t n = COUNT, rounds = MORE;
+	struct runner_dispatch d = {.kernel = "rows", .grid = {1024, 1, 1}, .group = {256, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (size_t k = 0; k < PLACES * size; k++)
+		was[k] = (uint8_t)(k * 2654435761u >> 11);
+	for (unsigned piece = 1; piece <= PAGES; piece *= 2) {
+		/* Buffers end, or begin, within 4 bytes of a border; quads at one. */
+		const uint64_t base = 0x10000000000, va[PLACES] = {base + size - 4 * COUNT, base + (1 << 20) + size - 4 * IN, base + (2 << 20) + 8, base + (3 << 20) + size - 8 * (COUNT + 1),
+								   base + (4 << 20) + 16};
+
+		for (unsigned b = 0; b < PLACES; b++)
+			for (unsigned k = 0; k < PAGES; k += piece)
+				assert_int_equal(runner_map_at(&runner, base + ((uint64_t)b << 20) + k * PAGE, host + b * size + (PAGES - piece - k) * PAGE, piece * PAGE,
+							       GPU_PROT_READ | (b % 2 ? 0 : GPU_PROT_WRITE)), 0);
+		for (unsigned b = 0; b < PLACES; b++)
+			memcpy(args + 8 * b, &va[b], 8);
+		memcpy(args + 40, &n, 4);
+		memcpy(args + 44, &rounds, 4);
+		for (unsigned t = 0; t < sizeof(slices) / sizeof(slices[0]); t++) {
+			uint8_t *at[PLACES];
+			const uint32_t *in;
+			const uint64_t *pairs;
+
+			memcpy(host, was, PLACES * size);
+			runner.slice = slices[t];
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+			/* As the kernel saw it, before in view and afterwards in the host's order. */
+			for (unsigned b = 0; b < PLACES; b++) {
+				for (unsigned k = 0; k < PAGES; k += piece)
+					memcpy(view + b * size + k * PAGE, (b % 2 ? was : host) + b * size + (PAGES - piece - k) * PAGE, piece * PAGE);
+				at[b] = view + b * size + (va[b] & ((1 << 20) - 1));
+			}
+			in = (const uint32_t *)at[1];
+			pairs = (const uint64_t *)at[3];
+			for (uint32_t i = 0; i < COUNT; i++) {
+				uint32_t sum = 0, quad[4];
+				uint64_t two = 0, from = va[4] - (base + (4 << 20)) + 16 * i, page = from / PAGE;
+
+				for (uint32_t r = 0; r < MORE; r++) {
+					sum += in[64 * r + i] * 3 + in[64 * r + i + 1] * 5 + in[64 * r + i + 2];
+					two ^= pairs[i] + pairs[i + 1] * 3 + r;
+				}
+				assert_int_equal(((uint32_t *)at[0])[i], sum);
+				assert_memory_equal(at[2] + 8 * i, &two, 8);
+				memcpy(quad, was + 4 * size + (PAGES - piece - page / piece * piece + page % piece) * PAGE + from % PAGE, 16);
+				for (unsigned e = 0; e < 4; e++)
+					assert_int_equal(((uint32_t *)at[4])[4 * i + e], quad[e] * 7 + in[64 * MORE + 5]);
+			}
+			/* Nothing else is written. */
+			for (unsigned k = 0; k < va[0] % (1 << 20); k++)
+				assert_int_equal(view[k], was[(PAGES - piece - k / PAGE / piece * piece + k / PAGE % piece) * PAGE + k % PAGE]);
+		}
+		/* The last lanes of a wave have no memory any more, in the middle of a strip: to read, to write. */
+		for (unsigned b = 0; piece == 1 && b < 2; b++) {
+			uint64_t last = base + ((uint64_t)!b << 20) + (PAGES - 1) * PAGE;
+
+			runner_unmap_at(&runner, last);
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+			assert_int_equal(runner.fault.va & ~(uint64_t)(PAGE - 1), last);
+			assert_int_equal(runner.fault.write, b);
+			assert_int_equal(runner_map_at(&runner, last, host + !b * size, PAGE, GPU_PROT_READ | (b ? GPU_PROT_WRITE : 0)), 0);
+		}
+		for (unsigned b = 0; b < PLACES; b++)
+			for (unsigned k = 0; k < PAGES; k += piece)
+				runner_unmap_at(&runner, base + ((uint64_t)b << 20) + k * PAGE);
+	}
+	runner.slice = 0;
+	runner_unmap(&runner, host);
+	free(was);
+	free(view);
+}
+
 static atomic_uint stop;
 
 static void *stop_soon(void *arg)
@@ -422,7 +555,7 @@ static void test_ending_while_compiling(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere),
+		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers), cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),

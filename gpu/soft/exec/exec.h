@@ -50,7 +50,8 @@ void code_cache_revalidate(struct code_cache *cache);
 long exec_wg_bytes(const struct dispatch_setup *setup);
 
 /*
- * Makes work-group id of the dispatch ready to run: registers and LDS (zeroed), initial SGPRs and
+ * Makes work-group id of the dispatch ready to run: registers and LDS (zeroed, but for what compiled
+ * code left of a work-group of the same dispatch), initial SGPRs and
  * VGPRs by the descriptor (LLVM AMDGPUUsage "Initial Kernel Execution State"), EXEC of partial
  * waves. wg is reusable: memory from an earlier call with the same set-up is kept. Caller fills
  * shared fields code, cu, scratch_slot, message, owner before. 0, -ENOMEM, -EINVAL.

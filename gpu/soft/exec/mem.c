@@ -4,19 +4,6 @@
  */
 #include "gpu/soft/exec/mem.h"
 
-#define RANGE_FILLS   16  /* of a range, and then not for so many accesses: */
-#define RANGE_REFUSED 512
-
-bool mem_find_range(struct mem_view *view, uint64_t va, struct mem_range *r)
-{
-	if (r->fills >= RANGE_FILLS && ++r->refused >= RANGE_REFUSED)
-		r->fills = r->refused = 0;
-	if (r->fills >= RANGE_FILLS || !view->find_range)
-		return false;
-	r->fills++;
-	return va - r->first >= r->size && view->find_range(view, va, r);
-}
-
 void exec_memory_fault(struct exec_ctx *ctx, uint64_t va, uint32_t prot)
 {
 	struct exec_fault *fault = &ctx->wave->wg->fault;
@@ -81,6 +68,36 @@ const struct mem_range *mem_known_range(struct mem_view *view, uint64_t va)
 	r = &view->found[view->next_found++ % MEM_FOUND];
 	*r = found;
 	return r;
+}
+
+#define RANGE_FILLS   16  /* of a range, and then not for so many accesses: */
+#define RANGE_REFUSED 512
+
+bool mem_find_range(struct mem_view *view, uint64_t va, struct mem_range *r)
+{
+	const struct mem_range *found = NULL;
+
+	if (va - r->first < r->size)
+		return false;
+	/* Those found last cost nothing. */
+	for (unsigned i = 0; i < MEM_FOUND && !found; i++)
+		if (va - view->found[i].first < view->found[i].size)
+			found = &view->found[i];
+	if (!found) {
+		if (r->fills >= RANGE_FILLS && ++r->refused >= RANGE_REFUSED)
+			r->fills = r->refused = 0;
+		if (r->fills >= RANGE_FILLS)
+			return false;
+		r->fills++;
+		found = mem_known_range(view, va);
+	}
+	if (!found)
+		return false;
+	r->first = found->first;
+	r->size = found->size;
+	r->host = found->host;
+	r->prot = found->prot;
+	return true;
 }
 
 #define NEAR_FILLS   16 /* of a place, and then not for so many accesses: */

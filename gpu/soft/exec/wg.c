@@ -49,6 +49,10 @@ struct wg_memory {
 	struct wave_start *start;
 	bool start_known;
 	uint32_t id_rows;
+	/* For which work-groups it was made, and wg->interpreted then. */
+	struct dispatch_setup setup;
+	uint32_t scratch_slot;
+	uint64_t interpreted;
 };
 
 struct wg_shape {
@@ -247,6 +251,43 @@ static void find_id_sgprs(struct workgroup *wg, const struct dispatch_setup *s)
 		wg->id_sgpr[d] = field(s->rsrc2, 7 + d, 1) ? (uint8_t)n++ : WG_NO_SGPR;
 }
 
+/*
+ * The library's memcpy(), called: it has the host's widest vectors. What a compiler puts in its place has narrow ones, which fill the store buffer
+ * that a streaming kernel's stores wait in already, or a string instruction, which is slow to start.
+ */
+static void *(*const volatile copy)(void *restrict, const void *restrict, size_t) = memcpy;
+
+static bool full_size(const uint32_t size[3], const struct dispatch_setup *s)
+{
+	/* One by one: memcmp() would read two that have just been stored as one, and wait for them. */
+	return size[0] == s->wg_size[0] && size[1] == s->wg_size[1] && size[2] == s->wg_size[2];
+}
+
+/* What may have changed in a wave and has a value at the start. */
+void exec_wg_restart(struct workgroup *wg, uint32_t wave)
+{
+	const struct wg_memory *m = wg->mem;
+	const struct wave_start *from = &m->start[wave];
+	struct wave *w = &wg->waves[wave];
+
+	copy(w->sgpr, from->wave.sgpr, SCALARS_BELOW * 4);
+	copy(w->sgpr + SCALARS_FROM, from->wave.sgpr + SCALARS_FROM, sizeof(*w) - SCALARS_FROM * 4);
+	for (unsigned d = 0; d < 3; d++)
+		if (wg->id_sgpr[d] != WG_NO_SGPR)
+			w->sgpr[wg->id_sgpr[d]] = wg->id[d];
+	for (uint32_t r = 0; r < m->id_rows; r++)
+		copy(from->wave.vgpr[r], from->row[r], sizeof(from->row[r]));
+}
+
+/* One that ran compiled in this memory was of the same dispatch: then what it left may stay, as between those of a range. */
+static bool same_dispatch(const struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t size[3])
+{
+	const struct wg_memory *m = wg->mem;
+
+	return m && m->start_known && m->scratch_slot == wg->scratch_slot && m->interpreted == wg->interpreted && full_size(wg->size, setup) &&
+	       full_size(size, setup) && !memcmp(&m->setup, setup, sizeof(*setup));
+}
+
 int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3])
 {
 	struct wg_shape shape;
@@ -259,11 +300,22 @@ int exec_wg_init(struct workgroup *wg, const struct dispatch_setup *setup, const
 		return err;
 	if (!wg_size(setup, id, size))
 		return -EINVAL;
+	if (same_dispatch(wg, setup, size)) {
+		memcpy(wg->id, id, sizeof(wg->id));
+		wg->fault = (struct exec_fault){0};
+		wg->jit_known = false;
+		for (uint32_t i = 0; i < wg->num_waves; i++)
+			exec_wg_restart(wg, i);
+		return 0;
+	}
 	m = wg_memory(wg, shape.bytes);
 	if (!m)
 		return -ENOMEM;
 	m->clear = shape.waves * shape.row_bytes + shape.lds;
 	m->start_known = false;
+	m->setup = *setup;
+	m->scratch_slot = wg->scratch_slot;
+	m->interpreted = wg->interpreted;
 	m->start = (void *)((uint8_t *)(m + 1) + shape.start);
 	p = (uint8_t *)(m + 1);
 	memset(p, 0, m->clear);
@@ -301,34 +353,6 @@ static void make_start(struct workgroup *wg, const struct dispatch_setup *s)
 		w->agpr = real->agpr;
 	}
 	m->start_known = true;
-}
-
-/*
- * The library's memcpy(), called: it has the host's widest vectors. What a compiler puts in its place has narrow ones, which fill the store buffer
- * that a streaming kernel's stores wait in already, or a string instruction, which is slow to start.
- */
-static void *(*const volatile copy)(void *restrict, const void *restrict, size_t) = memcpy;
-
-static bool full_size(const uint32_t size[3], const struct dispatch_setup *s)
-{
-	/* One by one: memcmp() would read two that have just been stored as one, and wait for them. */
-	return size[0] == s->wg_size[0] && size[1] == s->wg_size[1] && size[2] == s->wg_size[2];
-}
-
-/* What may have changed in a wave and has a value at the start. */
-void exec_wg_restart(struct workgroup *wg, uint32_t wave)
-{
-	const struct wg_memory *m = wg->mem;
-	const struct wave_start *from = &m->start[wave];
-	struct wave *w = &wg->waves[wave];
-
-	copy(w->sgpr, from->wave.sgpr, SCALARS_BELOW * 4);
-	copy(w->sgpr + SCALARS_FROM, from->wave.sgpr + SCALARS_FROM, sizeof(*w) - SCALARS_FROM * 4);
-	for (unsigned d = 0; d < 3; d++)
-		if (wg->id_sgpr[d] != WG_NO_SGPR)
-			w->sgpr[wg->id_sgpr[d]] = wg->id[d];
-	for (uint32_t r = 0; r < m->id_rows; r++)
-		copy(from->wave.vgpr[r], from->row[r], sizeof(from->row[r]));
 }
 
 const struct wave *exec_wg_starts(struct workgroup *wg, const struct dispatch_setup *setup, size_t *stride)

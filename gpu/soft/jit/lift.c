@@ -595,20 +595,81 @@ static void live_before(const struct lift *l, const struct jit_inst *ji, struct 
 	live->slive[1] |= jit_always_live;
 }
 
-void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
+static void copy_registers(struct lift *l, struct registers *to)
 {
-	LLVMBasicBlockRef out = new_block(l, "deopt"), go = new_block(l, "");
+	memcpy(to->v, l->v, sizeof(to->v));
+	memcpy(to->s, l->s, sizeof(to->s));
+	memcpy(to->p, l->p, sizeof(to->p));
+	memcpy(to->lin, l->lin, sizeof(to->lin));
+	to->scc = l->scc;
+	to->now = l->now;
+}
+
+static void set_registers(struct lift *l, const struct registers *from)
+{
+	memcpy(l->v, from->v, sizeof(l->v));
+	memcpy(l->s, from->s, sizeof(l->s));
+	memcpy(l->p, from->p, sizeof(l->p));
+	memcpy(l->lin, from->lin, sizeof(l->lin));
+	l->scc = from->scc;
+	l->now = from->now;
+}
+
+void mark_back(struct lift *l, const struct jit_inst *ji)
+{
+	l->back.ji = ji;
+	l->back.valid = true;
+	l->back.exit = NULL;
+	copy_registers(l, &l->back.then);
+}
+
+/* Has an instruction that was lifted changed more than registers? Then nothing before it may be done again. */
+static bool changes_more(const struct isa_inst *in)
+{
+	const char *name = isa_op_name(in->op);
+
+	if (in->format == ISA_FMT_DS)
+		return in->gds || strncmp(name, "ds_read", 7);
+	return in->lds || !strstr(name, "_load_");
+}
+
+static void emit_back_exit(struct lift *l)
+{
+	struct registers *now = malloc(sizeof(*now));
 	struct jit_block live;
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
 
-	emit_weights(l, LLVMBuildCondBr(l->b, condition, go, out), true);
-	go_to(l, out);
+	if (!now)
+		abort();
 	emit_mfma_later(l);
+	copy_registers(l, now);
+	set_registers(l, &l->back.then);
 	dirty_here(l->blk, &vdirty, sdirty);
 	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
-	live_before(l, ji, &live);
-	emit_exit(l, ji->pc, &live, &vdirty, sdirty);
+	live_before(l, l->back.ji, &live);
+	emit_exit(l, l->back.ji->pc, &live, &vdirty, sdirty);
+	set_registers(l, now);
+	free(now);
+}
+
+void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
+{
+	LLVMBasicBlockRef go = new_block(l, "");
+	bool made;
+
+	if (!l->back.valid) {
+		flush_queue(l);
+		mark_back(l, ji);
+	}
+	made = !l->back.exit;
+	if (made)
+		l->back.exit = new_block(l, "deopt");
+	emit_weights(l, LLVMBuildCondBr(l->b, condition, go, l->back.exit), true);
+	if (made) {
+		go_to(l, l->back.exit);
+		emit_back_exit(l);
+	}
 	go_to(l, go);
 }
 
@@ -816,6 +877,8 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
 
+	if (!l->queued && in->format > ISA_FMT_SMEM)
+		mark_back(l, ji);
 	if (lift_linear(l, ji))
 		return;
 	switch (in->op) {
@@ -867,15 +930,20 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 		flush_queue(l);
 	if (in->format <= ISA_FMT_SOPK && lift_salu(l, in))
 		return;
-	if (lift_mfma(l, ji))
+	if (lift_mfma(l, ji)) {
+		l->back.valid = false;
 		return;
+	}
 	before_inst(l, in);
 	if (lift_valu(l, ji))
 		return;
-	if (lift_mem(l, ji))
+	if (lift_mem(l, ji)) {
+		l->back.valid &= !changes_more(in);
 		return;
+	}
 	emit_step(l, ji);
 	lin_after_step(l, ji);
+	l->back.valid = false;
 }
 
 static V condition(struct lift *l, unsigned op)
@@ -977,6 +1045,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 
 	l->blk = blk;
 	l->now = blk->in;
+	l->back.valid = false;
 	enter_block(l, l->bb[blk - c->block]);
 	forget(l);
 	lin_enter(l, blk);

@@ -98,6 +98,21 @@ struct mfma_copy {
 	V value[2][MAX_STRIPS], room;
 };
 
+/*
+ * A place in the block that the interpreter can go on from, as long as nothing but registers has changed since (valid): the registers then. So what is
+ * found not to hold somewhat later, while operations are still in the queue, ends compiled code there, and all that is found until the next such place by one exit.
+ */
+struct back {
+	const struct jit_inst *ji;
+	bool valid;
+	LLVMBasicBlockRef exit; /* NULL: none so far */
+	struct registers {
+		V v[256][MAX_STRIPS], s[WAVE_SGPRS], p[WAVE_SGPRS / 2], scc;
+		struct lin lin[256];
+		struct jit_facts now;
+	} then;
+};
+
 struct lift {
 	LLVMContextRef c;
 	LLVMModuleRef m, lanes;
@@ -143,6 +158,7 @@ struct lift {
 	struct seen seen[MAX_SEEN];
 	unsigned num_seen;
 
+	struct back back;
 	struct vop queue[QUEUE_SIZE];
 	int queued;
 	int mask_def[WAVE_SGPRS / 2]; /* queue index + 1 of the v_cmp that makes this pair */
@@ -165,6 +181,8 @@ struct lift {
 	unsigned next_rows;
 	uint32_t first_place, places;	    /* of the view, for accesses */
 	V spread_room;			    /* struct vmem_spread */
+	const struct jit_inst *slot_of;	    /* ranges of the view, for accesses */
+	uint32_t first_slot, slots;
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 };
 
@@ -306,8 +324,10 @@ V opaque(struct lift *l, V x);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
 void emit_rows_read(struct lift *l, const struct vop *q, unsigned strip);
 
-/* Gives the wave to the interpreter at this instruction when the condition holds. */
+/* Gives the wave to the interpreter, at this instruction or one before, unless the condition holds. The queue may be emitted. */
 void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji);
+/* The interpreter can go on at this instruction, of which nothing is done; the queue is empty. */
+void mark_back(struct lift *l, const struct jit_inst *ji);
 
 /* lift.c: fills module l->m with the unit's function. False: not possible. */
 bool lift_code(struct lift *l);

@@ -238,7 +238,7 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 	n = b.a.dwords;
 	group = l->width / n;
 	prot = b.a.store ? GPU_PROT_WRITE : GPU_PROT_READ;
-	slot = range_slot(l, ji, prot);
+	slot = range_slot(l, ji);
 	where = offsetof(struct mem_view, range) + slot * sizeof(struct mem_range);
 	/* What the ways read is read before they part. */
 	touch_step(l, ji);

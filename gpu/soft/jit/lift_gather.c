@@ -28,16 +28,17 @@ static bool may_spread(struct lift *l, unsigned dwords)
 	return true;
 }
 
-/* Kernels choose different ranges; the number has to be the same each time the kernel is compiled. */
-unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot)
+/* Of an instruction. Kernels begin at different ranges, and take one after the other; the number has to be the same each time the kernel is compiled. */
+unsigned range_slot(struct lift *l, const struct jit_inst *ji)
 {
-	uint64_t h = ji->pc - l->code->entry_pc;
-
-	for (uint32_t i = 0; i < l->code->num_ranges; i++)
-		for (uint32_t k = 0; k < l->code->range[i].size; k++)
-			h = (h ^ l->code->range[i].bytes[k]) * 0x100000001b3ull;
-	h = (h + (ji->pc - l->code->entry_pc) / 4 + prot) * 0x9e3779b97f4a7c15ull;
-	return (unsigned)(h >> 32) % MEM_RANGES;
+	if (!l->slots)
+		for (uint32_t i = 0; i < l->code->num_ranges; i++)
+			for (uint32_t k = 0; k < l->code->range[i].size; k++)
+				l->first_slot = (l->first_slot ^ l->code->range[i].bytes[k]) * 0x01000193;
+	if (l->slot_of != ji)
+		l->slots++;
+	l->slot_of = ji;
+	return ((l->first_slot >> 16) + l->slots) % MEM_RANGES;
 }
 
 /* A mask's lanes as an integer. LLVM 19 does not end when it takes vectors of bits apart that it has just seen put together, so they are integers between. */
@@ -117,7 +118,7 @@ void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, uns
 {
 	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, "");
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
-	unsigned slot = range_slot(l, ji, prot);
+	unsigned slot = range_slot(l, ji);
 	size_t where = offsetof(struct mem_view, range) + slot * sizeof(struct mem_range);
 	V first, size, have, fits, limit, in[MAX_STRIPS], all = NULL, bad = NULL, odd = NULL, fn, ret, args[4], two[2];
 
@@ -350,7 +351,6 @@ static void call_spread(struct lift *l, const struct jit_inst *ji, const struct 
 	LLVMTypeRef params[6] = {l->ptr, l->ptr, l->ptr, l->ptr, l->i64, l->i32};
 	LLVMBasicBlockRef out = new_block(l, "leave"), go = new_block(l, "");
 	V index = c64(l, (uint64_t)(ji - l->code->inst) * sizeof(*ji)), fn, ret, args[6];
-	uint32_t prot = a->store ? GPU_PROT_WRITE : GPU_PROT_READ;
 
 	if (!l->spread_room) {
 		l->spread_room = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, sizeof(struct vmem_spread)), "");
@@ -374,7 +374,7 @@ static void call_spread(struct lift *l, const struct jit_inst *ji, const struct 
 	args[2] = LLVMBuildInBoundsGEP2(l->b, l->i8, args[2], &index, 1, "");
 	args[3] = l->spread_room;
 	args[4] = mask64;
-	args[5] = c32(l, SPREAD_OF(a->kind, range_slot(l, ji, prot)) | (hi ? SPREAD_WIDE : 0));
+	args[5] = c32(l, SPREAD_OF(a->kind, range_slot(l, ji)) | (hi ? SPREAD_WIDE : 0));
 	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 6, 0), fn, args, 6, "");
 	emit_weights(l, LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), out, go), false);
 	go_to(l, out);
@@ -393,7 +393,7 @@ static V spread_row(struct lift *l, unsigned k, unsigned strip)
 static void near_range(struct lift *l, const struct jit_inst *ji, unsigned bytes, uint32_t prot, V *lo, V *hi, V add, struct spread *x,
 		       LLVMBasicBlockRef slow)
 {
-	size_t where = offsetof(struct mem_view, range) + range_slot(l, ji, prot) * sizeof(struct mem_range);
+	size_t where = offsetof(struct mem_view, range) + range_slot(l, ji) * sizeof(struct mem_range);
 	V first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
 	V size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
 	V have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32);

@@ -6,6 +6,10 @@
  */
 #include "gpu/soft/jit/lift_lds.h"
 
+struct extent { /* in bytes, from the least to behind the last */
+	int32_t low, high;
+};
+
 struct ds_part { /* one of the one or two addresses */
 	unsigned offset, dwords, row;
 };
@@ -203,7 +207,28 @@ static void scatter_strip(struct lift *l, V addr, V mask, V rows[4], unsigned n,
 	}
 }
 
-static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum places places, V out[MAX_STRIPS][4])
+static struct extent extent_of(const int32_t *d, unsigned lanes, unsigned dwords);
+static bool known_readable(const struct lift *l, const int32_t *delta, unsigned dwords);
+static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[4], V pairs[2]);
+
+/* All that lies between the strips' first and last places is inside LDS. */
+static V strips_inside(struct lift *l, V addr[MAX_STRIPS], const int32_t *d, unsigned n)
+{
+	V all = NULL;
+
+	for (unsigned s = 0; s < l->strips; s++) {
+		struct extent e = extent_of(d + s * l->width, l->width, n);
+		V span = c32(l, (uint32_t)(e.high - e.low)), ok;
+
+		ok = IS(ULE, ADD(lane0(l, addr[s]), c32(l, (uint32_t)e.low)), LLVMBuildSub(l->b, l->bound, span, ""));
+		ok = AND(ok, IS(UGE, l->bound, span));
+		all = all ? AND(all, ok) : ok;
+	}
+	return all;
+}
+
+/* d: where lanes are known to be, or NULL. */
+static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum places places, const int32_t *d, V out[MAX_STRIPS][4])
 {
 	LLVMBasicBlockRef yes, no, join = NULL, from[3];
 	V got[3][MAX_STRIPS][4], in[MAX_STRIPS];
@@ -211,12 +236,28 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 
 	for (unsigned s = 0; s < l->strips; s++)
 		in[s] = lds_inside(l, addr[s], 4 * n, s);
-	if (places == PLACES_APART) {
+	if (places == PLACES_APART && !known_readable(l, d, n)) {
 		lds_gather_strips(l, addr, in, n, out);
 		return;
 	}
 	join = new_block(l, "");
-	if (n <= 2) {
+	if (places == PLACES_APART) {
+		yes = new_block(l, "");
+		no = new_block(l, "");
+		LLVMBuildCondBr(l->b, strips_inside(l, addr, d, n), yes, no);
+		go_to(l, yes);
+		for (unsigned s = 0; s < l->strips; s++) {
+			V pairs[2];
+
+			known_read(l, lds_at(l, lane0(l, addr[s])), d + s * l->width, n, got[ways][s], pairs);
+			for (unsigned k = 0; k < n; k++)
+				got[ways][s][k] = LLVMBuildSelect(l->b, in[s], got[ways][s][k], K32(0), "");
+		}
+		from[ways++] = LLVMGetInsertBlock(l->b);
+		LLVMBuildBr(l->b, join);
+		go_to(l, no);
+	}
+	if (n <= 2 && places != PLACES_APART) {
 		struct lds_window w[MAX_STRIPS];
 		V all = NULL;
 
@@ -292,8 +333,46 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 		}
 }
 
-/* apart: no two lanes of a strip overlap. */
-static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_part *p, enum places places, bool apart)
+/* Do the lanes of each strip rise, all within two vectors? */
+static bool rises_near(const struct lift *l, const int32_t *d, unsigned dwords)
+{
+	int32_t bytes = (int32_t)(4 * dwords);
+	bool ok = d && dwords <= 2;
+
+	for (unsigned i = 0; ok && i < WAVE_LANES; i++)
+		ok &= !(d[i] & (bytes - 1)) && d[i] < (int32_t)(2 * l->width) * bytes && (i % l->width ? d[i] > d[i - 1] : d[i] == 0);
+	return ok;
+}
+
+/* Stores those of a strip's elements, of a dword or two, that in has, whose lanes rise near each other, as two vectors with the lanes where they go. */
+static void write_near(struct lift *l, V addr, const int32_t *d, unsigned dwords, V row, V in)
+{
+	LLVMTypeRef wide = LLVMIntTypeInContext(l->c, 2 * l->width), t = vec(dwords == 2 ? l->i64 : l->i32, 2 * l->width), types[2] = {t, l->ptr};
+	unsigned bytes = 4 * dwords;
+	V order[64], args[4], begin = LLVMBuildSExt(l->b, lane0(l, addr), l->i64, ""), bits[2];
+	uint32_t places = 0;
+
+	for (unsigned i = 0; i < 2 * l->width; i++)
+		order[i] = LLVMGetPoison(l->i32);
+	for (unsigned i = 0; i < l->width; i++) {
+		order[(unsigned)d[i] / bytes] = c32(l, i);
+		places |= 1u << (unsigned)d[i] / bytes;
+	}
+	bits[0] = LLVMBuildZExt(l->b, bits_of(l, in), l->i32, "");
+	bits[1] = c32(l, places);
+	bits[0] = intrinsic(l, "llvm.x86.bmi.pdep.32", NULL, 0, bits, 2);
+	if (l->width < 16)
+		bits[0] = LLVMBuildTrunc(l->b, bits[0], wide, "");
+	args[0] = LLVMBuildShuffleVector(l->b, row, LLVMGetPoison(LLVMTypeOf(row)), LLVMConstVector(order, 2 * l->width), "");
+	/* Where the first lane lies before LDS it is not in. */
+	args[1] = LLVMBuildGEP2(l->b, l->i8, l->lds, &begin, 1, "");
+	args[2] = c32(l, 1);
+	args[3] = LLVMBuildBitCast(l->b, bits[0], vec(l->i1, 2 * l->width), "");
+	intrinsic(l, "llvm.masked.store", types, 2, args, 4);
+}
+
+/* apart: no two lanes of a strip overlap; d: where they are known to be, or NULL. */
+static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_part *p, enum places places, bool apart, const int32_t *d)
 {
 	LLVMBasicBlockRef row, many, join = NULL;
 	V rows[MAX_STRIPS][4], in[MAX_STRIPS];
@@ -303,6 +382,11 @@ static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_pa
 		in[s] = lds_inside(l, addr[s], 4 * n, s);
 		for (unsigned k = 0; k < n; k++)
 			rows[s][k] = get_v(l, p->row + k, s);
+	}
+	if (rises_near(l, d, n)) {
+		for (unsigned s = 0; s < l->strips; s++)
+			write_near(l, addr[s], d + s * l->width, n, n == 2 ? get_v64(l, p->row, s) : rows[s][0], in[s]);
+		return;
 	}
 	if (places == PLACES_UNKNOWN || places == PLACES_ROW) {
 		row = new_block(l, "");
@@ -454,10 +538,6 @@ static bool lanes_apart(const struct lift *l, unsigned r, unsigned dwords)
 				return false;
 	return d;
 }
-
-struct extent { /* in bytes, from the least to behind the last */
-	int32_t low, high;
-};
 
 static struct extent extent_of(const int32_t *d, unsigned lanes, unsigned dwords)
 {
@@ -696,9 +776,9 @@ bool lift_ds(struct lift *l, const struct jit_inst *ji)
 				addr[s] = opaque(l, addr[s]);
 		}
 		if (store)
-			ds_write_part(l, addr, &part[p], places, lanes_apart(l, r, part[p].dwords));
+			ds_write_part(l, addr, &part[p], places, lanes_apart(l, r, part[p].dwords), known_delta(l, r));
 		else
-			ds_read_part(l, addr, part[p].dwords, places, out[p]);
+			ds_read_part(l, addr, part[p].dwords, places, known_delta(l, r), out[p]);
 	}
 	for (unsigned p = 0; p < parts && !store; p++)
 		for (unsigned s = 0; s < l->strips; s++)

@@ -1109,15 +1109,20 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 
 /* ------------------------------------------------------------------ rows that are read when the queue is emitted */
 
+/*
+ * Must the queue be emitted before this load joins it? If it reads what is still to be made. That something in the queue reads or writes what it writes does no
+ * harm, for each strip is emitted in order; but a row that waits in struct wave must not be overwritten there, nor one that is read there.
+ */
 static bool waits(const struct lift *l, const struct jit_inst *ji)
 {
 	struct jit_regs r, q;
 
-	jit_inst_regs(&ji->ci.inst, false, &r);
+	jit_inst_regs(&ji->ci.inst, l->now.exec_full || ji->quiet, &r);
 	for (int i = 0; i < l->queued; i++) {
 		jit_inst_regs(&l->queue[i].ji->ci.inst, false, &q);
 		for (unsigned w = 0; w < 4; w++)
-			if ((q.vwrite.w[w] & (r.vuse.w[w] | r.vwrite.w[w])) || (q.vuse.w[w] & r.vwrite.w[w]))
+			if ((q.vwrite.w[w] & (r.vuse.w[w] | (l->queue[i].rows[0] ? r.vwrite.w[w] : r.vwrite.w[w] & ~r.vkill.w[w]))) ||
+			    ((q.vuse.w[w] | q.vwrite.w[w]) & r.vwrite.w[w] & l->home.w[w]))
 				return true;
 	}
 	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++)
@@ -1218,6 +1223,10 @@ static bool lift_known_rows(struct lift *l, const struct jit_inst *ji)
 	for (unsigned s = 0; s < all; s++)
 		e[s] = extent_of(x.delta, s * l->width, wave ? WAVE_LANES : l->width, a.bytes);
 	touch_step(l, ji);
+	/* What is in the queue may read the old rows, and the interpreter overwrites them in struct wave. */
+	for (unsigned s = 0; l->queued && s < l->strips; s++)
+		for (unsigned k = 0; k < n; k++)
+			get_v(l, row + k, s);
 	get_exec(l);
 	slow = new_block(l, "slow");
 	join = new_block(l, "");
@@ -1356,6 +1365,7 @@ bool lift_mem(struct lift *l, const struct jit_inst *ji)
 	if (lift_smem(l, ji) || lift_known_ds(l, ji) || lift_known_rows(l, ji))
 		return true;
 	flush_queue(l);
+	mark_back(l, ji);
 	return lift_global(l, ji) || lift_ds(l, ji) || lift_ds_other(l, ji) || lift_atomic(l, ji) || lift_buffer_known(l, ji) ||
 	       lift_buffer_rows(l, ji, 2) || lift_buffer(l, ji) || lift_buffer_rows(l, ji, 1);
 }

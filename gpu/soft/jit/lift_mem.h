@@ -91,7 +91,7 @@ void any_store(struct lift *l, const struct jit_inst *ji, const struct access *a
 void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row);
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);
-unsigned range_slot(const struct lift *l, const struct jit_inst *ji, uint32_t prot);
+unsigned range_slot(struct lift *l, const struct jit_inst *ji);
 bool buffer_access(unsigned op, struct access *a); /* a buffer's plain loads and stores; false: something else */
 
 /* lift_buffer.c */

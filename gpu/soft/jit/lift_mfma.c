@@ -108,6 +108,8 @@ static void flush_chain(struct lift *l, unsigned i)
 {
 	struct mfma_later *m = &l->later[i];
 
+	/* It does what was put off, too. */
+	l->back.exit = NULL;
 	emit_call(l, m->kind, row_at(l, m->row), row_at(l, m->row), list_of(l, i), m->steps);
 	m->steps = 0;
 }
@@ -115,6 +117,7 @@ static void flush_chain(struct lift *l, unsigned i)
 void flush_mfma(struct lift *l)
 {
 	emit_mfma_later(l);
+	l->back.exit = NULL;
 	memset(l->later, 0, sizeof(l->later));
 }
 

@@ -82,7 +82,8 @@ static bool pending(const struct lift *l, unsigned r, bool any)
 		if (l->queue[i].lds && l->queue[i].lds_row <= r && r < l->queue[i].lds_row + l->queue[i].lds_dwords)
 			return true;
 		jit_inst_regs(&l->queue[i].ji->ci.inst, false, &regs);
-		if (bit_get(&regs.vwrite, r) || (any && bit_get(&regs.vuse, r)))
+		/* Rows wait with their addresses found. */
+		if (bit_get(&regs.vwrite, r) || (any && !l->queue[i].rows[0] && bit_get(&regs.vuse, r)))
 			return true;
 	}
 	return false;
@@ -174,7 +175,6 @@ static void check_guard(struct lift *l, const struct jit_inst *ji, const struct 
 	}
 	if (!all)
 		return;
-	flush_queue(l);
 	emit_deopt_unless(l, all, ji);
 }
 
@@ -337,6 +337,8 @@ static V low_value(struct lift *l, const struct jit_inst *ji, V fn, unsigned s)
 			return NULL;
 	}
 	switch (in->op) {
+	case ISA_V_MOV_B32:
+		return args[0];
 	case ISA_V_ADD_CO_U32:
 		return ADD(args[0], args[1]);
 	case ISA_V_SUB_CO_U32:
@@ -350,12 +352,15 @@ static V low_value(struct lift *l, const struct jit_inst *ji, V fn, unsigned s)
 	}
 }
 
-static bool integer(const struct lane_op *op)
+/* Saturating results are so with clamp only, which is somebody else's. */
+static bool integer(const struct isa_inst *in, const struct lane_op *op)
 {
-	if (op->old || (op->result != K_U32 && op->result != K_I32))
+	if (in->op == ISA_V_MOV_B32)
+		return !in->neg && !in->abs && !in->omod;
+	if (op->old || (op->result != K_U32 && op->result != K_I32 && op->result != K_SU32 && op->result != K_SI32))
 		return false;
 	for (unsigned i = 0; i < op->nsrc; i++)
-		if (op->src[i] != K_U32 && op->src[i] != K_I32)
+		if (op->src[i] != K_U32 && op->src[i] != K_I32 && op->src[i] != K_LU32 && op->src[i] != K_L32)
 			return false;
 	return true;
 }
@@ -369,14 +374,14 @@ static bool lift_low(struct lift *l, const struct jit_inst *ji, unsigned level)
 	struct lin x = {.kind = LIN_LOW, .level = (uint8_t)level, .delta = deltas(l, l->next[level].v[r].delta)};
 	V mask = NULL, fn = NULL;
 
-	if (!op || (carry ? in->dst[1].kind != ISA_OPND_SGPR || (in->dst[1].index & 1) : op->form != LANE_OP || !integer(op)))
+	if (!op || (carry ? in->dst[1].kind != ISA_OPND_SGPR || (in->dst[1].index & 1) : op->form != LANE_OP || !integer(in, op)))
 		return false;
 	if (in->sdwa || in->dpp || in->clamp || in->op_sel)
 		return false;
 	for (unsigned i = 0; i < op->nsrc; i++)
 		if (in->src[i].kind != ISA_OPND_VGPR && in->src[i].kind != ISA_OPND_SGPR && in->src[i].kind != ISA_OPND_CONST)
 			return false;
-	if (!carry) {
+	if (!carry && in->op != ISA_V_MOV_B32) {
 		fn = lane_function(l, "lane_", op->name, "");
 		if (!fn)
 			return false;

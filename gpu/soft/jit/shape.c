@@ -200,7 +200,9 @@ static struct jit_shape result(struct jit_code *c, const struct isa_inst *in, co
 
 	switch (in->op) {
 	case ISA_V_MOV_B32:
-		return a.s;
+		if (!in->neg && !in->abs && !in->omod)
+			return a.s;
+		break;
 	case ISA_V_ADD_U32:
 	case ISA_V_ADD_CO_U32:
 	case ISA_V_ADD_I32:
