@@ -86,7 +86,8 @@ V get_v(struct lift *l, unsigned r, unsigned strip)
 	if (!l->v[r][strip] && l->lin[r].kind)
 		l->v[r][strip] = lin_vector(l, r, strip);
 	if (!l->v[r][strip])
-		l->v[r][strip] = bit_get(&l->home, r) || (l->blk && l->blk->in_sync && !bit_get(&l->blk->vdirty, r)) ? load_wave_row(l, r, strip)
+		l->v[r][strip] = bit_get(&l->home, r) || (l->blk && (l->blk->fresh || (l->blk->in_sync && !bit_get(&l->blk->vdirty, r))))
+			? load_wave_row(l, r, strip)
 			: LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, strip), "");
 	return l->v[r][strip];
 }
@@ -144,6 +145,9 @@ V row_ptr(struct lift *l, bool agpr, unsigned r, unsigned strip)
 static void store_row(struct lift *l, unsigned r)
 {
 	for (unsigned s = 0; !bit_get(&l->home, r) && s < l->strips; s++) {
+		/* It is there. */
+		if (l->blk && l->blk->fresh && !l->v[r][s] && !l->lin[r].kind)
+			continue;
 		/* In a block that does not return the value is not kept: it may have been read here. */
 		V value = l->v[r][s]	   ? l->v[r][s]
 			  : l->lin[r].kind ? lin_vector(l, r, s)
@@ -373,13 +377,13 @@ void forget(struct lift *l)
 void write_back(struct lift *l, const struct jit_block *to, const struct jit_block *or_to)
 {
 	for (unsigned r = 0; r < 256; r++) {
-		if (l->lin[r].kind && ((to && lin_vector_wanted(l, to, r)) || (or_to && lin_vector_wanted(l, or_to, r))))
-			for (unsigned s = 0; s < l->strips; s++)
+		bool wanted = (to && lin_vector_wanted(l, to, r)) || (or_to && lin_vector_wanted(l, or_to, r)), dirty = bit_get(&l->vdirty, r);
+		/* What a block found in struct wave others find in variables. */
+		bool all = wanted && (l->lin[r].kind || (l->blk && l->blk->fresh && !dirty && !bit_get(&l->home, r)));
+
+		for (unsigned s = 0; (all || dirty) && s < l->strips; s++)
+			if (all || l->v[r][s])
 				LLVMBuildStore(l->b, get_v(l, r, s), variable_v(l, r, s));
-		else if (bit_get(&l->vdirty, r))
-			for (unsigned s = 0; s < l->strips; s++)
-				if (l->v[r][s])
-					LLVMBuildStore(l->b, l->v[r][s], variable_v(l, r, s));
 	}
 	if (to)
 		lin_leave(l, to);
@@ -1103,7 +1107,7 @@ static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk,
 	for (unsigned r = 0; r < 256; r++) {
 		bool live = bit_get(&blk->vlive, r), pair = live || (r < 255 && bit_get(&blk->vlive, r + 1));
 
-		if (!(pair && lin_entry(l, blk, r, exec, &holds)) && live && bit_get(&l->code->vused, r))
+		if (!(pair && lin_entry(l, blk, r, exec, &holds)) && live && bit_get(&l->code->vused, r) && !blk->fresh)
 			load_row(l, r);
 	}
 	if (holds && !sure) {

@@ -86,6 +86,7 @@ struct jit_block {
 	bool back;	       /* some edge to it goes backwards */
 	bool sync;	       /* header of a loop with barriers: struct wave has all vector registers when it is entered from outside */
 	bool in_sync;	       /* inside such a loop */
+	bool fresh;	       /* waves get here from where all is in struct wave only: from behind a barrier or s_sleep */
 	uint32_t weight;       /* instructions that passing here counts for, costly ones as many: a loop's are counted at its header */
 	struct jit_facts in;
 	struct bits256 vlive, vdirty; /* VGPRs live here; possibly changed since the wave was taken up */
