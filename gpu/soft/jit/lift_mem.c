@@ -2,9 +2,9 @@
 /*
  * lift_mem.c - memory operations.
  *
- * Every guest address is translated by the view's TLB, inline; what misses, crosses a page or faults goes to the interpreter's function for
- * the instruction, which does it again from the start. Vector accesses of consecutive lanes are one translation and plain vector
- * moves, uniform loads one scalar load; others are gathers and scatters (lift_gather.c).
+ * Every guest address is looked up in a place of the view (struct mem_near), inline, and what is not there by a function; what faults, or does not lie
+ * in one piece on the host, goes to the interpreter's function for the instruction, which does it again from the start. Vector accesses of
+ * consecutive lanes are one look-up and plain vector moves, uniform loads one scalar load; others are in lift_gather.c.
  * Accesses to guest memory are volatile: programs race on it by design.
  */
 #include <stddef.h>

@@ -241,8 +241,6 @@ struct jit_frame {
 	uint32_t interp; /* set: the interpreter has to take the next instruction */
 	/* Runs one instruction by the interpreter; true: the wave must leave (error, or it gave up its turn). */
 	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
-	/* Fills the view's translation of va if it is mapped; true: try again. */
-	uint32_t (*miss)(struct exec_ctx *ctx, uint64_t va);
 	/* Looks for the view's range number slot around va, with prot; true: try again. */
 	uint32_t (*range)(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot);
 	/* mem_find_near() */
