@@ -227,11 +227,11 @@ static inline uint32_t f32_to_u32(float f)
 
 /*
  * In the rounding mode that is set. Without an instruction for it compilers make vector code that is -0 of 0 when rounding down (clang of signed
- * conversions, too), so there it is the sum of both halves, which alone rounds. LANES: compiled code, which rounds to nearest.
+ * conversions, too), so there it is the sum of both halves, which alone rounds. LANE_BITCODE: compiled code, which rounds to nearest.
  */
 static inline float u32_to_f32(uint32_t a)
 {
-#if defined(__AVX512F__) || defined(LANES)
+#if defined(__AVX512F__) || defined(LANE_BITCODE)
 	return (float)a;
 #else
 	return (float)(int32_t)(a >> 16) * 0x1p16f + (float)(int32_t)(a & 0xffff);

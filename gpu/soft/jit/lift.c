@@ -98,6 +98,7 @@ void set_v(struct lift *l, unsigned r, unsigned strip, V value)
 	l->lin[r].kind = LIN_NONE;
 	l->lds_base[r] = NULL;
 	if (bit_get(&l->home, r)) {
+		l->back.valid = false; /* struct wave has it from here on */
 		LLVMSetAlignment(LLVMBuildStore(l->b, value, row_ptr(l, false, r, strip)), 4 * l->width);
 		return;
 	}
