@@ -27,6 +27,9 @@
 /* So long a command waits for its turn at the agent. */
 #define OPEN_LIMIT_S 30
 
+/* An answer that takes longer was lost on its way, and is asked for again. */
+unsigned qga_answer_limit_s = 40;
+
 /* While the pauses between two looks at a program are this short the connection is kept. */
 #define SHORT_PAUSE_US 100000
 
@@ -266,7 +269,12 @@ int qga_exec(const char *path, char *const *argv, int out, int err_fd, unsigned 
 		args = json_object_new_object();
 		json_object_object_add(args, "pid", json_object_new_uint64(pid));
 		result = NULL;
-		err = qga_command(fd, "guest-exec-status", args, 120, &result);
+		err = qga_command(fd, "guest-exec-status", args, qga_answer_limit_s, &result);
+		if (err == -ETIMEDOUT && (!limit_s || now() < deadline)) {
+			close(fd);
+			fd = -1;
+			continue;
+		}
 		if (err)
 			goto out;
 		if (json_object_object_get_ex(result, "exited", &v) && json_object_get_boolean(v))

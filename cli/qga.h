@@ -13,6 +13,8 @@ int qga_open(const char *path, unsigned limit_s);
  * caller's. 0 or negative errno; -EREMOTEIO: the agent's own error (printed). */
 int qga_command(int fd, const char *name, struct json_object *arguments, unsigned limit_s,
 		struct json_object **result);
+/* Seconds after which qga_exec takes an answer about a program for lost, and asks again. For tests. */
+extern unsigned qga_answer_limit_s;
 /*
  * Runs argv by the agent at path, waits, writes its output to the descriptors out and err (-1:
  * none). Exit code (128 + signal), or negative errno: -ETIMEDOUT when it runs longer than limit_s

@@ -209,6 +209,34 @@ static void programs_run(void **state)
 	}
 }
 
+/* Does not hear how the program is asked about at first. */
+static void *deaf_agent(void *arg)
+{
+	char line[4096];
+	int fd = serve(line, sizeof(line));
+
+	next_line(fd, line, sizeof(line));
+	say(fd, "{\"return\": {\"pid\": 5}}\n");
+	next_line(fd, line, sizeof(line));
+	assert_false(next_line(fd, line, sizeof(line)));
+	close(fd);
+	fd = serve(line, sizeof(line));
+	next_line(fd, line, sizeof(line));
+	say(fd, strstr(line, "\"pid\":5") ? "{\"return\": {\"exited\": true, \"exitcode\": 4}}\n" : "{}\n");
+	close(fd);
+	return NULL;
+}
+
+static void lost_answers_are_asked_for_again(void **state)
+{
+	char *argv[] = {"program", NULL};
+
+	qga_answer_limit_s = 1;
+	start_agent(deaf_agent);
+	assert_int_equal(qga_exec(path, argv, -1, -1, 20), 4);
+	end_agent();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +244,7 @@ int main(void)
 		cmocka_unit_test(silence_times_out),
 		cmocka_unit_test(errors_are_told),
 		cmocka_unit_test(programs_run),
+		cmocka_unit_test(lost_answers_are_asked_for_again),
 	};
 
 	return cmocka_run_group_tests_name("guest agent", tests, NULL, NULL);

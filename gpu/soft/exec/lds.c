@@ -10,6 +10,7 @@
  */
 #include "gpu/soft/exec/code.h"
 #include "gpu/soft/exec/dpp.h"
+#include "gpu/soft/exec/memops.h"
 #include "gpu/soft/exec/vmem.h"
 
 #define DS_FN(name) static void name(struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst)
@@ -513,51 +514,6 @@ DS_FN(op_condxchg32)
 DS_FN(op_nop)
 {
 }
-
-#define DS_LOADS(X)                                                                                                    \
-	X(READ_U8, VM_U8)                                                                                              \
-	X(READ_I8, VM_I8)                                                                                              \
-	X(READ_U16, VM_U16)                                                                                            \
-	X(READ_I16, VM_I16)                                                                                            \
-	X(READ_U8_D16, VM_U8_LO)                                                                                       \
-	X(READ_U8_D16_HI, VM_U8_HI)                                                                                    \
-	X(READ_I8_D16, VM_I8_LO)                                                                                       \
-	X(READ_I8_D16_HI, VM_I8_HI)                                                                                    \
-	X(READ_U16_D16, VM_16_LO)                                                                                      \
-	X(READ_U16_D16_HI, VM_16_HI)                                                                                   \
-	X(READ_B32, VM_X1)                                                                                             \
-	X(READ_B64, VM_X2)                                                                                             \
-	X(READ_B96, VM_X3)                                                                                             \
-	X(READ_B128, VM_X4)
-#define DS_STORES(X)                                                                                                   \
-	X(WRITE_B8, VM_U8)                                                                                             \
-	X(WRITE_B8_D16_HI, VM_U8_HI)                                                                                   \
-	X(WRITE_B16, VM_U16)                                                                                           \
-	X(WRITE_B16_D16_HI, VM_16_HI)                                                                                  \
-	X(WRITE_B32, VM_X1)                                                                                            \
-	X(WRITE_B64, VM_X2)                                                                                            \
-	X(WRITE_B96, VM_X3)                                                                                            \
-	X(WRITE_B128, VM_X4)
-/* X(name without the type, type32, type64, kind): four forms each, with and without return. */
-#define DS_ATOMICS(X)                                                                                                  \
-	X(ADD, U32, U64, AT_ADD)                                                                                       \
-	X(SUB, U32, U64, AT_SUB)                                                                                       \
-	X(RSUB, U32, U64, AT_RSUB)                                                                                     \
-	X(INC, U32, U64, AT_INC)                                                                                       \
-	X(DEC, U32, U64, AT_DEC)                                                                                       \
-	X(MIN, I32, I64, AT_SMIN)                                                                                      \
-	X(MAX, I32, I64, AT_SMAX)                                                                                      \
-	X(MIN, U32, U64, AT_UMIN)                                                                                      \
-	X(MAX, U32, U64, AT_UMAX)                                                                                      \
-	X(MIN, F32, F64, AT_FMIN)                                                                                      \
-	X(MAX, F32, F64, AT_FMAX)                                                                                      \
-	X(ADD, F32, F64, AT_FADD)                                                                                      \
-	X(AND, B32, B64, AT_AND)                                                                                       \
-	X(OR, B32, B64, AT_OR)                                                                                         \
-	X(XOR, B32, B64, AT_XOR)                                                                                       \
-	X(MSKOR, B32, B64, AT_MSKOR)                                                                                   \
-	X(CMPST, B32, B64, AT_CMPSWAP)                                                                                 \
-	X(CMPST, F32, F64, AT_FCMPSWAP)
 
 /* X(name without the type, type32, type64, kind) */
 #define DS_SRC2(X)                                                                                                     \

@@ -226,16 +226,15 @@ static inline uint32_t f32_to_u32(float f)
 }
 
 /*
- * In the rounding mode that is set. Without an instruction for it compilers make vector code that is -0 of 0 when rounding down (clang of signed
- * conversions, too), so there it is the sum of both halves, which alone rounds. LANES: compiled code, which rounds to nearest.
+ * In the rounding mode that is set. Without an instruction for it clang makes vector code that is -0 of 0 when rounding down, whatever arithmetic
+ * one writes instead, so there it is one lane at a time. LANE_BITCODE: compiled code, which rounds to nearest.
  */
 static inline float u32_to_f32(uint32_t a)
 {
-#if defined(__AVX512F__) || defined(LANES)
-	return (float)a;
-#else
-	return (float)(int32_t)(a >> 16) * 0x1p16f + (float)(int32_t)(a & 0xffff);
+#if !defined(__AVX512F__) && !defined(LANE_BITCODE)
+	__asm__("" : "+r"(a));
 #endif
+	return (float)a;
 }
 
 static inline int32_t f64_to_i32(double f)

@@ -513,11 +513,23 @@ static void find_sync_loops(struct jit_code *c)
 	free(owner);
 }
 
+/* Blocks that are entered from struct wave only; not the first, whose waves may have nothing there. */
+static void find_fresh(struct jit_code *c)
+{
+	for (uint32_t b = 1; b < c->num_blocks; b++)
+		c->block[b].fresh = c->block[b].safe;
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		for (unsigned s = 0; s < 2; s++)
+			if (c->block[b].succ[s] != NO_BLOCK && c->block[b].term != TERM_BARRIER && c->block[b].term != TERM_SLEEP)
+				c->block[c->block[b].succ[s]].fresh = false;
+}
+
 static void find_live(struct jit_code *c)
 {
 	const uint64_t always = jit_always_live;
 	bool changed = true;
 
+	find_fresh(c);
 	find_sync_loops(c);
 	for (uint32_t b = 0; b < c->num_blocks; b++)
 		block_regs(c, &c->block[b]);

@@ -10,7 +10,7 @@
  * Results are bits: of a float where the row's result is F32 or F16 (still to be rounded), else as valu_gen.h says.
  * lane_NAME_sat: the same with clamp, for rows that saturate. pk_NAME: one half of a packed operation.
  */
-#define LANES
+#define LANE_BITCODE
 #include "gpu/soft/exec/valu.h"
 #include "gpu/soft/exec/valu_math.h"
 

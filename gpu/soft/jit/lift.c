@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lift.c - makes LLVM IR of a kernel: registers, scalar operations, program flow, and the ways in and out of compiled code. See lift.h.
+ * lift.c - makes LLVM IR of a kernel: scalar operations, program flow, and the ways in and out of compiled code. See lift.h.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -9,428 +9,7 @@
 #include "gpu/soft/exec/hwreg.h"
 #include "gpu/soft/jit/lift.h"
 
-#define PAIR_EXEC (SGPR_EXEC / 2)
-#define PAIR_VCC  (SGPR_VCC / 2)
-
-/* ------------------------------------------------------------------ small things */
-
-V c32(struct lift *l, uint32_t v)
-{
-	return LLVMConstInt(l->i32, v, 0);
-}
-
-V c64(struct lift *l, uint64_t v)
-{
-	return LLVMConstInt(l->i64, v, 0);
-}
-
-V field_ptr(struct lift *l, V base, size_t offset)
-{
-	V index = c64(l, offset);
-
-	return LLVMBuildInBoundsGEP2(l->b, l->i8, base, &index, 1, "");
-}
-
-V load_field(struct lift *l, V base, size_t offset, LLVMTypeRef t)
-{
-	return LLVMBuildLoad2(l->b, t, field_ptr(l, base, offset), "");
-}
-
-void store_field(struct lift *l, V base, size_t offset, V value)
-{
-	LLVMBuildStore(l->b, value, field_ptr(l, base, offset));
-}
-
-LLVMBasicBlockRef new_block(struct lift *l, const char *name)
-{
-	return LLVMAppendBasicBlockInContext(l->c, l->fn, name);
-}
-
-void go_to(struct lift *l, LLVMBasicBlockRef bb)
-{
-	LLVMPositionBuilderAtEnd(l->b, bb);
-	l->num_masks = 0;
-}
-
-/* Code may run one wave after the other: which one is in variables. */
-void enter_block(struct lift *l, LLVMBasicBlockRef bb)
-{
-	go_to(l, bb);
-	l->wave = LLVMBuildLoad2(l->b, l->ptr, l->wavea, "");
-	l->vgpr = LLVMBuildLoad2(l->b, l->ptr, l->vgpra, "");
-	l->agpr = LLVMBuildLoad2(l->b, l->ptr, l->agpra, "");
-}
-
-void emit_weights(struct lift *l, V branch, bool taken)
-{
-	LLVMMetadataRef w[3] = {
-		LLVMMDStringInContext2(l->c, "branch_weights", 14),
-		LLVMValueAsMetadata(c32(l, taken ? 4096 : 1)),
-		LLVMValueAsMetadata(c32(l, taken ? 1 : 4096)),
-	};
-
-	LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(l->c, "prof", 4), LLVMMetadataAsValue(l->c, LLVMMDNodeInContext2(l->c, w, 3)));
-}
-
-/* ------------------------------------------------------------------ vector registers */
-
-static V variable_v(struct lift *l, unsigned r, unsigned strip)
-{
-	if (!l->va[r][strip])
-		l->va[r][strip] = LLVMBuildAlloca(l->at_entry, l->vi32, "");
-	return l->va[r][strip];
-}
-
-V get_v(struct lift *l, unsigned r, unsigned strip)
-{
-	if (!l->v[r][strip] && l->lin[r].kind)
-		l->v[r][strip] = lin_vector(l, r, strip);
-	if (!l->v[r][strip])
-		l->v[r][strip] = bit_get(&l->home, r) || (l->blk && l->blk->in_sync && !bit_get(&l->blk->vdirty, r)) ? load_wave_row(l, r, strip)
-			: LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, strip), "");
-	return l->v[r][strip];
-}
-
-void set_v(struct lift *l, unsigned r, unsigned strip, V value)
-{
-	l->v[r][strip] = value;
-	l->lin[r].kind = LIN_NONE;
-	l->lds_base[r] = NULL;
-	if (bit_get(&l->home, r)) {
-		LLVMSetAlignment(LLVMBuildStore(l->b, value, row_ptr(l, false, r, strip)), 4 * l->width);
-		return;
-	}
-	bit_set(&l->vdirty, r);
-	bit_clear(&l->vstored, r);
-}
-
-V get_v64(struct lift *l, unsigned r, unsigned strip)
-{
-	struct wide_pair *w = &l->v64[r][strip];
-	V lo = get_v(l, r, strip), hi = get_v(l, r + 1, strip), order[128];
-
-	if (w->value && w->lo == lo && w->hi == hi)
-		return w->value;
-	for (unsigned i = 0; i < l->width; i++) {
-		order[2 * i] = c32(l, i);
-		order[2 * i + 1] = c32(l, l->width + i);
-	}
-	w->lo = lo;
-	w->hi = hi;
-	w->value = LLVMBuildBitCast(l->b, LLVMBuildShuffleVector(l->b, lo, hi, LLVMConstVector(order, 2 * l->width), ""), l->vi64, "");
-	return w->value;
-}
-
-void set_v64(struct lift *l, unsigned r, unsigned strip, V value)
-{
-	V halves = LLVMBuildBitCast(l->b, value, vec(l->i32, 2 * l->width), ""), even[64], odd[64], lo, hi;
-
-	for (unsigned i = 0; i < l->width; i++) {
-		even[i] = c32(l, 2 * i);
-		odd[i] = c32(l, 2 * i + 1);
-	}
-	lo = LLVMBuildShuffleVector(l->b, halves, LLVMGetPoison(LLVMTypeOf(halves)), LLVMConstVector(even, l->width), "");
-	hi = LLVMBuildShuffleVector(l->b, halves, LLVMGetPoison(LLVMTypeOf(halves)), LLVMConstVector(odd, l->width), "");
-	set_v(l, r, strip, lo);
-	set_v(l, r + 1, strip, hi);
-	l->v64[r][strip] = (struct wide_pair){lo, hi, value};
-}
-
-V row_ptr(struct lift *l, bool agpr, unsigned r, unsigned strip)
-{
-	return field_ptr(l, agpr ? l->agpr : l->vgpr, ((size_t)r * WAVE_LANES + strip * l->width) * 4);
-}
-
-static void store_row(struct lift *l, unsigned r)
-{
-	for (unsigned s = 0; !bit_get(&l->home, r) && s < l->strips; s++) {
-		/* In a block that does not return the value is not kept: it may have been read here. */
-		V value = l->v[r][s]	   ? l->v[r][s]
-			  : l->lin[r].kind ? lin_vector(l, r, s)
-					   : LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, s), "");
-
-		LLVMSetAlignment(LLVMBuildStore(l->b, value, row_ptr(l, false, r, s)), 4 * l->width);
-	}
-}
-
-void load_row(struct lift *l, unsigned r)
-{
-	if (bit_get(&l->home, r))
-		memset(l->v[r], 0, sizeof(l->v[r]));
-	for (unsigned s = 0; !bit_get(&l->home, r) && s < l->strips; s++) {
-		V x = LLVMBuildLoad2(l->b, l->vi32, row_ptr(l, false, r, s), "");
-
-		LLVMSetAlignment(x, 4 * l->width);
-		set_v(l, r, s, x);
-	}
-}
-
-/* ------------------------------------------------------------------ scalar registers */
-
-static bool is_wide(const struct lift *l, unsigned r)
-{
-	return l->code->wide_pairs >> (r >> 1) & 1;
-}
-
-static V variable_s(struct lift *l, unsigned r)
-{
-	V *slot = is_wide(l, r) ? &l->pa[r >> 1] : &l->sa[r];
-
-	if (!*slot)
-		*slot = LLVMBuildAlloca(l->at_entry, is_wide(l, r) ? l->i64 : l->i32, "");
-	return *slot;
-}
-
-static V get_pair(struct lift *l, unsigned p)
-{
-	if (!l->p[p] && is_wide(l, 2 * p))
-		l->p[p] = LLVMBuildLoad2(l->b, l->i64, variable_s(l, 2 * p), "");
-	if (!l->p[p]) {
-		V lo = LLVMBuildZExt(l->b, get_s32(l, 2 * p), l->i64, ""), hi = LLVMBuildZExt(l->b, get_s32(l, 2 * p + 1), l->i64, "");
-
-		l->p[p] = LLVMBuildOr(l->b, lo, LLVMBuildShl(l->b, hi, c64(l, 32), ""), "");
-	}
-	return l->p[p];
-}
-
-V get_exec(struct lift *l)
-{
-	return l->now.exec_full ? c64(l, UINT64_MAX) : get_pair(l, PAIR_EXEC);
-}
-
-V get_s32(struct lift *l, unsigned r)
-{
-	if (is_wide(l, r)) {
-		V p = get_pair(l, r >> 1);
-
-		return LLVMBuildTrunc(l->b, r & 1 ? LLVMBuildLShr(l->b, p, c64(l, 32), "") : p, l->i32, "");
-	}
-	if (!l->s[r])
-		l->s[r] = LLVMBuildLoad2(l->b, l->i32, variable_s(l, r), "");
-	return l->s[r];
-}
-
-V get_s64(struct lift *l, unsigned r)
-{
-	V lo, hi;
-
-	if (!(r & 1))
-		return get_pair(l, r >> 1);
-	lo = LLVMBuildZExt(l->b, get_s32(l, r), l->i64, "");
-	hi = r + 1 < WAVE_SGPRS ? LLVMBuildZExt(l->b, get_s32(l, r + 1), l->i64, "") : c64(l, 0);
-	return LLVMBuildOr(l->b, lo, LLVMBuildShl(l->b, hi, c64(l, 32), ""), "");
-}
-
-void set_pair(struct lift *l, unsigned p, V value)
-{
-	l->p[p] = value;
-	if (is_wide(l, 2 * p)) {
-		l->pdirty |= 1ull << p;
-		return;
-	}
-	l->s[2 * p] = LLVMBuildTrunc(l->b, value, l->i32, "");
-	l->s[2 * p + 1] = LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, value, c64(l, 32), ""), l->i32, "");
-	l->sdirty[2 * p >> 6] |= 3ull << (2 * p & 63);
-}
-
-void set_s32(struct lift *l, unsigned r, V value)
-{
-	if (is_wide(l, r)) {
-		V old = get_pair(l, r >> 1), x = LLVMBuildZExt(l->b, value, l->i64, "");
-
-		old = LLVMBuildAnd(l->b, old, c64(l, r & 1 ? UINT32_MAX : ~(uint64_t)UINT32_MAX), "");
-		set_pair(l, r >> 1, LLVMBuildOr(l->b, old, r & 1 ? LLVMBuildShl(l->b, x, c64(l, 32), "") : x, ""));
-		return;
-	}
-	l->s[r] = value;
-	l->p[r >> 1] = NULL;
-	l->sdirty[r >> 6] |= 1ull << (r & 63);
-}
-
-void set_s64(struct lift *l, unsigned r, V value)
-{
-	if (!(r & 1)) {
-		set_pair(l, r >> 1, value);
-		return;
-	}
-	set_s32(l, r, LLVMBuildTrunc(l->b, value, l->i32, ""));
-	if (r + 1 < WAVE_SGPRS)
-		set_s32(l, r + 1, LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, value, c64(l, 32), ""), l->i32, ""));
-}
-
-static V get_scc(struct lift *l)
-{
-	if (!l->scc)
-		l->scc = LLVMBuildLoad2(l->b, l->i32, l->scca, "");
-	return l->scc;
-}
-
-void set_scc(struct lift *l, V value)
-{
-	l->scc = value;
-	l->scc_dirty = true;
-}
-
-static V is_zero64(struct lift *l, V x)
-{
-	return LLVMBuildZExt(l->b, LLVMBuildICmp(l->b, LLVMIntEQ, x, c64(l, 0), ""), l->i64, "");
-}
-
-/* 64 bits; an aperture register's 32-bit value is its high half, which is the caller's business. NULL: not lifted. */
-V special_operand(struct lift *l, unsigned code)
-{
-	switch (code) {
-	case SRC_SHARED_BASE:
-		return load_field(l, l->group, offsetof(struct workgroup, shared_base), l->i64);
-	case SRC_PRIVATE_BASE:
-		return load_field(l, l->group, offsetof(struct workgroup, private_base), l->i64);
-	case SRC_VCCZ:
-		return is_zero64(l, get_pair(l, PAIR_VCC));
-	case SRC_EXECZ:
-		return is_zero64(l, get_exec(l));
-	case SRC_SCC:
-		return LLVMBuildZExt(l->b, get_scc(l), l->i64, "");
-	default:
-		return NULL;
-	}
-}
-
-/* Value of a scalar operand as i32, or i64 if wide. NULL: not lifted. */
-V scalar_operand(struct lift *l, const struct isa_operand *o, bool wide)
-{
-	V x;
-
-	switch (o->kind) {
-	case ISA_OPND_SGPR:
-		return wide ? get_s64(l, o->index) : get_s32(l, o->index);
-	case ISA_OPND_CONST:
-		return wide ? c64(l, o->value) : c32(l, (uint32_t)o->value);
-	case ISA_OPND_SPECIAL:
-		x = special_operand(l, o->index);
-		if (!x || wide)
-			return x;
-		if (o->index < SRC_VCCZ)
-			x = LLVMBuildLShr(l->b, x, c64(l, 32), "");
-		return LLVMBuildTrunc(l->b, x, l->i32, "");
-	default:
-		return NULL;
-	}
-}
-
-V mask_strip(struct lift *l, V mask64, unsigned strip)
-{
-	unsigned k;
-	V x;
-
-	for (k = 0; k < l->num_masks; k++)
-		if (l->masks[k].key == mask64 && l->masks[k].value[strip])
-			return l->masks[k].value[strip];
-	x = strip ? LLVMBuildLShr(l->b, mask64, c64(l, strip * l->width), "") : mask64;
-	x = LLVMBuildTrunc(l->b, x, LLVMIntTypeInContext(l->c, l->width), "");
-	x = LLVMBuildBitCast(l->b, x, l->vi1, "");
-	for (k = 0; k < l->num_masks && l->masks[k].key != mask64; k++)
-		;
-	if (k < 8) {
-		if (k == l->num_masks) {
-			memset(&l->masks[k], 0, sizeof(l->masks[k]));
-			l->masks[k].key = mask64;
-			l->num_masks++;
-		}
-		l->masks[k].value[strip] = x;
-	}
-	return x;
-}
-
-/* Here these vectors are the mask's strips. (LLVM 19 does not end when it takes masks apart that it has just seen put together.) */
-void know_mask(struct lift *l, V mask64, V *strips)
-{
-	if (l->num_masks == 8)
-		l->num_masks = 0;
-	l->masks[l->num_masks].key = mask64;
-	memcpy(l->masks[l->num_masks++].value, strips, sizeof(l->masks[0].value));
-}
-
-/* ------------------------------------------------------------------ blocks: values in variables */
-
-void forget(struct lift *l)
-{
-	memset(l->v, 0, sizeof(l->v));
-	memset(l->v64, 0, sizeof(l->v64));
-	memset(l->lin, 0, sizeof(l->lin));
-	memset(l->lds_base, 0, sizeof(l->lds_base));
-	l->num_bases = 0;
-	l->window.base = NULL;
-	memset(l->s, 0, sizeof(l->s));
-	memset(l->p, 0, sizeof(l->p));
-	l->scc = NULL;
-	memset(&l->vdirty, 0, sizeof(l->vdirty));
-	l->sdirty[0] = l->sdirty[1] = l->pdirty = 0;
-	l->scc_dirty = false;
-	l->num_masks = 0;
-}
-
-/* Values to variables, for the blocks that may follow (NULL: none). */
-void write_back(struct lift *l, const struct jit_block *to, const struct jit_block *or_to)
-{
-	for (unsigned r = 0; r < 256; r++) {
-		if (l->lin[r].kind && ((to && lin_vector_wanted(l, to, r)) || (or_to && lin_vector_wanted(l, or_to, r))))
-			for (unsigned s = 0; s < l->strips; s++)
-				LLVMBuildStore(l->b, get_v(l, r, s), variable_v(l, r, s));
-		else if (bit_get(&l->vdirty, r))
-			for (unsigned s = 0; s < l->strips; s++)
-				if (l->v[r][s])
-					LLVMBuildStore(l->b, l->v[r][s], variable_v(l, r, s));
-	}
-	if (to)
-		lin_leave(l, to);
-	if (or_to)
-		lin_leave(l, or_to);
-	for (unsigned r = 0; r < WAVE_SGPRS; r++)
-		if (l->sdirty[r >> 6] >> (r & 63) & 1)
-			LLVMBuildStore(l->b, l->s[r], variable_s(l, r));
-	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++)
-		if (l->pdirty >> p & 1)
-			LLVMBuildStore(l->b, l->p[p], variable_s(l, 2 * p));
-	if (l->scc_dirty)
-		LLVMBuildStore(l->b, l->scc, l->scca);
-}
-
-/* ------------------------------------------------------------------ state in struct wave */
-
-size_t sgpr_offset(unsigned r)
-{
-	return offsetof(struct wave, sgpr) + 4 * r;
-}
-
-/* Registers of the set to struct wave, without keeping what is read for it (the code may be on a side path). */
-static void store_sgprs(struct lift *l, const uint64_t set[2])
-{
-	for (unsigned r = 0; r < WAVE_SGPRS; r++) {
-		unsigned p = r >> 1;
-		V x;
-
-		if (!(set[r >> 6] >> (r & 63) & 1))
-			continue;
-		if (is_wide(l, r)) {
-			if (p == PAIR_EXEC && l->now.exec_full)
-				x = c64(l, UINT64_MAX);
-			else
-				x = l->p[p] ? l->p[p] : LLVMBuildLoad2(l->b, l->i64, variable_s(l, r), "");
-			store_field(l, l->wave, sgpr_offset(r & ~1u), x);
-			r |= 1;
-			continue;
-		}
-		x = l->s[r] ? l->s[r] : LLVMBuildLoad2(l->b, l->i32, variable_s(l, r), "");
-		store_field(l, l->wave, sgpr_offset(r), x);
-	}
-}
-
-static void store_scc(struct lift *l)
-{
-	V x = l->scc ? l->scc : LLVMBuildLoad2(l->b, l->i32, l->scca, "");
-
-	store_field(l, l->wave, offsetof(struct wave, scc), LLVMBuildTrunc(l->b, x, l->i8, ""));
-}
+/* ------------------------------------------------------------------ out of compiled code, and one instruction by the interpreter */
 
 /* Read by the interpreter's functions without being named. */
 static const uint64_t implicit_sgprs[2] = {0, 3ull << (SGPR_FLAT_SCRATCH - 64) | 1ull << (SGPR_M0 - 64)};
@@ -532,7 +111,7 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
 
-	jit_inst_regs(&ji->ci.inst, l->now.exec_full || ji->quiet, &r);
+	jit_inst_regs(&ji->ci.inst, l->reg.now.exec_full || ji->quiet, &r);
 	for (unsigned i = 0; i < 256; i++)
 		if ((bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i))) && !bit_get(&l->vstored, i))
 			store_row(l, i);
@@ -562,7 +141,7 @@ static void live_before(const struct lift *l, const struct jit_inst *ji, struct 
 	bool all = blk->term == TERM_INTERP || (blk->term == TERM_END && l->exact);
 	uint32_t order[JIT_MAX_INSTS], n = 0;
 	bool full[JIT_MAX_INSTS];
-	struct jit_facts f = l->now;
+	struct jit_facts f = l->reg.now;
 
 	/* From ji on. */
 	for (const struct jit_inst *at = ji;; at = &c->inst[at->next]) {
@@ -595,32 +174,12 @@ static void live_before(const struct lift *l, const struct jit_inst *ji, struct 
 	live->slive[1] |= jit_always_live;
 }
 
-static void copy_registers(struct lift *l, struct registers *to)
-{
-	memcpy(to->v, l->v, sizeof(to->v));
-	memcpy(to->s, l->s, sizeof(to->s));
-	memcpy(to->p, l->p, sizeof(to->p));
-	memcpy(to->lin, l->lin, sizeof(to->lin));
-	to->scc = l->scc;
-	to->now = l->now;
-}
-
-static void set_registers(struct lift *l, const struct registers *from)
-{
-	memcpy(l->v, from->v, sizeof(l->v));
-	memcpy(l->s, from->s, sizeof(l->s));
-	memcpy(l->p, from->p, sizeof(l->p));
-	memcpy(l->lin, from->lin, sizeof(l->lin));
-	l->scc = from->scc;
-	l->now = from->now;
-}
-
 void mark_back(struct lift *l, const struct jit_inst *ji)
 {
 	l->back.ji = ji;
 	l->back.valid = true;
 	l->back.exit = NULL;
-	copy_registers(l, &l->back.then);
+	l->back.then = l->reg;
 }
 
 /* Has an instruction that was lifted changed more than registers? Then nothing before it may be done again. */
@@ -643,13 +202,13 @@ static void emit_back_exit(struct lift *l)
 	if (!now)
 		abort();
 	emit_mfma_later(l);
-	copy_registers(l, now);
-	set_registers(l, &l->back.then);
+	*now = l->reg;
+	l->reg = l->back.then;
 	dirty_here(l->blk, &vdirty, sdirty);
 	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
 	live_before(l, l->back.ji, &live);
 	emit_exit(l, l->back.ji->pc, &live, &vdirty, sdirty);
-	set_registers(l, now);
+	l->reg = *now;
 	free(now);
 }
 
@@ -677,29 +236,11 @@ void touch_step(struct lift *l, const struct jit_inst *ji)
 {
 	struct jit_regs r;
 
-	jit_inst_regs(&ji->ci.inst, l->now.exec_full || ji->quiet, &r);
+	jit_inst_regs(&ji->ci.inst, l->reg.now.exec_full || ji->quiet, &r);
 	for (unsigned i = 0; i < 256; i++)
-		if ((bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i))) && !l->lin[i].kind)
+		if ((bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i))) && !l->reg.lin[i].kind)
 			for (unsigned s = 0; s < l->strips; s++)
 				get_v(l, i, s);
-}
-
-V load_wave_row(struct lift *l, unsigned r, unsigned strip)
-{
-	V x = LLVMBuildLoad2(l->b, l->vi32, row_ptr(l, false, r, strip), "");
-
-	LLVMSetAlignment(x, 4 * l->width);
-	return x;
-}
-
-V load_wave_sgpr(struct lift *l, unsigned r, bool wide)
-{
-	return load_field(l, l->wave, sgpr_offset(r), wide ? l->i64 : l->i32);
-}
-
-bool wide_sgpr(const struct lift *l, unsigned r)
-{
-	return is_wide(l, r);
 }
 
 void emit_step(struct lift *l, const struct jit_inst *ji)
@@ -711,7 +252,7 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 	if (!is_memory(&ji->ci.inst) && ji->ci.inst.format != ISA_FMT_DS)
 		flush_mfma(l);
 	emit_step_call(l, ji);
-	jit_inst_regs(&ji->ci.inst, l->now.exec_full || ji->quiet, &r);
+	jit_inst_regs(&ji->ci.inst, l->reg.now.exec_full || ji->quiet, &r);
 	for (unsigned i = 0; i < 256; i++)
 		if (bit_get(&r.vuse, i) || bit_get(&r.vwrite, i)) {
 			if (bit_get(&r.vwrite, i))
@@ -722,14 +263,14 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 		if (!(r.swrite[i >> 6] >> (i & 63) & 1))
 			continue;
 		/* Of a pair of which one half is written, struct wave may have an old other half. */
-		if (is_wide(l, i) && !(i & 1) && (r.swrite[i >> 6] >> ((i + 1) & 63) & 1)) {
+		if (wide_sgpr(l, i) && !(i & 1) && (r.swrite[i >> 6] >> ((i + 1) & 63) & 1)) {
 			set_pair(l, i >> 1, load_field(l, l->wave, sgpr_offset(i), l->i64));
 			i++;
 		} else {
 			set_s32(l, i, load_field(l, l->wave, sgpr_offset(i), l->i32));
 		}
 	}
-	then = l->now;
+	then = l->reg.now;
 	jit_after(&then, &ji->ci.inst);
 	if (!then.exec_full)
 		set_pair(l, PAIR_EXEC, load_field(l, l->wave, sgpr_offset(SGPR_EXEC), l->i64));
@@ -904,7 +445,7 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 		LLVMBasicBlockRef fence, go;
 		V stored;
 
-		if (!l->now.stored || !waits_for_store(l, ji))
+		if (!l->reg.now.stored || !waits_for_store(l, ji))
 			return;
 		fence = new_block(l, "");
 		go = new_block(l, "");
@@ -967,8 +508,8 @@ static V condition(struct lift *l, unsigned op)
 /* Facts may have become unknown to a block in ways the block before does not show: EXEC is written back for it. */
 static void settle_exec(struct lift *l)
 {
-	if (l->now.exec_full && !(l->pdirty >> PAIR_EXEC & 1)) {
-		l->p[PAIR_EXEC] = c64(l, UINT64_MAX);
+	if (l->reg.now.exec_full && !(l->pdirty >> PAIR_EXEC & 1)) {
+		l->reg.p[PAIR_EXEC] = c64(l, UINT64_MAX);
 		l->pdirty |= 1ull << PAIR_EXEC;
 	}
 }
@@ -1044,7 +585,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	V cond;
 
 	l->blk = blk;
-	l->now = blk->in;
+	l->reg.now = blk->in;
 	l->back.valid = false;
 	enter_block(l, l->bb[blk - c->block]);
 	forget(l);
@@ -1065,7 +606,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		lift_inst(l, last);
 		memcpy(l->at, l->next, sizeof(l->at));
 		/* Facts behind it (cfg.c keeps how). */
-		jit_after(&l->now, &last->ci.inst);
+		jit_after(&l->reg.now, &last->ci.inst);
 	}
 	flush_queue(l);
 	flush_mfma(l);
@@ -1126,7 +667,7 @@ static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk,
 	for (unsigned r = 0; r < 256; r++) {
 		bool live = bit_get(&blk->vlive, r), pair = live || (r < 255 && bit_get(&blk->vlive, r + 1));
 
-		if (!(pair && lin_entry(l, blk, r, exec, &holds)) && live && bit_get(&l->code->vused, r))
+		if (!(pair && lin_entry(l, blk, r, exec, &holds)) && live && bit_get(&l->code->vused, r) && !blk->fresh)
 			load_row(l, r);
 	}
 	if (holds && !sure) {
@@ -1142,7 +683,7 @@ static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk,
 	for (unsigned r = 0; r < WAVE_SGPRS; r++) {
 		if (!(blk->slive[r >> 6] >> (r & 63) & 1))
 			continue;
-		if (is_wide(l, r)) {
+		if (wide_sgpr(l, r)) {
 			set_pair(l, r >> 1, load_field(l, l->wave, sgpr_offset(r & ~1u), l->i64));
 			r |= 1;
 		} else {

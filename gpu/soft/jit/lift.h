@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lift.h - the lifter's inside (lift.c, lift_valu.c, lift_mem.c, widen.c).
+ * lift.h - the lifter's inside (lift*.c, linear.c, widen.c).
  *
  * Theory of operation
  * A wave's 64 lanes are cut into strips as wide as the host's vectors. A register is one LLVM variable a strip, which LLVM promotes
@@ -25,6 +25,9 @@
 #define MAX_BASES  64
 #define MAX_ROWS   16
 #define V LLVMValueRef
+
+#define PAIR_EXEC (SGPR_EXEC / 2)
+#define PAIR_VCC  (SGPR_VCC / 2)
 
 struct lds_base;
 
@@ -69,7 +72,7 @@ struct lin_sum { /* low, extended, + base */
 	V low, base, sum;
 };
 
-/* lift_mem.c: memory around a base address of several accesses, looked up in this block: bytes [low, high) from it. */
+/* lift_known.c: memory around a base address of several accesses, looked up in this block: bytes [low, high) from it. */
 #define MAX_SEEN 8
 struct seen {
 	V base[MAX_STRIPS], host[MAX_STRIPS], ok;
@@ -98,6 +101,13 @@ struct mfma_copy {
 	V value[2][MAX_STRIPS], room;
 };
 
+/* What registers are, here in the block: values, NULL where the variable has to be read; and what is known of them. */
+struct registers {
+	V v[256][MAX_STRIPS], s[WAVE_SGPRS], p[WAVE_SGPRS / 2], scc; /* p: pairs of s */
+	struct lin lin[256];
+	struct jit_facts now;
+};
+
 /*
  * A place in the block that the interpreter can go on from, as long as nothing but registers has changed since (valid): the registers then. So what is
  * found not to hold somewhat later, while operations are still in the queue, ends compiled code there, and all that is found until the next such place by one exit.
@@ -106,11 +116,7 @@ struct back {
 	const struct jit_inst *ji;
 	bool valid;
 	LLVMBasicBlockRef exit; /* NULL: none so far */
-	struct registers {
-		V v[256][MAX_STRIPS], s[WAVE_SGPRS], p[WAVE_SGPRS / 2], scc;
-		struct lin lin[256];
-		struct jit_facts now;
-	} then;
+	struct registers then;
 };
 
 struct lift {
@@ -134,17 +140,14 @@ struct lift {
 
 	V va[256][MAX_STRIPS], sa[WAVE_SGPRS], pa[WAVE_SGPRS / 2], scca;
 
-	/* Values inside the block, NULL where the variable has to be read. */
-	V v[256][MAX_STRIPS];
+	struct registers reg;
 	struct wide_pair v64[256][MAX_STRIPS];
-	V s[WAVE_SGPRS], p[WAVE_SGPRS / 2], scc;
 	struct bits256 vdirty;	/* to be written to the variables at the block's end */
 	struct bits256 vstored; /* struct wave has the row's value */
 	uint64_t sdirty[2], pdirty;
 	bool scc_dirty;
-	struct jit_facts now;
 	struct jit_shapes at[NUM_LEVELS], next[NUM_LEVELS]; /* before and behind the instruction */
-	struct lin lin[256], wide[256];			    /* wide: the pair that begins here, while its shape is known */
+	struct lin wide[256];				    /* the pair that begins here, while its shape is known */
 	struct { /* scalar loads at base + [low, high): host address of base + low, NULL if they have to be looked at one by one */
 		V base, host;
 		int64_t low, high;
@@ -177,7 +180,7 @@ struct lift {
 	V bound;	/* LDS size, i32 */
 	V lds;
 	V lane_offset, lane_data, lane_old; /* lift_gather.c: rows on the stack */
-	V rows[MAX_ROWS]; /* lift_mem.c: rooms on the stack, for loads in the queue */
+	V rows[MAX_ROWS]; /* lift_known.c: rooms on the stack, for loads in the queue */
 	unsigned next_rows;
 	uint32_t first_place, places;	    /* of the view, for accesses */
 	V spread_room;			    /* struct vmem_spread */
@@ -198,56 +201,70 @@ V iota(struct lift *l, unsigned first, unsigned step);
 LLVMTypeRef vec(LLVMTypeRef t, unsigned n);
 V intrinsic(struct lift *l, const char *name, LLVMTypeRef *types, unsigned num_types, V *args, unsigned num_args);
 
-/* ---- lift.c: registers ---- */
+/* ---- lift_regs.c ---- */
+V c32(struct lift *l, uint32_t v);
+V c64(struct lift *l, uint64_t v);
+V field_ptr(struct lift *l, V base, size_t offset);
+V load_field(struct lift *l, V base, size_t offset, LLVMTypeRef t);
+void store_field(struct lift *l, V base, size_t offset, V value);
+LLVMBasicBlockRef new_block(struct lift *l, const char *name);
+void go_to(struct lift *l, LLVMBasicBlockRef bb);	/* the builder; masks are forgotten */
+void enter_block(struct lift *l, LLVMBasicBlockRef bb); /* go_to, and the wave is known */
+void emit_weights(struct lift *l, V branch, bool taken);
 V get_v(struct lift *l, unsigned r, unsigned strip);
 void set_v(struct lift *l, unsigned r, unsigned strip, V value);
 V get_v64(struct lift *l, unsigned r, unsigned strip);
 void set_v64(struct lift *l, unsigned r, unsigned strip, V value);
+/* Two rows as one of 64 bits. */
+V wide_row(struct lift *l, V lo, V hi);
 V get_s32(struct lift *l, unsigned r);
 V get_s64(struct lift *l, unsigned r);
+V get_pair(struct lift *l, unsigned p);
+V get_exec(struct lift *l);
+V get_scc(struct lift *l);
 void set_s32(struct lift *l, unsigned r, V value);
 void set_s64(struct lift *l, unsigned r, V value);
-V get_exec(struct lift *l);
+void set_pair(struct lift *l, unsigned p, V value);
+void set_scc(struct lift *l, V value);
+bool wide_sgpr(const struct lift *l, unsigned r); /* one of a pair that is one value */
 V scalar_operand(struct lift *l, const struct isa_operand *o, bool wide);
 V special_operand(struct lift *l, unsigned code);
 /* A lane mask's strip as a vector of i1. */
 V mask_strip(struct lift *l, V mask64, unsigned strip);
 void know_mask(struct lift *l, V mask64, V *strips);
-V field_ptr(struct lift *l, V base, size_t offset);
-V load_field(struct lift *l, V base, size_t offset, LLVMTypeRef t);
-void store_field(struct lift *l, V base, size_t offset, V value);
+void forget(struct lift *l);
+void write_back(struct lift *l, const struct jit_block *to, const struct jit_block *or_to);
+/* In struct wave. */
 V row_ptr(struct lift *l, bool agpr, unsigned r, unsigned strip);
-V c32(struct lift *l, uint32_t v);
-V c64(struct lift *l, uint64_t v);
-LLVMBasicBlockRef new_block(struct lift *l, const char *name);
-void go_to(struct lift *l, LLVMBasicBlockRef bb); /* the builder; masks are forgotten */
+void store_row(struct lift *l, unsigned r);
+void load_row(struct lift *l, unsigned r);
+size_t sgpr_offset(unsigned r);
+void store_sgprs(struct lift *l, const uint64_t set[2]);
+void store_scc(struct lift *l);
+V load_wave_row(struct lift *l, unsigned r, unsigned strip);
+V load_wave_sgpr(struct lift *l, unsigned r, bool wide);
+
+/* ---- lift.c ---- */
 /* By the interpreter. The queue must be flushed. */
 void emit_step(struct lift *l, const struct jit_inst *ji);
-/* Its parts, for side paths: see lift.c. */
+/* Its parts, for side paths. */
 void touch_step(struct lift *l, const struct jit_inst *ji);
 void emit_step_call(struct lift *l, const struct jit_inst *ji);
+/* Gives the wave to the interpreter, at this instruction or one before, unless the condition holds. The queue may be emitted. */
+void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji);
+/* The interpreter can go on at this instruction, of which nothing is done; the queue is empty. */
+void mark_back(struct lift *l, const struct jit_inst *ji);
 /*
  * On the way out, where one of the interpreter's functions answered ret: 2, that pages are missing (jit_frame.step): the interpreter goes on at the
  * instruction, and lets the wave wait.
  */
 void emit_leave_for_pages(struct lift *l, const struct jit_inst *ji, V ret);
-void leave_function(struct lift *l); /* ends compiled code where the wave is in error */
-V load_wave_row(struct lift *l, unsigned r, unsigned strip);
-V load_wave_sgpr(struct lift *l, unsigned r, bool wide);
-bool wide_sgpr(const struct lift *l, unsigned r);
-void emit_weights(struct lift *l, V branch, bool taken);
-
-/* For lift_group.c. */
-void enter_block(struct lift *l, LLVMBasicBlockRef bb); /* go_to, and the wave is known */
-void forget(struct lift *l);
-void write_back(struct lift *l, const struct jit_block *to, const struct jit_block *or_to);
-size_t sgpr_offset(unsigned r);
-void set_pair(struct lift *l, unsigned p, V value);
-void set_scc(struct lift *l, V value);
-void load_row(struct lift *l, unsigned r);
-void fill_up(struct lift *l);
+/* Ends compiled code; the wave is in error, or struct wave has it all. */
 void leave_function(struct lift *l);
+void fill_up(struct lift *l);
 void go_and_pause(struct lift *l, size_t how, V fuel, LLVMBasicBlockRef out, LLVMBasicBlockRef go);
+/* Fills module l->m with the unit's function. False: not possible. */
+bool lift_code(struct lift *l);
 
 /* ---- lift_group.c ---- */
 /* Before any block is lifted. */
@@ -322,14 +339,8 @@ void masked_store(struct lift *l, V value, V p, V mask, unsigned align);
 /* The same value, of which LLVM knows nothing: for comparing lanes. */
 V opaque(struct lift *l, V x);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
+
+/* ---- lift_known.c ---- */
 void emit_rows_read(struct lift *l, const struct vop *q, unsigned strip);
-
-/* Gives the wave to the interpreter, at this instruction or one before, unless the condition holds. The queue may be emitted. */
-void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji);
-/* The interpreter can go on at this instruction, of which nothing is done; the queue is empty. */
-void mark_back(struct lift *l, const struct jit_inst *ji);
-
-/* lift.c: fills module l->m with the unit's function. False: not possible. */
-bool lift_code(struct lift *l);
 
 #endif

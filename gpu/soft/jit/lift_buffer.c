@@ -31,7 +31,7 @@ static bool find_buffer(struct lift *l, const struct isa_inst *in, struct buffer
 	const struct isa_operand *data;
 	V resource[4];
 
-	if (in->format != ISA_FMT_MUBUF || !buffer_access(in->op, &b->a) || in->lds || in->tfe || in->idxen || !in->offen)
+	if (in->format != ISA_FMT_MUBUF || !plain_access(in->op, &b->a) || in->lds || in->tfe || in->idxen || !in->offen)
 		return false;
 	data = b->a.store ? &in->src[1] : &in->dst[0];
 	if (data->kind != ISA_OPND_VGPR || data->index + b->a.dwords > 256 || in->src[0].kind != ISA_OPND_VGPR || in->src[2].kind != ISA_OPND_SGPR ||
@@ -233,7 +233,7 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 	uint32_t prot;
 	size_t where;
 
-	if (!l->now.exec_full || !find_buffer(l, in, &b) || b.a.bytes < 4 || b.a.dwords == 3 || b.a.dwords < least)
+	if (!l->reg.now.exec_full || !find_buffer(l, in, &b) || b.a.bytes < 4 || b.a.dwords == 3 || b.a.dwords < least)
 		return false;
 	n = b.a.dwords;
 	group = l->width / n;
@@ -290,7 +290,7 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 			to_rows(l, z, n, rows[s]);
 	}
 	if (b.a.store)
-		store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+		say_stored(l);
 	from[0] = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, slow);

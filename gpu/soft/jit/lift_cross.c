@@ -106,7 +106,7 @@ bool lift_lane_ops(struct lift *l, const struct isa_inst *in)
 		flush_queue(l);
 		exec = get_exec(l);
 		lane = c32(l, 0);
-		if (!l->now.exec_full) {
+		if (!l->reg.now.exec_full) {
 			args[0] = exec;
 			args[1] = LLVMConstInt(l->i1, 0, 0);
 			lane = LLVMBuildTrunc(l->b, intrinsic(l, "llvm.cttz", &t, 1, args, 2), l->i32, "");

@@ -14,44 +14,11 @@
 
 /* ------------------------------------------------------------------ short reads and writes */
 
-static bool short_access(unsigned op, struct access *a)
-{
-	static const struct {
-		uint16_t op;
-		uint8_t kind;
-		bool store;
-	} table[] = {
-		{ISA_DS_READ_U8, VM_U8, false},		 {ISA_DS_READ_I8, VM_I8, false},
-		{ISA_DS_READ_U16, VM_U16, false},	 {ISA_DS_READ_I16, VM_I16, false},
-		{ISA_DS_READ_U8_D16, VM_U8_LO, false},	 {ISA_DS_READ_U8_D16_HI, VM_U8_HI, false},
-		{ISA_DS_READ_I8_D16, VM_I8_LO, false},	 {ISA_DS_READ_I8_D16_HI, VM_I8_HI, false},
-		{ISA_DS_READ_U16_D16, VM_16_LO, false},	 {ISA_DS_READ_U16_D16_HI, VM_16_HI, false},
-		{ISA_DS_WRITE_B8, VM_U8, true},		 {ISA_DS_WRITE_B8_D16_HI, VM_U8_HI, true},
-		{ISA_DS_WRITE_B16, VM_U16, true},	 {ISA_DS_WRITE_B16_D16_HI, VM_16_HI, true},
-	};
-
-	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].op == op) {
-			*a = (struct access){.kind = table[i].kind, .bytes = vmem_bytes(table[i].kind), .dwords = 1, .store = table[i].store};
-			return true;
-		}
-	return false;
-}
-
-static V short_value(struct lift *l, const struct access *a, V dword)
-{
-	bool sign = a->kind == VM_I8 || a->kind == VM_I16 || a->kind == VM_I8_LO || a->kind == VM_I8_HI;
-	V by = K32(32 - 8 * a->bytes);
-
-	dword = SHL(dword, by);
-	return sign ? LLVMBuildAShr(l->b, dword, by, "") : LSHR(dword, by);
-}
-
 static void short_read(struct lift *l, const struct jit_inst *ji, const struct access *a, V addr[MAX_STRIPS])
 {
 	LLVMBasicBlockRef near = new_block(l, ""), far = new_block(l, ""), join = new_block(l, ""), from[2];
 	unsigned row = ji->ci.inst.dst[0].index;
-	bool keep = !l->now.exec_full && !ji->quiet;
+	bool keep = !l->reg.now.exec_full && !ji->quiet;
 	V in[MAX_STRIPS], old[1][MAX_STRIPS], got[1][MAX_STRIPS], other[MAX_STRIPS], all = NULL;
 	struct lds_window w[MAX_STRIPS];
 
@@ -119,46 +86,10 @@ static void short_write(struct lift *l, const struct jit_inst *ji, const struct 
 
 /* ------------------------------------------------------------------ atomics */
 
-struct ds_atomic {
-	uint8_t kind, dwords; /* enum atomic_kind */
-};
-
-/* X(name, types, kind) */
-#define DS_INTEGER(X)                                                                                                  \
-	X(ADD, U32, U64, AT_ADD)                                                                                       \
-	X(SUB, U32, U64, AT_SUB)                                                                                       \
-	X(RSUB, U32, U64, AT_RSUB)                                                                                     \
-	X(INC, U32, U64, AT_INC)                                                                                       \
-	X(DEC, U32, U64, AT_DEC)                                                                                       \
-	X(MIN, I32, I64, AT_SMIN)                                                                                      \
-	X(MAX, I32, I64, AT_SMAX)                                                                                      \
-	X(MIN, U32, U64, AT_UMIN)                                                                                      \
-	X(MAX, U32, U64, AT_UMAX)                                                                                      \
-	X(AND, B32, B64, AT_AND)                                                                                       \
-	X(OR, B32, B64, AT_OR)                                                                                         \
-	X(XOR, B32, B64, AT_XOR)                                                                                       \
-	X(MSKOR, B32, B64, AT_MSKOR)                                                                                   \
-	X(CMPST, B32, B64, AT_CMPSWAP)                                                                                 \
-	X(ADD, F32, F64, AT_FADD)
-
-static bool atomic_access(const struct lift *l, unsigned op, struct ds_atomic *a)
+static bool compiled(const struct lift *l, enum atomic_kind kind)
 {
-#define ROWS(NAME, T32, T64, KIND)                                                                                     \
-	{ISA_DS_##NAME##_##T32, {KIND, 1}}, {ISA_DS_##NAME##_##T64, {KIND, 2}}, {ISA_DS_##NAME##_RTN_##T32, {KIND, 1}},  \
-		{ISA_DS_##NAME##_RTN_##T64, {KIND, 2}},
-	static const struct {
-		uint16_t op;
-		struct ds_atomic a;
-	} table[] = {DS_INTEGER(ROWS){ISA_DS_WRXCHG_RTN_B32, {AT_SWAP, 1}}, {ISA_DS_WRXCHG_RTN_B64, {AT_SWAP, 2}}};
-#undef ROWS
-
-	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].op == op) {
-			*a = table[i].a;
-			/* Of two NaNs the host chooses one. */
-			return a->kind != AT_FADD || !l->exact;
-		}
-	return false;
+	/* Of two NaNs the host chooses one. */
+	return kind == AT_FADD ? !l->exact : kind != AT_FMIN && kind != AT_FMAX && kind != AT_FCMPSWAP;
 }
 
 /* As atomic_compute32() of exec/atomic.h. */
@@ -209,15 +140,15 @@ static bool lift_ds_atomic(struct lift *l, const struct jit_inst *ji)
 	const struct isa_inst *in = &ji->ci.inst;
 	const struct isa_operand *data = &in->src[1], *more = NULL, *dst = in->dst[0].kind != ISA_OPND_NONE ? &in->dst[0] : NULL;
 	V addr[MAX_STRIPS], rows[4][MAX_STRIPS], old[2][MAX_STRIPS], got[2][MAX_STRIPS], inside[MAX_STRIPS], value, result;
-	bool keep = !l->now.exec_full && !ji->quiet;
+	bool keep = !l->reg.now.exec_full && !ji->quiet;
 	struct access of;
-	struct ds_atomic a;
+	struct atomic a;
 	struct spread x;
 	struct lanes i;
 	unsigned n, all;
 	LLVMTypeRef t;
 
-	if (!atomic_access(l, in->op, &a))
+	if (!atomic_access(in->op, &a) || !compiled(l, a.kind))
 		return false;
 	n = a.dwords;
 	t = n == 2 ? l->i64 : l->i32;
@@ -271,7 +202,7 @@ static void active_row(struct lift *l, unsigned r, V row[MAX_STRIPS])
 {
 	for (unsigned s = 0; s < l->strips; s++) {
 		row[s] = get_v(l, r, s);
-		if (!l->now.exec_full)
+		if (!l->reg.now.exec_full)
 			row[s] = SELECT(mask_strip(l, get_exec(l), s), row[s], K32(0));
 	}
 }
@@ -316,7 +247,7 @@ static void set_lanes(struct lift *l, const struct jit_inst *ji, V out[MAX_STRIP
 	unsigned r = ji->ci.inst.dst[0].index;
 
 	for (unsigned s = 0; s < l->strips; s++) {
-		if (!l->now.exec_full && !ji->quiet)
+		if (!l->reg.now.exec_full && !ji->quiet)
 			out[s] = SELECT(mask_strip(l, get_exec(l), s), out[s], get_v(l, r, s));
 		set_v(l, r, s, out[s]);
 	}
@@ -356,7 +287,7 @@ static bool lift_permute(struct lift *l, const struct jit_inst *ji)
 			args[0] = get_v(l, in->src[1].index, s);
 			args[1] = LLVMBuildGEP2(l->b, l->i32, room, &idx[s], 1, "");
 			args[2] = c32(l, 4);
-			args[3] = l->now.exec_full ? LLVMConstAllOnes(l->vi1) : mask_strip(l, get_exec(l), s);
+			args[3] = l->reg.now.exec_full ? LLVMConstAllOnes(l->vi1) : mask_strip(l, get_exec(l), s);
 			intrinsic(l, "llvm.masked.scatter", types, 2, args, 4);
 		}
 		for (unsigned s = 0; s < l->strips; s++) {
@@ -391,7 +322,7 @@ bool lift_ds_other(struct lift *l, const struct jit_inst *ji)
 		return false;
 	if (lift_permute(l, ji) || lift_ds_atomic(l, ji))
 		return true;
-	if (!short_access(in->op, &a))
+	if (!plain_access(in->op, &a) || a.bytes >= 4)
 		return false;
 	data = a.store ? &in->src[1] : &in->dst[0];
 	if (data->kind != ISA_OPND_VGPR)

@@ -41,12 +41,7 @@ unsigned range_slot(struct lift *l, const struct jit_inst *ji)
 	return ((l->first_slot >> 16) + l->slots) % MEM_RANGES;
 }
 
-/* A mask's lanes as an integer. LLVM 19 does not end when it takes vectors of bits apart that it has just seen put together, so they are integers between. */
-static V bits_of(struct lift *l, V mask)
-{
-	return LLVMBuildBitCast(l->b, mask, LLVMIntTypeInContext(l->c, l->width), "");
-}
-
+/* LLVM 19 does not end when it takes vectors of bits apart that it has just seen put together, so they are integers between. */
 static V opaque_bits(struct lift *l, V bits)
 {
 	LLVMTypeRef t = LLVMTypeOf(bits), fn = LLVMFunctionType(t, &t, 1, 0);
@@ -69,21 +64,14 @@ static void take_part(struct lift *l, struct spread *x, unsigned strip, V bits)
 
 void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, struct spread *x)
 {
-	V order[128];
-
-	for (unsigned i = 0; i < l->width; i++) {
-		order[2 * i] = c32(l, i);
-		order[2 * i + 1] = c32(l, l->width + i);
-	}
 	if (base)
 		base = splat(l, ADD(base, c64(l, (uint64_t)(int64_t)in->offset)));
 	for (unsigned s = 0; s < l->strips; s++) {
 		if (base)
 			x->va[s] = ADD(LLVMBuildZExt(l->b, lo[s], l->vi64, ""), base);
 		else
-			x->va[s] = ADD(LLVMBuildBitCast(l->b, LLVMBuildShuffleVector(l->b, lo[s], hi[s], LLVMConstVector(order, 2 * l->width), ""), l->vi64, ""),
-				       K64((uint64_t)(int64_t)in->offset));
-		take_part(l, x, s, l->now.exec_full ? NULL : exec_bits(l, s));
+			x->va[s] = ADD(wide_row(l, lo[s], hi[s]), K64((uint64_t)(int64_t)in->offset));
+		take_part(l, x, s, l->reg.now.exec_full ? NULL : exec_bits(l, s));
 	}
 }
 
@@ -200,14 +188,10 @@ static unsigned gathered(const struct access *a)
 
 void gather_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned strip, V old, V out[4])
 {
-	bool sign = a->kind == VM_I8 || a->kind == VM_I16 || a->kind == VM_I8_LO || a->kind == VM_I8_HI;
 	unsigned k = 0;
 
 	if (a->bytes < 4) {
-		V y = LLVMBuildShl(l->b, gather(l, l->vi32, x, strip, 0), K32(32 - 8 * a->bytes), "");
-
-		y = sign ? LLVMBuildAShr(l->b, y, K32(32 - 8 * a->bytes), "") : LLVMBuildLShr(l->b, y, K32(32 - 8 * a->bytes), "");
-		out[0] = placed(l, a->kind, y, old);
+		out[0] = placed(l, a->kind, short_value(l, a, gather(l, l->vi32, x, strip, 0)), old);
 		return;
 	}
 	/* A pair is one host access. */
@@ -424,7 +408,7 @@ static void near_range(struct lift *l, const struct jit_inst *ji, unsigned bytes
 	for (unsigned s = 0; s < l->strips; s++) {
 		V in;
 
-		take_part(l, x, s, l->now.exec_full ? NULL : exec_bits(l, s));
+		take_part(l, x, s, l->reg.now.exec_full ? NULL : exec_bits(l, s));
 		x->off[s] = low ? LLVMBuildSub(l->b, lo[s], low, "") : lo[s];
 		in = bits_of(l, IS(ULE, x->off[s], last));
 		if (hi)
@@ -562,18 +546,13 @@ static void ways_end(struct lift *l, struct ways *w, unsigned row, unsigned n, V
 
 static void read_rows(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*old)[MAX_STRIPS])
 {
-	bool keep = !l->now.exec_full && !ji->quiet;
+	bool keep = !l->reg.now.exec_full && !ji->quiet;
 
 	touch_step(l, ji);
 	get_exec(l);
 	for (unsigned k = 0; k < a->dwords; k++)
 		for (unsigned s = 0; s < l->strips; s++)
 			old[k][s] = a->store || keep || needs_old(l, a->kind) ? get_v(l, row + k, s) : K32(0);
-}
-
-static void say_stored(struct lift *l)
-{
-	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
 }
 
 static void load_or_store(struct lift *l, const struct access *a, const struct spread *x, V (*old)[MAX_STRIPS], V (*got)[MAX_STRIPS])
@@ -623,26 +602,6 @@ void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access 
 }
 
 /* ------------------------------------------------------------------ atomics */
-
-struct atomic {
-	enum atomic_kind kind;
-	unsigned dwords;
-};
-
-static bool atomic_access(unsigned op, struct atomic *a)
-{
-#define ATOMIC(SPACE, NAME, KIND, DWORDS) [ISA_##SPACE##_##NAME] = {1 + KIND, DWORDS},
-	static const struct {
-		uint8_t kind, dwords; /* enum atomic_kind + 1 */
-	} table[ISA_NUM_OPS] = {MEM_ATOMICS(ATOMIC, GLOBAL) MEM_ATOMICS_F32(ATOMIC, GLOBAL) MEM_ATOMICS(ATOMIC, FLAT)};
-#undef ATOMIC
-
-	if (!table[op].kind)
-		return false;
-	a->kind = table[op].kind - 1;
-	a->dwords = table[op].dwords;
-	return true;
-}
 
 /* LLVM's name of an operation; -1: there is none. */
 static int atomic_op(const struct lift *l, enum atomic_kind kind)
@@ -744,26 +703,6 @@ bool lift_atomic(struct lift *l, const struct jit_inst *ji)
 
 /* ------------------------------------------------------------------ buffers */
 
-bool buffer_access(unsigned op, struct access *a)
-{
-#define LOAD(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, false},
-#define STORE(SPACE, NAME, KIND) [ISA_##SPACE##_##NAME] = {1 + KIND, true},
-	static const struct {
-		uint8_t kind; /* enum vmem_kind + 1 */
-		bool store;
-	} table[ISA_NUM_OPS] = {MEM_LOADS(LOAD, BUFFER) MEM_STORES(STORE, BUFFER)};
-#undef LOAD
-#undef STORE
-
-	if (!table[op].kind)
-		return false;
-	a->kind = table[op].kind - 1;
-	a->store = table[op].store;
-	a->bytes = vmem_bytes(a->kind);
-	a->dwords = (a->bytes + 3) / 4;
-	return true;
-}
-
 /* The strip's lanes all take part, one behind the other. */
 static V in_a_row(struct lift *l, const struct access *a, const struct spread *x, unsigned strip)
 {
@@ -838,7 +777,7 @@ static void buffer_lanes(struct lift *l, const struct isa_inst *in, const struct
 			some = LLVMBuildSelect(l->b, structured, in_range, some, "");
 			whole = LLVMBuildSelect(l->b, structured, in_range, whole, "");
 		}
-		if (!l->now.exec_full) {
+		if (!l->reg.now.exec_full) {
 			some = AND(some, exec_bits(l, s));
 			whole = AND(whole, exec_bits(l, s));
 		}
@@ -861,7 +800,7 @@ bool lift_buffer(struct lift *l, const struct jit_inst *ji)
 	struct access a;
 	struct ways w;
 
-	if (in->format != ISA_FMT_MUBUF || !buffer_access(in->op, &a) || in->lds || in->tfe)
+	if (in->format != ISA_FMT_MUBUF || !plain_access(in->op, &a) || in->lds || in->tfe)
 		return false;
 	data = a.store ? &in->src[1] : &in->dst[0];
 	row = data->index;

@@ -17,7 +17,6 @@
 #include "gpu/soft/jit/lift.h"
 
 #define FRAME(field) offsetof(struct jit_frame, field)
-#define PAIR_EXEC (SGPR_EXEC / 2)
 
 static V load32(struct lift *l, size_t offset)
 {

@@ -35,7 +35,7 @@ V lds_inside(struct lift *l, V addr, unsigned bytes, unsigned strip)
 	V bound = LLVMBuildSub(l->b, l->bound, c32(l, bytes), ""), fits = IS(UGE, l->bound, c32(l, bytes)), m;
 
 	m = AND(IS(ULE, addr, splat(l, bound)), splat(l, fits));
-	return l->now.exec_full ? m : AND(m, mask_strip(l, get_exec(l), strip));
+	return l->reg.now.exec_full ? m : AND(m, mask_strip(l, get_exec(l), strip));
 }
 
 V lds_at(struct lift *l, V addr)
@@ -94,11 +94,6 @@ static void window_read(struct lift *l, const struct lds_window *w, unsigned n, 
 		out[k] = LLVMBuildSelect(l->b, in, lds_window_dword(l, w, k ? ADD(idx, K32(k)) : idx), K32(0), "");
 }
 
-static V bits_of(struct lift *l, V mask)
-{
-	return LLVMBuildBitCast(l->b, mask, LLVMIntTypeInContext(l->c, l->width), "");
-}
-
 /* The active lanes of each strip are consecutive (step) or at one place (0), inside LDS. */
 static V strips_fit(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIPS], unsigned step)
 {
@@ -109,7 +104,7 @@ static V strips_fit(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIPS], unsign
 
 		/* in[] lacks inactive lanes, too. */
 		ok = AND(ok, in[s]);
-		if (!l->now.exec_full)
+		if (!l->reg.now.exec_full)
 			ok = OR(ok, inactive(l, s));
 		all = all ? AND(all, ok) : ok;
 	}
@@ -121,7 +116,7 @@ static V row_begin(struct lift *l, V addr, unsigned strip)
 {
 	V first = lane0(l, addr), i, m;
 
-	if (l->now.exec_full)
+	if (l->reg.now.exec_full)
 		return lds_at(l, first);
 	m = LLVMBuildBitCast(l->b, mask_strip(l, get_exec(l), strip), LLVMIntTypeInContext(l->c, l->width), "");
 	first = LLVMBuildSelect(l->b, IS(EQ, m, LLVMConstNull(LLVMTypeOf(m))), c32(l, 0), first, "");
@@ -166,7 +161,7 @@ static void lds_gather_strips(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIP
 		LLVMBasicBlockRef before = LLVMGetInsertBlock(l->b), some, next;
 		V m;
 
-		if (l->now.exec_full) {
+		if (l->reg.now.exec_full) {
 			lds_gather_strip(l, addr[s], in[s], n, out[s]);
 			continue;
 		}
@@ -288,7 +283,7 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 			LLVMTypeRef t = vec(l->i32, l->width * n), types[2] = {t, l->ptr};
 			V p = row_begin(l, addr[s], s), x;
 
-			if (l->now.exec_full)
+			if (l->reg.now.exec_full)
 				x = aligned1(LLVMBuildLoad2(l->b, t, p, ""));
 			else
 				x = intrinsic(l, "llvm.masked.load", types, 2,
@@ -304,7 +299,7 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 		V ok = strips_fit(l, addr, in, 0);
 
 		/* The first lane stands for all, even when it is not active. */
-		for (unsigned s = 0; !l->now.exec_full && s < l->strips; s++) {
+		for (unsigned s = 0; !l->reg.now.exec_full && s < l->strips; s++) {
 			V last = LLVMBuildSub(l->b, l->bound, c32(l, 4 * n), "");
 
 			ok = AND(ok, AND(IS(UGE, l->bound, c32(l, 4 * n)), IS(ULE, lane0(l, addr[s]), last)));
@@ -397,7 +392,7 @@ static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_pa
 		for (unsigned s = 0; s < l->strips; s++) {
 			V to = row_begin(l, addr[s], s);
 
-			if (l->now.exec_full)
+			if (l->reg.now.exec_full)
 				aligned1(LLVMBuildStore(l->b, interleave(l, rows[s], n), to));
 			else
 				masked_store(l, interleave(l, rows[s], n), to, row_mask(l, s, n), 1);
@@ -710,7 +705,7 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
 	unsigned r = in->src[0].index;
 
-	if (!parts || !l->now.exec_full || !known_delta(l, r))
+	if (!parts || !l->reg.now.exec_full || !known_delta(l, r))
 		return false;
 	/* Of lanes that overlap partly the interpreter's order counts. */
 	if (store ? !lanes_apart(l, r, part[0].dwords) : !known_readable(l, known_delta(l, r), part[0].dwords))
@@ -758,13 +753,13 @@ bool lift_ds(struct lift *l, const struct jit_inst *ji)
 	/* Lanes may overlap, and who wins is the interpreter's way: by dwords of 16 lanes with AVX-512, else lane by lane. */
 	if (store && part[0].dwords > 1 && l->width != 16)
 		return false;
-	if (!l->now.exec_full)
+	if (!l->reg.now.exec_full)
 		get_exec(l);
 	/* Everything is read before the first branch. */
 	for (unsigned s = 0; s < l->strips; s++) {
 		get_v(l, r, s);
 		for (unsigned p = 0; p < parts; p++)
-			for (unsigned k = 0; k < part[p].dwords && (store || !l->now.exec_full); k++)
+			for (unsigned k = 0; k < part[p].dwords && (store || !l->reg.now.exec_full); k++)
 				get_v(l, part[p].row + k, s);
 	}
 	for (unsigned p = 0; p < parts; p++) {
@@ -785,7 +780,7 @@ bool lift_ds(struct lift *l, const struct jit_inst *ji)
 			for (unsigned k = 0; k < part[p].dwords; k++) {
 				V x = out[p][s][k];
 
-				if (!l->now.exec_full && !ji->quiet)
+				if (!l->reg.now.exec_full && !ji->quiet)
 					x = LLVMBuildSelect(l->b, mask_strip(l, get_exec(l), s), x, get_v(l, part[p].row + k, s), "");
 				set_v(l, part[p].row + k, s, x);
 			}

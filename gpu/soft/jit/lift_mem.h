@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* lift_mem.h - what the lifter's files of memory operations share (lift_mem.c, lift_gather.c). */
+/* lift_mem.h - what the lifter's files of memory operations share (lift_mem.c, lift_known.c, lift_gather.c, lift_buffer.c; of LDS: lift_lds.h). */
 #ifndef GPU_SOFT_JIT_LIFT_MEM_H
 #define GPU_SOFT_JIT_LIFT_MEM_H
 
@@ -19,6 +19,11 @@ struct access {
 	bool store;
 };
 
+struct atomic {
+	enum atomic_kind kind;
+	unsigned dwords;
+};
+
 /* Lanes anywhere in one range of the view. */
 struct spread {
 	V va[MAX_STRIPS];   /* vectors of i64 */
@@ -28,22 +33,41 @@ struct spread {
 };
 
 /* lift_mem.c */
+/* Loads and stores of FLAT, GLOBAL, buffers and LDS, one address a lane; false: something else. */
+bool plain_access(unsigned op, struct access *a);
+/* Atomics of FLAT, GLOBAL and LDS, of the latter one address a lane. */
+bool atomic_access(unsigned op, struct atomic *a);
 V volatile_load(struct lift *l, LLVMTypeRef t, V p, unsigned align);
 void volatile_store(struct lift *l, V value, V p, unsigned align);
+/* To the context: the next s_waitcnt is a fence. */
+void say_stored(struct lift *l);
 V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef from_b);
+/* A mask's lanes as an integer. */
+V bits_of(struct lift *l, V mask);
+/* The place of the view for an access of so many bytes. */
+unsigned place_for(struct lift *l, uint32_t prot, unsigned bytes);
+/* Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. */
+V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, LLVMBasicBlockRef slow);
+/* What a short load has read, as dwords; the same of the low bits of dwords. */
+V widened(struct lift *l, enum vmem_kind kind, V x);
+V short_value(struct lift *l, const struct access *a, V dwords);
 /* What a short load leaves in the register, of the bytes in the low bits of v. */
 V placed(struct lift *l, enum vmem_kind kind, V v, V old);
 bool needs_old(const struct lift *l, enum vmem_kind kind);
-V opaque(struct lift *l, V x);
+void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS]);
+/* The rows as lanes have them in memory; pairs: of rows, when there is an even number of them. */
+V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n);
+/* Stores them, of the lanes of mask (NULL: all). */
+void store_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p, V mask);
+
+/* lift_known.c */
 /*
  * An access whose lanes' addresses are x's. base: their roots less the instruction's offset (lin_address()), or, of a buffer, NULL; then the interpreter does it
  * unless fits. False: nothing emitted.
  */
 bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V base[MAX_STRIPS], V fits);
-void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, V (*got)[MAX_STRIPS], V (*old)[MAX_STRIPS]);
-
-/* The rows as lanes have them in memory; pairs: of rows, when there is an even number of them. */
-V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n);
+/* Queues a load of rows. */
+bool lift_known_rows(struct lift *l, const struct jit_inst *ji);
 /* A strip's n dwords a lane, d from p, lane by lane, but places that several lanes have once. guest: memory that others see, too. */
 void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool guest, V out[4], V pairs[2]);
 /* Is that better than a gather? */
@@ -92,7 +116,6 @@ void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access 
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);
 unsigned range_slot(struct lift *l, const struct jit_inst *ji);
-bool buffer_access(unsigned op, struct access *a); /* a buffer's plain loads and stores; false: something else */
 
 /* lift_buffer.c */
 bool lift_buffer_known(struct lift *l, const struct jit_inst *ji);

@@ -291,6 +291,6 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 		emit_call(l, kind, row_at(l, row), row_at(l, constant ? row : crow), list_of(l, chain), 1);
 	}
 	for (unsigned i = 0; i < nd && d->kind == ISA_OPND_VGPR; i++)
-		memset(l->v[d->index + i], 0, sizeof(l->v[0]));
+		memset(l->reg.v[d->index + i], 0, sizeof(l->reg.v[0]));
 	return true;
 }

@@ -1070,7 +1070,7 @@ bool lift_valu(struct lift *l, const struct jit_inst *ji)
 		flush_queue(l);
 	for (unsigned attempt = 0;; attempt++) {
 		q = &l->queue[l->queued];
-		*q = (struct vop){.ji = ji, .op = op, .mask_of = -1, .mask_pair = -1, .mode = l->now.mode};
+		*q = (struct vop){.ji = ji, .op = op, .mask_of = -1, .mask_pair = -1, .mode = l->reg.now.mode};
 		if (!pick_function(l, q, in))
 			return false;
 		if (capture(l, q, in))
@@ -1079,9 +1079,9 @@ bool lift_valu(struct lift *l, const struct jit_inst *ji)
 			return false;
 		flush_queue(l);
 	}
-	if (l->mask_def[SGPR_EXEC / 2])
+	if (l->mask_def[PAIR_EXEC])
 		return false; /* v_cmpx flushes at once: nothing is pending here */
-	q->exec = l->now.exec_full ? NULL : get_exec(l);
+	q->exec = l->reg.now.exec_full ? NULL : get_exec(l);
 	if (in->dpp)
 		read_lanes(l, q, in, q->op && q->op->nsrc && is64(q->op->src[0]) ? 2 : 1);
 	if ((op && op->form == LANE_CARRY) || is_mad64(in->op) || in->op == ISA_V_DIV_SCALE_F32 || in->op == ISA_V_DIV_SCALE_F64)
@@ -1098,7 +1098,7 @@ bool lift_valu(struct lift *l, const struct jit_inst *ji)
 		l->mask_def[q->mask_pair] = l->queued;
 	if (op && op->form == LANE_CMP && (op->part || in->dst[0].index == SGPR_EXEC)) {
 		/* v_cmpx: EXEC is the mask, too. */
-		l->mask_def[SGPR_EXEC / 2] = l->queued;
+		l->mask_def[PAIR_EXEC] = l->queued;
 		flush_queue(l);
 	}
 	return true;

@@ -58,7 +58,7 @@ static V splat64(struct lift *l, V x)
 
 V lin_vector(struct lift *l, unsigned r, unsigned strip)
 {
-	const struct lin *x = &l->lin[r];
+	const struct lin *x = &l->reg.lin[r];
 	V root = x->root[x->level == LEVEL_WAVE ? 0 : strip], y;
 
 	if (x->kind == LIN_LOW)
@@ -100,7 +100,7 @@ static V first_of(struct lift *l, const struct lin *x, unsigned strip)
 
 V lin_root(struct lift *l, unsigned r, unsigned strip)
 {
-	const struct lin *x = &l->lin[r];
+	const struct lin *x = &l->reg.lin[r];
 
 	if (x->kind == LIN_LOW)
 		return first_of(l, x, strip);
@@ -185,8 +185,8 @@ static void define(struct lift *l, unsigned r, const struct lin *x)
 {
 	if (pending(l, r, true))
 		flush_queue(l);
-	l->lin[r] = *x;
-	memset(l->v[r], 0, sizeof(l->v[r]));
+	l->reg.lin[r] = *x;
+	memset(l->reg.v[r], 0, sizeof(l->reg.v[r]));
 	l->lds_base[r] = NULL;
 	bit_set(&l->vdirty, r);
 	bit_clear(&l->vstored, r);
@@ -236,7 +236,7 @@ static V carries(struct lift *l, const struct isa_inst *in)
 		} else {
 			c = IS(ULT, a, b);
 		}
-		if (!l->now.exec_full)
+		if (!l->reg.now.exec_full)
 			c = AND(c, mask_strip(l, get_exec(l), s));
 		masks[s] = c;
 		x = LLVMBuildZExt(l->b, LLVMBuildBitCast(l->b, c, LLVMIntTypeInContext(l->c, l->width), ""), l->i64, "");
@@ -414,9 +414,9 @@ static void lift_low_product(struct lift *l, const struct jit_inst *ji, unsigned
 		x.root[s] = ADD(LLVMBuildMul(l->b, operand_root(l, &in->src[0], s), operand_root(l, &in->src[1], s), ""), operand_root(l, &in->src[2], s));
 	mask = mask_result(l, ji);
 	/* The high half stays what it was. */
-	for (unsigned s = 0; l->lin[r + 1].kind && s < l->strips; s++)
+	for (unsigned s = 0; l->reg.lin[r + 1].kind && s < l->strips; s++)
 		get_v(l, r + 1, s);
-	l->lin[r + 1].kind = LIN_NONE;
+	l->reg.lin[r + 1].kind = LIN_NONE;
 	define(l, r, &x);
 	if (mask)
 		set_s64(l, in->dst[1].index, mask);
@@ -439,12 +439,12 @@ static void drop_written(struct lift *l, const struct jit_inst *ji)
 
 	jit_inst_regs(&ji->ci.inst, false, &regs);
 	for (unsigned r = 0; r < 256; r++) {
-		if (!l->lin[r].kind || !bit_get(&regs.vwrite, r))
+		if (!l->reg.lin[r].kind || !bit_get(&regs.vwrite, r))
 			continue;
 		/* What is queued may still read the old value. */
 		for (unsigned s = 0; s < l->strips; s++)
 			get_v(l, r, s);
-		l->lin[r].kind = LIN_NONE;
+		l->reg.lin[r].kind = LIN_NONE;
 	}
 }
 
@@ -460,7 +460,7 @@ static bool product_operands(const struct isa_inst *in)
 bool lift_linear(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
-	bool all = l->now.exec_full || ji->quiet;
+	bool all = l->reg.now.exec_full || ji->quiet;
 	struct jit_guard guard[NUM_LEVELS];
 	int level;
 
@@ -589,7 +589,7 @@ static const int32_t *deltas_in(const struct lift *l, const struct jit_block *bl
 
 void lin_enter(struct lift *l, const struct jit_block *blk)
 {
-	memset(l->lin, 0, sizeof(l->lin));
+	memset(l->reg.lin, 0, sizeof(l->reg.lin));
 	memset(l->wide, 0, sizeof(l->wide));
 	l->num_checked = 0;
 	memset(l->sums, 0, sizeof(l->sums));
@@ -604,7 +604,7 @@ void lin_enter(struct lift *l, const struct jit_block *blk)
 		if (!live_in(blk, r) && !(k.wide >= 0 && live_in(blk, r + 1)))
 			continue;
 		if (k.low >= 0) {
-			struct lin *x = &l->lin[r];
+			struct lin *x = &l->reg.lin[r];
 
 			*x = (struct lin){.kind = LIN_LOW, .level = (uint8_t)k.low, .delta = deltas_in(l, blk, r, k.low, false)};
 			for (unsigned s = 0; s < roots(l, x->level); s++)
@@ -617,8 +617,8 @@ void lin_enter(struct lift *l, const struct jit_block *blk)
 			for (unsigned s = 0; s < roots(l, x->level); s++)
 				x->root[s] = LLVMBuildLoad2(l->b, l->i64, variable_wide(l, r, s), "");
 			if (known_in(l, blk, r + 1).high) {
-				l->lin[r + 1] = *x;
-				l->lin[r + 1].kind = LIN_HIGH;
+				l->reg.lin[r + 1] = *x;
+				l->reg.lin[r + 1].kind = LIN_HIGH;
 			}
 		}
 	}
@@ -728,7 +728,7 @@ void lin_after_step(struct lift *l, const struct jit_inst *ji)
 	struct lin x = {.kind = LIN_LOW};
 	int level;
 
-	if (l->now.exec_full || in->dst[0].kind != ISA_OPND_VGPR || in->dst[0].dwords > 1)
+	if (l->reg.now.exec_full || in->dst[0].kind != ISA_OPND_VGPR || in->dst[0].dwords > 1)
 		return;
 	level = level_low(l, r);
 	if (level < 0)

@@ -407,11 +407,6 @@ static uint32_t step(struct exec_ctx *ctx, struct wave *w, const struct jit_inst
 	return answer(ctx);
 }
 
-static uint32_t tlb_miss(struct exec_ctx *ctx, uint64_t va)
-{
-	return ctx->view->tlb[mem_tlb_slot(va >> MEM_PAGE_SHIFT)].page != va >> MEM_PAGE_SHIFT && mem_translate(ctx->view, va, 0);
-}
-
 static uint32_t find_range(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot)
 {
 	struct mem_range *r = &ctx->view->range[slot];
@@ -517,7 +512,6 @@ static void set_frame(struct jit_frame *f, const struct jit_unit *u, uint64_t bu
 	f->base = u->code->entry_pc;
 	f->interp = 0;
 	f->step = step;
-	f->miss = tlb_miss;
 	f->range = find_range;
 	f->near = mem_find_near;
 	f->load = spread_load;

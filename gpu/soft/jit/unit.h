@@ -86,6 +86,7 @@ struct jit_block {
 	bool back;	       /* some edge to it goes backwards */
 	bool sync;	       /* header of a loop with barriers: struct wave has all vector registers when it is entered from outside */
 	bool in_sync;	       /* inside such a loop */
+	bool fresh;	       /* waves get here from where all is in struct wave only: from behind a barrier or s_sleep */
 	uint32_t weight;       /* instructions that passing here counts for, costly ones as many: a loop's are counted at its header */
 	struct jit_facts in;
 	struct bits256 vlive, vdirty; /* VGPRs live here; possibly changed since the wave was taken up */
@@ -241,8 +242,6 @@ struct jit_frame {
 	uint32_t interp; /* set: the interpreter has to take the next instruction */
 	/* Runs one instruction by the interpreter; 1: the wave must leave (error, or it gave up its turn); 2: nothing was done, for there are pages missing. */
 	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
-	/* Fills the view's translation of va if it is mapped; true: try again. */
-	uint32_t (*miss)(struct exec_ctx *ctx, uint64_t va);
 	/* Looks for the view's range number slot around va, with prot; true: try again. */
 	uint32_t (*range)(struct exec_ctx *ctx, uint64_t va, uint32_t slot, uint32_t prot);
 	/* mem_find_near() */
