@@ -67,7 +67,7 @@ int cmd_run(int argc, char **argv)
 					      {"profile", required_argument, NULL, 'p'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
-	const char *root = NULL, *base;
+	const char *root = NULL, *profile = NULL, *base;
 	struct arbiter_client *client;
 	struct arbiter_grant grant;
 	char name[64] = "", error[256];
@@ -108,9 +108,7 @@ int cmd_run(int argc, char **argv)
 			stats = true;
 			break;
 		case 'p':
-			err = host_program_profile(optarg);
-			if (err)
-				return err;
+			profile = optarg;
 			break;
 		default:
 			if (c < POLICY_OPTION)
@@ -122,6 +120,11 @@ int cmd_run(int argc, char **argv)
 	}
 	if (optind >= argc)
 		return cli_usage(usage, '?');
+	if (profile) {
+		err = host_program_profile(profile);
+		if (err)
+			return err;
+	}
 	if (!name[0]) {
 		base = strrchr(argv[optind], '/');
 		snprintf(name, sizeof(name), "%.40s-%d", base ? base + 1 : argv[optind],

@@ -15,7 +15,7 @@ struct kernel_observer kernel_observer(struct kernel_run *run, bool traces);
 /* Where the calling thread counts; NULL: nowhere. */
 void kernel_observe_thread(struct isa_count *count);
 
-/* Prints what run->count holds, or makes JSON of it. compiled: share of the timed dispatches' instructions that was compiled code. */
+/* Prints what run->count holds, or makes JSON of it. */
 void kernel_profile_print(const struct kernel_run *run, FILE *f);
 struct json_object *kernel_profile_json(const struct kernel_run *run);
 

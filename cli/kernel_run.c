@@ -425,8 +425,7 @@ static int make_workers(struct dispatch *d, struct worker *w, unsigned threads, 
 		w[t].view.fill = fill;
 		w[t].view.find_range = find_range;
 		w[t].view.quiesce = quiesce;
-		for (unsigned i = 0; i < 1 << MEM_TLB_BITS; i++)
-			w[t].view.tlb[i].page = ~0ull;
+		mem_view_flush(&w[t].view);
 		w[t].slot = calloc(SLOTS, sizeof(*w[t].slot));
 		if (how == KERNEL_COUNTED)
 			w[t].count = calloc(d->run->co->size / 4, sizeof(*w[t].count));

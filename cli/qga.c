@@ -27,8 +27,10 @@
 /* So long a command waits for its turn at the agent. */
 #define OPEN_LIMIT_S 30
 
-/* An answer that takes longer was lost on its way, and is asked for again. */
+/* An answer that takes longer was lost on its way, and is asked for again; so many in a row: the
+ * agent hears no more. */
 unsigned qga_answer_limit_s = 40;
+#define LOST_ANSWERS 3
 
 /* While the pauses between two looks at a program are this short the connection is kept. */
 #define SHORT_PAUSE_US 100000
@@ -243,7 +245,7 @@ int qga_exec(const char *path, char *const *argv, int out, int err_fd, unsigned 
 			   *result = NULL, *v;
 	double deadline = now() + limit_s;
 	uint64_t pid;
-	unsigned pause_us = 20000;
+	unsigned pause_us = 20000, lost = 0;
 	int err, code, fd = qga_open(path, OPEN_LIMIT_S);
 
 	if (fd < 0) {
@@ -271,12 +273,20 @@ int qga_exec(const char *path, char *const *argv, int out, int err_fd, unsigned 
 		result = NULL;
 		err = qga_command(fd, "guest-exec-status", args, qga_answer_limit_s, &result);
 		if (err == -ETIMEDOUT && (!limit_s || now() < deadline)) {
+			err = -EHOSTDOWN;
+			if (++lost == LOST_ANSWERS)
+				goto out;
 			close(fd);
 			fd = -1;
 			continue;
 		}
+		/* The agent forgets a program once it has said how it ended. */
+		if (err == -EREMOTEIO && lost)
+			cli_fail(0, "the answer before was lost, which may have said how the "
+				    "program ended");
 		if (err)
 			goto out;
+		lost = 0;
 		if (json_object_object_get_ex(result, "exited", &v) && json_object_get_boolean(v))
 			break;
 		json_object_put(result);

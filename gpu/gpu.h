@@ -127,8 +127,8 @@ struct gpu_config {
 	const struct gpu_limits *limits;   /* NULL: none; must outlive the gpu */
 	_Atomic uint32_t *backlog; /* NULL, or kept: packets in all queues not yet done, as of the
 				      last tenth of a second; must outlive the gpu */
-	_Atomic uint64_t *compile_ns; /* NULL, or kept likewise: CPU time of the process that compiling kernels
-					 took; must outlive the gpu */
+	_Atomic uint64_t *compile_ns; /* NULL, or kept whenever backlog is: CPU time of the process that
+					 compiling kernels took; must outlive the gpu */
 	const struct gpu_profile *profile; /* NULL: none; must outlive the gpu */
 };
 

@@ -156,7 +156,7 @@ static void want_profile(struct gpu_config *gpu, const char *program)
 {
 	static struct gpu_profile profile;
 	static char name[32];
-	const char *path = getenv("HSAVISOR_PROFILE");
+	const char *path = secure_getenv("HSAVISOR_PROFILE");
 
 	if (!path || !*path)
 		return;

@@ -103,6 +103,9 @@ static int set_limits(const struct who *who)
 		{RLIMIT_CORE, 0},
 		{RLIMIT_NOFILE, MAX_FILES},
 		{RLIMIT_NPROC, MAX_THREADS},
+		/* sched_setattr() is for time slices only (thread_slice()). */
+		{RLIMIT_RTPRIO, 0},
+		{RLIMIT_NICE, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {

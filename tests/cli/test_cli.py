@@ -255,6 +255,9 @@ def test_run_profile_makes_the_file_and_hands_it_on():
     call("run", "--profile", f"{DIR}/none/profile", "--", "true", code=1, says="none/profile")
     with open(f"{DIR}/profile", "w", encoding="utf-8") as f:
         f.write("of an earlier run")
+    call("run", "--profile", f"{DIR}/profile", "--bogus", "--", "true", code=2)
+    with open(f"{DIR}/profile", encoding="utf-8") as f:
+        assert f.read() == "of an earlier run"
     subprocess.run([HSAVISOR, "run", "--profile", "profile", "--", "sh", "-c", 'echo "$HSAVISOR_PROFILE" >>"$HSAVISOR_PROFILE"'], env=ENV, cwd=DIR, timeout=30, check=True)
     with open(f"{DIR}/profile", encoding="utf-8") as f:
         assert f.read() == os.path.realpath(f"{DIR}/profile") + "\n"

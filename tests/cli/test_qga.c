@@ -237,6 +237,35 @@ static void lost_answers_are_asked_for_again(void **state)
 	end_agent();
 }
 
+/* Begins programs, and says nothing about them. */
+static void *half_dead_agent(void *arg)
+{
+	char line[4096];
+
+	for (int i = 0; i < 3; i++) {
+		int fd = serve(line, sizeof(line));
+
+		if (i == 0) {
+			next_line(fd, line, sizeof(line));
+			say(fd, "{\"return\": {\"pid\": 5}}\n");
+		}
+		next_line(fd, line, sizeof(line));
+		assert_false(next_line(fd, line, sizeof(line)));
+		close(fd);
+	}
+	return NULL;
+}
+
+static void nobody_asks_for_ever(void **state)
+{
+	char *argv[] = {"program", NULL};
+
+	qga_answer_limit_s = 1;
+	start_agent(half_dead_agent);
+	assert_int_equal(qga_exec(path, argv, -1, -1, 0), -EHOSTDOWN);
+	end_agent();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +274,7 @@ int main(void)
 		cmocka_unit_test(errors_are_told),
 		cmocka_unit_test(programs_run),
 		cmocka_unit_test(lost_answers_are_asked_for_again),
+		cmocka_unit_test(nobody_asks_for_ever),
 	};
 
 	return cmocka_run_group_tests_name("guest agent", tests, NULL, NULL);

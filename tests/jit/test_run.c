@@ -518,6 +518,39 @@ static void test_ors(void **state)
 	runner_unmap(&runner, in);
 }
 
+/* From the first of a wave's lanes to the last it is more than 32 bits have; each strip's lanes are at one place. */
+static void test_far_lanes(void **state)
+{
+	enum { PAGE = 4096, PAGES = 4 };
+	static const uint32_t page[PAGES] = {0x80000000u, 0xfffff000u, 0, 0x7ffff000u}, at[PAGES] = {0, PAGE - 4, 0, PAGE - 4};
+	const uint64_t base[2] = {0x10000000000, 0x20000000000};
+	uint8_t *host = runner_alloc(&runner, 2 * PAGES * PAGE, 0), args[20];
+	uint32_t from = 0x80000000u;
+	struct runner_dispatch d = {.kernel = "far_lanes", .grid = {64, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned b = 0; b < 2; b++)
+		for (unsigned k = 0; k < PAGES; k++)
+			assert_int_equal(runner_map_at(&runner, base[b] + page[k], host + (b * PAGES + k) * PAGE, PAGE, GPU_PROT_READ | (b ? GPU_PROT_WRITE : 0)), 0);
+	memcpy(args, base, 16);
+	memcpy(args + 16, &from, 4);
+	for (unsigned t = 0; t < 3; t++) {
+		for (unsigned i = 0; i < PAGES * PAGE / 4; i++)
+			((uint32_t *)host)[i] = i * 2654435761u + t;
+		memset(host + PAGES * PAGE, 0, PAGES * PAGE);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (unsigned k = 0; k < PAGES; k++)
+			for (unsigned i = 0; i < PAGE; i += 4) {
+				const uint32_t *in = (const uint32_t *)(host + k * PAGE + i), *out = in + PAGES * PAGE / 4;
+
+				assert_int_equal(*out, i == at[k] ? *in * 3 + 16 * k + 15 : 0);
+			}
+	}
+	for (unsigned b = 0; b < 2; b++)
+		for (unsigned k = 0; k < PAGES; k++)
+			runner_unmap_at(&runner, base[b] + page[k]);
+	runner_unmap(&runner, host);
+}
+
 /* The GPU's last user in a process that ends: after LLVM. */
 static void close_at_exit(void)
 {
@@ -559,7 +592,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
-		cmocka_unit_test(test_ors),
+		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes),
 		cmocka_unit_test(test_ending_while_compiling),
 	};
 

@@ -803,7 +803,8 @@ static void park_and_unpark(void **state)
 		assert_true(guest_event(&g, &event, CLIENT_TIMEOUT_MS));
 	while (event.type != HSV_EVENT_PARK);
 	assert_int_equal(event.process, 0);
-	assert_int_equal(signal_value(), 0);
+	/* On a busy machine the process was idle for long enough before there was work. */
+	assert_true(wait_signal());
 	for (unsigned i = 1; i < 20; i++) {
 		assert_int_equal(plain(HSV_REQ_PARKED), 0);
 		/* Parked: the GPU doesn't look at the doorbell. */

@@ -38,6 +38,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -114,6 +115,11 @@ struct executor {
 	struct dispatch *current;	/* sched_lock */
 	struct profile_page *profile_page; /* its own; where it counted last */
 };
+
+static inline struct executor *view_executor(struct mem_view *view)
+{
+	return (struct executor *)((char *)view - offsetof(struct executor, view));
+}
 
 /* ------------------------------------------------------------------ dispatches */
 

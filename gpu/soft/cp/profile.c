@@ -39,12 +39,13 @@ struct profile_kernel {
 	uint64_t va, entry, print; /* print: of its descriptor and its beginning */
 	char name[184];
 	struct profile_page *pages; /* profile->lock; added at the head only */
+	/* gpu->lock */
+	uint64_t dispatches, groups;
+	uint64_t gpu_ns; /* in which any thread ran it */
 	/* sched_lock */
 	uint64_t ranges; /* handed out */
-	uint64_t dispatches, groups;
-	uint64_t gpu_ns;       /* in which any thread ran it */
-	uint64_t ns[2];	       /* of threads; [1]: counted work-groups */
-	uint64_t wgs[2];       /* work-groups that ended */
+	uint64_t ns[2];	 /* of threads; [1]: counted work-groups */
+	uint64_t wgs[2]; /* work-groups that ended */
 };
 
 struct profile {
@@ -68,11 +69,9 @@ static struct profile_page *find_page(struct profile *p, struct profile_kernel *
 	pthread_mutex_lock(&p->lock);
 	for (page = k->pages; page; page = page->next)
 		if (page->number == number && page->executor == ex->index)
-			break;
-	if (!page && p->num_pages < MAX_PAGES)
+			goto out;
+	if (p->num_pages < MAX_PAGES)
 		page = calloc(1, sizeof(*page));
-	else if (page)
-		goto out;
 	if (!page) {
 		p->full = true;
 		goto out;
@@ -92,7 +91,7 @@ out:
 static void count(const struct exec_observer *o, struct exec_ctx *ctx, struct wave *w, const struct isa_inst *inst, exec_fn *fn)
 {
 	struct profile *p = (struct profile *)(uintptr_t)o;
-	struct executor *ex = (struct executor *)((char *)ctx->view - offsetof(struct executor, view));
+	struct executor *ex = view_executor(ctx->view);
 	struct profile_kernel *k = ((struct wg_slot *)w->wg->owner)->dispatch->profile;
 	struct profile_page *page = ex->profile_page;
 
@@ -371,7 +370,9 @@ static void append(const char *path, const char *text, size_t size)
 	while (size) {
 		ssize_t n = write(fd, text, size);
 
-		if (n <= 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
 			log_error("the profile was not written to %s as a whole: %s", path, strerror(errno));
 			break;
 		}

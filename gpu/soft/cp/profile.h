@@ -14,7 +14,6 @@
 
 struct code_cache;
 struct dispatch;
-struct gpu;
 struct gpu_vm;
 struct profile;
 struct profile_kernel;
@@ -27,15 +26,16 @@ void profile_end(struct profile *p);
 /* The code cache in which work-groups are counted. */
 struct code_cache *profile_code(const struct profile *p);
 
-/* A dispatch of the kernel whose descriptor is at va begins. NULL: it is not to be in the profile (no memory). The calling thread is attached to
- * the vm, or gpu->lock is held. */
+/* ---- the CP thread, attached to the vm; gpu->lock held ---- */
+/* A dispatch of the kernel whose descriptor is at va begins. NULL: it is not to be in the profile (no memory). */
 struct profile_kernel *profile_dispatch(struct profile *p, uint64_t va, uint64_t entry);
+/* It is over, and no thread runs it any more. */
+void profile_done(struct profile_kernel *k, const struct dispatch *d);
 
 /* ---- sched_lock held ---- */
 /* Are the work-groups that are handed out now to be counted? */
 bool profile_pick(struct profile_kernel *k);
 /* A slice: ns, and how many work-groups ended in it. */
 void profile_slice(struct profile_kernel *k, bool counted, uint64_t ns, uint64_t groups);
-void profile_done(struct profile_kernel *k, const struct dispatch *d);
 
 #endif

@@ -448,6 +448,15 @@ static uint64_t kernel_limit(const struct gpu *gpu)
 			   : 0;
 }
 
+/* What a work-group takes. One that was suspended counts where it ends, with the last of its slices only. */
+static void learn_time(struct dispatch *d, enum exec_result result, uint32_t done, uint64_t ns)
+{
+	if (done && result == EXEC_DONE)
+		d->wg_ns = (3 * d->wg_ns + ns / done) / (d->wg_ns ? 4 : 1) + 1;
+	else if (result == EXEC_YIELD && d->wg_ns < ns)
+		d->wg_ns = ns;
+}
+
 /* sched_lock held: the slice is over. */
 static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 		     enum exec_result result, uint64_t begin, uint64_t ns)
@@ -457,13 +466,8 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 	uint32_t done = slot->handed - slot->range.left;
 	bool cut = slot->range.left || result == EXEC_YIELD;
 
-	/* One that was suspended counts where it ends, with the last of its slices only. */
-	if (slot->counted)
-		;
-	else if (done && result == EXEC_DONE)
-		d->wg_ns = (3 * d->wg_ns + ns / done) / (d->wg_ns ? 4 : 1) + 1;
-	else if (result == EXEC_YIELD && d->wg_ns < ns)
-		d->wg_ns = ns;
+	if (!slot->counted)
+		learn_time(d, result, done, ns);
 	if (d->profile)
 		profile_slice(d->profile, slot->counted, ns, done);
 	if (slot->range.left && d->error == EXEC_DONE)

@@ -45,8 +45,8 @@
 /*
  * While others have the GPU, their threads keep all CPUs at work, and Linux lets a thread that wakes wait until the one that runs has used up its
  * time slice, which it sees at its next tick only: for milliseconds. A thread with a shorter slice than the one that runs need not wait. So who
- * waits for its turn has short slices, and who runs waves while others wait has long ones, and gives way to them and to programs at once. One
- * system call at each end of a turn; none for a tenant that is alone. Linux 6.12 and later; where it does nothing, or is forbidden, nothing is lost.
+ * waits for its turn has short slices, and who runs waves while others wait has long ones, and gives way to them and to programs at once. Two
+ * system calls at each end of a turn; none for a tenant that is alone. Linux 6.12 and later; where it does nothing, or is forbidden, nothing is lost.
  */
 void thread_slice(struct executor *ex, enum cpu_slice slice)
 {
@@ -331,6 +331,18 @@ again:
 
 /* ------------------------------------------------------------------ waves */
 
+/* sched_lock held. True: there are waves, and the turn to run them was entered. */
+static bool enter_for_waves(struct executor *ex)
+{
+	struct gpu *gpu = ex->gpu;
+
+	if (!sched_has_work(gpu) || !turn_enter(gpu))
+		return false;
+	if (ex->slice == SLICE_SHORT)
+		thread_slice(ex, SLICE_LONG);
+	return true;
+}
+
 /* The CP thread's share of the waves. True if it ran something. */
 static bool cp_run_waves(struct executor *ex, bool *running)
 {
@@ -342,10 +354,8 @@ static bool cp_run_waves(struct executor *ex, bool *running)
 	pthread_mutex_lock(&gpu->sched_lock);
 	*running = gpu->listed;
 	/* Not our turn: a worker waits for it; this thread has queues to serve. */
-	if (!sched_has_work(gpu) || !turn_enter(gpu))
+	if (!enter_for_waves(ex))
 		goto out;
-	if (ex->slice == SLICE_SHORT)
-		thread_slice(ex, SLICE_LONG);
 	now = now_ns();
 	while ((slot = sched_pick(gpu, ex, now + ran, ran > SPREAD_NS))) {
 		pthread_mutex_unlock(&gpu->sched_lock);
@@ -426,7 +436,7 @@ static void *worker_main(void *arg)
 
 		if (gpu->turn_needed && !gpu->turn_waiter) {
 			turn_wait(gpu, ex);
-		} else if (!sched_has_work(gpu) || !turn_enter(gpu)) {
+		} else if (!enter_for_waves(ex)) {
 			if (gpu->turn_needed && !gpu->turn_waiter)
 				continue;
 			thread_slice(ex, turn_lost(gpu) ? SLICE_SHORT : SLICE_USUAL);

@@ -399,11 +399,6 @@ static void pt_unmap(struct gpu *gpu, struct pt_node *node, unsigned level, uint
 
 /* ------------------------------------------------------------------ quiescence */
 
-static struct executor *view_executor(struct mem_view *view)
-{
-	return (struct executor *)((char *)view - offsetof(struct executor, view));
-}
-
 static const struct mem_tlb_entry *view_fill(struct mem_view *view, uint64_t page)
 {
 	struct mem_tlb_entry *entry = &view->tlb[mem_tlb_slot(page)];

@@ -56,13 +56,20 @@ bool mem_want(struct exec_ctx *ctx, uint64_t va, uint32_t size, uint32_t prot)
 	return true;
 }
 
-const struct mem_range *mem_known_range(struct mem_view *view, uint64_t va)
+/* One of those found last, around va. */
+static const struct mem_range *found_range(const struct mem_view *view, uint64_t va)
 {
-	struct mem_range found = {.size = 0}, *r;
-
 	for (unsigned i = 0; i < MEM_FOUND; i++)
 		if (va - view->found[i].first < view->found[i].size)
 			return &view->found[i];
+	return NULL;
+}
+
+/* Found now; NULL: not mapped, or there are no ranges. Until the next quiescent point at most. */
+static const struct mem_range *new_range(struct mem_view *view, uint64_t va)
+{
+	struct mem_range found = {.size = 0}, *r;
+
 	if (!view->find_range || !view->find_range(view, va, &found) || va - found.first >= found.size)
 		return NULL;
 	r = &view->found[view->next_found++ % MEM_FOUND];
@@ -70,27 +77,30 @@ const struct mem_range *mem_known_range(struct mem_view *view, uint64_t va)
 	return r;
 }
 
-#define RANGE_FILLS   16  /* of a range, and then not for so many accesses: */
-#define RANGE_REFUSED 512
+#define FILLS	16 /* of a range or place, and then not for so many accesses: */
+#define REFUSED 512
+
+/* An access that goes from buffer to buffer, or through pages that lie anywhere, is not worth it to look for its range each time. */
+static bool worth_it(uint16_t *fills, uint16_t *refused)
+{
+	if (*fills >= FILLS && ++*refused >= REFUSED)
+		*fills = *refused = 0;
+	if (*fills >= FILLS)
+		return false;
+	++*fills;
+	return true;
+}
 
 bool mem_find_range(struct mem_view *view, uint64_t va, struct mem_range *r)
 {
-	const struct mem_range *found = NULL;
+	const struct mem_range *found;
 
 	if (va - r->first < r->size)
 		return false;
 	/* Those found last cost nothing. */
-	for (unsigned i = 0; i < MEM_FOUND && !found; i++)
-		if (va - view->found[i].first < view->found[i].size)
-			found = &view->found[i];
-	if (!found) {
-		if (r->fills >= RANGE_FILLS && ++r->refused >= RANGE_REFUSED)
-			r->fills = r->refused = 0;
-		if (r->fills >= RANGE_FILLS)
-			return false;
-		r->fills++;
-		found = mem_known_range(view, va);
-	}
+	found = found_range(view, va);
+	if (!found && worth_it(&r->fills, &r->refused))
+		found = new_range(view, va);
 	if (!found)
 		return false;
 	r->first = found->first;
@@ -100,20 +110,15 @@ bool mem_find_range(struct mem_view *view, uint64_t va, struct mem_range *r)
 	return true;
 }
 
-#define NEAR_FILLS   16 /* of a place, and then not for so many accesses: */
-#define NEAR_REFUSED 512
-
-/* An access that goes from buffer to buffer, or through pages that lie anywhere, is not worth it to look for its range each time. */
 static void fill_near(struct mem_view *view, struct mem_near *n, uint64_t va, uint32_t prot, uint32_t bytes)
 {
 	const struct mem_range *r;
 
-	if (n->fills >= NEAR_FILLS && ++n->refused >= NEAR_REFUSED)
-		n->fills = n->refused = 0;
-	if (n->fills >= NEAR_FILLS)
+	if (!worth_it(&n->fills, &n->refused))
 		return;
-	n->fills++;
-	r = mem_known_range(view, va);
+	r = found_range(view, va);
+	if (!r)
+		r = new_range(view, va);
 	if (!r || (r->prot & prot) != prot || r->size < bytes)
 		return;
 	n->first = r->first;

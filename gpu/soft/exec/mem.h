@@ -117,9 +117,6 @@ static inline uint8_t *mem_translate(struct mem_view *view, uint64_t va, uint32_
 	return e->host + (va & MEM_PAGE_MASK);
 }
 
-/* The range around va, found before or now, until the next quiescent point at most; NULL: not mapped, or there are no ranges. */
-const struct mem_range *mem_known_range(struct mem_view *view, uint64_t va);
-
 /*
  * For compiled code: host address of bytes from va on, for the right that place (of view->near) is for; NULL where they are not there, or not in one
  * piece. Afterwards the place mostly has them, too. bytes is at most what the place's class is for.

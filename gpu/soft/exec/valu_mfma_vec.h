@@ -456,7 +456,7 @@ MAT_INLINE void mat_any(enum mfma_type type, unsigned m, unsigned k, unsigned bl
 			const uint32_t (*const *ab)[LANES], unsigned steps)
 {
 	if (type == MFMA_F64) {
-		double x[8][LANES] ROW_ALIGN, y[8][LANES] ROW_ALIGN;
+		double x[MFMA_STEPS(MFMA_F64)][LANES] ROW_ALIGN, y[MFMA_STEPS(MFMA_F64)][LANES] ROW_ALIGN;
 
 		for (unsigned s = 0; s < steps && s < most; s++) {
 			mat_doubles(x[s], ab[2 * s]);
@@ -473,8 +473,8 @@ MAT_INLINE void mat_any(enum mfma_type type, unsigned m, unsigned k, unsigned bl
 		else
 			mat_large(type, m, k, blocks, pack, steps, d, c, rows);
 	} else {
-		float x[8][4][LANES] ROW_ALIGN;
-		const float *rows[8];
+		float x[2 * MFMA_STEPS(MFMA_F16)][4][LANES] ROW_ALIGN;
+		const float *rows[2 * MFMA_STEPS(MFMA_F16)];
 
 		for (unsigned s = 0; s < 2 * steps && s < 2 * most; s++) {
 			mat_expand(type, pack, x[s], ab[s]);

@@ -159,6 +159,46 @@ bool vmem_there(struct exec_ctx *ctx, const struct vmem_access *a, unsigned byte
 	return true;
 }
 
+/* A lane's dwords at p to and from rows that follow each other; an aligned pair is one host access: watchers of 64-bit values never see half of one. */
+static inline void load_dwords(uint32_t *row, unsigned lane, const uint8_t *p, unsigned dwords)
+{
+	for (unsigned i = 0; i + 1 < dwords; i += 2) {
+		uint64_t v = guest_load64(p + 4 * i);
+
+		row[i * WAVE_LANES + lane] = v;
+		row[(i + 1) * WAVE_LANES + lane] = v >> 32;
+	}
+	if (dwords & 1)
+		row[(dwords - 1) * WAVE_LANES + lane] = guest_load32(p + 4 * (dwords - 1));
+}
+
+static inline void store_dwords(const uint32_t *row, unsigned lane, uint8_t *p, unsigned dwords)
+{
+	for (unsigned i = 0; i + 1 < dwords; i += 2)
+		guest_store64(p + 4 * i, row[i * WAVE_LANES + lane] | (uint64_t)row[(i + 1) * WAVE_LANES + lane] << 32);
+	if (dwords & 1)
+		guest_store32(p + 4 * (dwords - 1), row[(dwords - 1) * WAVE_LANES + lane]);
+}
+
+/* One or two bytes; those of a store are the low or the high half's. */
+static inline uint32_t load_bytes(const uint8_t *p, unsigned bytes)
+{
+	return bytes == 1 ? guest_load8(p) : guest_load16(p);
+}
+
+static inline void store_bytes(uint8_t *p, uint32_t v, unsigned bytes)
+{
+	if (bytes == 1)
+		guest_store8(p, v);
+	else
+		guest_store16(p, v);
+}
+
+static inline uint32_t half_stored(enum vmem_kind kind, uint32_t v)
+{
+	return kind == VM_U8_HI || kind == VM_I8_HI || kind == VM_16_HI ? v >> 16 : v;
+}
+
 static bool load_short(struct exec_ctx *ctx, uint32_t *row, enum vmem_kind kind, const struct vmem_access *a)
 {
 	unsigned bytes = vmem_bytes(kind);
@@ -179,7 +219,7 @@ static bool load_short(struct exec_ctx *ctx, uint32_t *row, enum vmem_kind kind,
 
 				if (!p)
 					return false;
-				v = bytes == 1 ? guest_load8(p) : guest_load16(p);
+				v = load_bytes(p, bytes);
 			}
 		}
 		row[lane] = vmem_place(kind, row[lane] & kept, v);
@@ -302,7 +342,7 @@ static bool load_dword(struct exec_ctx *ctx, uint32_t *row, const struct vmem_ac
 	return true;
 }
 
-/* Linear accesses of several dwords: each lane's are read together; an aligned pair is one host access. */
+/* Linear accesses of several dwords: each lane's are read together. */
 static bool load_lanes(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *dst, unsigned dwords,
 		       const struct vmem_access *a)
 {
@@ -326,14 +366,7 @@ static bool load_lanes(struct exec_ctx *ctx, struct wave *w, const struct isa_op
 		p = lane_host(ctx, &pc, va, GPU_PROT_READ);
 		if (!p)
 			return false;
-		for (unsigned i = 0; i + 1 < dwords; i += 2) {
-			uint64_t v = guest_load64(p + 4 * i);
-
-			row[i * WAVE_LANES + lane] = v;
-			row[(i + 1) * WAVE_LANES + lane] = v >> 32;
-		}
-		if (dwords & 1)
-			row[(dwords - 1) * WAVE_LANES + lane] = guest_load32(p + 4 * (dwords - 1));
+		load_dwords(row, lane, p, dwords);
 	}
 	return true;
 }
@@ -377,14 +410,13 @@ bool vmem_load(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *d
 
 static bool store_short(struct exec_ctx *ctx, const uint32_t *row, enum vmem_kind kind, const struct vmem_access *a)
 {
-	bool high = kind == VM_U8_HI || kind == VM_I8_HI || kind == VM_16_HI;
 	unsigned bytes = vmem_bytes(kind);
 	struct page_cache pc = {.page = ~0ull};
 
 	for (uint64_t m = a->mask & a->in[0]; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m);
 		uint64_t va = a->addr[lane];
-		uint32_t v = high ? row[lane] >> 16 : row[lane];
+		uint32_t v = half_stored(kind, row[lane]);
 		uint8_t *p;
 
 		if (split(a, lane, bytes) || (va & MEM_PAGE_MASK) + bytes > MEM_PAGE_SIZE) {
@@ -395,10 +427,7 @@ static bool store_short(struct exec_ctx *ctx, const uint32_t *row, enum vmem_kin
 		p = lane_host(ctx, &pc, va, GPU_PROT_WRITE);
 		if (!p)
 			return false;
-		if (bytes == 1)
-			guest_store8(p, v);
-		else
-			guest_store16(p, v);
+		store_bytes(p, v, bytes);
 	}
 	return true;
 }
@@ -428,7 +457,6 @@ static bool store_dword(struct exec_ctx *ctx, const uint32_t *row, const struct 
 	return true;
 }
 
-/* An 8-byte aligned pair is one host access: watchers of 64-bit values never see half of one. */
 static bool store_lanes(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *data, unsigned dwords,
 			const struct vmem_access *a)
 {
@@ -452,10 +480,7 @@ static bool store_lanes(struct exec_ctx *ctx, struct wave *w, const struct isa_o
 		p = lane_host(ctx, &pc, va, GPU_PROT_WRITE);
 		if (!p)
 			return false;
-		for (unsigned i = 0; i + 1 < dwords; i += 2)
-			guest_store64(p + 4 * i, row[i * WAVE_LANES + lane] | (uint64_t)row[(i + 1) * WAVE_LANES + lane] << 32);
-		if (dwords & 1)
-			guest_store32(p + 4 * (dwords - 1), row[(dwords - 1) * WAVE_LANES + lane]);
+		store_dwords(row, lane, p, dwords);
 	}
 	return true;
 }
@@ -690,21 +715,15 @@ static void gather_lanes(struct wave *w, struct vmem_spread *x, enum vmem_kind k
 	}
 #else
 	for (uint64_t m = mask; m; m &= m - 1) {
-		unsigned l = __builtin_ctzll(m), k = 0;
+		unsigned l = __builtin_ctzll(m);
 		const uint8_t *p = host + off[l];
 
-		for (; k + 1 < dwords; k += 2) {
-			uint64_t v = guest_load64(p + 4 * k);
-
-			x->data[k][l] = v;
-			x->data[k + 1][l] = v >> 32;
-		}
 		if (kind < VM_X1) {
-			uint32_t v = vmem_bytes(kind) == 1 ? guest_load8(p) : guest_load16(p);
+			uint32_t v = load_bytes(p, vmem_bytes(kind));
 
 			place_row(w, kind, x->data[0] + l, &v, 1);
-		} else if (k < dwords) {
-			x->data[k][l] = guest_load32(p + 4 * k);
+		} else {
+			load_dwords(x->data[0], l, p, dwords);
 		}
 	}
 #endif
@@ -759,21 +778,16 @@ bool vmem_spread_load(struct exec_ctx *ctx, struct vmem_spread *x, uint64_t mask
 /* In the order of lanes. */
 static void scatter_lanes(const struct vmem_spread *x, enum vmem_kind kind, uint8_t *host, const uint32_t *off, uint64_t mask)
 {
-	bool high = kind == VM_U8_HI || kind == VM_16_HI;
-	unsigned bytes = vmem_bytes(kind), dwords = bytes / 4;
+	unsigned bytes = vmem_bytes(kind);
 
 	for (uint64_t m = mask; m; m &= m - 1) {
-		unsigned l = __builtin_ctzll(m), k = 0;
+		unsigned l = __builtin_ctzll(m);
 		uint8_t *p = host + off[l];
 
-		for (; k + 1 < dwords; k += 2)
-			guest_store64(p + 4 * k, x->data[k][l] | (uint64_t)x->data[k + 1][l] << 32);
-		if (k < dwords)
-			guest_store32(p + 4 * k, x->data[k][l]);
-		if (bytes == 1)
-			guest_store8(p, x->data[0][l] >> (high ? 16 : 0));
-		if (bytes == 2)
-			guest_store16(p, x->data[0][l] >> (high ? 16 : 0));
+		if (kind < VM_X1)
+			store_bytes(p, half_stored(kind, x->data[0][l]), bytes);
+		else
+			store_dwords(x->data[0], l, p, bytes / 4);
 	}
 }
 

@@ -388,14 +388,13 @@ int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const
 {
 	struct wg_memory *m = wg->mem;
 	uint32_t size[3];
-	bool full, same;
+	bool full;
 
 	if (!wg_size(setup, id, size))
 		return -EINVAL;
 	memcpy(wg->id, id, sizeof(wg->id));
 	full = full_size(size, setup);
-	same = full_size(wg->size, setup);
-	if (!full || !m->start_known || !same) {
+	if (!full || !m->start_known || !full_size(wg->size, setup)) {
 		struct wg_shape shape;
 		int err = wg_shape(setup, &shape);
 

@@ -24,7 +24,7 @@ const struct isa_class_name isa_class_names[ISA_NUM_CLASSES] = {
 	[ISA_CLASS_OTHER] = {"other", "other"},
 };
 
-enum isa_class isa_class_of(const struct isa_inst *inst)
+static enum isa_class class_of(const struct isa_inst *inst)
 {
 	/* By the beginning of the name; the first that fits. */
 	static const struct {
@@ -106,7 +106,7 @@ int isa_profile_add(struct isa_profile *p, enum isa_target target, uint64_t star
 		}
 		b->end = start + 4 * (i + size);
 		b->instructions += c->waves;
-		class = isa_class_of(&inst);
+		class = class_of(&inst);
 		count_inst(p, class, c);
 		open = class != ISA_CLASS_BRANCH;
 	}

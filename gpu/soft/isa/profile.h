@@ -32,8 +32,6 @@ extern const struct isa_class_name {
 	const char *name, *key;
 } isa_class_names[ISA_NUM_CLASSES];
 
-enum isa_class isa_class_of(const struct isa_inst *inst);
-
 /* How often the instruction that begins at a dword ran. */
 struct isa_count {
 	uint64_t waves, lanes; /* waves that executed it, and their active lanes */

@@ -62,7 +62,7 @@ static void take_part(struct lift *l, struct spread *x, unsigned strip, V bits)
 	x->mask[strip] = bits ? LLVMBuildBitCast(l->b, x->bits[strip], l->vi1, "") : NULL;
 }
 
-void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, struct spread *x)
+static void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, struct spread *x)
 {
 	if (base)
 		base = splat(l, ADD(base, c64(l, (uint64_t)(int64_t)in->offset)));
@@ -102,7 +102,7 @@ static V indexed(struct lift *l, V base, V index)
 	return LLVMBuildGEP2(l->b, l->i8, base, &index, 1, "");
 }
 
-void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow)
+static void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow)
 {
 	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, "");
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
@@ -186,7 +186,7 @@ static unsigned gathered(const struct access *a)
 	return a->bytes < 4 && !a->store ? 4 : a->bytes;
 }
 
-void gather_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned strip, V old, V out[4])
+static void gather_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned strip, V old, V out[4])
 {
 	unsigned k = 0;
 
@@ -292,7 +292,7 @@ V lanes_of(struct lift *l, const struct spread *x)
 	return all;
 }
 
-void scatter_wave(struct lift *l, const struct access *a, const struct spread *x, V (*rows)[MAX_STRIPS])
+static void scatter_wave(struct lift *l, const struct access *a, const struct spread *x, V (*rows)[MAX_STRIPS])
 {
 	unsigned n = a->dwords, k = 0;
 	struct lanes i;
@@ -555,22 +555,6 @@ static void read_rows(struct lift *l, const struct jit_inst *ji, const struct ac
 			old[k][s] = a->store || keep || needs_old(l, a->kind) ? get_v(l, row + k, s) : K32(0);
 }
 
-static void load_or_store(struct lift *l, const struct access *a, const struct spread *x, V (*old)[MAX_STRIPS], V (*got)[MAX_STRIPS])
-{
-	V out[4];
-
-	if (a->store) {
-		scatter_wave(l, a, x, old);
-		say_stored(l);
-		return;
-	}
-	for (unsigned s = 0; s < l->strips; s++) {
-		gather_strip(l, a, x, s, old[0][s], out);
-		for (unsigned k = 0; k < a->dwords; k++)
-			got[k][s] = out[k];
-	}
-}
-
 /* Dwords at odd addresses may overlap partly, across pages in an order that only the interpreter has. */
 static unsigned aligned_to(const struct access *a)
 {
@@ -819,8 +803,10 @@ bool lift_buffer(struct lift *l, const struct jit_inst *ji)
 	ways_begin(l, &w);
 	buffer_lanes(l, in, &a, resource, soffset, address, &x, w.slow);
 	find_range(l, ji, &x, gathered(&a), aligned_to(&a), a.store ? GPU_PROT_WRITE : GPU_PROT_READ, w.slow);
-	if (a.store)
-		load_or_store(l, &a, &x, old, got);
+	if (a.store) {
+		scatter_wave(l, &a, &x, old);
+		say_stored(l);
+	}
 	for (unsigned s = 0; !a.store && s < l->strips; s++) {
 		buffer_load_strip(l, &a, &x, s, old[0][s], out);
 		for (unsigned k = 0; k < a.dwords; k++)

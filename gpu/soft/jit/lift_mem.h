@@ -74,15 +74,6 @@ void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool gu
 bool few_moves(const struct lift *l, const int32_t *d, unsigned n);
 
 /* lift_gather.c */
-/* Addresses of a FLAT or GLOBAL access; base: NULL, or what 32-bit lo is added to. */
-void spread_of(struct lift *l, const struct isa_inst *in, V *lo, V *hi, V base, struct spread *x);
-/*
- * Finds where the lanes lie, that many bytes of each, for prot; control is at slow when they are not in one range. align: of
- * addresses, else slow.
- */
-void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow);
-/* A strip's dwords, or the short value placed; lanes that take no part get 0. */
-void gather_strip(struct lift *l, const struct access *a, const struct spread *x, unsigned strip, V old, V out[4]);
 /*
  * Loops over lanes: rows, n dwords a lane, and offsets go to the stack; then what is between lanes_begin() and lanes_end() is done for each lane of
  * mask64, in order.
@@ -103,8 +94,6 @@ void lanes_results(struct lift *l, unsigned n, V (*rows)[MAX_STRIPS]);
 V lanes_of(struct lift *l, const struct spread *x);
 /* Takes a mask for the lanes that take part; NULL: all. */
 void lanes_take(struct lift *l, struct spread *x, unsigned strip, V mask);
-/* Stores old[k][strip] in the order of lanes. */
-void scatter_wave(struct lift *l, const struct access *a, const struct spread *x, V (*rows)[MAX_STRIPS]);
 /*
  * A load or store of the active lanes at lo, or hi:lo, or base + lo, plus the instruction's offset, wherever they are. old: what is stored, or what a short load
  * keeps a half of. got: inactive lanes get anything.
