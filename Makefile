@@ -68,7 +68,7 @@ coverage: build image ## is there an instruction in Debian's ROCm packages that 
 bench-gpu: build image ## the software GPU beside PoCL (ARGS="--json --check")
 	@bench/gpu/run $(ARGS)
 
-bench-%: build image ## run a benchmark: bench-dispatch, bench-sharing (ARGS=--json)
+bench-%: build image ## run a benchmark: bench-dispatch, bench-sharing, bench-svm (ARGS="--json --check")
 	@bench/$* $(ARGS)
 
 .PHONY: install

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the benchmarks share: a daemon below a private socket, tenants in it, the accounts, the output."""
 
+import argparse
 import glob
 import json
 import os
@@ -18,7 +19,10 @@ T0 = time.time()
 
 
 def say(text):
-    print(f"[{int(time.time() - T0)}s] {text}", file=sys.stderr, flush=True)
+    try:
+        print(f"[{int(time.time() - T0)}s] {text}", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        pass  # nobody reads on; what was started is still to be ended
 
 
 def hsavisor(*args, limit=300, check=True):
@@ -48,13 +52,36 @@ def on_host(program):
     return os.path.join(SRC, "build/guest-programs", program)
 
 
-def report(result):
-    """Prints the figures as the command line asks for it."""
-    if "--json" in sys.argv[1:]:
+def command_line(doc):
+    """A parser with what all benchmarks have; doc: the script's, which --help shows whole."""
+    p = argparse.ArgumentParser(description=doc.strip(), formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--json", action="store_true", help="one object instead of lines")
+    p.add_argument("--check", action="store_true", help="exit status 1 if a figure misses its bound")
+    return p
+
+
+def report(result, args, bounds):
+    """
+    Prints the figures as args of the command line ask for it, and which miss their bounds. bounds: {name: (least, most)}, None: none. The
+    script's exit status.
+    """
+    if args.json:
         print(json.dumps(result))
     else:
         for name, value in result.items():
             print(f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}")
+    missed = False
+    for name, (least, most) in bounds.items():
+        value = result.get(name)
+        if value is None or value != value:
+            continue
+        if least is not None and value < least:
+            say(f"{name} {value:.4g} is below {least}")
+            missed = True
+        if most is not None and value > most:
+            say(f"{name} {value:.4g} is above {most}")
+            missed = True
+    return 1 if args.check and missed else 0
 
 
 class Daemon:

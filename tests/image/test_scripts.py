@@ -174,4 +174,43 @@ def test_no_kernel_is_a_clear_error():
     assert isinstance(answer, str) and "not a bzImage" in answer, answer
 
 
+def bench(name, *args):
+    return subprocess.run([f"{SRC}/bench/{name}", *args], text=True, capture_output=True, timeout=60, check=False)
+
+
+def test_benchmarks_tell_what_they_take():
+    for name in ("dispatch", "sharing", "svm", "gpu/run"):
+        done = bench(name, "--help")
+        assert done.returncode == 0 and "--json" in done.stdout and "--check" in done.stdout, done
+        done = bench(name, "--bogus")
+        assert done.returncode == 2 and "--bogus" in done.stderr, done
+    done = bench("sharing", "--only", "speed")
+    assert done.returncode == 2 and "no line speed; there are fairness_jain" in done.stderr, done
+
+
+def test_figures_beyond_their_bounds_are_named():
+    script = ("import sys; sys.path.insert(0, sys.argv.pop(1)); import common\n"
+              "args = common.command_line('x').parse_args()\n"
+              "sys.exit(common.report({'low': 1.0, 'high': 3, 'free': 2.5, 'none': float('nan')}, args, "
+              "{'low': (1.5, None), 'high': (None, 3), 'none': (1, None), 'absent': (1, None)}))")
+
+    def report(*args):
+        return subprocess.run([sys.executable, "-c", script, f"{SRC}/bench", *args], text=True, capture_output=True, timeout=60, check=False)
+
+    done = report()
+    assert done.returncode == 0 and done.stdout == "low 1\nhigh 3\nfree 2.5\nnone nan\n", done
+    assert "low 1 is below 1.5" in done.stderr and "high" not in done.stderr, done
+    done = report("--json", "--check")
+    assert done.returncode == 1 and done.stdout.startswith("{"), done
+
+
+def test_progress_that_nobody_reads_ends_nothing():
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import common; common.say('x'); common.say('y'); print('done')"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-c", script, f"{SRC}/bench"], text=True, stdout=subprocess.PIPE, stderr=write, timeout=60, check=False)
+    os.close(write)
+    assert done.stdout == "done\n", done
+
+
 tap.run(sys.modules[__name__])
