@@ -139,4 +139,29 @@ def test_words_that_only_look_like_results():
     check(outcome_of("echo okay; echo '# ok 7'; echo 1..1; echo ok 1"), 1, 0)
 
 
+def test_a_failure_names_its_assertion():
+    out = outcome_of("echo 1..2; echo not ok 1 - a; echo '# 0x1 != 0x2'; echo '# t.c:8: error: Failure!'; echo ok 2 - b; echo '# not ok - group'; exit 1")
+    check(out, 1, 1)
+    assert out.failures == ["a: 0x1 != 0x2; t.c:8: error: Failure!"], out.failures
+
+
+def test_what_is_shown_of_a_failure_begins_with_the_assertion():
+    # As cmocka's logs are: warnings without end first, for they are not held back, then the results.
+    log = [f"warn {i}" for i in range(200)] + ["ok 1 - a", "not ok 2 - b", "# 0x1 != 0x2", "# t.c:8: error: Failure!", "ok 3 - c"]
+    log += [f"later {i}" for i in range(200)]
+    shown = runner.excerpt(log)
+    assert shown[0] == "..." and "# t.c:8: error: Failure!" in shown[:8], shown[:8]
+    assert shown[1:4] == ["warn 197", "warn 198", "warn 199"], shown[:8]
+    assert shown[-1] == "later 199" and len(shown) < 50 and not [line for line in shown if line.startswith("ok")], shown
+    trace = ["not ok 1 - x"] + [f"# line {i}" for i in range(20)] + ["# AssertionError: why"] + ["more"] * 100
+    assert "# AssertionError: why" in runner.excerpt(trace)[:25]
+    crash = ["warn"] * 100 + ["==7==ERROR: AddressSanitizer: heap-use-after-free"] + ["stack"] * 100
+    assert any("heap-use-after-free" in line for line in runner.excerpt(crash)[:6])
+
+
+def test_all_of_a_short_log_is_shown_once():
+    log = ["1..2", "warn", "not ok 1 - a", "# t.c:8: error: Failure!", "not ok 2 - b", "# t.c:9: error: Failure!", "end"]
+    assert runner.excerpt(log) == log, runner.excerpt(log)
+
+
 tap.run(sys.modules[__name__])
