@@ -15,11 +15,11 @@
 #define GB_ADDR_CONFIG 0x263e /* dword offset, GC of gfx9 */
 
 /* The quota and what the tenant uses of it. After the quota was lowered that may be more. */
-static void vram_heap(struct kfd_device *d, uint64_t *limit, uint64_t *used)
+static void vram_heap(struct kfd_node *n, uint64_t *limit, uint64_t *used)
 {
-	pthread_mutex_lock(&d->lock);
-	device_vram(d, limit, used);
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(&n->device->lock);
+	node_vram(n, limit, used);
+	pthread_mutex_unlock(&n->device->lock);
 }
 
 static uint64_t system_used(struct kfd_device *d)
@@ -32,7 +32,7 @@ static uint64_t system_used(struct kfd_device *d)
 	return used;
 }
 
-static int accel_working(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int accel_working(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
 	const uint32_t yes = 1;
 
@@ -40,9 +40,9 @@ static int accel_working(struct kfd_device *d, const struct drm_amdgpu_info *inf
 	return sizeof(yes);
 }
 
-static int dev_info(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int dev_info(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
-	const struct gpu_properties *props = d->props;
+	const struct gpu_properties *props = n->props;
 	struct drm_amdgpu_info_device dev = {
 		.device_id = props->pci_device_id,
 		.external_rev = 1,
@@ -75,7 +75,7 @@ static int dev_info(struct kfd_device *d, const struct drm_amdgpu_info *info, vo
 	return sizeof(dev);
 }
 
-static int read_mmr(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int read_mmr(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
 	const uint32_t value = 0x24000042; /* as GET_TILE_CONFIG */
 
@@ -85,7 +85,7 @@ static int read_mmr(struct kfd_device *d, const struct drm_amdgpu_info *info, vo
 	return sizeof(value);
 }
 
-static int hw_ip_info(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int hw_ip_info(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
 	struct drm_amdgpu_info_hw_ip ip = {0};
 
@@ -95,7 +95,7 @@ static int hw_ip_info(struct kfd_device *d, const struct drm_amdgpu_info *info, 
 	return sizeof(ip);
 }
 
-static int hw_ip_count(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int hw_ip_count(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
 	const uint32_t none = 0;
 
@@ -111,45 +111,45 @@ static int put64(void *out, uint64_t value)
 	return sizeof(value);
 }
 
-static int timestamp(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int timestamp(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
-	return put64(out, gpu_clock(d->config.gpu));
+	return put64(out, gpu_clock(n->config.gpu));
 }
 
-static int vram_usage(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int vram_usage(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
 	uint64_t limit, used;
 
-	vram_heap(d, &limit, &used);
+	vram_heap(n, &limit, &used);
 	return put64(out, used);
 }
 
-static int gtt_usage(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int gtt_usage(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
-	return put64(out, system_used(d));
+	return put64(out, system_used(n->device));
 }
 
-static int vram_gtt(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int vram_gtt(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
 	struct drm_amdgpu_info_vram_gtt v = {0};
 	uint64_t limit, used;
 
-	vram_heap(d, &limit, &used);
+	vram_heap(n, &limit, &used);
 	v.vram_size = v.vram_cpu_accessible_size = v.gtt_size = limit;
 	memcpy(out, &v, sizeof(v));
 	return sizeof(v);
 }
 
-static int memory(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out)
+static int memory(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
 	struct drm_amdgpu_memory_info m;
 	uint64_t limit, used;
 
-	vram_heap(d, &limit, &used);
+	vram_heap(n, &limit, &used);
 	m = (struct drm_amdgpu_memory_info){
 		.vram = {limit, limit, used, limit},
 		.cpu_accessible_vram = {limit, limit, used, limit},
-		.gtt = {limit, limit, system_used(d), limit},
+		.gtt = {limit, limit, system_used(n->device), limit},
 	};
 	memcpy(out, &m, sizeof(m));
 	return sizeof(m);
@@ -158,7 +158,7 @@ static int memory(struct kfd_device *d, const struct drm_amdgpu_info *info, void
 /* Answers have at most 512 bytes. */
 static const struct {
 	uint32_t query;
-	int (*answer)(struct kfd_device *d, const struct drm_amdgpu_info *info, void *out);
+	int (*answer)(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out);
 } queries[] = {
 	{AMDGPU_INFO_ACCEL_WORKING, accel_working},
 	{AMDGPU_INFO_DEV_INFO, dev_info},
@@ -175,7 +175,7 @@ static const struct {
 
 _Static_assert(sizeof(struct drm_amdgpu_info_device) <= 512, "answer buffer");
 
-int kfd_drm_info(struct kfd_device *device, const struct drm_amdgpu_info *info, void *out,
+int kfd_drm_info(struct kfd_device *device, uint32_t gpu, const struct drm_amdgpu_info *info, void *out,
 		 size_t capacity, size_t *size)
 {
 	uint8_t answer[512];
@@ -184,14 +184,14 @@ int kfd_drm_info(struct kfd_device *device, const struct drm_amdgpu_info *info, 
 	if (!info->return_size)
 		return -EINVAL;
 	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
-		int n;
+		int size_or_err;
 
 		if (queries[i].query != info->query)
 			continue;
-		n = queries[i].answer(device, info, answer);
-		if (n < 0)
-			return n;
-		*size = (size_t)n;
+		size_or_err = queries[i].answer(&device->nodes[gpu], info, answer);
+		if (size_or_err < 0)
+			return size_or_err;
+		*size = (size_t)size_or_err;
 		if (*size > info->return_size)
 			*size = info->return_size;
 		if (*size > capacity)

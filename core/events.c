@@ -52,14 +52,13 @@ struct wait {
 struct kfd_events {
 	pthread_mutex_t lock;
 	pthread_cond_t left; /* a wait returned */
-	uint32_t gpu_id;
 	uint32_t waits;
 	bool dying;
 	volatile uint64_t *page;
 	struct event *table[LAST_ID];
 };
 
-int kfd_events_new(uint32_t gpu_id, struct kfd_events **events)
+int kfd_events_new(struct kfd_events **events)
 {
 	struct kfd_events *ev = calloc(1, sizeof(*ev));
 
@@ -67,7 +66,6 @@ int kfd_events_new(uint32_t gpu_id, struct kfd_events **events)
 		return -ENOMEM;
 	pthread_mutex_init(&ev->lock, NULL);
 	pthread_cond_init(&ev->left, NULL);
-	ev->gpu_id = gpu_id;
 	*events = ev;
 	return 0;
 }
@@ -239,7 +237,7 @@ void kfd_events_signal(struct kfd_events *events, uint32_t id)
 	pthread_mutex_unlock(&events->lock);
 }
 
-void kfd_events_memory_fault(struct kfd_events *events, const struct gpu_memory_fault *fault)
+void kfd_events_memory_fault(struct kfd_events *events, uint32_t gpu_id, const struct gpu_memory_fault *fault)
 {
 	pthread_mutex_lock(&events->lock);
 	for (uint32_t id = SLOTS; id < LAST_ID; id++) {
@@ -250,14 +248,14 @@ void kfd_events_memory_fault(struct kfd_events *events, const struct gpu_memory_
 		e->memory = (struct kfd_hsa_memory_exception_data){
 			.failure = {fault->not_present, fault->read_only, fault->no_execute, 0},
 			.va = fault->va,
-			.gpu_id = events->gpu_id,
+			.gpu_id = gpu_id,
 		};
 		set_event(e);
 	}
 	pthread_mutex_unlock(&events->lock);
 }
 
-void kfd_events_hw_exception(struct kfd_events *events, uint32_t reset_type, uint32_t reset_cause)
+void kfd_events_hw_exception(struct kfd_events *events, uint32_t gpu_id, uint32_t reset_type, uint32_t reset_cause)
 {
 	pthread_mutex_lock(&events->lock);
 	for (uint32_t id = SLOTS; id < LAST_ID; id++) {
@@ -266,7 +264,7 @@ void kfd_events_hw_exception(struct kfd_events *events, uint32_t reset_type, uin
 		if (!e || e->type != KFD_IOC_EVENT_HW_EXCEPTION)
 			continue;
 		e->hw = (struct kfd_hsa_hw_exception_data){reset_type, reset_cause, 1,
-							   events->gpu_id};
+							   gpu_id};
 		set_event(e);
 	}
 	pthread_mutex_unlock(&events->lock);

@@ -17,7 +17,7 @@
 
 struct kfd_events;
 
-int kfd_events_new(uint32_t gpu_id, struct kfd_events **events);
+int kfd_events_new(struct kfd_events **events);
 void kfd_events_free(struct kfd_events *events); /* wakes all waiters with -EBADF first and waits
 						    for them to leave */
 
@@ -34,7 +34,7 @@ int kfd_events_wait(struct kfd_events *events, struct kfd_event_data *data, uint
 
 /* From the GPU. */
 void kfd_events_signal(struct kfd_events *events, uint32_t id);
-void kfd_events_memory_fault(struct kfd_events *events, const struct gpu_memory_fault *fault);
-void kfd_events_hw_exception(struct kfd_events *events, uint32_t reset_type, uint32_t reset_cause);
+void kfd_events_memory_fault(struct kfd_events *events, uint32_t gpu_id, const struct gpu_memory_fault *fault);
+void kfd_events_hw_exception(struct kfd_events *events, uint32_t gpu_id, uint32_t reset_type, uint32_t reset_cause);
 
 #endif

@@ -42,7 +42,8 @@ struct kfd_memory {
 	uint64_t covered;  /* bytes that the extents have; mappable when it is size */
 	struct mem_extent *extents;
 	size_t num_extents, max_extents;
-	bool mapped;  /* the program asked for it in its GPU page table */
+	uint32_t gpu;	 /* index of the GPU that the handle names; VRAM without a share is its */
+	uint32_t mapped; /* bit i: the program asked for it in the page table of GPU i */
 	bool invalid; /* between INVALIDATE and RESTORE */
 	bool gone;    /* restored without pages: every access is a fault */
 	bool svm;     /* backs an SVM range, see abi/kfd_ioctls.h */
@@ -53,6 +54,7 @@ struct kfd_memory {
 /* VRAM of a device that several buffers may have, see share.c. Device lock; extents, size and flags never change. */
 struct kfd_share {
 	uint32_t id;
+	struct kfd_node *node; /* whose VRAM */
 	uint32_t users, exports; /* buffers; dma-bufs */
 	bool has_key;
 	uint32_t key[4], ipc_flags; /* the IPC handle and its flags */
@@ -66,11 +68,33 @@ struct kfd_share {
 struct svm_range {
 	uint64_t start, end;
 	uint32_t preferred, prefetch, flags, granularity;
-	uint32_t access; /* KFD_IOCTL_SVM_ATTR_ACCESS, _ACCESS_IN_PLACE or _NO_ACCESS */
+	uint8_t access[KFD_MAX_GPUS]; /* of each GPU: KFD_IOCTL_SVM_ATTR_ACCESS, _ACCESS_IN_PLACE or _NO_ACCESS */
 	struct svm_range *next;
 };
 
+/* A GPU of a device. */
+struct kfd_node {
+	struct kfd_device *device;
+	struct kfd_gpu_config config;
+	const struct gpu_properties *props;
+	uint32_t index;
+	/* Device lock: */
+	struct vram vram;
+	uint32_t sdma_queues, queues;
+	struct kfd_stats past; /* sums of processes that ended */
+};
+
+/* A process on one GPU, as amdkfd calls it. */
+struct kfd_process_device {
+	struct kfd_process *process;
+	struct kfd_node *node;
+	struct gpu_vm *vm;
+	bool acquired;
+	uint32_t drm_file;
+};
+
 struct kfd_queue {
+	struct kfd_process_device *pdd;
 	struct gpu_queue *gpu;
 	struct gpu_queue_desc desc;
 	uint32_t type; /* KFD_IOC_QUEUE_TYPE_* */
@@ -86,10 +110,11 @@ struct kfd_process {
 	bool ended;    /* being destroyed; device lock */
 	char name[32];
 	pthread_mutex_t lock;
-	struct gpu_vm *vm;
+	struct kfd_process_device pdds[KFD_MAX_GPUS]; /* as the device's GPUs */
+	uint32_t num_gpus;
+	_Atomic uint32_t polled; /* bit i: GPU i was woken once, so it polls doorbells unless it is parked */
+	_Atomic uint32_t idle;	 /* bit i: GPU i said idle and wasn't woken since */
 
-	bool acquired;
-	uint32_t drm_file;
 	bool runtime_enabled;
 	bool xnack; /* memory of the program is pageable; changed while there are no queues */
 
@@ -111,13 +136,11 @@ struct kfd_process {
 
 struct kfd_device {
 	struct kfd_device_config config;
-	const struct gpu_properties *props;
+	struct kfd_node nodes[KFD_MAX_GPUS]; /* config.num_gpus */
 	pthread_mutex_t lock; /* what follows */
 	pthread_cond_t unpinned;
-	struct vram vram;
 	uint64_t system_pinned;
-	uint32_t sdma_queues, queues, num_processes;
-	struct kfd_stats past; /* sums of processes that ended */
+	uint32_t num_processes;
 	struct kfd_process **slots;
 	struct kfd_share **shares; /* by number - 1 */
 	uint32_t num_shares;
@@ -134,31 +157,45 @@ typedef int kfd_handler(struct kfd_process *p, struct kfd_request *request);
 #undef HSV_KFD_FRONT
 #undef HSV_KFD_CORE
 
-/* device.c: the tenant's VRAM quota, and what all of the tenant uses. Device lock held. */
-void device_vram(struct kfd_device *d, uint64_t *limit, uint64_t *used);
+/* device.c */
+/* The tenant's quota of the GPU's VRAM, and what all of the tenant uses. Device lock held. */
+void node_vram(struct kfd_node *n, uint64_t *limit, uint64_t *used);
+/* The process on the GPU with that KFD id; NULL: no such GPU. */
+struct kfd_process_device *pdd_by_id(struct kfd_process *p, uint64_t gpu_id);
+static inline uint32_t pdd_bit(const struct kfd_process_device *pdd)
+{
+	return 1u << pdd->node->index;
+}
+struct kfd_stats vm_stats(struct gpu_vm *vm);
+void node_process_ended(struct kfd_node *n, const struct kfd_stats *stats); /* device lock */
+uint8_t *pdd_doorbells(const struct kfd_process_device *pdd);
+void pdd_wake(struct kfd_process_device *pdd); /* gpu_vm_wake */
+/* Stops the process on all GPUs, and lets it go on; they count. */
+void process_suspend(struct kfd_process *p);
+void process_resume(struct kfd_process *p);
 
 /* memory.c */
 struct kfd_memory *memory_by_handle(struct kfd_process *p, uint64_t handle);
 /* True if every byte of [va, va + size) is in a buffer mapped for the GPU or in an SVM range. */
-bool memory_is_mapped(struct kfd_process *p, uint64_t va, uint64_t size);
+bool memory_is_mapped(struct kfd_process_device *pdd, uint64_t va, uint64_t size);
 void memory_free_all(struct kfd_process *p); /* after the vm is destroyed */
 /* Maps the part of m in [start, end) with prot. 0 or -errno (then none of it is mapped). */
-int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end,
+int memory_map_part(struct kfd_process_device *pdd, const struct kfd_memory *m, uint64_t start, uint64_t end,
 		    unsigned prot);
 
-/* Where the first buffer begins that is in [va, end) by what the program asked for; end: none is. */
-uint64_t memory_next_buffer(struct kfd_process *p, uint64_t va, uint64_t end);
+/* Where the first buffer begins that is in [va, end) of the GPU by what the program asked for; end: none is. */
+uint64_t memory_next_buffer(struct kfd_process_device *pdd, uint64_t va, uint64_t end);
 /* va is in a buffer whose pages went away for good. */
-bool memory_is_gone(struct kfd_process *p, uint64_t va);
+bool memory_is_gone(struct kfd_process_device *pdd, uint64_t va);
 
 /* The host memory [first, last) is no more: takes it from m and its GPU mappings. */
 void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *first,
 		   const uint8_t *last);
 
 /* A buffer without memory, with its id and room for extents, in the process's table. -EINVAL, -EADDRINUSE: va; -ENOMEM. */
-int memory_make(struct kfd_process *p, uint64_t va, uint64_t size, uint32_t flags, size_t max_extents, struct kfd_memory **memory);
+int memory_make(struct kfd_process_device *pdd, uint64_t va, uint64_t size, uint32_t flags, size_t max_extents, struct kfd_memory **memory);
 /* Zeroes VRAM, frees it and takes it from what the tenant is charged. */
-void vram_give_back(struct kfd_device *d, const struct mem_extent *extents, size_t n, uint64_t size);
+void vram_give_back(struct kfd_node *n, const struct mem_extent *extents, size_t num, uint64_t size);
 
 /* share.c */
 void share_leave(struct kfd_device *d, struct kfd_share *share); /* a buffer has it no more */
@@ -170,10 +207,10 @@ uint64_t svm_backed_by(const struct kfd_memory *m, uint64_t start, uint64_t end)
 /* Is [start, end) all (2), partly (1) or not (0) in ranges that are backed? */
 int svm_backed(struct kfd_process *p, uint64_t start, uint64_t end);
 /* Maps what the attributes allow of the backing object m. */
-int svm_map_object(struct kfd_process *p, const struct kfd_memory *m);
+int svm_map_object(struct kfd_process_device *pdd, const struct kfd_memory *m);
 void svm_forget(struct kfd_process *p, uint64_t start, uint64_t end);
-/* With XNACK: rights (gpu_prot) that the attributes leave to the GPU at va, 0: none; *end: at most up to where they are the same. */
-unsigned svm_allowed(struct kfd_process *p, uint64_t va, uint64_t *end);
+/* With XNACK: rights (gpu_prot) that the attributes leave to that GPU at va, 0: none; *end: at most up to where they are the same. */
+unsigned svm_allowed(struct kfd_process_device *pdd, uint64_t va, uint64_t *end);
 
 /* queues.c */
 void queues_destroy_all(struct kfd_process *p);

@@ -60,22 +60,18 @@ int kfd_ioctl_GET_VERSION(struct kfd_process *p, struct kfd_request *request)
 	return 0;
 }
 
-static bool known_gpu(const struct kfd_process *p, uint32_t gpu_id)
-{
-	return gpu_id == p->device->config.gpu_id;
-}
-
 int kfd_ioctl_SET_MEMORY_POLICY(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_set_memory_policy_args *args = request->args;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 
 	if (args->default_policy > KFD_IOC_CACHE_POLICY_NONCOHERENT ||
 	    args->alternate_policy > KFD_IOC_CACHE_POLICY_NONCOHERENT)
 		return -EINVAL;
-	if (!known_gpu(p, args->gpu_id))
+	if (!pdd)
 		return -EINVAL;
 	/* The software GPU is coherent with the CPU everywhere: every policy holds. */
-	return p->acquired ? 0 : -ESRCH;
+	return pdd->acquired ? 0 : -ESRCH;
 }
 
 static uint64_t clock_ns(clockid_t id)
@@ -89,15 +85,16 @@ static uint64_t clock_ns(clockid_t id)
 int kfd_ioctl_GET_CLOCK_COUNTERS(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_get_clock_counters_args *args = request->args;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 
-	args->gpu_clock_counter = known_gpu(p, args->gpu_id) ? gpu_clock(p->device->config.gpu) : 0;
+	args->gpu_clock_counter = pdd ? gpu_clock(pdd->node->config.gpu) : 0;
 	args->cpu_clock_counter = clock_ns(CLOCK_MONOTONIC_RAW);
 	args->system_clock_counter = clock_ns(CLOCK_BOOTTIME);
 	args->system_clock_freq = 1000000000;
 	return 0;
 }
 
-static struct kfd_process_device_apertures apertures(const struct kfd_process *p)
+static struct kfd_process_device_apertures apertures(const struct kfd_process_device *pdd)
 {
 	return (struct kfd_process_device_apertures){
 		.lds_base = KFD_LDS_BASE,
@@ -106,54 +103,60 @@ static struct kfd_process_device_apertures apertures(const struct kfd_process *p
 		.scratch_limit = KFD_SCRATCH_BASE | 0xffffffff,
 		.gpuvm_base = KFD_VA_START,
 		.gpuvm_limit = KFD_VA_END - 1,
-		.gpu_id = p->device->config.gpu_id,
+		.gpu_id = pdd->node->config.gpu_id,
 	};
 }
 
 int kfd_ioctl_GET_PROCESS_APERTURES_NEW(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_get_process_apertures_new_args *args = request->args;
-	struct kfd_process_device_apertures a = apertures(p);
+	struct kfd_process_device_apertures *out = request->out;
+	uint32_t n = p->num_gpus;
 
-	if (args->num_of_nodes) {
-		if (!request->out || request->out_capacity < sizeof(a))
+	if (args->num_of_nodes) { /* else only the number is asked for */
+		if (n > args->num_of_nodes)
+			n = args->num_of_nodes;
+		if (!out || request->out_capacity < n * sizeof(*out))
 			return -EFAULT;
-		memcpy(request->out, &a, sizeof(a));
-		request->out_size = sizeof(a);
+		for (uint32_t i = 0; i < n; i++)
+			out[i] = apertures(&p->pdds[i]);
+		request->out_size = n * sizeof(*out);
 	}
-	args->num_of_nodes = 1;
+	args->num_of_nodes = n;
 	return 0;
 }
 
 int kfd_ioctl_ACQUIRE_VM(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_acquire_vm_args *args = request->args;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 
-	if (!known_gpu(p, args->gpu_id))
+	if (!pdd)
 		return -EINVAL;
-	if (p->acquired)
-		return p->drm_file == args->drm_fd ? 0 : -EBUSY;
-	p->acquired = true;
-	p->drm_file = args->drm_fd;
+	if (pdd->acquired)
+		return pdd->drm_file == args->drm_fd ? 0 : -EBUSY;
+	pdd->acquired = true;
+	pdd->drm_file = args->drm_fd;
 	return 0;
 }
 
 int kfd_ioctl_SET_SCRATCH_BACKING_VA(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_set_scratch_backing_va_args *args = request->args;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 
-	if (!known_gpu(p, args->gpu_id))
+	if (!pdd)
 		return -EINVAL;
 	/* Scratch is found by each queue's descriptor; the hidden private base is for hardware
 	 * without that. */
-	return p->acquired ? 0 : -ENODEV;
+	return pdd->acquired ? 0 : -ENODEV;
 }
 
 int kfd_ioctl_GET_TILE_CONFIG(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_get_tile_config_args *args = request->args;
 
-	if (!known_gpu(p, args->gpu_id))
+	if (!pdd_by_id(p, args->gpu_id))
 		return -EINVAL;
 	/* GB_ADDR_CONFIG of the device family: 4 pipes, 4 banks (gfx9 has no tile mode tables that
 	 * matter to compute). */
@@ -168,12 +171,13 @@ int kfd_ioctl_GET_TILE_CONFIG(struct kfd_process *p, struct kfd_request *request
 int kfd_ioctl_SET_TRAP_HANDLER(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_set_trap_handler_args *args = request->args;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 
-	if (!known_gpu(p, args->gpu_id))
+	if (!pdd)
 		return -EINVAL;
-	if (!p->acquired)
+	if (!pdd->acquired)
 		return -ESRCH;
-	gpu_vm_set_trap_handler(p->vm, args->tba_addr, args->tma_addr);
+	gpu_vm_set_trap_handler(pdd->vm, args->tba_addr, args->tma_addr);
 	return 0;
 }
 
@@ -191,10 +195,12 @@ int kfd_ioctl_SET_XNACK_MODE(struct kfd_process *p, struct kfd_request *request)
 		return -EBUSY;
 	if (on == p->xnack)
 		return 0;
-	/* Of the targets here, only gfx90a lets each process choose, on hardware. */
-	if (on && (!p->device->config.ops->page_request || strcmp(p->device->props->target, "gfx90a")))
-		return -EPERM;
-	gpu_vm_set_paging(p->vm, on);
+	/* Of the targets here, only gfx90a lets each process choose, on hardware; all its GPUs must. */
+	for (uint32_t i = 0; on && i < p->num_gpus; i++)
+		if (!p->device->config.ops->page_request || strcmp(p->pdds[i].node->props->target, "gfx90a"))
+			return -EPERM;
+	for (uint32_t i = 0; i < p->num_gpus; i++)
+		gpu_vm_set_paging(p->pdds[i].vm, on);
 	p->xnack = on;
 	return 0;
 }

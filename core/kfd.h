@@ -2,8 +2,8 @@
 /*
  * kfd.h - what a KFD request means, for every front end.
  *
- * A front end (the broker for a VM, the preload library for a host process) has one kfd_device, and
- * a kfd_process in it for each program that opened /dev/kfd. It hands over each ioctl as the UAPI
+ * A front end (the broker for a VM, the preload library for a host process) has one kfd_device with
+ * one or several GPUs, and a kfd_process in it for each program that opened /dev/kfd. It hands over each ioctl as the UAPI
  * struct in a private copy plus its arrays, marshalled by abi/kfd_ioctls.h; the core validates
  * everything and drives the GPU through gpu/gpu.h. Memory of the tenant is reached only through
  * ops->resolve, so the core cannot touch what the front end did not vouch for.
@@ -28,12 +28,14 @@
 #undef KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE
 #define KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE (1u << 31)
 
+#define KFD_MAX_GPUS 8 /* of a device */
+
 struct kfd_device;
 struct kfd_process;
 
 /* A fault or error, for logs: the program is told by other means. */
 struct kfd_fault {
-	uint32_t pid, queue;
+	uint32_t gpu_id, pid, queue;
 	const char *process; /* its name, printable */
 	unsigned code;	     /* 0: memory fault, else KFD's queue error code */
 	struct gpu_memory_fault memory; /* of a memory fault */
@@ -41,7 +43,7 @@ struct kfd_fault {
 	char kernel_name[184]; /* "" when the code object does not tell */
 };
 
-/* What the core asks of its front end. ctx is kfd_device_config.ctx; process_ctx is
+/* What the core asks of its front end. ctx is kfd_device_config.ctx, gpu_ctx kfd_gpu_config.ctx, process_ctx
  * kfd_process_create's. Event callbacks come from GPU threads. */
 struct kfd_front_ops {
 	/*
@@ -52,27 +54,27 @@ struct kfd_front_ops {
 	void *(*resolve)(void *ctx, uint64_t addr, uint64_t size);
 	/* VRAM about to be allocated (bytes > 0) or freed (< 0): 0 or -ENOMEM. NULL: the quota is
 	 * the only limit. */
-	int (*charge_vram)(void *ctx, int64_t bytes);
+	int (*charge_vram)(void *gpu_ctx, int64_t bytes);
 	/*
-	 * The tenant's VRAM quota as it is now, and what the tenant uses of it in other devices and
+	 * The tenant's quota of a GPU's VRAM as it is now, and what the tenant uses of it in other devices and
 	 * in this one, bytes. NULL: vram_size, and what this device uses.
 	 */
-	void (*vram_quota)(void *ctx, uint64_t *limit, uint64_t *used);
+	void (*vram_quota)(void *gpu_ctx, uint64_t *limit, uint64_t *used);
 	/* Makes [offset, offset + size) of the VRAM read as zeroes, wherever its contents are. NULL:
 	 * the core does it through the mapping. */
-	void (*clear_vram)(void *ctx, uint64_t offset, uint64_t size);
+	void (*clear_vram)(void *gpu_ctx, uint64_t offset, uint64_t size);
 	/* Bytes of system memory that all buffers together may have; NULL: no limit but the
 	 * tenant's memory. */
 	uint64_t (*system_limit)(void *ctx);
 
 	void (*signal_event)(void *process_ctx, uint32_t event_id);
-	void (*memory_fault)(void *process_ctx, const struct gpu_memory_fault *fault);
-	/* For logs: a memory fault, or a queue that was stopped by an error. ctx is
-	 * kfd_device_config.ctx. NULL: not wanted. */
-	void (*report)(void *ctx, const struct kfd_fault *fault);
+	void (*memory_fault)(void *process_ctx, uint32_t gpu_id, const struct gpu_memory_fault *fault);
+	/* For logs: a memory fault, or a queue that was stopped by an error. NULL: not
+	 * wanted. */
+	void (*report)(void *gpu_ctx, const struct kfd_fault *fault);
 	/* The process's GPU state is lost (a queue was reset in a way that no queue error can
 	 * tell). */
-	void (*hw_exception)(void *process_ctx, uint32_t reset_type, uint32_t reset_cause);
+	void (*hw_exception)(void *process_ctx, uint32_t gpu_id, uint32_t reset_type, uint32_t reset_cause);
 	/*
 	 * The GPU needs pages of the program (XNACK on): that at va with prot (gpu_prot), and the rest of [va, va + size) too, or probably soon. It
 	 * waits until kfd_process_pages, by another thread, covers va. 0, or negative: the access is a fault. At most HSV_MAX_PAGE_REQUESTS at a time.
@@ -84,17 +86,24 @@ struct kfd_front_ops {
 	void (*idle)(void *process_ctx);
 };
 
-struct kfd_device_config {
+/* A GPU of a device. */
+struct kfd_gpu_config {
 	struct gpu *gpu;
-	const struct kfd_front_ops *ops;
 	void *ctx;
 	void *vram; /* host mapping of the tenant's VRAM, zeroed when first handed out and again
 		       when freed */
 	uint64_t vram_size; /* bytes of it: the most the quota can be */
 	void *doorbells;    /* host mapping of max_processes * HSV_DOORBELL_SLOT bytes */
+	uint32_t gpu_id;    /* KFD gpu_id, non-zero, 16 bits; each GPU's its own */
+};
+
+struct kfd_device_config {
+	struct kfd_gpu_config gpus[KFD_MAX_GPUS]; /* in the order of the topology's nodes */
+	uint32_t num_gpus;
+	const struct kfd_front_ops *ops;
+	void *ctx;
 	uint32_t max_processes;
 	uint32_t kfd_minor; /* 14 */
-	uint32_t gpu_id;    /* KFD gpu_id, non-zero, 16 bits */
 };
 
 int kfd_device_open(const struct kfd_device_config *config, struct kfd_device **device);
@@ -141,16 +150,16 @@ int kfd_process_pages_invalidate(struct kfd_process *process, uint64_t va, uint6
 /* HSV_REQ_SHARE_PUT (abi/hsavisor.h). -EINVAL: no such share, or it was put as often as it was exported. */
 int kfd_device_share_put(struct kfd_device *device, uint32_t share);
 
-/* The front end made doorbell stores of the process trap. 0: the GPU stopped polling. -EAGAIN: work
+/* The front end made doorbell stores of the process trap, on all GPUs. 0: they stopped polling. -EAGAIN: work
  * was there; it goes on polling and will say idle again, after which the front end, whose trap is
  * still armed, calls this again. */
 int kfd_process_parked(struct kfd_process *process);
 /* A doorbell store trapped: poll again. */
 void kfd_process_unpark(struct kfd_process *process);
 
-/* DRM_AMDGPU_INFO: query in info (private copy); writes at most capacity bytes to out, *size the
- * bytes written. -EINVAL unknown query. */
-int kfd_drm_info(struct kfd_device *device, const struct drm_amdgpu_info *info, void *out,
+/* DRM_AMDGPU_INFO of the gpu-th GPU's render node: query in info (private copy); writes at most capacity bytes to out, *size
+ * the bytes written. -EINVAL unknown query. */
+int kfd_drm_info(struct kfd_device *device, uint32_t gpu, const struct drm_amdgpu_info *info, void *out,
 		 size_t capacity, size_t *size);
 
 /* The sysfs topology as hsv_topology_file records into buf; *size: bytes needed in any case.
@@ -175,6 +184,8 @@ struct kfd_stats {
 	uint64_t paged;				 /* bytes of pageable memory that the GPU sees now */
 	uint32_t processes, queues;
 };
-void kfd_device_stats(struct kfd_device *device, struct kfd_stats *stats);
+/* Of the gpu-th GPU. system_pinned and processes are those of the whole device, told of the first. */
+void kfd_gpu_stats(struct kfd_device *device, uint32_t gpu, struct kfd_stats *stats);
+void kfd_device_stats(struct kfd_device *device, struct kfd_stats *stats); /* the sums over all GPUs */
 
 #endif

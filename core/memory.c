@@ -30,18 +30,25 @@ static unsigned prot_of(uint32_t flags)
 	       (flags & F(EXECUTABLE) ? GPU_PROT_EXEC : 0);
 }
 
+static uint64_t handle_of(const struct kfd_process *p, const struct kfd_memory *m)
+{
+	return (uint64_t)p->pdds[m->gpu].node->config.gpu_id << 32 | m->id;
+}
+
 struct kfd_memory *memory_by_handle(struct kfd_process *p, uint64_t handle)
 {
+	struct kfd_process_device *pdd = pdd_by_id(p, handle >> 32);
 	uint32_t id = (uint32_t)handle;
 
-	if (handle >> 32 != p->device->config.gpu_id || !id || id >= p->max_memories)
+	if (!pdd || !id || id >= p->max_memories || !p->memories[id] || p->memories[id]->gpu != pdd->node->index)
 		return NULL;
 	return p->memories[id];
 }
 
 /* Mapped buffers and SVM objects never overlap, so their shares of the range add up. */
-bool memory_is_mapped(struct kfd_process *p, uint64_t va, uint64_t size)
+bool memory_is_mapped(struct kfd_process_device *pdd, uint64_t va, uint64_t size)
 {
+	struct kfd_process *p = pdd->process;
 	uint64_t end = va + size, found = 0;
 
 	/* What is in no buffer is asked for when it is needed. */
@@ -53,7 +60,7 @@ bool memory_is_mapped(struct kfd_process *p, uint64_t va, uint64_t size)
 
 		if (m && m->svm)
 			found += svm_backed_by(m, va, end);
-		if (!m || !m->mapped)
+		if (!m || !(m->mapped & pdd_bit(pdd)))
 			continue;
 		from = m->va > va ? m->va : va;
 		to = m->va + m->size < end ? m->va + m->size : end;
@@ -96,7 +103,7 @@ static int grow_extents(struct kfd_process *p, struct kfd_memory *m, size_t n)
 	return 0;
 }
 
-int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end,
+int memory_map_part(struct kfd_process_device *pdd, const struct kfd_memory *m, uint64_t start, uint64_t end,
 		    unsigned prot)
 {
 	uint64_t va = m->va;
@@ -109,40 +116,70 @@ int memory_map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t 
 
 		if (from >= to || !e->host)
 			continue;
-		err = gpu_vm_map(p->vm, from, to - from, e->host + (from - va), prot);
+		err = gpu_vm_map(pdd->vm, from, to - from, e->host + (from - va), prot);
 		if (err) {
 			/* Nothing after from is ours: take back what came before. */
 			if (from > start)
-				gpu_vm_unmap(p->vm, start, from - start);
+				gpu_vm_unmap(pdd->vm, start, from - start);
 			return err == -EEXIST ? -EINVAL : err;
 		}
 	}
 	return 0;
 }
 
-static int map_whole(struct kfd_process *p, const struct kfd_memory *m)
+static int map_on(struct kfd_process_device *pdd, const struct kfd_memory *m)
 {
 	if (m->svm)
-		return svm_map_object(p, m);
+		return svm_map_object(pdd, m);
 	/* From the buffer's own start, so that an error unmaps only what this call mapped. */
-	return memory_map_part(p, m, m->va, m->va + m->size, prot_of(m->flags));
+	return memory_map_part(pdd, m, m->va, m->va + m->size, prot_of(m->flags));
+}
+
+/* The GPU's page table has m, or would if m's pages were there. */
+static bool is_on(const struct kfd_process_device *pdd, const struct kfd_memory *m)
+{
+	return m->svm || m->mapped & pdd_bit(pdd);
+}
+
+static void unmap_all(struct kfd_process *p, const struct kfd_memory *m, uint64_t va, uint64_t size)
+{
+	for (uint32_t i = 0; i < p->num_gpus; i++)
+		if (is_on(&p->pdds[i], m))
+			gpu_vm_unmap(p->pdds[i].vm, va, size);
+}
+
+/* Where the program wants it; on an error nowhere. */
+static int map_all(struct kfd_process *p, const struct kfd_memory *m)
+{
+	for (uint32_t i = 0; i < p->num_gpus; i++) {
+		int err = is_on(&p->pdds[i], m) ? map_on(&p->pdds[i], m) : 0;
+
+		if (!err)
+			continue;
+		while (i--)
+			if (is_on(&p->pdds[i], m))
+				gpu_vm_unmap(p->pdds[i].vm, m->va, m->size);
+		return err;
+	}
+	return 0;
 }
 
 /* Zeroes VRAM. Of a memfd the pages are given back, so free VRAM costs no memory. */
-static void clear(struct kfd_device *d, void *host, uint64_t size)
+static void clear(struct kfd_node *n, void *host, uint64_t size)
 {
-	if (d->config.ops->clear_vram)
-		d->config.ops->clear_vram(d->config.ctx,
-					  (uint64_t)((uint8_t *)host - (uint8_t *)d->config.vram),
-					  size);
+	const struct kfd_front_ops *ops = n->device->config.ops;
+
+	if (ops->clear_vram)
+		ops->clear_vram(n->config.ctx, (uint64_t)((uint8_t *)host - (uint8_t *)n->config.vram), size);
 	else if (madvise(host, size, MADV_REMOVE))
 		memset(host, 0, size);
 }
 
 static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_request *request)
 {
-	struct kfd_device *d = p->device;
-	const struct kfd_front_ops *ops = d->config.ops;
+	struct kfd_node *node = p->pdds[m->gpu].node;
+	pthread_mutex_t *lock = &p->device->lock;
+	const struct kfd_front_ops *ops = p->device->config.ops;
 	size_t max = request->out_capacity / sizeof(struct hsv_extent), n = 0;
 	struct hsv_extent *out = request->out;
 	struct vram_extent *list = NULL;
@@ -150,26 +187,26 @@ static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_re
 	int err = 0;
 
 	if (ops->charge_vram)
-		err = ops->charge_vram(d->config.ctx, (int64_t)m->size);
+		err = ops->charge_vram(node->config.ctx, (int64_t)m->size);
 	if (err)
 		return -ENOMEM;
-	pthread_mutex_lock(&d->lock);
-	device_vram(d, &limit, &used);
-	/* Of this device: what others of the tenant have is charge_vram's business. */
-	if (d->vram.used > limit || m->size > limit - d->vram.used)
+	pthread_mutex_lock(lock);
+	node_vram(node, &limit, &used);
+	/* Of this GPU here: what others of the tenant have is charge_vram's business. */
+	if (node->vram.used > limit || m->size > limit - node->vram.used)
 		err = -ENOMEM;
 	else
-		err = vram_alloc(&d->vram, m->size, max, &list, &n);
-	pthread_mutex_unlock(&d->lock);
+		err = vram_alloc(&node->vram, m->size, max, &list, &n);
+	pthread_mutex_unlock(lock);
 	if (err)
 		goto uncharge;
 	err = grow_extents(p, m, n);
 	if (err)
 		goto free_vram;
 	for (size_t i = 0; i < n; i++) {
-		m->extents[i].host = (uint8_t *)d->config.vram + list[i].offset;
+		m->extents[i].host = (uint8_t *)node->config.vram + list[i].offset;
 		m->extents[i].size = list[i].size;
-		clear(d, m->extents[i].host, list[i].size);
+		clear(node, m->extents[i].host, list[i].size);
 		out[i].addr = list[i].offset;
 		out[i].size = list[i].size;
 	}
@@ -179,32 +216,34 @@ static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_re
 	free(list);
 	return 0;
 free_vram:
-	pthread_mutex_lock(&d->lock);
-	vram_free(&d->vram, list, n);
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(lock);
+	vram_free(&node->vram, list, n);
+	pthread_mutex_unlock(lock);
 	free(list);
 uncharge:
 	if (ops->charge_vram)
-		ops->charge_vram(d->config.ctx, -(int64_t)m->size);
+		ops->charge_vram(node->config.ctx, -(int64_t)m->size);
 	return err == -ENOSPC ? -ENOMEM : err;
 }
 
-void vram_give_back(struct kfd_device *d, const struct mem_extent *extents, size_t n, uint64_t size)
+void vram_give_back(struct kfd_node *n, const struct mem_extent *extents, size_t num, uint64_t size)
 {
-	for (size_t i = 0; i < n; i++)
-		clear(d, extents[i].host, extents[i].size);
-	pthread_mutex_lock(&d->lock);
-	for (size_t i = 0; i < n; i++) {
+	const struct kfd_front_ops *ops = n->device->config.ops;
+
+	for (size_t i = 0; i < num; i++)
+		clear(n, extents[i].host, extents[i].size);
+	pthread_mutex_lock(&n->device->lock);
+	for (size_t i = 0; i < num; i++) {
 		struct vram_extent e = {
-			(uint64_t)(extents[i].host - (uint8_t *)d->config.vram),
+			(uint64_t)(extents[i].host - (uint8_t *)n->config.vram),
 			extents[i].size,
 		};
 
-		vram_free(&d->vram, &e, 1);
+		vram_free(&n->vram, &e, 1);
 	}
-	pthread_mutex_unlock(&d->lock);
-	if (d->config.ops->charge_vram)
-		d->config.ops->charge_vram(d->config.ctx, -(int64_t)size);
+	pthread_mutex_unlock(&n->device->lock);
+	if (ops->charge_vram)
+		ops->charge_vram(n->config.ctx, -(int64_t)size);
 }
 
 /* Appends extents of tenant memory; checks alignment, the sum and, by the front end, ownership. On
@@ -290,8 +329,7 @@ void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *f
 		if (e->host + e->size > last && e->host >= first)
 			split_extent(p, m, i, (uint64_t)(last - e->host));
 		e = &m->extents[i];
-		if (m->mapped || m->svm)
-			gpu_vm_unmap(p->vm, va, e->size);
+		unmap_all(p, m, va, e->size);
 		if (m->svm)
 			svm_forget(p, va, va + e->size);
 		e->host = NULL;
@@ -337,7 +375,7 @@ static void memory_release(struct kfd_process *p, struct kfd_memory *m)
 	if (m->share)
 		share_leave(p->device, m->share);
 	else if (m->flags & F(VRAM))
-		vram_give_back(p->device, m->extents, m->num_extents, m->size);
+		vram_give_back(p->pdds[m->gpu].node, m->extents, m->num_extents, m->size);
 	unpin(p, m);
 	p->num_svm -= m->svm;
 	p->memories[m->id] = NULL;
@@ -382,41 +420,48 @@ static uint32_t take_id(struct kfd_process *p)
 	return id;
 }
 
-static bool overlaps_buffer(struct kfd_process *p, uint64_t start, uint64_t end)
+/* Of the GPUs in the mask. */
+static bool overlaps_buffer(struct kfd_process *p, uint32_t gpus, uint64_t start, uint64_t end)
 {
 	for (uint32_t id = 1; id < p->max_memories; id++) {
 		const struct kfd_memory *m = p->memories[id];
 
-		if (m && m->mapped && !m->svm && m->va < end && start < m->va + m->size)
+		if (m && m->mapped & gpus && !m->svm && m->va < end && start < m->va + m->size)
 			return true;
 	}
 	return false;
 }
 
-uint64_t memory_next_buffer(struct kfd_process *p, uint64_t va, uint64_t end)
+uint64_t memory_next_buffer(struct kfd_process_device *pdd, uint64_t va, uint64_t end)
 {
+	struct kfd_process *p = pdd->process;
+
 	/* All that are whole are in the GPU's page table, which is looked at when something is mapped. */
 	for (uint32_t id = 1; p->holes && id < p->max_memories; id++) {
 		const struct kfd_memory *m = p->memories[id];
 
-		if (m && (m->mapped || m->svm) && m->va < end && va < m->va + m->size)
+		if (m && is_on(pdd, m) && m->va < end && va < m->va + m->size)
 			end = m->va > va ? m->va : va;
 	}
 	return end;
 }
 
-bool memory_is_gone(struct kfd_process *p, uint64_t va)
+bool memory_is_gone(struct kfd_process_device *pdd, uint64_t va)
 {
+	struct kfd_process *p = pdd->process;
+
 	for (uint32_t id = 1; id < p->max_memories; id++) {
 		const struct kfd_memory *m = p->memories[id];
 
-		if (m && (m->mapped || m->svm) && va - m->va < m->size)
+		if (m && is_on(pdd, m) && va - m->va < m->size)
 			return m->gone;
 	}
 	return false;
 }
 
-static int check_alloc(struct kfd_process *p, const struct kfd_ioctl_alloc_memory_of_gpu_args *args)
+/* pdd: NULL if there is no such GPU. */
+static int check_alloc(struct kfd_process *p, const struct kfd_process_device *pdd,
+		       const struct kfd_ioctl_alloc_memory_of_gpu_args *args)
 {
 	uint32_t kind = args->flags & KINDS;
 	bool svm = args->flags & HSV_KFD_ALLOC_SVM;
@@ -424,9 +469,9 @@ static int check_alloc(struct kfd_process *p, const struct kfd_ioctl_alloc_memor
 
 	if (!args->size || args->flags & ~KNOWN || !kind || kind & (kind - 1))
 		return -EINVAL;
-	if (args->gpu_id != p->device->config.gpu_id)
+	if (!pdd)
 		return -EINVAL;
-	if (!p->acquired)
+	if (!pdd->acquired)
 		return -ENODEV;
 	if (args->size > KFD_MAX_BUFFER)
 		return -ENOMEM;
@@ -454,7 +499,7 @@ static int check_alloc(struct kfd_process *p, const struct kfd_ioctl_alloc_memor
 		case 1:
 			return -EADDRINUSE;
 		}
-		if (overlaps_buffer(p, args->va_addr, args->va_addr + size))
+		if (overlaps_buffer(p, ~0u, args->va_addr, args->va_addr + size))
 			return -EADDRINUSE;
 		return 0;
 	}
@@ -465,8 +510,9 @@ static int check_alloc(struct kfd_process *p, const struct kfd_ioctl_alloc_memor
 	return 0;
 }
 
-int memory_make(struct kfd_process *p, uint64_t va, uint64_t size, uint32_t flags, size_t max_extents, struct kfd_memory **memory)
+int memory_make(struct kfd_process_device *pdd, uint64_t va, uint64_t size, uint32_t flags, size_t max_extents, struct kfd_memory **memory)
 {
+	struct kfd_process *p = pdd->process;
 	struct kfd_device *d = p->device;
 	struct kfd_memory *m;
 	int err;
@@ -482,6 +528,7 @@ int memory_make(struct kfd_process *p, uint64_t va, uint64_t size, uint32_t flag
 		atomic_fetch_sub(&d->records, sizeof(*m));
 		return -ENOMEM;
 	}
+	m->gpu = pdd->node->index;
 	m->flags = flags;
 	m->va = va;
 	m->size = size;
@@ -510,9 +557,10 @@ static uint8_t *remap_page(struct kfd_process *p)
 int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_alloc_memory_of_gpu_args *args = request->args;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 	struct kfd_device *d = p->device;
 	struct kfd_memory *m;
-	int err = check_alloc(p, args);
+	int err = check_alloc(p, pdd, args);
 
 	if (err)
 		return err;
@@ -523,6 +571,7 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 		atomic_fetch_sub(&d->records, sizeof(*m));
 		return -ENOMEM;
 	}
+	m->gpu = pdd->node->index;
 	m->flags = args->flags & ~HSV_KFD_ALLOC_SVM;
 	m->svm = args->flags & HSV_KFD_ALLOC_SVM;
 	m->va = args->va_addr;
@@ -544,10 +593,7 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 			err = add_extents(p, m, request->in,
 					  request->in_size / sizeof(struct hsv_extent));
 	} else {
-		uint8_t *host = m->flags & F(MMIO_REMAP)
-					? remap_page(p)
-					: (uint8_t *)d->config.doorbells +
-						  (size_t)p->slot * HSV_DOORBELL_SLOT;
+		uint8_t *host = m->flags & F(MMIO_REMAP) ? remap_page(p) : pdd_doorbells(pdd);
 
 		err = host ? grow_extents(p, m, 1) : -ENOMEM;
 		if (!err) {
@@ -561,12 +607,12 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 
 	p->memories[m->id] = m;
 	p->num_svm += m->svm;
-	args->handle = (uint64_t)d->config.gpu_id << 32 | m->id;
+	args->handle = handle_of(p, m);
 	args->mmap_offset = 0;
 	if (m->flags & F(DOORBELL))
-		args->mmap_offset = 3ull << 62 | (uint64_t)d->config.gpu_id << 46;
+		args->mmap_offset = 3ull << 62 | (uint64_t)args->gpu_id << 46;
 	else if (m->flags & F(MMIO_REMAP))
-		args->mmap_offset = (uint64_t)d->config.gpu_id << 46;
+		args->mmap_offset = (uint64_t)args->gpu_id << 46;
 	return 0;
 free_memory:
 	unpin(p, m);
@@ -580,7 +626,7 @@ static void end_invalid(struct kfd_process *p, struct kfd_memory *m)
 		return;
 	m->invalid = false;
 	if (!--p->num_invalid)
-		gpu_vm_resume(p->vm);
+		process_resume(p);
 }
 
 int kfd_ioctl_FREE_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *request)
@@ -593,7 +639,7 @@ int kfd_ioctl_FREE_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *requ
 	if (m->mapped)
 		return -EBUSY;
 	if (m->svm) {
-		gpu_vm_unmap(p->vm, m->va, m->size);
+		unmap_all(p, m, m->va, m->size);
 		svm_forget(p, m->va, m->va + m->size);
 	}
 	end_invalid(p, m);
@@ -611,6 +657,41 @@ static int check_devices(struct kfd_process *p, const struct kfd_request *reques
 	return 0;
 }
 
+/* The i-th GPU that a request names; NULL: there is no such GPU. */
+static struct kfd_process_device *device_of(struct kfd_process *p, const struct kfd_request *request, uint32_t i)
+{
+	uint32_t gpu_id;
+
+	memcpy(&gpu_id, (const uint8_t *)request->in + i * sizeof(gpu_id), sizeof(gpu_id));
+	return pdd_by_id(p, gpu_id);
+}
+
+static int map_to(struct kfd_process_device *pdd, struct kfd_memory *m)
+{
+	struct kfd_process *p = pdd->process;
+	uint64_t end = m->va + m->size;
+	int err;
+
+	if (m->mapped & pdd_bit(pdd))
+		return 0;
+	if (!pdd->acquired)
+		return -ENODEV;
+	/* What is mapped keeps its addresses while its pages are away and the page table has nothing of it. */
+	if ((p->holes && overlaps_buffer(p, pdd_bit(pdd), m->va, end)) || svm_backed(p, m->va, end))
+		return -EINVAL;
+	if (!m->invalid && !m->gone) {
+		if (m->covered != m->size)
+			return -EINVAL;
+		err = map_on(pdd, m);
+		if (err)
+			return err;
+	} else if (overlaps_buffer(p, pdd_bit(pdd), m->va, end)) {
+		return -EINVAL;
+	}
+	m->mapped |= pdd_bit(pdd);
+	return 0;
+}
+
 int kfd_ioctl_MAP_MEMORY_TO_GPU(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_map_memory_to_gpu_args *args = request->args;
@@ -619,7 +700,7 @@ int kfd_ioctl_MAP_MEMORY_TO_GPU(struct kfd_process *p, struct kfd_request *reque
 
 	if (err)
 		return err;
-	if (args->handle >> 32 != p->device->config.gpu_id)
+	if (!pdd_by_id(p, args->handle >> 32))
 		return -EINVAL;
 	m = memory_by_handle(p, args->handle);
 	if (!m)
@@ -627,28 +708,11 @@ int kfd_ioctl_MAP_MEMORY_TO_GPU(struct kfd_process *p, struct kfd_request *reque
 	if (m->svm || !m->va)
 		return -EINVAL;
 	for (uint32_t i = args->n_success; i < args->n_devices; i++) {
-		uint32_t gpu_id;
+		struct kfd_process_device *pdd = device_of(p, request, i);
 
-		memcpy(&gpu_id, (const uint8_t *)request->in + i * sizeof(gpu_id), sizeof(gpu_id));
-		if (gpu_id != p->device->config.gpu_id)
-			return -EINVAL;
-		if (!m->mapped) {
-			/* What is mapped keeps its addresses while its pages are away and the page
-			 * table has nothing of it. */
-			if ((p->holes && overlaps_buffer(p, m->va, m->va + m->size)) ||
-			    svm_backed(p, m->va, m->va + m->size))
-				return -EINVAL;
-			if (!m->invalid && !m->gone) {
-				if (m->covered != m->size)
-					return -EINVAL;
-				err = map_whole(p, m);
-				if (err)
-					return err;
-			} else if (overlaps_buffer(p, m->va, m->va + m->size)) {
-				return -EINVAL;
-			}
-			m->mapped = true;
-		}
+		err = pdd ? map_to(pdd, m) : -EINVAL;
+		if (err)
+			return err;
 		args->n_success = i + 1;
 	}
 	return 0;
@@ -662,19 +726,18 @@ int kfd_ioctl_UNMAP_MEMORY_FROM_GPU(struct kfd_process *p, struct kfd_request *r
 
 	if (err)
 		return err;
-	if (args->handle >> 32 != p->device->config.gpu_id)
+	if (!pdd_by_id(p, args->handle >> 32))
 		return -EINVAL;
 	m = memory_by_handle(p, args->handle);
 	if (!m)
 		return -ENODEV; /* as amdkfd */
 	for (uint32_t i = args->n_success; i < args->n_devices; i++) {
-		uint32_t gpu_id;
+		struct kfd_process_device *pdd = device_of(p, request, i);
 
-		memcpy(&gpu_id, (const uint8_t *)request->in + i * sizeof(gpu_id), sizeof(gpu_id));
-		if (gpu_id != p->device->config.gpu_id || !m->mapped)
+		if (!pdd || !(m->mapped & pdd_bit(pdd)))
 			return -EINVAL;
-		gpu_vm_unmap(p->vm, m->va, m->size);
-		m->mapped = false;
+		gpu_vm_unmap(pdd->vm, m->va, m->size);
+		m->mapped &= ~pdd_bit(pdd);
 		args->n_success = i + 1;
 	}
 	return 0;
@@ -683,14 +746,14 @@ int kfd_ioctl_UNMAP_MEMORY_FROM_GPU(struct kfd_process *p, struct kfd_request *r
 int kfd_ioctl_AVAILABLE_MEMORY(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_get_available_memory_args *args = request->args;
-	struct kfd_device *d = p->device;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 	uint64_t limit, used;
 
-	if (args->gpu_id != d->config.gpu_id)
+	if (!pdd)
 		return -EINVAL;
-	pthread_mutex_lock(&d->lock);
-	device_vram(d, &limit, &used);
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(&p->device->lock);
+	node_vram(pdd->node, &limit, &used);
+	pthread_mutex_unlock(&p->device->lock);
 	args->available = limit > used ? limit - used : 0;
 	return 0;
 }
@@ -712,8 +775,7 @@ int kfd_memory_extend(struct kfd_process *process, uint64_t handle,
 	    (m->invalid || !m->mapped)) {
 		err = add_extents(process, m, extents, n);
 		if (!err && m->invalid && m->covered == m->size) {
-			if (m->mapped || m->svm)
-				err = map_whole(process, m);
+			err = map_all(process, m);
 			m->gone = err;
 			end_invalid(process, m);
 		}
@@ -735,9 +797,8 @@ int kfd_memory_invalidate(struct kfd_process *process, uint64_t handle)
 			m->invalid = true;
 			process->holes = true;
 			if (!process->num_invalid++)
-				gpu_vm_suspend(process->vm);
-			if (m->mapped || m->svm)
-				gpu_vm_unmap(process->vm, m->va, m->size);
+				process_suspend(process);
+			unmap_all(process, m, m->va, m->size);
 		}
 		m->num_extents = 0;
 		m->covered = 0;
@@ -759,8 +820,8 @@ int kfd_memory_restore(struct kfd_process *process, uint64_t handle,
 		m->covered = 0;
 		m->gone = !n;
 		err = add_extents(process, m, extents, n);
-		if (!err && n && m->covered == m->size && (m->mapped || m->svm))
-			err = map_whole(process, m);
+		if (!err && n && m->covered == m->size)
+			err = map_all(process, m);
 		/* A part: EXTEND brings the rest. An error: the pages stay unknown, but queues go
 		 * on. */
 		if (err || !n || m->covered == m->size) {

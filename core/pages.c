@@ -60,7 +60,7 @@ static int resolve(struct kfd_process *p, const struct hsv_extent *list, size_t 
 }
 
 /* Maps [va, end), which begins at *e's byte *at, and steps these on. */
-static int map_pages(struct kfd_process *p, uint64_t va, uint64_t end, unsigned prot, const struct mem_extent **e, uint64_t *at)
+static int map_pages(struct kfd_process_device *pdd, uint64_t va, uint64_t end, unsigned prot, const struct mem_extent **e, uint64_t *at)
 {
 	int err = 0;
 
@@ -70,7 +70,7 @@ static int map_pages(struct kfd_process *p, uint64_t va, uint64_t end, unsigned 
 		if (size > end - va)
 			size = end - va;
 		if (prot && !err)
-			err = gpu_vm_map(p->vm, va, size, (*e)->host + *at, prot);
+			err = gpu_vm_map(pdd->vm, va, size, (*e)->host + *at, prot);
 		va += size;
 		*at += size;
 		if (*at == (*e)->size) {
@@ -81,30 +81,40 @@ static int map_pages(struct kfd_process *p, uint64_t va, uint64_t end, unsigned 
 	return err;
 }
 
-static int add_pages(struct kfd_process *p, const struct hsv_pages_args *args, const struct mem_extent *e)
+static int add_pages(struct kfd_process_device *pdd, const struct hsv_pages_args *args, const struct mem_extent *e)
 {
 	uint64_t va = args->va, end = va + args->size, at = 0;
 	int err = 0;
 
 	/* Buffers whose pages are away keep their addresses, though the GPU has nothing there. */
-	end = memory_next_buffer(p, va, end);
+	end = memory_next_buffer(pdd, va, end);
 	if (end == va) {
 		err = -EADDRINUSE;
 		end = va + args->size;
 	}
 	while (va < end && !err) {
 		uint64_t to = end;
-		unsigned allowed = svm_allowed(p, va, &to), prot = allowed & args->prot;
+		unsigned allowed = svm_allowed(pdd, va, &to), prot = allowed & args->prot;
 
 		/* Rights that only the program lacks may come; what the attributes deny is a fault at once. */
 		if (prot)
 			prot |= GPU_PROT_PAGE | (allowed & GPU_PROT_WRITE ? GPU_PROT_MORE : 0);
-		err = map_pages(p, va, to, prot, &e, &at);
+		err = map_pages(pdd, va, to, prot, &e, &at);
 		if (!err && !prot)
-			gpu_vm_pages_answer(p->vm, va, to - va, -EACCES);
+			gpu_vm_pages_answer(pdd->vm, va, to - va, -EACCES);
 		va = to;
 	}
 	return err == -EEXIST ? -EADDRINUSE : err;
+}
+
+static int give_pages(struct kfd_process_device *pdd, const struct hsv_pages_args *args, const struct mem_extent *list)
+{
+	int err = list ? add_pages(pdd, args, list) : 0;
+
+	/* Where a buffer is now, its rights decide when it is tried again. */
+	gpu_vm_pages_answer(pdd->vm, args->va, args->size,
+			    args->error ? -(int)args->error : err == -EADDRINUSE && !memory_is_gone(pdd, args->va) ? 0 : err);
+	return err;
 }
 
 int kfd_process_pages(struct kfd_process *process, const struct hsv_pages_args *args, const struct hsv_extent *extents, size_t n)
@@ -125,12 +135,13 @@ int kfd_process_pages(struct kfd_process *process, const struct hsv_pages_args *
 		pthread_mutex_unlock(&process->lock);
 		return err;
 	}
-	if (list)
-		err = add_pages(process, args, list);
+	/* Whichever GPU asked: all of them may have the pages. */
+	for (uint32_t i = 0; i < process->num_gpus; i++) {
+		int err2 = give_pages(&process->pdds[i], args, list);
+
+		err = err ? err : err2;
+	}
 	free(list);
-	/* Where a buffer is now, its rights decide when it is tried again. */
-	gpu_vm_pages_answer(process->vm, args->va, args->size,
-			    args->error ? -(int)args->error : err == -EADDRINUSE && !memory_is_gone(process, args->va) ? 0 : err);
 	pthread_mutex_unlock(&process->lock);
 	if (err)
 		log_debug("%s[%u]: pages at 0x%llx: %d", process->name, process->pid, (unsigned long long)args->va, err);
@@ -142,8 +153,8 @@ int kfd_process_pages_invalidate(struct kfd_process *process, uint64_t va, uint6
 	if (!range_ok(va, size))
 		return -EINVAL;
 	pthread_mutex_lock(&process->lock);
-	if (process->xnack)
-		gpu_vm_unmap_pages(process->vm, va, size);
+	for (uint32_t i = 0; process->xnack && i < process->num_gpus; i++)
+		gpu_vm_unmap_pages(process->pdds[i].vm, va, size);
 	pthread_mutex_unlock(&process->lock);
 	return 0;
 }

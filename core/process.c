@@ -16,7 +16,7 @@
 
 static void on_signal(void *ctx, uint32_t event_id)
 {
-	struct kfd_process *p = ctx;
+	struct kfd_process *p = ((struct kfd_process_device *)ctx)->process;
 
 	if (p->device->config.ops->signal_event)
 		p->device->config.ops->signal_event(p->ctx, event_id);
@@ -24,41 +24,44 @@ static void on_signal(void *ctx, uint32_t event_id)
 
 static int read_code(void *ctx, uint64_t va, void *buf, size_t size)
 {
-	struct kfd_process *p = ctx;
-
-	return gpu_vm_read(p->vm, va, buf, size);
+	return gpu_vm_read(((struct kfd_process_device *)ctx)->vm, va, buf, size);
 }
 
 /* Called by GPU threads: the vm can't go away meanwhile. */
-static void report(struct kfd_process *p, struct kfd_fault *fault)
+static void report(struct kfd_process_device *pdd, struct kfd_fault *fault)
 {
+	struct kfd_process *p = pdd->process;
+
+	fault->gpu_id = pdd->node->config.gpu_id;
 	fault->pid = p->pid;
 	fault->process = p->name;
-	kernel_name(read_code, p, fault->kernel, fault->kernel_name, sizeof(fault->kernel_name));
+	kernel_name(read_code, pdd, fault->kernel, fault->kernel_name, sizeof(fault->kernel_name));
 	if (p->device->config.ops->report)
-		p->device->config.ops->report(p->device->config.ctx, fault);
+		p->device->config.ops->report(pdd->node->config.ctx, fault);
 }
 
 static void on_queue_error(void *ctx, uint32_t queue, unsigned code, uint64_t kernel)
 {
-	struct kfd_process *p = ctx;
+	struct kfd_process_device *pdd = ctx;
+	struct kfd_process *p = pdd->process;
 	struct kfd_fault f = {.queue = queue, .code = code, .kernel = kernel};
 
-	report(p, &f);
+	report(pdd, &f);
 	log_warn("%s[%u]: queue %u stopped by error %u%s%s", p->name, p->pid, queue, code,
 		 f.kernel_name[0] ? " in kernel " : "", f.kernel_name);
 	if (queue < KFD_MAX_QUEUES && atomic_load(&p->mute[queue]) &&
 	    p->device->config.ops->hw_exception)
-		p->device->config.ops->hw_exception(p->ctx, KFD_HW_EXCEPTION_PER_ENGINE_RESET,
+		p->device->config.ops->hw_exception(p->ctx, f.gpu_id, KFD_HW_EXCEPTION_PER_ENGINE_RESET,
 						    KFD_HW_EXCEPTION_GPU_HANG);
 }
 
 static void on_fault(void *ctx, const struct gpu_memory_fault *fault)
 {
-	struct kfd_process *p = ctx;
+	struct kfd_process_device *pdd = ctx;
+	struct kfd_process *p = pdd->process;
 	struct kfd_fault f = {.queue = fault->queue, .memory = *fault, .kernel = fault->kernel};
 
-	report(p, &f);
+	report(pdd, &f);
 	log_warn("%s[%u]: GPU memory fault at 0x%llx (%s)%s%s", p->name, p->pid,
 		 (unsigned long long)fault->va,
 		 fault->no_execute  ? "not executable"
@@ -66,12 +69,12 @@ static void on_fault(void *ctx, const struct gpu_memory_fault *fault)
 				    : "not present",
 		 f.kernel_name[0] ? " in kernel " : "", f.kernel_name);
 	if (p->device->config.ops->memory_fault)
-		p->device->config.ops->memory_fault(p->ctx, fault);
+		p->device->config.ops->memory_fault(p->ctx, f.gpu_id, fault);
 }
 
 static int on_page_request(void *ctx, uint64_t va, uint64_t size, unsigned prot)
 {
-	struct kfd_process *p = ctx;
+	struct kfd_process *p = ((struct kfd_process_device *)ctx)->process;
 
 	if (va < KFD_VA_START || va >= KFD_VA_END)
 		return -EFAULT;
@@ -80,10 +83,15 @@ static int on_page_request(void *ctx, uint64_t va, uint64_t size, unsigned prot)
 	return p->device->config.ops->page_request(p->ctx, va, size, prot);
 }
 
+/* The process is idle when it is on all its GPUs. A GPU that has got work since it said so is found when it is to be parked. */
 static void on_idle(void *ctx)
 {
-	struct kfd_process *p = ctx;
+	struct kfd_process_device *pdd = ctx;
+	struct kfd_process *p = pdd->process;
+	uint32_t all = atomic_load(&p->polled);
 
+	if (((atomic_fetch_or(&p->idle, pdd_bit(pdd)) | pdd_bit(pdd)) & all) != all)
+		return;
 	if (p->device->config.ops->idle)
 		p->device->config.ops->idle(p->ctx);
 }
@@ -95,6 +103,66 @@ static const struct gpu_vm_ops vm_ops = {
 	.page_request = on_page_request,
 	.idle = on_idle,
 };
+
+static int make_vms(struct kfd_process *p)
+{
+	struct kfd_device *d = p->device;
+
+	for (uint32_t i = 0; i < d->config.num_gpus; i++) {
+		struct kfd_process_device *pdd = &p->pdds[i];
+		int err;
+
+		pdd->process = p;
+		pdd->node = &d->nodes[i];
+		err = gpu_vm_create(pdd->node->config.gpu, &vm_ops, pdd, &pdd->vm);
+		if (err)
+			return err;
+		gpu_vm_set_owner(pdd->vm, p->pid);
+		gpu_vm_set_apertures(pdd->vm, KFD_LDS_BASE, KFD_SCRATCH_BASE);
+		p->num_gpus++;
+	}
+	return 0;
+}
+
+static void destroy_vms(struct kfd_process *p)
+{
+	for (uint32_t i = 0; i < p->num_gpus; i++)
+		gpu_vm_destroy(p->pdds[i].vm);
+}
+
+uint8_t *pdd_doorbells(const struct kfd_process_device *pdd)
+{
+	return (uint8_t *)pdd->node->config.doorbells + (size_t)pdd->process->slot * HSV_DOORBELL_SLOT;
+}
+
+void pdd_wake(struct kfd_process_device *pdd)
+{
+	struct kfd_process *p = pdd->process;
+
+	atomic_fetch_or(&p->polled, pdd_bit(pdd));
+	atomic_fetch_and(&p->idle, ~pdd_bit(pdd));
+	gpu_vm_wake(pdd->vm);
+}
+
+struct kfd_process_device *pdd_by_id(struct kfd_process *p, uint64_t gpu_id)
+{
+	for (uint32_t i = 0; i < p->num_gpus; i++)
+		if (p->pdds[i].node->config.gpu_id == gpu_id)
+			return &p->pdds[i];
+	return NULL;
+}
+
+void process_suspend(struct kfd_process *p)
+{
+	for (uint32_t i = 0; i < p->num_gpus; i++)
+		gpu_vm_suspend(p->pdds[i].vm);
+}
+
+void process_resume(struct kfd_process *p)
+{
+	for (uint32_t i = 0; i < p->num_gpus; i++)
+		gpu_vm_resume(p->pdds[i].vm);
+}
 
 int kfd_process_create(struct kfd_device *device, uint32_t slot, void *process_ctx, uint32_t pid,
 		       const char *name, struct kfd_process **process)
@@ -117,31 +185,28 @@ int kfd_process_create(struct kfd_device *device, uint32_t slot, void *process_c
 		if (*c < ' ' || *c > '~')
 			*c = '?';
 	pthread_mutex_init(&p->lock, NULL);
-	err = gpu_vm_create(device->config.gpu, &vm_ops, p, &p->vm);
+	err = make_vms(p);
 	if (err)
 		goto fail;
-	gpu_vm_set_owner(p->vm, pid);
-	gpu_vm_set_apertures(p->vm, KFD_LDS_BASE, KFD_SCRATCH_BASE);
 
 	pthread_mutex_lock(&device->lock);
 	if (device->slots[slot]) {
 		err = -EBUSY;
 	} else {
 		/* Nothing of a former owner of the slot rings a new queue. */
-		memset((uint8_t *)device->config.doorbells + (size_t)slot * HSV_DOORBELL_SLOT, 0,
-		       HSV_DOORBELL_SLOT);
+		for (uint32_t i = 0; i < p->num_gpus; i++)
+			memset(pdd_doorbells(&p->pdds[i]), 0, HSV_DOORBELL_SLOT);
 		device->slots[slot] = p;
 		device->num_processes++;
 	}
 	pthread_mutex_unlock(&device->lock);
-	if (err) {
-		gpu_vm_destroy(p->vm);
+	if (err)
 		goto fail;
-	}
 	log_info("process %s[%u] in slot %u", p->name, pid, slot);
 	*process = p;
 	return 0;
 fail:
+	destroy_vms(p);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 	return err;
@@ -150,23 +215,22 @@ fail:
 void kfd_process_destroy(struct kfd_process *process)
 {
 	struct kfd_device *d = process->device;
-	struct gpu_vm_stats s;
+	uint64_t requests = 0, pages = 0;
 
 	pthread_mutex_lock(&process->lock);
 	queues_destroy_all(process);
-	gpu_vm_get_stats(process->vm, &s);
 	pthread_mutex_lock(&d->lock);
 	process->ended = true;
 	d->num_processes--;
-	d->past.dispatches += s.dispatches;
-	d->past.packets += s.packets + s.sdma_packets;
-	d->past.gpu_ns += s.gpu_ns;
-	d->past.faults += s.faults;
-	d->past.queue_errors += s.queue_errors;
-	d->past.page_requests += s.page_requests;
-	d->past.requested_pages += s.requested_pages;
+	for (uint32_t i = 0; i < process->num_gpus; i++) {
+		struct kfd_stats s = vm_stats(process->pdds[i].vm);
+
+		node_process_ended(process->pdds[i].node, &s);
+		requests += s.page_requests;
+		pages += s.requested_pages;
+	}
 	pthread_mutex_unlock(&d->lock);
-	gpu_vm_destroy(process->vm);
+	destroy_vms(process);
 	memory_free_all(process);
 	pthread_mutex_unlock(&process->lock);
 	/* In its slot until here, so that a revoke waits for it. */
@@ -175,9 +239,9 @@ void kfd_process_destroy(struct kfd_process *process)
 		pthread_cond_wait(&d->unpinned, &d->lock);
 	d->slots[process->slot] = NULL;
 	pthread_mutex_unlock(&d->lock);
-	if (s.page_requests)
+	if (requests)
 		log_info("process %s[%u]: %llu page requests for %llu pages", process->name, process->pid,
-			 (unsigned long long)s.page_requests, (unsigned long long)s.requested_pages);
+			 (unsigned long long)requests, (unsigned long long)pages);
 	log_info("process %s[%u] ended", process->name, process->pid);
 	pthread_mutex_destroy(&process->lock);
 	free(process);
@@ -185,12 +249,28 @@ void kfd_process_destroy(struct kfd_process *process)
 
 int kfd_process_parked(struct kfd_process *process)
 {
-	return gpu_vm_park(process->vm) ? 0 : -EAGAIN;
+	int err = 0;
+
+	for (uint32_t i = 0; i < process->num_gpus; i++) {
+		struct kfd_process_device *pdd = &process->pdds[i];
+
+		/* It says idle again when it is, maybe at once. */
+		if (!(atomic_load(&process->polled) & pdd_bit(pdd)))
+			continue;
+		atomic_fetch_and(&process->idle, ~pdd_bit(pdd));
+		if (gpu_vm_park(pdd->vm))
+			atomic_fetch_or(&process->idle, pdd_bit(pdd));
+		else
+			err = -EAGAIN;
+	}
+	return err;
 }
 
 void kfd_process_unpark(struct kfd_process *process)
 {
-	gpu_vm_wake(process->vm);
+	for (uint32_t i = 0; i < process->num_gpus; i++)
+		if (atomic_load(&process->polled) & pdd_bit(&process->pdds[i]))
+			pdd_wake(&process->pdds[i]);
 }
 
 bool kfd_device_kernel_name(struct kfd_device *device, uint32_t pid, uint64_t va, char *name,
@@ -212,7 +292,8 @@ bool kfd_device_kernel_name(struct kfd_device *device, uint32_t pid, uint64_t va
 	/* Its vm lives as long as it isn't ended, which the lock keeps so. */
 	pthread_mutex_lock(&p->lock);
 	if (!p->ended)
-		found = kernel_name(read_code, p, va, name, size);
+		for (uint32_t i = 0; i < p->num_gpus && !found; i++)
+			found = kernel_name(read_code, &p->pdds[i], va, name, size);
 	pthread_mutex_unlock(&p->lock);
 	pthread_mutex_lock(&device->lock);
 	if (!--p->pins)

@@ -50,31 +50,32 @@ static const struct {
 	[KFD_IOC_QUEUE_TYPE_SDMA_XGMI] = {GPU_QUEUE_SDMA, true},
 };
 
-static int take_queue(struct kfd_device *d, bool sdma)
+static int take_queue(struct kfd_node *n, bool sdma)
 {
-	uint32_t most = d->props->num_sdma_engines * d->props->sdma_queues_per_engine;
+	uint32_t most = n->props->num_sdma_engines * n->props->sdma_queues_per_engine;
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
-	if (sdma && d->sdma_queues >= most) {
+	pthread_mutex_lock(&n->device->lock);
+	if (sdma && n->sdma_queues >= most) {
 		err = -ENOMEM;
 	} else {
-		d->sdma_queues += sdma;
-		d->queues++;
+		n->sdma_queues += sdma;
+		n->queues++;
 	}
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&n->device->lock);
 	return err;
 }
 
-static void give_queue(struct kfd_device *d, bool sdma)
+static void give_queue(struct kfd_node *n, bool sdma)
 {
-	pthread_mutex_lock(&d->lock);
-	d->sdma_queues -= sdma;
-	d->queues--;
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(&n->device->lock);
+	n->sdma_queues -= sdma;
+	n->queues--;
+	pthread_mutex_unlock(&n->device->lock);
 }
 
-static int check_create(struct kfd_process *p, const struct kfd_ioctl_create_queue_args *args)
+/* pdd: NULL if there is no such GPU. */
+static int check_create(struct kfd_process_device *pdd, const struct kfd_ioctl_create_queue_args *args)
 {
 	int err = check_percent_priority(args->queue_percentage, args->queue_priority);
 	uint32_t align = args->queue_type == KFD_IOC_QUEUE_TYPE_COMPUTE ? 4 : 8;
@@ -90,23 +91,23 @@ static int check_create(struct kfd_process *p, const struct kfd_ioctl_create_que
 		return -EFAULT;
 	if (args->queue_type >= sizeof(types) / sizeof(types[0]))
 		return -KFD_ENOTSUPP;
-	if (args->gpu_id != p->device->config.gpu_id)
+	if (!pdd)
 		return -EINVAL;
-	if (!p->acquired)
+	if (!pdd->acquired)
 		return -ESRCH;
 	if (args->ring_size < MIN_RING || args->ring_base_address & 255 ||
 	    args->write_pointer_address % align || args->read_pointer_address % align)
 		return -EINVAL;
-	if (!memory_is_mapped(p, args->ring_base_address, args->ring_size) ||
-	    !memory_is_mapped(p, args->write_pointer_address, align) ||
-	    !memory_is_mapped(p, args->read_pointer_address, align))
+	if (!memory_is_mapped(pdd, args->ring_base_address, args->ring_size) ||
+	    !memory_is_mapped(pdd, args->write_pointer_address, align) ||
+	    !memory_is_mapped(pdd, args->read_pointer_address, align))
 		return -EINVAL;
 	if (args->eop_buffer_size &&
-	    !memory_is_mapped(p, args->eop_buffer_address, args->eop_buffer_size))
+	    !memory_is_mapped(pdd, args->eop_buffer_address, args->eop_buffer_size))
 		return -EINVAL;
 	if (args->ctx_save_restore_address &&
 	    (args->ctx_save_restore_address & 7 || args->ctx_save_restore_size < CWSR_HEADER ||
-	     !memory_is_mapped(p, args->ctx_save_restore_address, args->ctx_save_restore_size)))
+	     !memory_is_mapped(pdd, args->ctx_save_restore_address, args->ctx_save_restore_size)))
 		return -EINVAL;
 	return 0;
 }
@@ -114,10 +115,10 @@ static int check_create(struct kfd_process *p, const struct kfd_ioctl_create_que
 int kfd_ioctl_CREATE_QUEUE(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_create_queue_args *args = request->args;
-	struct kfd_device *d = p->device;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 	struct kfd_queue *q;
 	uint32_t id;
-	int err = check_create(p, args);
+	int err = check_create(pdd, args);
 
 	if (err)
 		return err;
@@ -128,6 +129,7 @@ int kfd_ioctl_CREATE_QUEUE(struct kfd_process *p, struct kfd_request *request)
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
+	q->pdd = pdd;
 	q->type = args->queue_type;
 	q->sdma = types[q->type].sdma;
 	q->desc = (struct gpu_queue_desc){
@@ -137,31 +139,29 @@ int kfd_ioctl_CREATE_QUEUE(struct kfd_process *p, struct kfd_request *request)
 		.ring_size = args->ring_size,
 		.write_ptr_va = args->write_pointer_address,
 		.read_ptr_va = args->read_pointer_address,
-		.doorbell = (volatile uint64_t *)((uint8_t *)d->config.doorbells +
-						  (size_t)p->slot * HSV_DOORBELL_SLOT) +
-			    id,
+		.doorbell = (volatile uint64_t *)pdd_doorbells(pdd) + id,
 		.cwsr_va = args->ctx_save_restore_address,
 		.percent = args->queue_percentage & 0xff,
 		.priority = args->queue_priority,
 		.error_events = p->runtime_enabled,
 	};
-	err = take_queue(d, q->sdma);
+	err = take_queue(pdd->node, q->sdma);
 	if (err)
 		goto free_queue;
 	*q->desc.doorbell = 0;
 	atomic_store(&p->mute[id],
 		     q->desc.type != GPU_QUEUE_AQL && !(q->desc.error_events && q->desc.cwsr_va));
-	err = gpu_queue_create(p->vm, &q->desc, &q->gpu);
+	err = gpu_queue_create(pdd->vm, &q->desc, &q->gpu);
 	if (err) {
-		give_queue(d, q->sdma);
+		give_queue(pdd->node, q->sdma);
 		err = err == -ENOSPC ? -ENOMEM : err;
 		goto free_queue;
 	}
 	p->queues[id] = q;
 	p->num_queues++;
 	args->queue_id = id;
-	args->doorbell_offset = 3ull << 62 | (uint64_t)d->config.gpu_id << 46 | id * 8;
-	gpu_vm_wake(p->vm);
+	args->doorbell_offset = 3ull << 62 | (uint64_t)pdd->node->config.gpu_id << 46 | id * 8;
+	pdd_wake(pdd);
 	return 0;
 free_queue:
 	free(q);
@@ -178,7 +178,7 @@ static void queue_destroy(struct kfd_process *p, uint32_t id)
 	struct kfd_queue *q = p->queues[id];
 
 	gpu_queue_destroy(q->gpu);
-	give_queue(p->device, q->sdma);
+	give_queue(q->pdd->node, q->sdma);
 	p->queues[id] = NULL;
 	p->num_queues--;
 	free(q);
@@ -225,14 +225,14 @@ int kfd_ioctl_UPDATE_QUEUE(struct kfd_process *p, struct kfd_request *request)
 		desc.ring_size = args->ring_size;
 		if (desc.ring_size < MIN_RING || desc.ring_va & 255)
 			return -EINVAL;
-		if (!memory_is_mapped(p, desc.ring_va, desc.ring_size))
+		if (!memory_is_mapped(q->pdd, desc.ring_va, desc.ring_size))
 			return -EFAULT;
 	}
 	err = gpu_queue_update(q->gpu, &desc);
 	if (err)
 		return err;
 	q->desc = desc;
-	gpu_vm_wake(p->vm);
+	pdd_wake(q->pdd);
 	return 0;
 }
 
@@ -265,7 +265,7 @@ int kfd_ioctl_GET_QUEUE_WAVE_STATE(struct kfd_process *p, struct kfd_request *re
 }
 
 /*
- * Gives all of the process's global wave sync to a queue, or takes it back (num_gws 0). As with amdkfd, one queue of a process has it at a time. The GPU
+ * Gives all of the process's global wave sync to a queue, or takes it back (num_gws 0). As with amdkfd, one queue of a process and GPU has it at a time. The GPU
  * itself does not look: its waves can always use what their process has.
  */
 int kfd_ioctl_ALLOC_QUEUE_GWS(struct kfd_process *p, struct kfd_request *request)
@@ -278,7 +278,7 @@ int kfd_ioctl_ALLOC_QUEUE_GWS(struct kfd_process *p, struct kfd_request *request
 	if (!args->num_gws && !q->gws)
 		return -EINVAL;
 	for (uint32_t id = 0; args->num_gws && id < KFD_MAX_QUEUES; id++)
-		if (p->queues[id] && p->queues[id]->gws)
+		if (p->queues[id] && p->queues[id]->pdd == q->pdd && p->queues[id]->gws)
 			return -EBUSY;
 	q->gws = args->num_gws;
 	args->first_gws = 0;

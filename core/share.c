@@ -76,6 +76,7 @@ static int share_of(struct kfd_process *p, struct kfd_memory *m, struct kfd_shar
 	s->num_extents = m->num_extents;
 	s->size = m->size;
 	s->flags = m->flags;
+	s->node = p->pdds[m->gpu].node;
 	s->users = 1;
 	pthread_mutex_lock(&p->device->lock);
 	err = share_enter(p->device, s);
@@ -98,9 +99,9 @@ static bool share_unused(struct kfd_device *d, struct kfd_share *s)
 	return true;
 }
 
-static void share_end(struct kfd_device *d, struct kfd_share *s)
+static void share_end(struct kfd_share *s)
 {
-	vram_give_back(d, s->extents, s->num_extents, s->size);
+	vram_give_back(s->node, s->extents, s->num_extents, s->size);
 	free(s->extents);
 	free(s);
 }
@@ -114,14 +115,14 @@ void share_leave(struct kfd_device *d, struct kfd_share *s)
 	ours = share_unused(d, s);
 	pthread_mutex_unlock(&d->lock);
 	if (ours)
-		share_end(d, s);
+		share_end(s);
 }
 
 void shares_free(struct kfd_device *d)
 {
 	for (uint32_t i = 0; i < d->num_shares; i++)
 		if (d->shares[i])
-			share_end(d, d->shares[i]);
+			share_end(d->shares[i]);
 	free(d->shares);
 	d->shares = NULL;
 	d->num_shares = 0;
@@ -142,7 +143,7 @@ int kfd_device_share_put(struct kfd_device *device, uint32_t share)
 	}
 	pthread_mutex_unlock(&device->lock);
 	if (ours)
-		share_end(device, s);
+		share_end(s);
 	return err;
 }
 
@@ -188,7 +189,7 @@ int kfd_ioctl_IPC_EXPORT_HANDLE(struct kfd_process *p, struct kfd_request *reque
 	struct kfd_share *s;
 	int err;
 
-	if (args->gpu_id != p->device->config.gpu_id)
+	if (!pdd_by_id(p, args->gpu_id))
 		return -EINVAL;
 	err = shareable(p, args->handle, &m);
 	if (!err)
@@ -208,40 +209,42 @@ int kfd_ioctl_IPC_EXPORT_HANDLE(struct kfd_process *p, struct kfd_request *reque
 	return 0;
 }
 
-/* A buffer of p at va over a share, of which the caller took one more use; on errors that is given back. */
-static int import(struct kfd_process *p, struct kfd_share *s, uint64_t va, struct kfd_request *request, __u64 *handle)
+/* A buffer at va over a share, of which the caller took one more use; on errors that is given back. */
+static int import(struct kfd_process_device *pdd, struct kfd_share *s, uint64_t va, struct kfd_request *request, __u64 *handle)
 {
 	struct hsv_extent *out = request->out;
 	struct kfd_memory *m = NULL;
+	struct kfd_process *p = pdd->process;
 	int err = -EFAULT;
 
 	if (request->out_capacity / sizeof(*out) >= s->num_extents)
-		err = memory_make(p, va, s->size, s->flags, s->num_extents, &m);
+		err = memory_make(pdd, va, s->size, s->flags, s->num_extents, &m);
 	if (err) {
 		share_leave(p->device, s);
 		return err;
 	}
 	for (size_t i = 0; i < s->num_extents; i++) {
 		m->extents[i] = s->extents[i];
-		out[i].addr = (uint64_t)(s->extents[i].host - (uint8_t *)p->device->config.vram);
+		out[i].addr = (uint64_t)(s->extents[i].host - (uint8_t *)s->node->config.vram);
 		out[i].size = s->extents[i].size;
 	}
 	m->num_extents = s->num_extents;
 	m->covered = m->size;
 	m->share = s;
 	request->out_size = s->num_extents * sizeof(*out);
-	*handle = (uint64_t)p->device->config.gpu_id << 32 | m->id;
+	*handle = (uint64_t)pdd->node->config.gpu_id << 32 | m->id;
 	return 0;
 }
 
 int kfd_ioctl_IMPORT_DMABUF(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_import_dmabuf_args *args = request->args;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 	struct kfd_share *s;
 
-	if (args->gpu_id != p->device->config.gpu_id)
+	if (!pdd)
 		return -EINVAL;
-	if (!p->acquired)
+	if (!pdd->acquired)
 		return -ENODEV;
 	pthread_mutex_lock(&p->device->lock);
 	s = share_by_id(p->device, args->dmabuf_fd);
@@ -250,18 +253,19 @@ int kfd_ioctl_IMPORT_DMABUF(struct kfd_process *p, struct kfd_request *request)
 	if (s)
 		s->users++;
 	pthread_mutex_unlock(&p->device->lock);
-	return s ? import(p, s, args->va_addr, request, &args->handle) : -EINVAL;
+	return s ? import(pdd, s, args->va_addr, request, &args->handle) : -EINVAL;
 }
 
 int kfd_ioctl_IPC_IMPORT_HANDLE(struct kfd_process *p, struct kfd_request *request)
 {
 	struct kfd_ioctl_ipc_import_handle_args *args = request->args;
 	struct kfd_device *d = p->device;
+	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
 	struct kfd_share *s = NULL;
 
-	if (args->gpu_id != d->config.gpu_id)
+	if (!pdd)
 		return -EINVAL;
-	if (!p->acquired)
+	if (!pdd->acquired)
 		return -ENODEV;
 	pthread_mutex_lock(&d->lock);
 	for (uint32_t i = 0; i < d->num_shares && !s; i++)
@@ -274,5 +278,5 @@ int kfd_ioctl_IPC_IMPORT_HANDLE(struct kfd_process *p, struct kfd_request *reque
 		return -EINVAL;
 	args->flags = s->ipc_flags;
 	args->mmap_offset = 0;
-	return import(p, s, args->va_addr, request, &args->handle);
+	return import(pdd, s, args->va_addr, request, &args->handle);
 }

@@ -23,20 +23,17 @@
 #define DEFAULT_GRANULARITY 9
 #define MAX_ATTRS	    256
 
-static const struct svm_range defaults = {
-	.preferred = KFD_IOCTL_SVM_LOCATION_UNDEFINED,
-	.prefetch = KFD_IOCTL_SVM_LOCATION_UNDEFINED,
-	.flags = DEFAULT_FLAGS,
-	.granularity = DEFAULT_GRANULARITY,
-	.access = ATTR(NO_ACCESS),
-};
-
-/* What holds where nothing was set: as in amdkfd, with XNACK the GPU may access everything. */
+/* What holds where nothing was set: as in amdkfd, with XNACK GPUs may access everything. */
 static struct svm_range default_range(const struct kfd_process *p)
 {
-	struct svm_range r = defaults;
+	struct svm_range r = {
+		.preferred = KFD_IOCTL_SVM_LOCATION_UNDEFINED,
+		.prefetch = KFD_IOCTL_SVM_LOCATION_UNDEFINED,
+		.flags = DEFAULT_FLAGS,
+		.granularity = DEFAULT_GRANULARITY,
+	};
 
-	r.access = p->xnack ? ATTR(ACCESS) : ATTR(NO_ACCESS);
+	memset(r.access, p->xnack ? ATTR(ACCESS) : ATTR(NO_ACCESS), sizeof(r.access));
 	return r;
 }
 
@@ -73,9 +70,17 @@ static unsigned prot_of(const struct svm_range *r)
 	       (r->flags & FLAG(GPU_EXEC) ? GPU_PROT_EXEC : 0);
 }
 
-unsigned svm_allowed(struct kfd_process *p, uint64_t va, uint64_t *end)
+/* Rights of a GPU. */
+static unsigned allowed_to(const struct kfd_process_device *pdd, const struct svm_range *r)
 {
-	for (const struct svm_range *r = p->ranges; r && r->start < *end; r = r->next) {
+	return r->access[pdd->node->index] == ATTR(NO_ACCESS) ? 0 : prot_of(r);
+}
+
+unsigned svm_allowed(struct kfd_process_device *pdd, uint64_t va, uint64_t *end)
+{
+	const struct svm_range unset = default_range(pdd->process);
+
+	for (const struct svm_range *r = pdd->process->ranges; r && r->start < *end; r = r->next) {
 		if (r->end <= va)
 			continue;
 		if (r->start > va) {
@@ -84,15 +89,15 @@ unsigned svm_allowed(struct kfd_process *p, uint64_t va, uint64_t *end)
 		}
 		if (*end > r->end)
 			*end = r->end;
-		return r->access == ATTR(NO_ACCESS) ? 0 : prot_of(r);
+		return allowed_to(pdd, r);
 	}
-	return prot_of(&defaults);
+	return prot_of(&unset);
 }
 
 /* Maps what the attributes allow of m within [start, end). */
-static int map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t start, uint64_t end)
+static int map_part(struct kfd_process_device *pdd, const struct kfd_memory *m, uint64_t start, uint64_t end)
 {
-	for (const struct svm_range *r = p->ranges; r; r = r->next) {
+	for (const struct svm_range *r = pdd->process->ranges; r; r = r->next) {
 		uint64_t from = r->start, to = r->end;
 		int err;
 
@@ -104,30 +109,31 @@ static int map_part(struct kfd_process *p, const struct kfd_memory *m, uint64_t 
 			to = end;
 		if (to > m->va + m->size)
 			to = m->va + m->size;
-		if (from >= to || r->access == ATTR(NO_ACCESS))
+		if (from >= to || !allowed_to(pdd, r))
 			continue;
-		err = memory_map_part(p, m, from, to, prot_of(r));
+		err = memory_map_part(pdd, m, from, to, prot_of(r));
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
-int svm_map_object(struct kfd_process *p, const struct kfd_memory *m)
+int svm_map_object(struct kfd_process_device *pdd, const struct kfd_memory *m)
 {
-	return map_part(p, m, m->va, m->va + m->size);
+	return map_part(pdd, m, m->va, m->va + m->size);
 }
 
-static int remap(struct kfd_process *p, uint64_t start, uint64_t end)
+static int remap(struct kfd_process_device *pdd, uint64_t start, uint64_t end)
 {
+	struct kfd_process *p = pdd->process;
 	int err = 0;
 
-	gpu_vm_unmap(p->vm, start, end - start);
+	gpu_vm_unmap(pdd->vm, start, end - start);
 	for (uint32_t id = 1; id < p->max_memories && !err; id++) {
 		const struct kfd_memory *m = p->memories[id];
 
 		if (m && m->svm && !m->invalid && m->va < end && start < m->va + m->size)
-			err = map_part(p, m, start, end);
+			err = map_part(pdd, m, start, end);
 	}
 	return err;
 }
@@ -212,7 +218,7 @@ static int fill(struct kfd_process *p, uint64_t start, uint64_t end)
 
 static bool valid_location(struct kfd_process *p, uint32_t value, bool undefined_ok)
 {
-	return value == KFD_IOCTL_SVM_LOCATION_SYSMEM || value == p->device->config.gpu_id ||
+	return value == KFD_IOCTL_SVM_LOCATION_SYSMEM || pdd_by_id(p, value) ||
 	       (undefined_ok && value == KFD_IOCTL_SVM_LOCATION_UNDEFINED);
 }
 
@@ -226,7 +232,7 @@ static int check_attr(struct kfd_process *p, const struct kfd_ioctl_svm_attribut
 	case ATTR(ACCESS):
 	case ATTR(ACCESS_IN_PLACE):
 	case ATTR(NO_ACCESS):
-		return a->value == p->device->config.gpu_id ? 0 : -EINVAL;
+		return pdd_by_id(p, a->value) ? 0 : -EINVAL;
 	case ATTR(SET_FLAGS):
 	case ATTR(CLR_FLAGS):
 	case ATTR(GRANULARITY):
@@ -236,7 +242,7 @@ static int check_attr(struct kfd_process *p, const struct kfd_ioctl_svm_attribut
 	}
 }
 
-static void apply(struct svm_range *r, const struct kfd_ioctl_svm_attribute *a)
+static void apply(struct kfd_process *p, struct svm_range *r, const struct kfd_ioctl_svm_attribute *a)
 {
 	switch (a->type) {
 	case ATTR(PREFERRED_LOC):
@@ -248,7 +254,7 @@ static void apply(struct svm_range *r, const struct kfd_ioctl_svm_attribute *a)
 	case ATTR(ACCESS):
 	case ATTR(ACCESS_IN_PLACE):
 	case ATTR(NO_ACCESS):
-		r->access = a->type;
+		r->access[pdd_by_id(p, a->value)->node->index] = (uint8_t)a->type;
 		break;
 	case ATTR(SET_FLAGS):
 		r->flags |= a->value;
@@ -262,11 +268,25 @@ static void apply(struct svm_range *r, const struct kfd_ioctl_svm_attribute *a)
 	}
 }
 
+static int rights_changed(struct kfd_process_device *pdd, uint64_t start, uint64_t end)
+{
+	int err;
+
+	if (!pdd->process->num_svm) {
+		gpu_vm_unmap_pages(pdd->vm, start, end - start);
+		return 0;
+	}
+	gpu_vm_suspend(pdd->vm);
+	err = remap(pdd, start, end);
+	gpu_vm_resume(pdd->vm);
+	return err;
+}
+
 static int set_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 		    const struct kfd_ioctl_svm_attribute *attrs, uint32_t n)
 {
-	bool changed = false;
-	int err;
+	uint32_t changed = 0; /* bit i: GPU i has other rights than before */
+	int err = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		err = check_attr(p, &attrs[i]);
@@ -294,20 +314,17 @@ static int set_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 		if (r->start < start || r->end > end)
 			continue;
 		for (uint32_t i = 0; i < n; i++)
-			apply(r, &attrs[i]);
-		changed |= (r->access == ATTR(NO_ACCESS)) != (old.access == ATTR(NO_ACCESS)) ||
-			   prot_of(r) != prot_of(&old);
+			apply(p, r, &attrs[i]);
+		for (uint32_t i = 0; i < p->num_gpus; i++)
+			if (allowed_to(&p->pdds[i], r) != allowed_to(&p->pdds[i], &old))
+				changed |= 1u << i;
 	}
 	/* A hint must not take memory from a kernel that runs, not for a moment. */
 	if (!changed)
 		return 0;
-	if (!p->num_svm) {
-		gpu_vm_unmap_pages(p->vm, start, end - start);
-		return 0;
-	}
-	gpu_vm_suspend(p->vm);
-	err = remap(p, start, end);
-	gpu_vm_resume(p->vm);
+	for (uint32_t i = 0; i < p->num_gpus && !err; i++)
+		if (changed & 1u << i)
+			err = rights_changed(&p->pdds[i], start, end);
 	return err;
 }
 
@@ -325,7 +342,7 @@ static int get_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 		if (attrs[i].type == ATTR(ACCESS_IN_PLACE) || attrs[i].type == ATTR(NO_ACCESS) ||
 		    attrs[i].type > ATTR(GRANULARITY))
 			return -EINVAL;
-		if (attrs[i].type == ATTR(ACCESS) && attrs[i].value != p->device->config.gpu_id)
+		if (attrs[i].type == ATTR(ACCESS) && !pdd_by_id(p, attrs[i].value))
 			return -EINVAL;
 	}
 	while (at < end) {
@@ -352,9 +369,9 @@ static int get_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 			all.prefetch = KFD_IOCTL_SVM_LOCATION_UNDEFINED;
 		if (r->granularity < all.granularity)
 			all.granularity = r->granularity;
-		if (r->access > all.access)
-			all.access =
-				r->access; /* the least: ACCESS < ACCESS_IN_PLACE < NO_ACCESS */
+		for (uint32_t i = 0; i < p->num_gpus; i++) /* the least: ACCESS < ACCESS_IN_PLACE < NO_ACCESS */
+			if (r->access[i] > all.access[i])
+				all.access[i] = r->access[i];
 		all.flags &= r->flags;
 		flags_or |= r->flags;
 	}
@@ -367,7 +384,7 @@ static int get_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 			attrs[i].value = all.prefetch;
 			break;
 		case ATTR(ACCESS):
-			attrs[i].type = all.access;
+			attrs[i].type = all.access[pdd_by_id(p, attrs[i].value)->node->index];
 			break;
 		case ATTR(SET_FLAGS):
 			attrs[i].value = all.flags;
@@ -381,6 +398,14 @@ static int get_attr(struct kfd_process *p, uint64_t start, uint64_t end,
 		}
 	}
 	return 0;
+}
+
+static bool any_acquired(const struct kfd_process *p)
+{
+	for (uint32_t i = 0; i < p->num_gpus; i++)
+		if (p->pdds[i].acquired)
+			return true;
+	return false;
 }
 
 int kfd_ioctl_SVM(struct kfd_process *p, struct kfd_request *request)
@@ -400,7 +425,7 @@ int kfd_ioctl_SVM(struct kfd_process *p, struct kfd_request *request)
 		return -EFAULT;
 	if (bytes)
 		memcpy(attrs, request->in, bytes);
-	if (!p->acquired)
+	if (!any_acquired(p))
 		return -ENODEV;
 	switch (args->op) {
 	case KFD_IOCTL_SVM_OP_SET_ATTR:

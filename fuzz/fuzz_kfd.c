@@ -54,11 +54,11 @@ static void ignore_event(void *ctx, uint32_t id)
 {
 }
 
-static void ignore_fault(void *ctx, const struct gpu_memory_fault *fault)
+static void ignore_fault(void *ctx, uint32_t gpu_id, const struct gpu_memory_fault *fault)
 {
 }
 
-static void ignore_exception(void *ctx, uint32_t type, uint32_t cause)
+static void ignore_exception(void *ctx, uint32_t gpu_id, uint32_t type, uint32_t cause)
 {
 }
 
@@ -90,13 +90,13 @@ static uint8_t *map_memory(const char *name, size_t size)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	struct gpu_config gpu_config = {.target = "gfx90a", .threads = 1};
-	struct kfd_device_config config = {.ops = &ops, .vram_size = VRAM, .max_processes = PROCESSES,
-					   .kfd_minor = 14, .gpu_id = GPU_ID};
+	struct kfd_device_config config = {.ops = &ops, .max_processes = PROCESSES, .kfd_minor = 14, .num_gpus = 1,
+					   .gpus = {{.vram_size = VRAM, .gpu_id = GPU_ID}}};
 
 	MUST(!gpu_open(&gpu_config, &gpu));
-	config.gpu = gpu;
-	config.vram = vram = map_memory("vram", VRAM);
-	config.doorbells = doorbells = map_memory("doorbells", PROCESSES * HSV_DOORBELL_SLOT);
+	config.gpus[0].gpu = gpu;
+	config.gpus[0].vram = vram = map_memory("vram", VRAM);
+	config.gpus[0].doorbells = doorbells = map_memory("doorbells", PROCESSES * HSV_DOORBELL_SLOT);
 	ram = map_memory("ram", RAM);
 	MUST(!kfd_device_open(&config, &device));
 	return 0;
@@ -475,7 +475,7 @@ static void ask(struct input *in, struct process *p, struct call *c)
 
 	info.query = take8(in);
 	take(in, (uint8_t *)&info + 16, 16);
-	ret = kfd_drm_info(device, &info, buf, capacity < 256 ? capacity : 256, &size);
+	ret = kfd_drm_info(device, 0, &info, buf, capacity < 256 ? capacity : 256, &size);
 	MUST(ret || size <= capacity);
 	ret = kfd_topology(device, &topology, buf, capacity, &size);
 	MUST(ret == -ENOSPC ? size > capacity : ret || size <= capacity);

@@ -47,14 +47,14 @@ static void on_signal(void *ctx, uint32_t event_id)
 	kfd_events_signal(front.events, event_id);
 }
 
-static void on_memory_fault(void *ctx, const struct gpu_memory_fault *fault)
+static void on_memory_fault(void *ctx, uint32_t gpu_id, const struct gpu_memory_fault *fault)
 {
-	kfd_events_memory_fault(front.events, fault);
+	kfd_events_memory_fault(front.events, gpu_id, fault);
 }
 
-static void on_hw_exception(void *ctx, uint32_t reset_type, uint32_t reset_cause)
+static void on_hw_exception(void *ctx, uint32_t gpu_id, uint32_t reset_type, uint32_t reset_cause)
 {
-	kfd_events_hw_exception(front.events, reset_type, reset_cause);
+	kfd_events_hw_exception(front.events, gpu_id, reset_type, reset_cause);
 }
 
 static int charge(void *ctx, int64_t bytes)
@@ -171,7 +171,8 @@ static int make(void)
 		.ops = &ops,
 		.max_processes = 1,
 		.kfd_minor = 14,
-		.gpu_id = FRONT_GPU_ID,
+		.gpus = {{.gpu_id = FRONT_GPU_ID}},
+		.num_gpus = 1,
 	};
 	struct gpu_config gpu = {.turn = &arbiter_turn_ops, .trace = &arbiter_trace_ops};
 	const char *tenant = getenv("HSAVISOR_TENANT");
@@ -203,13 +204,13 @@ static int make(void)
 	want_profile(&gpu, name);
 	err = gpu_open(&gpu, &front.gpu);
 	if (!err)
-		err = kfd_events_new(FRONT_GPU_ID, &front.events);
+		err = kfd_events_new(&front.events);
 	if (err)
 		goto fail;
-	config.gpu = front.gpu;
-	config.vram = front.vram;
-	config.vram_size = front.vram_size;
-	config.doorbells = front.doorbells;
+	config.gpus[0].gpu = front.gpu;
+	config.gpus[0].vram = front.vram;
+	config.gpus[0].vram_size = front.vram_size;
+	config.gpus[0].doorbells = front.doorbells;
 	ops.page_request = pages_possible() ? pages_request : NULL;
 	err = kfd_device_open(&config, &front.device);
 	if (err)

@@ -54,7 +54,7 @@ static int info(void *arg)
 	if (!args.return_pointer)
 		return -EINVAL;
 	pthread_mutex_lock(&front.lock);
-	err = front.process ? kfd_drm_info(front.device, &args, answer, sizeof(answer), &size)
+	err = front.process ? kfd_drm_info(front.device, 0, &args, answer, sizeof(answer), &size)
 			    : -ENODEV;
 	pthread_mutex_unlock(&front.lock);
 	if (err)

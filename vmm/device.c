@@ -433,15 +433,19 @@ static int open_core(struct hsv_device *dev, struct gpu *gpu)
 {
 	const struct gpu_properties *props = gpu_properties(gpu);
 	struct kfd_device_config config = {
-		.gpu = gpu,
+		.gpus = {{
+			.gpu = gpu,
+			.ctx = dev,
+			.vram = dev->vram,
+			.vram_size = dev->vram_size,
+			.doorbells = dev->doorbells,
+			.gpu_id = GPU_ID,
+		}},
+		.num_gpus = 1,
 		.ops = &front_ops,
 		.ctx = dev,
-		.vram = dev->vram,
-		.vram_size = dev->vram_size,
-		.doorbells = dev->doorbells,
 		.max_processes = HSV_MAX_PROCESSES,
 		.kfd_minor = KFD_MINOR,
-		.gpu_id = GPU_ID,
 	};
 
 	dev->config = (struct hsv_config){

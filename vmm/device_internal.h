@@ -148,8 +148,8 @@ void process_end(struct hsv_process *p);
 
 /* events.c. The first five are called from GPU threads, with ctx a struct hsv_process. */
 void events_signal(void *ctx, uint32_t event_id);
-void events_memory_fault(void *ctx, const struct gpu_memory_fault *fault);
-void events_hw_exception(void *ctx, uint32_t reset_type, uint32_t reset_cause);
+void events_memory_fault(void *ctx, uint32_t gpu_id, const struct gpu_memory_fault *fault);
+void events_hw_exception(void *ctx, uint32_t gpu_id, uint32_t reset_type, uint32_t reset_cause);
 void events_idle(void *ctx);
 int events_page_request(void *ctx, uint64_t va, uint64_t size, unsigned prot);
 /* The sequence number of the process's next page request. */

@@ -228,7 +228,7 @@ void events_signal(void *ctx, uint32_t event_id)
 	end(ctx);
 }
 
-void events_memory_fault(void *ctx, const struct gpu_memory_fault *fault)
+void events_memory_fault(void *ctx, uint32_t gpu_id, const struct gpu_memory_fault *fault)
 {
 	struct hsv_process *p = ctx;
 	struct pending *s = begin(p);
@@ -246,7 +246,7 @@ void events_memory_fault(void *ctx, const struct gpu_memory_fault *fault)
 	end(p);
 }
 
-void events_hw_exception(void *ctx, uint32_t reset_type, uint32_t reset_cause)
+void events_hw_exception(void *ctx, uint32_t gpu_id, uint32_t reset_type, uint32_t reset_cause)
 {
 	struct hsv_process *p = ctx;
 	struct pending *s = begin(p);

@@ -95,7 +95,7 @@ static int kfd_ioctl(struct call *c)
 
 static int drm_info(struct call *c)
 {
-	return kfd_drm_info(c->dev->kfd, (const void *)c->args, c->out, c->out_capacity,
+	return kfd_drm_info(c->dev->kfd, 0, (const void *)c->args, c->out, c->out_capacity,
 			    &c->out_size);
 }
 

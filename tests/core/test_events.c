@@ -20,7 +20,7 @@ static uint64_t page[KFD_SIGNAL_EVENT_LIMIT];
 
 static int setup(void **state)
 {
-	assert_int_equal(kfd_events_new(7, &ev), 0);
+	assert_int_equal(kfd_events_new(&ev), 0);
 	memset(page, 0, sizeof(page));
 	assert_int_equal(kfd_events_set_page(ev, page), 0);
 	return 0;
@@ -139,8 +139,8 @@ static void test_faults(void **state)
 	struct kfd_event_data data[2] = {{.event_id = m}, {.event_id = h}};
 	uint32_t ms = 0, result;
 
-	kfd_events_memory_fault(ev, &fault);
-	kfd_events_hw_exception(ev, 1, 0);
+	kfd_events_memory_fault(ev, 7, &fault);
+	kfd_events_hw_exception(ev, 7, 1, 0);
 	assert_int_equal(kfd_events_wait(ev, data, 2, true, &ms, &result), 0);
 	assert_int_equal(result, KFD_IOC_WAIT_RESULT_COMPLETE);
 	assert_int_equal(data[0].memory_exception_data.va, 0xdead000);

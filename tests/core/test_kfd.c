@@ -51,8 +51,9 @@ static void on_signal(void *ctx, uint32_t id)
 
 static int exceptions;
 
-static void on_exception(void *ctx, uint32_t reset_type, uint32_t reset_cause)
+static void on_exception(void *ctx, uint32_t gpu_id, uint32_t reset_type, uint32_t reset_cause)
 {
+	assert_int_equal(gpu_id, GPU_ID);
 	assert_int_equal(reset_type, KFD_HW_EXCEPTION_PER_ENGINE_RESET);
 	assert_int_equal(reset_cause, KFD_HW_EXCEPTION_GPU_HANG);
 	exceptions++;
@@ -108,10 +109,10 @@ static int setup(void **state)
 {
 	struct kfd_device_config config = {
 		.ops = &ops,
-		.vram_size = VRAM,
 		.max_processes = 4,
 		.kfd_minor = 14,
-		.gpu_id = GPU_ID,
+		.gpus = {{.vram_size = VRAM, .gpu_id = GPU_ID}},
+		.num_gpus = 1,
 	};
 
 	memset(&fake, 0, sizeof(fake));
@@ -121,9 +122,9 @@ static int setup(void **state)
 	quota_limit = VRAM;
 	others_use = 0;
 	system_limit = UINT64_MAX;
-	assert_int_equal(gpu_open(NULL, &config.gpu), 0);
-	config.vram = vram = map_memory(VRAM);
-	config.doorbells = doorbells = map_memory(4 * HSV_DOORBELL_SLOT);
+	assert_int_equal(gpu_open(NULL, &config.gpus[0].gpu), 0);
+	config.gpus[0].vram = vram = map_memory(VRAM);
+	config.gpus[0].doorbells = doorbells = map_memory(4 * HSV_DOORBELL_SLOT);
 	guest = map_memory(GUEST);
 	assert_int_equal(kfd_device_open(&config, &device), 0);
 	assert_int_equal(kfd_process_create(device, 1, NULL, 42, "test", &process), 0);
@@ -481,11 +482,11 @@ static void heap(struct drm_amdgpu_heap_info *vram_heap, struct drm_amdgpu_info_
 	size_t size;
 
 	info.return_size = sizeof(m);
-	assert_int_equal(kfd_drm_info(device, &info, &m, sizeof(m), &size), 0);
+	assert_int_equal(kfd_drm_info(device, 0, &info, &m, sizeof(m), &size), 0);
 	*vram_heap = m.vram;
 	info.query = AMDGPU_INFO_VRAM_GTT;
 	info.return_size = sizeof(*sizes);
-	assert_int_equal(kfd_drm_info(device, &info, sizes, sizeof(*sizes), &size), 0);
+	assert_int_equal(kfd_drm_info(device, 0, &info, sizes, sizeof(*sizes), &size), 0);
 }
 
 static uint64_t bank_size(void)
@@ -1063,27 +1064,27 @@ static void test_drm(void **state)
 	uint64_t h;
 
 	info.return_size = 0;
-	assert_int_equal(kfd_drm_info(device, &info, out, sizeof(out), &size), -EINVAL);
+	assert_int_equal(kfd_drm_info(device, 0, &info, out, sizeof(out), &size), -EINVAL);
 	info.return_size = 4096;
 	info.query = 0x7777;
-	assert_int_equal(kfd_drm_info(device, &info, out, sizeof(out), &size), -EINVAL);
+	assert_int_equal(kfd_drm_info(device, 0, &info, out, sizeof(out), &size), -EINVAL);
 	info.query = AMDGPU_INFO_READ_MMR_REG;
 	info.read_mmr_reg.count = 128;
-	assert_int_equal(kfd_drm_info(device, &info, out, sizeof(out), &size), -EINVAL);
+	assert_int_equal(kfd_drm_info(device, 0, &info, out, sizeof(out), &size), -EINVAL);
 	info.query = AMDGPU_INFO_DEV_INFO;
-	assert_int_equal(kfd_drm_info(device, &info, &dev, sizeof(dev), &size), 0);
+	assert_int_equal(kfd_drm_info(device, 0, &info, &dev, sizeof(dev), &size), 0);
 	assert_int_equal(size, sizeof(dev));
 	assert_int_equal(dev.device_id, 0x740f);
 	assert_int_equal(dev.gpu_counter_freq, 100000);
 	info.return_size = 3;
 	memset(out, 0xee, sizeof(out));
-	assert_int_equal(kfd_drm_info(device, &info, out, sizeof(out), &size), 0);
+	assert_int_equal(kfd_drm_info(device, 0, &info, out, sizeof(out), &size), 0);
 	assert_int_equal(size, 3);
 	assert_int_equal(out[3], 0xee);
 	assert_int_equal(alloc(VA, 8192, FLAGS_VRAM, &h), 0);
 	info.query = AMDGPU_INFO_MEMORY;
 	info.return_size = sizeof(memory);
-	assert_int_equal(kfd_drm_info(device, &info, &memory, sizeof(memory), &size), 0);
+	assert_int_equal(kfd_drm_info(device, 0, &info, &memory, sizeof(memory), &size), 0);
 	assert_int_equal(memory.vram.total_heap_size, VRAM);
 	assert_int_equal(memory.vram.heap_usage, 8192);
 }

@@ -60,15 +60,15 @@ static int xnack(int mode, int *answer)
 static int setup(void **state)
 {
 	struct kfd_ioctl_acquire_vm_args a = {.gpu_id = GPU_ID, .drm_fd = 7};
-	struct kfd_device_config config = {.ops = &ops, .max_processes = 2, .kfd_minor = 14, .gpu_id = GPU_ID};
+	struct kfd_device_config config = {.ops = &ops, .max_processes = 2, .kfd_minor = 14, .gpus = {{.gpu_id = GPU_ID}}, .num_gpus = 1};
 
 	memset(&fake, 0, sizeof(fake));
 	memset(&asked, 0, sizeof(asked));
 	ops.page_request = on_request;
 	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	doorbells = mmap(NULL, 2 * HSV_DOORBELL_SLOT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	config.doorbells = doorbells;
-	assert_int_equal(gpu_open(NULL, &config.gpu), 0);
+	config.gpus[0].doorbells = doorbells;
+	assert_int_equal(gpu_open(NULL, &config.gpus[0].gpu), 0);
 	assert_int_equal(kfd_device_open(&config, &device), 0);
 	assert_int_equal(kfd_process_create(device, 0, NULL, 42, "test", &process), 0);
 	assert_int_equal(CALL(ACQUIRE_VM, &a), 0);

@@ -27,7 +27,7 @@ static void *resolve(void *ctx, uint64_t addr, uint64_t size)
 	return vm->ram + (addr - RAM_AT);
 }
 
-static void on_fault(void *ctx, const struct gpu_memory_fault *fault)
+static void on_fault(void *ctx, uint32_t gpu_id, const struct gpu_memory_fault *fault)
 {
 	struct proc *p = ctx;
 
@@ -39,7 +39,7 @@ static void on_signal(void *ctx, uint32_t id)
 {
 }
 
-static void on_exception(void *ctx, uint32_t type, uint32_t cause)
+static void on_exception(void *ctx, uint32_t gpu_id, uint32_t type, uint32_t cause)
 {
 	struct proc *p = ctx;
 
@@ -73,17 +73,17 @@ int world_open(void **state)
 		struct kfd_device_config config = {
 			.ops = &ops,
 			.ctx = &vms[i],
-			.vram_size = VRAM_SIZE,
 			.max_processes = PROCESSES,
 			.kfd_minor = 14,
-			.gpu_id = GPU_ID,
+			.gpus = {{.ctx = &vms[i], .vram_size = VRAM_SIZE, .gpu_id = GPU_ID}},
+			.num_gpus = 1,
 		};
 
 		if (gpu_open(&gpu, &vms[i].gpu))
 			return -1;
-		config.gpu = vms[i].gpu;
-		config.vram = vms[i].vram = memory(VRAM_SIZE);
-		config.doorbells = vms[i].doorbells = memory(PROCESSES * HSV_DOORBELL_SLOT);
+		config.gpus[0].gpu = vms[i].gpu;
+		config.gpus[0].vram = vms[i].vram = memory(VRAM_SIZE);
+		config.gpus[0].doorbells = vms[i].doorbells = memory(PROCESSES * HSV_DOORBELL_SLOT);
 		vms[i].ram = memory(2 * RAM_SIZE);
 		memset(vms[i].ram_owner, 0, sizeof(vms[i].ram_owner));
 		if (kfd_device_open(&config, &vms[i].device))
