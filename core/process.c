@@ -254,9 +254,9 @@ int kfd_process_parked(struct kfd_process *process)
 	for (uint32_t i = 0; i < process->num_gpus; i++) {
 		struct kfd_process_device *pdd = &process->pdds[i];
 
-		/* It says idle again when it is, maybe at once. */
 		if (!(atomic_load(&process->polled) & pdd_bit(pdd)))
 			continue;
+		/* One that can't be parked says idle again, maybe at once. */
 		atomic_fetch_and(&process->idle, ~pdd_bit(pdd));
 		if (gpu_vm_park(pdd->vm))
 			atomic_fetch_or(&process->idle, pdd_bit(pdd));

@@ -66,6 +66,7 @@ uint64_t gpu_clock(const struct gpu *gpu)
 	return 12345;
 }
 
+/* fake.ctx is the latest vm's: those of a process with several GPUs have each its own. */
 int gpu_vm_create(struct gpu *gpu, const struct gpu_vm_ops *ops, void *ctx, struct gpu_vm **vm)
 {
 	*vm = last_vm = calloc(1, sizeof(**vm));
@@ -159,16 +160,21 @@ void gpu_vm_pages_answer(struct gpu_vm *vm, uint64_t va, uint64_t size, int erro
 	fake.answer_error = error;
 }
 
-void *fake_translate(uint64_t va, unsigned *prot)
+void *fake_translate_in(const struct gpu_vm *vm, uint64_t va, unsigned *prot)
 {
-	for (int i = 0; last_vm && i < last_vm->n; i++) {
-		if (va < last_vm->maps[i].va || va >= last_vm->maps[i].va + last_vm->maps[i].size)
+	for (int i = 0; vm && i < vm->n; i++) {
+		if (va < vm->maps[i].va || va >= vm->maps[i].va + vm->maps[i].size)
 			continue;
 		if (prot)
-			*prot = last_vm->maps[i].prot;
-		return last_vm->maps[i].host + (va - last_vm->maps[i].va);
+			*prot = vm->maps[i].prot;
+		return vm->maps[i].host + (va - vm->maps[i].va);
 	}
 	return NULL;
+}
+
+void *fake_translate(uint64_t va, unsigned *prot)
+{
+	return fake_translate_in(last_vm, va, prot);
 }
 
 uint64_t fake_mapped_bytes(void)
@@ -218,7 +224,7 @@ int gpu_vm_write(struct gpu_vm *vm, uint64_t va, const void *buf, size_t size)
 int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struct gpu_queue **queue)
 {
 	*queue = calloc(1, sizeof(**queue));
-	(*queue)->vm = vm;
+	(*queue)->vm = fake.queue_vm = vm;
 	fake.desc = *desc;
 	fake.queues++;
 	return 0;
@@ -251,7 +257,7 @@ void gpu_vm_wake(struct gpu_vm *vm)
 bool gpu_vm_park(struct gpu_vm *vm)
 {
 	fake.parks++;
-	return fake.park_answer;
+	return fake.park_answer && vm != fake.busy_vm;
 }
 
 void gpu_vm_get_stats(struct gpu_vm *vm, struct gpu_vm_stats *stats)

@@ -8,12 +8,13 @@
 
 #include "gpu/gpu.h"
 
-/* The only vm, the latest queue and what happened to them. */
+/* The latest vm, the latest queue and what happened to them. */
 struct fake_state {
 	const struct gpu_vm_ops *ops;
 	void *ctx;
 	int vms, queues, maps, suspended, wakes, parks, updates;
 	bool park_answer;
+	struct gpu_vm *queue_vm, *busy_vm; /* of the latest queue; one that is never parked */
 	struct gpu_queue_desc desc;
 	uint32_t mask[32];
 	uint64_t tba, tma;
@@ -23,8 +24,9 @@ struct fake_state {
 };
 extern struct fake_state fake;
 
-/* Host address of va and its rights, or NULL. */
+/* Host address of va and its rights in the latest vm, or NULL. */
 void *fake_translate(uint64_t va, unsigned *prot);
+void *fake_translate_in(const struct gpu_vm *vm, uint64_t va, unsigned *prot);
 uint64_t fake_mapped_bytes(void);
 
 #endif

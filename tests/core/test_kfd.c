@@ -1009,11 +1009,12 @@ static void test_processes(void **state)
 	kfd_device_stats(device, &stats);
 	assert_int_equal(stats.dispatches, 6); /* one alive, one ended */
 	assert_int_equal(stats.packets, 18);
+	pdd_wake(&process->pdds[0]); /* as its first queue would */
 	assert_int_equal(kfd_process_parked(process), -EAGAIN);
 	fake.park_answer = true;
 	assert_int_equal(kfd_process_parked(process), 0);
 	kfd_process_unpark(process);
-	assert_int_equal(fake.wakes, 1);
+	assert_int_equal(fake.wakes, 2);
 }
 
 static void test_callbacks(void **state)
