@@ -157,6 +157,14 @@ kernel void two_buffers(global uint *a, global uint *b, global const uint *where
 		to[4096 + i] = t.x + 3 * t.y + 5 * t.z + (uint)pair + 7 * (uint)(pair >> 32);
 }
 
+/* Atomics of one instruction in two buffers. */
+kernel void two_counters(global volatile atomic_uint *a, global volatile atomic_uint *b, global uint *old)
+{
+	uint i = get_global_id(0);
+
+	old[i] = atomic_fetch_add_explicit((i & 1 ? a : b) + i / 4, i + 1, memory_order_relaxed, memory_scope_device);
+}
+
 /* Rows: neighbours that a compiler loads together, pairs, quads, one value for all; a row of threads longer than the data. */
 kernel void rows(global uint *out, global const uint *in, global ulong *wide, global const ulong *pairs, global uint4 *quads, uint n, uint rounds)
 {

@@ -239,6 +239,28 @@ static void test_two_buffers(void **state)
  * Rows in memory whose pages lie anywhere on the host, in pieces, or all in one: the last lanes of a wave in another piece than the first ones, or in none. Waves
  * are not all full.
  */
+/* The memory that each lane lacks is known, but none has it all. */
+static void test_two_counters(void **state)
+{
+	uint32_t *out[3];
+	struct runner_dispatch d = {.kernel = "two_counters", .grid = {512, 1, 1}, .group = {64, 1, 1}, .args = out, .args_size = sizeof(out)};
+
+	for (unsigned k = 0; k < 3; k++)
+		out[k] = runner_alloc(&runner, 4096, GPU_PROT_READ | GPU_PROT_WRITE);
+	for (uint32_t t = 0; t < 3; t++) {
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (uint32_t i = 0; i < 512; i += 4) {
+			assert_int_equal(out[1][i / 4], (t + 1) * (2 * i + 4));
+			assert_int_equal(out[0][i / 4], (t + 1) * (2 * i + 6));
+			/* lanes in order */
+			for (uint32_t k = 0; k < 4; k++)
+				assert_int_equal(out[2][i + k], t * (2 * i + (k & 1 ? 6 : 4)) + (k < 2 ? 0 : i + k - 1));
+		}
+	}
+	for (unsigned k = 0; k < 3; k++)
+		runner_unmap(&runner, out[k]);
+}
+
 static void test_rows(void **state)
 {
 	enum { COUNT = 1000, MORE = 3, PAGE = 4096, PAGES = 8, IN = COUNT + 64 * MORE + 2, PLACES = 5 };
@@ -592,7 +614,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
-		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes),
+		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_two_counters),
 		cmocka_unit_test(test_ending_while_compiling),
 	};
 

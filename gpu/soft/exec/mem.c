@@ -72,6 +72,10 @@ static const struct mem_range *new_range(struct mem_view *view, uint64_t va)
 
 	if (!view->find_range || !view->find_range(view, va, &found) || va - found.first >= found.size)
 		return NULL;
+	/* Memory that has been mapped since may have made it larger. */
+	for (unsigned i = 0; i < MEM_FOUND; i++)
+		if (view->found[i].first - found.first < found.size)
+			view->found[i].size = 0;
 	r = &view->found[view->next_found++ % MEM_FOUND];
 	*r = found;
 	return r;

@@ -102,16 +102,22 @@ static V indexed(struct lift *l, V base, V index)
 	return LLVMBuildGEP2(l->b, l->i8, base, &index, 1, "");
 }
 
+/*
+ * All lanes in the instruction's range, or control is at slow. The range is looked for once: it is there around the first lane that was missed then, and where others
+ * are still missed they lie in another one.
+ */
 static void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow)
 {
-	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, "");
+	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, ""), from[2] = {LLVMGetInsertBlock(l->b), miss};
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
 	unsigned slot = range_slot(l, ji);
 	size_t where = offsetof(struct mem_view, range) + slot * sizeof(struct mem_range);
-	V first, size, have, fits, limit, in[MAX_STRIPS], all = NULL, bad = NULL, odd = NULL, fn, ret, args[4], two[2];
+	V first, size, have, fits, limit, in[MAX_STRIPS], all = NULL, bad = NULL, odd = NULL, fn, ret, args[4], two[2], first_time;
 
 	LLVMBuildBr(l->b, again);
 	go_to(l, again);
+	first_time = LLVMBuildPhi(l->b, l->i1, "");
+	LLVMAddIncoming(first_time, (V[]){LLVMConstInt(l->i1, 1, 0), LLVMConstInt(l->i1, 0, 0)}, from, 2);
 	first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
 	size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
 	have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32);
@@ -154,7 +160,7 @@ static void find_range(struct lift *l, const struct jit_inst *ji, struct spread 
 	args[2] = c32(l, slot);
 	args[3] = c32(l, prot);
 	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 4, 0), fn, args, 4, "");
-	LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), again, slow);
+	LLVMBuildCondBr(l->b, AND(first_time, IS(NE, ret, c32(l, 0))), again, slow);
 	go_to(l, go);
 	if (odd)
 		branch_unless(l, any_of(l, odd), slow);
