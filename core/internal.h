@@ -44,7 +44,7 @@ struct kfd_memory {
 	size_t num_extents, max_extents;
 	uint32_t gpu;	 /* index of the GPU that the handle names; VRAM without a share is its */
 	uint32_t mapped; /* bit i: the program asked for it in the page table of GPU i */
-	bool invalid; /* between INVALIDATE and RESTORE */
+	bool invalid; /* between INVALIDATE and RESTORE: nothing of the extents may be used but where holes are */
 	bool gone;    /* restored without pages: every access is a fault */
 	bool svm;     /* backs an SVM range, see abi/kfd_ioctls.h */
 	bool pinned;  /* counts as system_pinned */

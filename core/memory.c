@@ -164,6 +164,20 @@ static int map_all(struct kfd_process *p, const struct kfd_memory *m)
 	return 0;
 }
 
+/* Takes m from all GPUs; what others have in the holes of an SVM object stays. */
+static void unmap_whole(struct kfd_process *p, const struct kfd_memory *m)
+{
+	uint64_t va = m->va;
+
+	if (!m->svm) {
+		unmap_all(p, m, m->va, m->size);
+		return;
+	}
+	for (size_t i = 0; i < m->num_extents; va += m->extents[i++].size)
+		if (m->extents[i].host)
+			unmap_all(p, m, va, m->extents[i].size);
+}
+
 /* Zeroes VRAM. Of a memfd the pages are given back, so free VRAM costs no memory. */
 static void clear(struct kfd_node *n, void *host, uint64_t size)
 {
@@ -639,7 +653,7 @@ int kfd_ioctl_FREE_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *requ
 	if (m->mapped)
 		return -EBUSY;
 	if (m->svm) {
-		unmap_all(p, m, m->va, m->size);
+		unmap_whole(p, m);
 		svm_forget(p, m->va, m->va + m->size);
 	}
 	end_invalid(p, m);
@@ -798,10 +812,13 @@ int kfd_memory_invalidate(struct kfd_process *process, uint64_t handle)
 			process->holes = true;
 			if (!process->num_invalid++)
 				process_suspend(process);
-			unmap_all(process, m, m->va, m->size);
+			unmap_whole(process, m);
 		}
-		m->num_extents = 0;
-		m->covered = 0;
+		/* Where an SVM object has holes stays known: others may be there. */
+		if (!m->svm || m->covered != m->size) {
+			m->num_extents = 0;
+			m->covered = 0;
+		}
 	}
 	pthread_mutex_unlock(&process->lock);
 	return err;

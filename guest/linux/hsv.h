@@ -319,6 +319,8 @@ struct hsv_memory {
 	u64 user_addr;
 	bool writable, svm, registered;
 	bool holes; /* SVM: the program has unmapped a part; under wire */
+	unsigned long *unmapped; /* SVM: a bit of each page: unmapped since it got attributes; under wire */
+	u32 refreshes;		 /* SVM: how often it got attributes; under wire */
 	const void *made_by; /* SVM: the call that made it and isn't over yet; memory_lock */
 	struct mmu_interval_notifier interval;
 	struct mutex wire; /* order of what the device is told about the pages */
@@ -375,7 +377,7 @@ void hsv_vram_end(struct hsv_device *hdev);
 /* userptr.c */
 int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args);
 void hsv_userptr_close(struct hsv_memory *memory);
-void hsv_userptr_refresh(struct hsv_memory *memory);
+void hsv_userptr_refresh(struct hsv_memory *memory, u64 start, u64 end);
 
 /* mmap.c: what programs map of /dev/kfd and of the render node. */
 int hsv_kfd_mmap(struct hsv_process *process, struct vm_area_struct *vma);

@@ -688,7 +688,7 @@ static bool svm_wants_prefetch(struct hsv_process *process, const struct hsv_cal
 	return false;
 }
 
-/* Where SVM buffers have holes in [start, end), there may be memory again. */
+/* [start, end) gets attributes: what there is now is the SVM buffers', where they had holes too. */
 static void svm_refresh(struct hsv_process *process, u64 start, u64 end)
 {
 	struct hsv_memory *memory;
@@ -697,7 +697,7 @@ static void svm_refresh(struct hsv_process *process, u64 start, u64 end)
 	list_for_each_entry(memory, &process->memory_all, link)
 	{
 		if (memory->svm && memory->handle && memory->user_addr < end && start < memory->user_addr + memory->size)
-			hsv_userptr_refresh(memory);
+			hsv_userptr_refresh(memory, start, end);
 	}
 	mutex_unlock(&process->memory_lock);
 }

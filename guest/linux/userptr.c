@@ -11,10 +11,15 @@
  * and a work item pins what is there afterwards (RESTORE). A fork is none: the kernel copies pinned
  * pages for the child at once.
  *
+ * What is unmapped of an SVM range isn't the range's any more, even if something else is mapped
+ * there before the work item has looked: a bit of each page says so, until the address gets
+ * attributes again.
+ *
  * Order: the mutex wire is held around each message about a buffer's pages until it is answered, so
  * host and guest agree on what is valid. Pages are pinned outside of it, and the notifier's
  * sequence number tells whether they're still right when it is taken.
  */
+#include <linux/bitmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -60,13 +65,28 @@ static u64 hole_pages(struct mm_struct *mm, u64 addr, u64 n)
 }
 
 /*
+ * Pages from addr on, at most n, that are all like the first one: unmapped by the program (*unmapped), or not known to be. Without the lock that
+ * changes are made under: who uses the answer must look whether there were any.
+ */
+static u64 alike_pages(const struct hsv_memory *memory, u64 addr, u64 n, bool *unmapped)
+{
+	unsigned long first = (addr - memory->user_addr) >> PAGE_SHIFT;
+	unsigned long end = memory->unmapped ? first + n : 0;
+
+	*unmapped = memory->unmapped && test_bit(first, memory->unmapped);
+	if (!memory->unmapped)
+		return n;
+	return (*unmapped ? find_next_zero_bit(memory->unmapped, end, first) : find_next_bit(memory->unmapped, end, first)) - first;
+}
+
+/*
  * Pins all pages of the buffer in mm and lists them. 0, -EFAULT, -ENOMEM, -EINTR; nothing is pinned
  * on errors. holes: what the program has no more is listed as HSV_EXTENT_HOLE, and *holes tells if there is such; -EFAULT if there is nothing else. NULL: all
- * must be there.
+ * must be there, unmapped before or not.
  */
 static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct hsv_extents *extents, bool *holes)
 {
-	u64 missing = 0, pages_in_all = memory->size >> PAGE_SHIFT;
+	u64 run, missing = 0, pages_in_all = memory->size >> PAGE_SHIFT;
 	unsigned int flags = FOLL_LONGTERM | (memory->writable ? FOLL_WRITE : 0);
 	u64 addr = memory->user_addr, left = memory->size >> PAGE_SHIFT;
 	struct page **pages;
@@ -85,11 +105,16 @@ static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct h
 		return err;
 	}
 	while (left) {
-		n = min_t(u64, left, PAGES_PER_PIN);
+		bool unmapped = false;
+
+		run = holes ? alike_pages(memory, addr, left, &unmapped) : left;
+		n = min_t(u64, run, PAGES_PER_PIN);
 		err = -EINTR;
 		if (current->mm == mm && fatal_signal_pending(current))
 			break;
-		if (current->mm == mm) {
+		if (unmapped) {
+			i = -EFAULT;
+		} else if (current->mm == mm) {
 			i = pin_user_pages_fast(addr, n, flags, pages);
 		} else {
 			mmap_read_lock(mm);
@@ -98,7 +123,7 @@ static int userptr_pin(struct hsv_memory *memory, struct mm_struct *mm, struct h
 		}
 		err = i ? i : -EFAULT;
 		if (err == -EFAULT && holes) {
-			n = hole_pages(mm, addr, left);
+			n = unmapped ? run : hole_pages(mm, addr, left);
 			err = hsv_extents_add(extents, HSV_EXTENT_HOLE, (u64)n << PAGE_SHIFT);
 			if (err)
 				break;
@@ -197,12 +222,32 @@ static void pages_invalid(struct hsv_memory *memory)
 	}
 }
 
-/* An SVM range where the program had unmapped a part may have all of its pages again. With memory_lock held. */
-void hsv_userptr_refresh(struct hsv_memory *memory)
+/* The part of [start, end) that is in the buffer, as numbers of its pages. False: none is. */
+static bool part_of(const struct hsv_memory *memory, u64 start, u64 end, unsigned long *first, unsigned long *n)
 {
+	start = max(start, memory->user_addr);
+	end = min(end, memory->user_addr + memory->size);
+	if (start >= end)
+		return false;
+	*first = (start - memory->user_addr) >> PAGE_SHIFT;
+	*n = PAGE_ALIGN(end - start) >> PAGE_SHIFT;
+	return true;
+}
+
+/*
+ * What there is in [start, end) is the SVM range's from now on, where the program had unmapped it before too. With memory_lock held.
+ */
+void hsv_userptr_refresh(struct hsv_memory *memory, u64 start, u64 end)
+{
+	unsigned long first, n;
+
 	mutex_lock(&memory->wire);
-	if (memory->holes && memory->state == HSV_PAGES_VALID)
-		pages_invalid(memory);
+	if (part_of(memory, start, end, &first, &n)) {
+		bitmap_clear(memory->unmapped, first, n);
+		memory->refreshes++;
+		if (memory->holes && memory->state == HSV_PAGES_VALID)
+			pages_invalid(memory);
+	}
 	mutex_unlock(&memory->wire);
 }
 
@@ -210,6 +255,8 @@ static bool userptr_invalidate(struct mmu_interval_notifier *interval,
 			       const struct mmu_notifier_range *range, unsigned long seq)
 {
 	struct hsv_memory *memory = container_of(interval, struct hsv_memory, interval);
+	unsigned long first, n;
+	bool theirs = false;
 
 	if (!event_matters(range) || READ_ONCE(memory->process->dying))
 		return true;
@@ -217,7 +264,13 @@ static bool userptr_invalidate(struct mmu_interval_notifier *interval,
 		return false;
 	mutex_lock(&memory->wire);
 	mmu_interval_set_seq(interval, seq);
-	if (memory->state == HSV_PAGES_VALID)
+	if (memory->unmapped && part_of(memory, range->start, range->end, &first, &n)) {
+		/* What isn't the range's any more may change as it likes. */
+		theirs = find_next_zero_bit(memory->unmapped, first + n, first) >= first + n;
+		if (range->event == MMU_NOTIFY_UNMAP)
+			bitmap_set(memory->unmapped, first, n);
+	}
+	if (memory->state == HSV_PAGES_VALID && !theirs)
 		pages_invalid(memory);
 	mutex_unlock(&memory->wire);
 	return true;
@@ -256,9 +309,11 @@ static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, boo
 	struct hsv_call *call = NULL;
 	bool done = true, holes = false;
 	unsigned long seq;
+	u32 refreshes;
 	int err;
 
 	mutex_lock(&memory->wire);
+	refreshes = memory->refreshes;
 	if (memory->state == HSV_PAGES_INVALID) {
 		old = memory->extents;
 		memset(&memory->extents, 0, sizeof(memory->extents));
@@ -277,7 +332,7 @@ static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, boo
 	mutex_lock(&memory->wire);
 	if (memory->state != HSV_PAGES_INVALID) {
 		*gone = false;
-	} else if (mmu_interval_read_retry(&memory->interval, seq)) {
+	} else if (mmu_interval_read_retry(&memory->interval, seq) || refreshes != memory->refreshes) {
 		done = false;
 	} else {
 		err = restore_send(memory, call ? call : memory->invalidate, &fresh);
@@ -334,6 +389,14 @@ int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_o
 	int err;
 
 	INIT_WORK(&memory->restore_work, userptr_restore_work);
+	if (memory->svm) {
+		/* No more than can be pinned. */
+		if (memory->size >> PAGE_SHIFT > memory->hdev->system_limit)
+			return -ENOMEM;
+		memory->unmapped = kvcalloc(BITS_TO_LONGS(memory->size >> PAGE_SHIFT), sizeof(long), GFP_KERNEL_ACCOUNT);
+		if (!memory->unmapped)
+			return -ENOMEM;
+	}
 	memory->invalidate = hsv_memory_call(memory, 0, 0);
 	if (!memory->invalidate)
 		return -ENOMEM;
@@ -345,6 +408,8 @@ int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_o
 	for (;;) {
 		memset(&extents, 0, sizeof(extents));
 		seq = mmu_interval_read_begin(&memory->interval);
+		if (memory->svm)
+			hsv_userptr_refresh(memory, memory->user_addr, memory->user_addr + memory->size);
 		err = userptr_pin(memory, current->mm, &extents, NULL);
 		if (err == -EINTR)
 			return -ERESTARTSYS; /* nothing was sent, nothing is kept */
@@ -395,5 +460,7 @@ void hsv_userptr_close(struct hsv_memory *memory)
 		hsv_call_put(memory->invalidate);
 		memory->invalidate = NULL;
 	}
+	kvfree(memory->unmapped);
+	memory->unmapped = NULL;
 	userptr_unpin(memory, &memory->extents);
 }

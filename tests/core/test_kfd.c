@@ -981,6 +981,20 @@ static void test_svm_holes(void **state)
 	assert_int_equal(alloc(VA + 4096, 8192, FLAGS_VRAM, &user), 0); /* there is room for a buffer */
 	assert_int_equal(free_memory(user), 0);
 	assert_int_equal(alloc(VA + 4096, 12288, FLAGS_VRAM, &user), -EADDRINUSE);
+	/* While the range's pages are away, too; and what is mapped in a hole is none of the range's affair. */
+	assert_int_equal(kfd_memory_invalidate(process, a.handle), 0);
+	assert_int_equal(alloc(VA, 4096, FLAGS_VRAM, &user), -EADDRINUSE);
+	assert_int_equal(alloc(VA + 4096, 8192, FLAGS_VRAM, &user), 0);
+	assert_int_equal(MAP(user), 0);
+	assert_int_equal(kfd_memory_extend(process, a.handle, &whole, 1), -EINVAL);
+	assert_int_equal(kfd_memory_restore(process, a.handle, holes, 3), 0);
+	assert_int_equal(fake_mapped_bytes(), 16384);
+	assert_int_equal(kfd_memory_invalidate(process, a.handle), 0);
+	assert_int_equal(fake_mapped_bytes(), 8192);
+	assert_int_equal(kfd_memory_restore(process, a.handle, holes, 3), 0);
+	assert_ptr_equal(fake_translate(VA + 12288, NULL), guest + 12288);
+	assert_int_equal(UNMAP(user), 0);
+	assert_int_equal(free_memory(user), 0);
 	assert_int_equal(kfd_memory_invalidate(process, a.handle), 0);
 	assert_int_equal(kfd_memory_restore(process, a.handle, &whole, 1), 0);
 	assert_null(fake_translate(VA + 4096, NULL)); /* until it has attributes again */

@@ -676,6 +676,17 @@ static void svm_hole_part(void)
 		CHECK(mmap(middle, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == middle);
 		EXPECT(svm_access(p, size), 0);
 	}
+	for (int i = 0; i < 20; i++) { /* what is put there by something else is not the range's, a part or all of it */
+		uint8_t *part = i % 4 ? middle : p;
+		uint64_t part_size = i % 4 ? 4 * PAGE : size;
+
+		munmap(part, part_size);
+		CHECK(mmap(part, part_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE, -1, 0) == part);
+		EXPECT(gpu_alloc(&b, USERPTR, (uintptr_t)part, part_size, (uintptr_t)part), 0);
+		EXPECT(gpu_free(b.handle), 0);
+		EXPECT(svm_access(p, size), 0);
+	}
+	CHECK(pinned_becomes(16));
 	munmap(p, size);
 	CHECK(pinned_becomes(0));
 	EXPECT(svm_access(p, size), -EFAULT);
