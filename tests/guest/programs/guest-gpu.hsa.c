@@ -116,13 +116,15 @@ static void copies(void)
 		EXPECT(madvise(out + PAGE * (i % 64), 16 * PAGE, MADV_DONTNEED), 0);
 		round_trip(in, in_gpu, out, out_gpu, i);
 	}
-	/* New pages moved under the addresses. */
+	/* New pages moved under the addresses: another memory there, which is locked anew. */
 	for (unsigned i = 30; i < 40; i++) {
 		uint8_t *fresh = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
 				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		memset(fresh, 1, SIZE);
+		HSA(hsa_amd_memory_unlock(in));
 		CHECK(mremap(fresh, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, in) == in);
+		HSA(hsa_amd_memory_lock(in, SIZE, &gpu, 1, &in_gpu));
 		round_trip(in, in_gpu, out, out_gpu, i);
 	}
 	/* Children that write to their copies. */
