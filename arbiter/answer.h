@@ -18,11 +18,11 @@ void answer_fail(struct json_object *answer, int err, const char *sentence);
  * is reserved of it, into the GPU's of "status"; and the requests. */
 void answer_turns(struct json_object *row, const struct tenant *tenant);
 void answer_reserved(struct json_object *gpu, const struct tenants *tenants);
-void control_get(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+void control_get(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, struct json_object *req,
 		 struct json_object *answer);
-void control_set(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+void control_set(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, struct json_object *req,
 		 struct json_object *answer);
-void control_reset(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+void control_reset(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, struct json_object *req,
 		   struct json_object *answer);
 
 /* May the tenant have that reservation beside the others'? 0, or -EBUSY with a sentence in message
@@ -30,7 +30,7 @@ void control_reset(struct tenants *t, struct control_facts *f, uid_t peer, struc
 int control_admit(const struct tenants *t, const struct tenant *x,
 		  const struct tenant_policy *policy, char *message);
 /* Gives it the policy, which was checked and admitted. */
-void control_apply(struct tenants *t, struct turns *turns, struct tenant *x,
+void control_apply(struct turns *turns, struct tenant *x,
 		   const struct tenant_policy *policy, uint64_t now);
 
 #endif

@@ -138,10 +138,17 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram, uint64_t vram_max,
 			struct arbiter_client **client, struct arbiter_grant *grant, char *error)
 {
+	return arbiter_connect_gpu(kind, name, vram, vram_max, ARBITER_ANY_GPU, client, grant, error);
+}
+
+int arbiter_connect_gpu(enum arbiter_kind kind, const char *name, uint64_t vram, uint64_t vram_max, uint32_t gpu,
+			struct arbiter_client **client, struct arbiter_grant *grant, char *error)
+{
 	struct arbiter_msg msg = {.magic = ARBITER_MAGIC,
 				  .version = ARBITER_VERSION,
 				  .type = ARBITER_MSG_HELLO,
 				  .kind = kind,
+				  .gpu = gpu,
 				  .vram = vram,
 				  .vram_max = vram_max};
 	unsigned want_fds = kind == ARBITER_HOST ? 2 : 3;
@@ -210,6 +217,8 @@ int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram,
 	c->shared = page;
 	c->page = &c->shared->page;
 	*grant = (struct arbiter_grant){.tenant = reply.tenant,
+					.gpu = reply.gpu,
+					.gpus = reply.gpus,
 					.threads = reply.threads,
 					.vram_size = reply.vram,
 					.vram_fd = c->vram_fd};

@@ -22,6 +22,9 @@
  * $XDG_RUNTIME_DIR/hsavisor/hsavisord.sock. Static buffer. */
 const char *arbiter_socket_path(void);
 
+#define ARBITER_MAX_GPUS 8 /* of a daemon */
+#define ARBITER_ANY_GPU	 UINT32_MAX
+
 enum arbiter_kind {
 	ARBITER_VM,
 	ARBITER_HOST,
@@ -31,7 +34,8 @@ enum arbiter_kind {
 /* What the arbiter gave. Valid until arbiter_disconnect. */
 struct arbiter_grant {
 	uint32_t tenant;    /* id */
-	char target[16];    /* GPU to present: "gfx90a" */
+	uint32_t gpu, gpus; /* which GPU this is; bit i: the tenant has GPU i */
+	char target[16];    /* what the GPU presents: "gfx90a" */
 	uint32_t threads;   /* worker threads this executor may use */
 	uint64_t cpus[4];   /* CPUs they run on, bit i of all words: CPU i; none: any */
 	uint64_t vram_size; /* the most the quota can become, bytes: the size of vram_fd */
@@ -63,6 +67,12 @@ int arbiter_connect(enum arbiter_kind kind, const char *name, uint64_t vram,
 /* The same for a tenant whose quota may later be changed to at most vram_max bytes (0: the quota).
  */
 int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram, uint64_t vram_max,
+			struct arbiter_client **client, struct arbiter_grant *grant, char *error);
+/*
+ * The same on that GPU; the functions above take GPU 0, or of a PROCESS the tenant's first one. A tenant is on several GPUs when
+ * who made it connects for each, by the same name: each has its own quota, turns and figures. ARBITER_ANY_GPU: see above. -ENODEV: no such GPU.
+ */
+int arbiter_connect_gpu(enum arbiter_kind kind, const char *name, uint64_t vram, uint64_t vram_max, uint32_t gpu,
 			struct arbiter_client **client, struct arbiter_grant *grant, char *error);
 void arbiter_disconnect(struct arbiter_client *client);
 /* After fork in the child: frees memory and descriptors without telling the arbiter anything. */

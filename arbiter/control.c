@@ -29,67 +29,82 @@ void answer_fail(struct json_object *answer, int err, const char *sentence)
 	answer_str(answer, "error", sentence);
 }
 
-static void op_status(struct tenants *t, struct control_facts *f, uid_t peer,
-		      struct json_object *req, struct json_object *a)
+static struct json_object *gpu_json(const struct arbiter_gpu *gpu)
 {
-	struct json_object *gpus = json_object_new_array(), *g = json_object_new_object();
+	const struct tenants *t = &gpu->tenants;
+	struct json_object *g = json_object_new_object();
 
-	answer_str(a, "version", HSAVISOR_VERSION);
-	answer_u64(a, "pid", (uint64_t)getpid());
-	answer_u64(a, "uptime_ns", f->now_ns - f->started_ns);
-	answer_u64(a, "tenants", t->count);
-	answer_u64(g, "id", 0);
+	answer_u64(g, "id", t->gpu);
 	answer_str(g, "backend", "soft");
-	answer_str(g, "target", f->target);
-	answer_u64(g, "threads", f->threads);
+	answer_str(g, "target", gpu->config->target);
+	answer_u64(g, "threads", gpu->config->threads);
 	answer_u64(g, "vram_bytes", t->pool);
 	answer_u64(g, "vram_reserved_bytes", t->reserved);
 	answer_str(g, "vram_overcommit", t->swap ? "swap" : "refuse");
 	answer_u64(g, "vram_resident_bytes", t->resident);
 	answer_reserved(g, t);
-	json_object_array_add(gpus, g);
-	json_object_object_add(a, "gpus", gpus);
+	return g;
 }
 
-static void op_list(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+static void op_status(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer,
+		      struct json_object *req, struct json_object *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	answer_str(a, "version", HSAVISOR_VERSION);
+	answer_u64(a, "pid", (uint64_t)getpid());
+	answer_u64(a, "uptime_ns", f->now_ns - f->started_ns);
+	answer_u64(a, "tenants", gpus_count_tenants(gpus));
+	for (uint32_t i = 0; i < gpus->num; i++)
+		json_object_array_add(list, gpu_json(&gpus->gpu[i]));
+	json_object_object_add(a, "gpus", list);
+}
+
+static struct json_object *tenant_json(struct tenant *x)
+{
+	struct json_object *o = json_object_new_object();
+	struct tenant_figures k;
+
+	tenants_figures(x, &k);
+	answer_u64(o, "id", x->id);
+	answer_str(o, "name", x->name);
+	answer_u64(o, "gpu", x->gpu);
+	answer_str(o, "kind", x->kind == ARBITER_VM ? "vm" : "host");
+	answer_u64(o, "pid", (uint64_t)x->pid);
+	answer_str(o, "program", x->program);
+	answer_u64(o, "vram_quota_bytes", x->quota);
+	answer_u64(o, "vram_max_bytes", x->vram_max);
+	answer_u64(o, "vram_used_bytes", k.vram_used);
+	answer_u64(o, "vram_peak_bytes", k.vram_peak);
+	answer_u64(o, "vram_swapped_bytes", pool_swapped(x));
+	answer_u64(o, "vram_swap_outs", x->swap_outs);
+	answer_u64(o, "vram_swap_ins", x->swap_ins);
+	answer_u64(o, "system_pinned_bytes", k.system_pinned);
+	answer_u64(o, "dispatches", k.totals.dispatches);
+	answer_u64(o, "gpu_ns", k.totals.gpu_ns);
+	answer_u64(o, "jit_ns", k.totals.jit_ns);
+	answer_u64(o, "vm_exits", k.totals.vm_exits);
+	answer_u64(o, "memory_faults", k.totals.faults);
+	answer_u64(o, "queue_errors", k.totals.queue_errors);
+	answer_u64(o, "processes", k.processes);
+	answer_u64(o, "queues", k.queues);
+	answer_u64(o, "backlog_packets", k.backlog);
+	answer_turns(o, x);
+	return o;
+}
+
+static void op_list(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, struct json_object *req,
 		    struct json_object *a)
 {
 	struct json_object *list = json_object_new_array();
 
-	for (struct tenant *x = t->list; x; x = x->next) {
-		struct json_object *o = json_object_new_object();
-		struct tenant_figures k;
-
-		tenants_figures(x, &k);
-		answer_u64(o, "id", x->id);
-		answer_str(o, "name", x->name);
-		answer_str(o, "kind", x->kind == ARBITER_VM ? "vm" : "host");
-		answer_u64(o, "pid", (uint64_t)x->pid);
-		answer_str(o, "program", x->program);
-		answer_u64(o, "vram_quota_bytes", x->quota);
-		answer_u64(o, "vram_max_bytes", x->vram_max);
-		answer_u64(o, "vram_used_bytes", k.vram_used);
-		answer_u64(o, "vram_peak_bytes", k.vram_peak);
-		answer_u64(o, "vram_swapped_bytes", pool_swapped(x));
-		answer_u64(o, "vram_swap_outs", x->swap_outs);
-		answer_u64(o, "vram_swap_ins", x->swap_ins);
-		answer_u64(o, "system_pinned_bytes", k.system_pinned);
-		answer_u64(o, "dispatches", k.totals.dispatches);
-		answer_u64(o, "gpu_ns", k.totals.gpu_ns);
-		answer_u64(o, "jit_ns", k.totals.jit_ns);
-		answer_u64(o, "vm_exits", k.totals.vm_exits);
-		answer_u64(o, "memory_faults", k.totals.faults);
-		answer_u64(o, "queue_errors", k.totals.queue_errors);
-		answer_u64(o, "processes", k.processes);
-		answer_u64(o, "queues", k.queues);
-		answer_u64(o, "backlog_packets", k.backlog);
-		answer_turns(o, x);
-		json_object_array_add(list, o);
-	}
+	for (uint32_t i = 0; i < gpus->num; i++)
+		for (struct tenant *x = gpus->gpu[i].tenants.list; x; x = x->next)
+			json_object_array_add(list, tenant_json(x));
 	json_object_object_add(a, "tenants", list);
 }
 
-static void op_faults(struct tenants *t, struct control_facts *f, uid_t peer,
+static void op_faults(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer,
 		      struct json_object *req, struct json_object *a)
 {
 	struct json_object *after = NULL, *tenant = NULL;
@@ -102,19 +117,19 @@ static void op_faults(struct tenants *t, struct control_facts *f, uid_t peer,
 		      a);
 }
 
-static void op_trace(struct tenants *t, struct control_facts *f, uid_t peer,
+static void op_trace(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer,
 		     struct json_object *req, struct json_object *a)
 {
 	f->trace = true;
 }
 
-static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer,
+static void op_shutdown(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer,
 			struct json_object *req, struct json_object *a)
 {
 	struct json_object *force = NULL;
 
 	json_object_object_get_ex(req, "force", &force);
-	if (t->count && !json_object_get_boolean(force)) {
+	if (gpus_count_tenants(gpus) && !json_object_get_boolean(force)) {
 		answer_fail(a, EBUSY, "there are tenants; stop them first, or use --force");
 		return;
 	}
@@ -125,7 +140,7 @@ static void op_shutdown(struct tenants *t, struct control_facts *f, uid_t peer,
 static const struct {
 	const char *name;
 	enum access_role role;
-	void (*fn)(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+	void (*fn)(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, struct json_object *req,
 		   struct json_object *answer);
 } ops[] = {
 	{"status", ACCESS_MEMBER, op_status},
@@ -138,7 +153,7 @@ static const struct {
 	{"shutdown", ACCESS_OWNER, op_shutdown},
 };
 
-char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, const char *text,
+char *control_answer(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, const char *text,
 		     size_t size)
 {
 	struct json_tokener *tok = json_tokener_new_ex(8);
@@ -163,7 +178,7 @@ char *control_answer(struct tenants *t, struct control_facts *f, uid_t peer, con
 		else if (access_of_user(peer) < ops[i].role)
 			answer_fail(answer, EPERM, "only root and the daemon's user may do that");
 		else
-			ops[i].fn(t, f, peer, req, answer);
+			ops[i].fn(gpus, f, peer, req, answer);
 	}
 	out = strdup(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN));
 out:

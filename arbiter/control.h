@@ -4,9 +4,10 @@
  * false, "errno" and "error" (a sentence).
  *
  *   status   version, pid, uptime, GPUs with their VRAM
- *   list     tenants with their figures
+ *   list     tenants with their figures, a row for each GPU they have
  *   faults   the log of faults, see faults.h ("after": number, "tenant": name)
  *   trace    the trace rings, see trace.h (root and the daemon's user)
+ *            (of the next three "gpu": N means the tenant there; without, get tells of its first GPU, the others are for all it has)
  *   get      {"tenant": NAME}: its "policy", as in the configuration file (config.h)
  *   set      {"tenant": NAME, "policy": {...}, "save": bool}: changes the keys that are there, all or
  *            none; save: in the configuration file, too
@@ -21,14 +22,11 @@
 #include <sys/types.h>
 
 #include "arbiter/faults.h"
-#include "arbiter/tenants.h"
+#include "arbiter/gpus.h"
 
 struct control_facts { /* of the daemon */
-	const char *target;
-	uint32_t threads;
 	uint64_t started_ns, now_ns;
 	const struct fault_log *faults;
-	struct turns *turns;
 	const char *config_path; /* of the configuration file, NULL: none */
 	bool shutdown;		 /* set by the request */
 	bool config_changed;	 /* the same: the file was written */
@@ -37,7 +35,7 @@ struct control_facts { /* of the daemon */
 
 /* Answers the request text[size]; the answer is malloc'ed text. Never NULL but when memory is out.
  */
-char *control_answer(struct tenants *tenants, struct control_facts *facts, uid_t peer,
+char *control_answer(struct arbiter_gpus *gpus, struct control_facts *facts, uid_t peer,
 		     const char *text, size_t size);
 
 #endif

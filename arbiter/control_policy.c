@@ -60,7 +60,7 @@ int control_admit(const struct tenants *t, const struct tenant *x,
 	return policy_admit(policy, reserved_by_others(t, x), message);
 }
 
-void control_apply(struct tenants *t, struct turns *turns, struct tenant *x,
+void control_apply(struct turns *turns, struct tenant *x,
 		   const struct tenant_policy *policy, uint64_t now)
 {
 	turns_set_policy(turns, x, policy, now);
@@ -68,23 +68,47 @@ void control_apply(struct tenants *t, struct turns *turns, struct tenant *x,
 		atomic_store(&e->page->limits.kernel_ns, policy->kernel_ns);
 }
 
-/* The tenant a request names, or NULL after it was refused. */
-static struct tenant *named(struct tenants *t, struct json_object *req, struct json_object *a)
+/* A tenant that a request is about, on the GPUs that it means. */
+struct named {
+	struct {
+		struct arbiter_gpu *gpu;
+		struct tenant *tenant;
+	} on[ARBITER_MAX_GPUS];
+	uint32_t num;
+};
+
+/* False after the request was refused. */
+static bool find_named(struct arbiter_gpus *gpus, struct json_object *req, struct json_object *a, struct named *n)
 {
-	struct json_object *v;
+	struct json_object *v, *gpu = NULL;
+	const char *name;
 	char text[160];
 
+	n->num = 0;
 	if (!json_object_object_get_ex(req, "tenant", &v) ||
 	    !json_object_is_type(v, json_type_string)) {
 		answer_fail(a, EINVAL, "the request names no \"tenant\"");
-		return NULL;
+		return false;
 	}
-	for (struct tenant *x = t->list; x; x = x->next)
-		if (!strcmp(x->name, json_object_get_string(v)))
-			return x;
-	snprintf(text, sizeof(text), "there is no tenant '%.63s'", json_object_get_string(v));
+	name = json_object_get_string(v);
+	if (json_object_object_get_ex(req, "gpu", &gpu) &&
+	    (!json_object_is_type(gpu, json_type_int) || json_object_get_int64(gpu) < 0 || json_object_get_int64(gpu) >= gpus->num)) {
+		answer_fail(a, EINVAL, "\"gpu\" is no number of a GPU");
+		return false;
+	}
+	for (uint32_t i = 0; i < gpus->num; i++) {
+		struct tenant *x = tenants_find(&gpus->gpu[i].tenants, name);
+
+		if (!x || (gpu && json_object_get_int64(gpu) != i))
+			continue;
+		n->on[n->num].gpu = &gpus->gpu[i];
+		n->on[n->num++].tenant = x;
+	}
+	if (n->num)
+		return true;
+	snprintf(text, sizeof(text), "there is no tenant '%.63s'%s", name, gpu ? " on that GPU" : "");
 	answer_fail(a, ESRCH, text);
-	return NULL;
+	return false;
 }
 
 /* Refuses a request with a key that isn't known: a misspelt limit must not look set. */
@@ -109,34 +133,81 @@ static bool only(struct json_object *req, const char *const *known, struct json_
 static void answer_policy(struct json_object *a, const struct tenant *x)
 {
 	answer_str(a, "tenant", x->name);
+	answer_u64(a, "gpu", x->gpu);
 	json_object_object_add(a, "policy", config_write_policy(&x->turn.policy, x->quota));
 }
 
-void control_get(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+void control_get(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, struct json_object *req,
 		 struct json_object *a)
 {
-	static const char *const known[] = {"op", "tenant", NULL};
-	const struct tenant *x = only(req, known, a) ? named(t, req, a) : NULL;
+	static const char *const known[] = {"op", "tenant", "gpu", NULL};
+	struct named n;
 
-	if (x)
-		answer_policy(a, x);
+	if (only(req, known, a) && find_named(gpus, req, a, &n))
+		answer_policy(a, n.on[0].tenant);
 }
 
-void control_set(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+/* What a tenant is to have on one GPU, and had before. */
+struct change {
+	struct tenant_policy policy;
+	uint64_t vram, old_vram;
+};
+
+/* Checks the request's policy for each GPU. 0, or negative errno with a sentence in message. */
+static int check_set(const struct named *n, struct json_object *o, struct change *changes, char *message)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < n->num && !err; i++) {
+		const struct tenant *x = n->on[i].tenant;
+		struct change *c = &changes[i];
+
+		c->policy = x->turn.policy;
+		c->vram = c->old_vram = x->quota;
+		err = config_read_policy(o, false, &c->policy, &c->vram, message, NULL);
+		if (!err)
+			err = control_admit(&n->on[i].gpu->tenants, x, &c->policy, message);
+	}
+	return err;
+}
+
+static void undo_quotas(const struct named *n, const struct change *changes, uint32_t num)
+{
+	char unsaid[CONFIG_MESSAGE];
+
+	while (num--)
+		if (changes[num].vram != changes[num].old_vram)
+			pool_set_quota(&n->on[num].gpu->tenants, n->on[num].tenant, changes[num].old_vram, unsaid);
+}
+
+/* The quotas on all GPUs, or none. */
+static int set_quotas(const struct named *n, const struct change *changes, char *message)
+{
+	for (uint32_t i = 0; i < n->num; i++) {
+		int err = 0;
+
+		if (changes[i].vram != changes[i].old_vram)
+			err = pool_set_quota(&n->on[i].gpu->tenants, n->on[i].tenant, changes[i].vram, message);
+		if (err) {
+			undo_quotas(n, changes, i);
+			return err;
+		}
+	}
+	return 0;
+}
+
+void control_set(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, struct json_object *req,
 		 struct json_object *a)
 {
-	static const char *const known[] = {"op", "tenant", "policy", "save", NULL};
-	struct tenant *x = only(req, known, a) ? named(t, req, a) : NULL;
+	static const char *const known[] = {"op", "tenant", "gpu", "policy", "save", NULL};
 	struct json_object *o = NULL, *save = NULL;
-	struct tenant_policy policy;
+	struct change changes[ARBITER_MAX_GPUS];
 	char message[CONFIG_MESSAGE];
-	uint64_t vram, old_vram;
+	struct named n;
 	int err;
 
-	if (!x)
+	if (!only(req, known, a) || !find_named(gpus, req, a, &n))
 		return;
-	policy = x->turn.policy;
-	vram = old_vram = x->quota;
 	if (!json_object_object_get_ex(req, "policy", &o) || !o) {
 		answer_fail(a, EINVAL, "the request has no \"policy\"");
 		return;
@@ -146,41 +217,42 @@ void control_set(struct tenants *t, struct control_facts *f, uid_t peer, struct 
 		answer_fail(a, EINVAL, "\"save\" is true or false");
 		return;
 	}
-	err = config_read_policy(o, false, &policy, &vram, message, NULL);
-	if (!err)
-		err = control_admit(t, x, &policy, message);
+	err = check_set(&n, o, changes, message);
 	if (!err && json_object_get_boolean(save) && !f->config_path) {
 		snprintf(message, sizeof(message), "hsavisord runs without a configuration file");
 		err = -ENOENT;
 	}
-	if (!err && vram != old_vram)
-		err = pool_set_quota(t, x, vram, message);
+	if (!err)
+		err = set_quotas(&n, changes, message);
 	if (!err && json_object_get_boolean(save)) {
-		err = config_save(f->config_path, x->name, o, message);
-		if (err && vram != old_vram)
-			pool_set_quota(t, x, old_vram, (char[CONFIG_MESSAGE]){""});
+		err = config_save(f->config_path, n.on[0].tenant->name, o, message);
+		if (err)
+			undo_quotas(&n, changes, n.num);
 		f->config_changed = !err;
 	}
 	if (err) {
 		answer_fail(a, -err, message);
 		return;
 	}
-	control_apply(t, f->turns, x, &policy, f->now_ns);
-	log_info("tenant '%s' (%u): policy %s", x->name, x->id,
+	for (uint32_t i = 0; i < n.num; i++)
+		control_apply(&n.on[i].gpu->turns, n.on[i].tenant, &changes[i].policy, f->now_ns);
+	log_info("tenant '%s' (%u): policy %s", n.on[0].tenant->name, n.on[0].tenant->id,
 		 json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
-	answer_policy(a, x);
+	answer_policy(a, n.on[0].tenant);
 }
 
-void control_reset(struct tenants *t, struct control_facts *f, uid_t peer, struct json_object *req,
+void control_reset(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, struct json_object *req,
 		   struct json_object *a)
 {
-	static const char *const known[] = {"op", "tenant", "process", NULL};
-	struct tenant *x = only(req, known, a) ? named(t, req, a) : NULL;
+	static const char *const known[] = {"op", "tenant", "gpu", "process", NULL};
 	struct json_object *v = NULL;
 	uint32_t process = 0;
+	struct named n;
+	const struct tenant *x;
 
-	if (!x)
+	if (!only(req, known, a) || !find_named(gpus, req, a, &n))
 		return;
+	x = n.on[0].tenant;
 	if (access_of_user(peer) < ACCESS_OWNER && peer != x->uid) {
 		answer_fail(a, EPERM, "that tenant belongs to another user");
 		return;
@@ -195,9 +267,11 @@ void control_reset(struct tenants *t, struct control_facts *f, uid_t peer, struc
 	}
 	log_warn("tenant '%s' (%u): kernels of process %u (0: all) are stopped on request", x->name,
 		 x->id, process);
-	for (struct executor *e = x->executors; e; e = e->next) {
-		atomic_store(&e->page->limits.reset_process, process);
-		atomic_fetch_add(&e->page->limits.reset_seq, 1);
+	for (uint32_t i = 0; i < n.num; i++) {
+		for (struct executor *e = n.on[i].tenant->executors; e; e = e->next) {
+			atomic_store(&e->page->limits.reset_process, process);
+			atomic_fetch_add(&e->page->limits.reset_seq, 1);
+		}
 	}
 	answer_str(a, "tenant", x->name);
 }

@@ -74,6 +74,7 @@ static void add(struct fault_log *log, const struct tenant *t, const struct arbi
 
 	*x = (struct fault_entry){.number = ++log->number,
 				  .tenant_id = t->id,
+				  .gpu = t->gpu,
 				  .uid = t->uid,
 				  .vm = t->kind == ARBITER_VM,
 				  .lost = lost,
@@ -141,6 +142,7 @@ static struct json_object *entry_json(const struct fault_entry *x)
 	put_u64(o, "time_ns", f->time_ns);
 	put_str(o, "tenant", x->tenant);
 	put_u64(o, "tenant_id", x->tenant_id);
+	put_u64(o, "gpu", x->gpu);
 	put_str(o, "kind", x->vm ? "vm" : "host");
 	put_str(o, "process", f->process_name);
 	put_u64(o, "pid", f->process);

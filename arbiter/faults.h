@@ -27,7 +27,7 @@ struct fault_rate {
 
 struct fault_entry {
 	uint64_t number; /* from 1 */
-	uint32_t tenant_id;
+	uint32_t tenant_id, gpu;
 	uid_t uid; /* of the tenant */
 	bool vm;
 	char tenant[ARBITER_NAME_MAX];

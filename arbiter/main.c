@@ -11,17 +11,20 @@
 
 #include "arbiter/client.h"
 #include "arbiter/config.h"
+#include "arbiter/gpu_option.h"
 #include "arbiter/server.h"
 #include "base/size.h"
 #include "hsavisor-version.h"
 
 static const char usage[] =
 	"Usage: hsavisord [OPTIONS]\n"
-	"Shares one GPU between virtual machines and host programs.\n"
+	"Shares GPUs between virtual machines and host programs.\n"
 	"\n"
-	"  --gpu TARGET         software GPU to present: gfx90a (default) or gfx900\n"
-	"  --vram SIZE          VRAM of the GPU, all tenants together (default: half of the "
-	"memory, at most 16G)\n"
+	"  --gpu GPU            software GPU to present: gfx90a (default) or gfx900; once for each GPU, e.g.\n"
+	"                       soft:gfx90a,vram=4G,threads=2,cpus=0-1+4, where the rest is as said below\n"
+	"  --vram SIZE          VRAM of a GPU, all tenants together (default: half of the "
+	"memory, at most 16G,\n"
+	"                       for all GPUs)\n"
 	"  --default-quota SIZE VRAM of a tenant that asks for none (default 1G)\n"
 	"  --vram-overcommit P  when quotas of all tenants would exceed the VRAM: refuse (default),\n"
 	"                       or swap VRAM of idle tenants to host memory\n"
@@ -61,35 +64,6 @@ static uint32_t default_threads(const uint64_t cpus[4])
 	return (uint32_t)(n < 1 ? 1 : n > 256 ? 256 : n);
 }
 
-/* "0-3,8" as bits of set's words. 0, -EINVAL. */
-static int parse_cpus(const char *text, uint64_t set[4])
-{
-	memset(set, 0, 4 * sizeof(set[0]));
-	for (;; text++) {
-		unsigned long first, last;
-		char *end;
-
-		if (*text < '0' || *text > '9')
-			return -EINVAL;
-		first = last = strtoul(text, &end, 10);
-		if (*end == '-') {
-			text = end + 1;
-			if (*text < '0' || *text > '9')
-				return -EINVAL;
-			last = strtoul(text, &end, 10);
-		}
-		if (first > last || last > 255)
-			return -EINVAL;
-		for (unsigned long i = first; i <= last; i++)
-			set[i / 64] |= 1ull << i % 64;
-		text = end;
-		if (!*text)
-			return 0;
-		if (*text != ',')
-			return -EINVAL;
-	}
-}
-
 static int bad(const char *what, const char *value)
 {
 	fprintf(stderr, "hsavisord: bad %s '%s'; see --help\n", what, value);
@@ -119,6 +93,27 @@ static int daemonize(void)
 	return pipe_fds[1];
 }
 
+/* What was said of none alone, or not at all, of those that have it not. */
+static void complete_gpus(struct server_config *config, const struct server_gpu *all)
+{
+	static const uint64_t none[4];
+
+	if (!config->num_gpus)
+		config->num_gpus = 1;
+	for (uint32_t i = 0; i < config->num_gpus; i++) {
+		struct server_gpu *g = &config->gpus[i];
+
+		if (!g->target)
+			g->target = all->target;
+		if (!memcmp(g->cpus, none, sizeof(none)))
+			memcpy(g->cpus, all->cpus, sizeof(g->cpus));
+		if (!g->threads)
+			g->threads = all->threads ? all->threads : default_threads(g->cpus);
+		if (!g->pool)
+			g->pool = all->pool ? all->pool : default_pool() / config->num_gpus & ~((1ull << 20) - 1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	enum { OPT_GPU = 256, OPT_VRAM, OPT_QUOTA, OPT_THREADS, OPT_CPUS, OPT_SOCKET, OPT_CONFIG, OPT_GROUP,
@@ -142,27 +137,26 @@ int main(int argc, char **argv)
 	};
 	struct server_config config = {
 		.socket_path = arbiter_socket_path(),
-		.target = "gfx90a",
-		.pool = default_pool(),
 		.default_quota = 1ull << 30,
 		.group = (gid_t)-1,
 		.ready_fd = -1,
 		.config_path = CONFIG_DEFAULT_PATH,
 	};
+	struct server_gpu all = {.target = "gfx90a"}; /* what is said of no GPU alone */
 	bool background = false;
 	struct group *group;
-	char *end;
 	int c, err;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
 		case OPT_GPU:
-			if (strcmp(optarg, "gfx90a") && strcmp(optarg, "gfx900"))
+			if (config.num_gpus == ARBITER_MAX_GPUS)
+				return bad("number of GPUs: one more is", optarg);
+			if (gpu_option_parse(optarg, &config.gpus[config.num_gpus++]))
 				return bad("GPU", optarg);
-			config.target = optarg;
 			break;
 		case OPT_VRAM:
-			if (size_parse(optarg, &config.pool) || config.pool % 4096)
+			if (size_parse(optarg, &all.pool) || all.pool % 4096)
 				return bad("VRAM size", optarg);
 			break;
 		case OPT_QUOTA:
@@ -171,12 +165,11 @@ int main(int argc, char **argv)
 				return bad("quota", optarg);
 			break;
 		case OPT_THREADS:
-			config.threads = (uint32_t)strtoul(optarg, &end, 10);
-			if (*end || config.threads < 1 || config.threads > 256)
+			if (gpu_option_threads(optarg, &all.threads))
 				return bad("number of threads", optarg);
 			break;
 		case OPT_CPUS:
-			if (parse_cpus(optarg, config.cpus))
+			if (gpu_option_cpus(optarg, ',', all.cpus))
 				return bad("list of CPUs", optarg);
 			break;
 		case OPT_SOCKET:
@@ -215,8 +208,7 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return bad("argument", argv[optind]);
-	if (!config.threads)
-		config.threads = default_threads(config.cpus);
+	complete_gpus(&config, &all);
 	if (config.swap_dir && !config.swap)
 		return bad("--swap-dir without --vram-overcommit swap:", config.swap_dir);
 	if (background) {

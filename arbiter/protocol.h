@@ -18,7 +18,7 @@
 #include "arbiter/client.h"
 
 #define ARBITER_MAGIC	 0x31565348u /* "HSV1" */
-#define ARBITER_VERSION	 2
+#define ARBITER_VERSION	 3
 #define ARBITER_NAME_MAX 64	      /* with its NUL */
 #define ARBITER_MSG_MAX	 (384 * 1024) /* largest packet: a JSON answer */
 
@@ -45,6 +45,8 @@ struct arbiter_msg { /* executor -> arbiter */
 	uint32_t kind; /* HELLO: enum arbiter_kind */
 	uint64_t vram; /* HELLO: wanted quota, bytes; 0: default */
 	uint64_t vram_max; /* HELLO: the most it may be changed to; 0: no more than the quota */
+	uint32_t gpu;	   /* HELLO: which one, or ARBITER_ANY_GPU */
+	uint32_t reserved;
 	int64_t bytes; /* CHARGE: VRAM to take (> 0) or give back (< 0) */
 	char name[ARBITER_NAME_MAX];
 };
@@ -55,6 +57,7 @@ struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM 
 	uint32_t magic;
 	int32_t error; /* 0 or negative errno */
 	uint32_t tenant, threads;
+	uint32_t gpu, gpus; /* see struct arbiter_grant */
 	uint64_t vram;
 	char target[16];
 	char message[128]; /* sentence for the user when error is set */

@@ -42,6 +42,7 @@
 #include "arbiter/config.h"
 #include "arbiter/control.h"
 #include "arbiter/faults.h"
+#include "arbiter/gpus.h"
 #include "arbiter/msg.h"
 #include "arbiter/pool.h"
 #include "arbiter/privileges.h"
@@ -81,8 +82,7 @@ struct connection {
 struct server {
 	const struct server_config *config;
 	struct config *policies; /* the configuration file; NULL: none */
-	struct tenants tenants;
-	struct turns turns;
+	struct arbiter_gpus gpus;
 	struct control_facts facts;
 	struct fault_log faults;
 	struct tracing tracing;
@@ -104,6 +104,12 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Whose GPU the executor has. */
+static struct arbiter_gpu *gpu_of(struct server *s, const struct executor *e)
+{
+	return &s->gpus.gpu[e->tenant->gpu];
 }
 
 static int watch(struct server *s, int fd, enum source *source)
@@ -142,14 +148,14 @@ static void hang_up(struct server *s, struct connection *c)
 		return;
 	c->dead = true;
 	if (c->tracing)
-		trace_end(&s->tracing, &s->tenants);
+		trace_end(&s->tracing, &s->gpus);
 	if (c->executor) {
-		turns_forget(&s->turns, c->executor, now_ns());
+		turns_forget(&gpu_of(s, c->executor)->turns, c->executor, now_ns());
 		epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->executor->wake_fd, NULL);
 		read_faults(s, c);
 		tell_tools(s, c->executor, true);
 		shares_forget(&s->shares, c->executor);
-		tenants_goodbye(&s->tenants, c->executor);
+		tenants_goodbye(&gpu_of(s, c->executor)->tenants, c->executor);
 		c->executor = NULL;
 	}
 	close(c->sock);
@@ -266,22 +272,24 @@ static int load_policies(struct server *s, char *message)
 /* A tenant that was made gets the file's policy. A reservation that doesn't fit is not given. */
 static void join_turns(struct server *s, struct tenant *x)
 {
+	struct arbiter_gpu *gpu = &s->gpus.gpu[x->gpu];
 	struct tenant_policy policy;
 	char message[CONFIG_MESSAGE];
 	uint64_t vram;
 
 	config_policy(s->policies, x->name, &policy, &vram);
-	if (control_admit(&s->tenants, x, &policy, message)) {
+	if (control_admit(&gpu->tenants, x, &policy, message)) {
 		log_warn("tenant '%s': starts without its reservation: %s", x->name, message);
 		policy.budget_ns = policy.period_ns = 0;
 	}
-	turns_join(&s->turns, x, &policy);
+	turns_join(&gpu->turns, x, &policy);
 }
 
 /* One that runs gets what the file says now. Reservations go last: room for them may come with the
  * changes of others. */
 static void apply_policy(struct server *s, struct tenant *x, bool with_reservation)
 {
+	struct arbiter_gpu *gpu = &s->gpus.gpu[x->gpu];
 	struct tenant_policy policy;
 	char message[CONFIG_MESSAGE];
 	uint64_t vram;
@@ -290,13 +298,13 @@ static void apply_policy(struct server *s, struct tenant *x, bool with_reservati
 		return;
 	if (!with_reservation) {
 		policy.budget_ns = policy.period_ns = 0;
-		if (vram && vram != x->quota && pool_set_quota(&s->tenants, x, vram, message))
+		if (vram && vram != x->quota && pool_set_quota(&gpu->tenants, x, vram, message))
 			log_warn("tenant '%s': its quota stays: %s", x->name, message);
-	} else if (control_admit(&s->tenants, x, &policy, message)) {
+	} else if (control_admit(&gpu->tenants, x, &policy, message)) {
 		log_warn("tenant '%s': goes on without its reservation: %s", x->name, message);
 		return;
 	}
-	control_apply(&s->tenants, &s->turns, x, &policy, now_ns());
+	control_apply(&gpu->turns, x, &policy, now_ns());
 }
 
 /* SIGHUP: reads the file again, for tenants that it names. */
@@ -309,8 +317,9 @@ static void reload(struct server *s)
 		return;
 	}
 	for (int pass = 0; pass < 2; pass++)
-		for (struct tenant *x = s->tenants.list; x; x = x->next)
-			apply_policy(s, x, pass);
+		for (uint32_t i = 0; i < s->gpus.num; i++)
+			for (struct tenant *x = s->gpus.gpu[i].tenants.list; x; x = x->next)
+				apply_policy(s, x, pass);
 	log_info("configuration reloaded");
 }
 
@@ -334,7 +343,7 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 	}
 	if (msg->kind != ARBITER_PROCESS && !msg->name[ARBITER_NAME_MAX - 1])
 		wanted.vram = config_vram(s->policies, msg->name, msg->vram);
-	err = tenants_hello(&s->tenants, &wanted, c->sock, c->peer.pid, c->peer.uid, &e,
+	err = gpus_hello(&s->gpus, &wanted, c->sock, c->peer.pid, c->peer.uid, &e,
 			    reply->message);
 	if (err)
 		return err;
@@ -344,18 +353,20 @@ static int hello(struct server *s, struct connection *c, const struct arbiter_ms
 	atomic_store(&e->page->limits.kernel_ns, e->tenant->turn.policy.kernel_ns);
 	err = watch(s, e->wake_fd, &c->wake.source);
 	if (err) {
-		turns_forget(&s->turns, e, now_ns());
-		tenants_goodbye(&s->tenants, e);
+		turns_forget(&gpu_of(s, e)->turns, e, now_ns());
+		tenants_goodbye(&gpu_of(s, e)->tenants, e);
 		c->executor = NULL;
 		return err;
 	}
 	tell_tools(s, e, false);
 	atomic_store(&e->page->trace, s->tracing.session);
 	reply->tenant = e->tenant->id;
-	reply->threads = s->config->threads;
-	memcpy(reply->cpus, s->config->cpus, sizeof(reply->cpus));
+	reply->gpu = e->tenant->gpu;
+	reply->gpus = gpus_of(&s->gpus, e->tenant->name);
+	reply->threads = gpu_of(s, e)->config->threads;
+	memcpy(reply->cpus, gpu_of(s, e)->config->cpus, sizeof(reply->cpus));
 	reply->vram = e->tenant->vram_max;
-	snprintf(reply->target, sizeof(reply->target), "%s", s->config->target);
+	snprintf(reply->target, sizeof(reply->target), "%s", gpu_of(s, e)->config->target);
 	return 0;
 }
 
@@ -389,7 +400,7 @@ static int executor_message(struct server *s, struct connection *c, const void *
 		}
 		break;
 	case ARBITER_MSG_CHARGE:
-		reply.error = c->executor ? pool_charge(&s->tenants, c->executor, msg.bytes,
+		reply.error = c->executor ? pool_charge(&gpu_of(s, c->executor)->tenants, c->executor, msg.bytes,
 							now_ns())
 					  : -EPROTO;
 		if (reply.error == POOL_LATER)
@@ -424,9 +435,10 @@ static int tool_message(struct server *s, struct connection *c, const char *text
 	int err;
 
 	s->facts.now_ns = now_ns();
-	turns_settle(&s->turns, s->facts.now_ns);
+	for (uint32_t i = 0; i < s->gpus.num; i++)
+		turns_settle(&s->gpus.gpu[i].turns, s->facts.now_ns);
 	s->facts.trace = false;
-	answer = control_answer(&s->tenants, &s->facts, c->peer.uid, text, size);
+	answer = control_answer(&s->gpus, &s->facts, c->peer.uid, text, size);
 	if (!answer)
 		return -ENOMEM;
 	if (s->facts.config_changed) {
@@ -440,9 +452,9 @@ static int tool_message(struct server *s, struct connection *c, const char *text
 	free(answer);
 	if (!err && s->facts.trace && !c->tracing && !c->executor) {
 		/* Told where their rings are before they go on writing. */
-		err = trace_tell_all(c->sock, &s->tenants);
+		err = trace_tell_all(c->sock, &s->gpus);
 		c->tracing = true;
-		trace_begin(&s->tracing, &s->tenants);
+		trace_begin(&s->tracing, &s->gpus);
 	}
 	return err;
 }
@@ -506,7 +518,7 @@ static void executor_woke(struct server *s, struct connection *c)
 		if (!s->deaf_until)
 			s->deaf_until = now + WAKES_NS;
 	}
-	turns_poke(&s->turns, c->executor, now);
+	turns_poke(&gpu_of(s, c->executor)->turns, c->executor, now);
 }
 
 static void listen_again(struct server *s)
@@ -522,22 +534,30 @@ static void listen_again(struct server *s)
 	}
 }
 
+/* The sooner of two moments, of which 0 is never. */
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
 static void take_turns(struct server *s)
 {
-	uint64_t now = now_ns(), after, pool;
+	uint64_t now = now_ns(), after = 0;
 
 	if (s->deaf_until && now >= s->deaf_until)
 		listen_again(s);
-	pool = pool_step(&s->tenants, &s->turns, now);
-	after = turns_step(&s->turns, now);
-	if (s->dismissing) {
-		hang_up_dismissed(s);
-		after = turns_step(&s->turns, now);
+	for (uint32_t i = 0; i < s->gpus.num; i++) {
+		struct arbiter_gpu *gpu = &s->gpus.gpu[i];
+		uint64_t pool = pool_step(&gpu->tenants, &gpu->turns, now), turn = turns_step(&gpu->turns, now);
+
+		if (s->dismissing) {
+			hang_up_dismissed(s);
+			turn = turns_step(&gpu->turns, now);
+		}
+		after = sooner(after, sooner(pool, turn));
 	}
-	if (pool && (!after || pool < after))
-		after = pool;
-	if (s->deaf_until && (!after || now + after > s->deaf_until))
-		after = s->deaf_until > now ? s->deaf_until - now : 1;
+	if (s->deaf_until)
+		after = sooner(after, s->deaf_until > now ? s->deaf_until - now : 1);
 	arm_timer(s, after ? now + after : 0);
 }
 
@@ -716,7 +736,8 @@ static int open_all(struct server *s)
 
 static void close_all(struct server *s)
 {
-	s->tenants.ending = true;
+	for (uint32_t i = 0; i < s->gpus.num; i++)
+		s->gpus.gpu[i].tenants.ending = true;
 	for (struct connection *c = s->connections; c; c = c->next)
 		hang_up(s, c);
 	bury(s);
@@ -735,8 +756,9 @@ static void close_all(struct server *s)
 	for (int *fd = (int[]){s->epoll, s->signals, s->timer, -2}; *fd != -2; fd++)
 		if (*fd >= 0)
 			close(*fd);
-	if (s->tenants.swap_dir >= 0)
-		close(s->tenants.swap_dir);
+	for (uint32_t i = 0; i < s->gpus.num; i++)
+		if (s->gpus.gpu[i].tenants.swap_dir >= 0)
+			close(s->gpus.gpu[i].tenants.swap_dir);
 }
 
 /* So that a pipe that our starter reads from ends when it does. Logs go to HSAVISOR_LOG_FILE, if
@@ -761,6 +783,48 @@ static void run_first(void)
 		log_info("runs with normal priority: turns may come later on a busy machine");
 }
 
+static void make_gpus(struct server *s)
+{
+	const struct server_config *config = s->config;
+
+	for (uint32_t i = 0; i < config->num_gpus; i++) {
+		struct arbiter_gpu *gpu = &s->gpus.gpu[i];
+
+		gpu->config = &config->gpus[i];
+		gpu->tenants.gpu = i;
+		gpu->tenants.pool = gpu->config->pool;
+		gpu->tenants.default_quota = config->default_quota;
+		gpu->tenants.swap = config->swap;
+		gpu->tenants.swap_dir = -1;
+		turns_init(&gpu->turns, &turns_ops, s);
+	}
+	s->gpus.num = config->num_gpus;
+}
+
+static int open_swap(struct server *s)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < s->gpus.num && !err && s->config->swap && s->config->swap_dir; i++)
+		err = pool_open_directory(&s->gpus.gpu[i].tenants, s->config->swap_dir);
+	return err;
+}
+
+static void say_ready(const struct server *s)
+{
+	const struct server_config *config = s->config;
+	char several[32] = "";
+
+	for (uint32_t i = 0; i < config->num_gpus; i++) {
+		const struct server_gpu *g = &config->gpus[i];
+
+		if (config->num_gpus > 1)
+			snprintf(several, sizeof(several), " %u", i);
+		fprintf(stderr, "hsavisord: ready at %s: software GPU%s %s, %llu MiB of VRAM, %u threads a tenant\n", config->socket_path,
+			several, g->target, (unsigned long long)g->pool >> 20, g->threads);
+	}
+}
+
 int server_run(const struct server_config *config)
 {
 	struct server *s = calloc(1, sizeof(*s));
@@ -771,34 +835,23 @@ int server_run(const struct server_config *config)
 		return -ENOMEM;
 	s->config = config;
 	s->epoll = s->listen = s->timer = s->signals = s->lock = -1;
-	s->tenants.pool = config->pool;
-	s->tenants.default_quota = config->default_quota;
-	s->tenants.swap = config->swap;
-	s->tenants.swap_dir = -1;
-	turns_init(&s->turns, &turns_ops, s);
-	s->facts = (struct control_facts){.turns = &s->turns,
-					  .config_path = config->config_path,
+	make_gpus(s);
+	s->facts = (struct control_facts){.config_path = config->config_path,
 					  .faults = &s->faults,
-					  .target = config->target,
-					  .threads = config->threads,
 					  .started_ns = now_ns()};
 	err = load_policies(s, message);
 	if (err)
 		fprintf(stderr, "hsavisord: %s\n", message);
 	else
 		err = open_all(s);
-	if (!err && config->swap && config->swap_dir)
-		err = pool_open_directory(&s->tenants, config->swap_dir);
+	if (!err)
+		err = open_swap(s);
 	if (!err) {
 		run_first();
 		err = privileges_drop();
 	}
 	if (!err) {
-		fprintf(stderr,
-			"hsavisord: ready at %s: software GPU %s, %llu MiB of VRAM, %u threads a "
-			"tenant\n",
-			config->socket_path, config->target, (unsigned long long)config->pool >> 20,
-			config->threads);
+		say_ready(s);
 		if (config->ready_fd >= 0) {
 			if (write(config->ready_fd, "", 1) < 0)
 				log_warn("nobody waits for readiness: %s", strerror(errno));

@@ -7,12 +7,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct server_config {
-	const char *socket_path;
+#include "arbiter/client.h"
+
+struct server_gpu {
 	const char *target; /* "gfx90a" */
 	uint32_t threads;   /* worker threads an executor gets */
 	uint64_t cpus[4];   /* CPUs they run on, bit i of all words: CPU i; none: any */
 	uint64_t pool;	    /* VRAM bytes of the GPU */
+};
+
+struct server_config {
+	const char *socket_path;
+	struct server_gpu gpus[ARBITER_MAX_GPUS];
+	uint32_t num_gpus;
 	uint64_t default_quota;
 	bool swap;	      /* VRAM may be overcommitted */
 	const char *swap_dir; /* where swapped VRAM goes; NULL: memory */

@@ -24,7 +24,7 @@ static bool name_ok(const char *s)
 	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
-static struct tenant *find(struct tenants *t, const char *name)
+struct tenant *tenants_find(const struct tenants *t, const char *name)
 {
 	for (struct tenant *x = t->list; x; x = x->next)
 		if (!strcmp(x->name, name))
@@ -108,7 +108,7 @@ static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct 
 	struct tenant *x, **tail;
 	int err;
 
-	if (find(t, msg->name)) {
+	if (tenants_find(t, msg->name)) {
 		snprintf(message, 128, "a tenant named '%s' exists already", msg->name);
 		return -EEXIST;
 	}
@@ -120,7 +120,8 @@ static int make_tenant(struct tenants *t, const struct arbiter_msg *msg, struct 
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return refuse(message, -ENOMEM, "hsavisord is out of memory");
-	x->id = ++t->next_id;
+	x->id = ++t->last_id;
+	x->gpu = t->gpu;
 	x->kind = msg->kind;
 	x->quota = vram;
 	x->vram_max = msg->vram_max ? msg->vram_max : vram;
@@ -165,7 +166,7 @@ int tenants_hello(struct tenants *t, const struct arbiter_msg *raw, int sock, pi
 	if (t->executors >= MAX_EXECUTORS)
 		return refuse(message, -ENOSPC, "there are 1024 executors already");
 	if (msg.kind == ARBITER_PROCESS) {
-		x = find(t, msg.name);
+		x = tenants_find(t, msg.name);
 		if (!x || x->kind != ARBITER_HOST) {
 			snprintf(message, 128, "there is no host tenant named '%s'", msg.name);
 			return -ENOENT;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tenants.h - who shares the GPU: tenants, their executors (connections), VRAM quotas.
+ * tenants.h - who shares a GPU: tenants, their executors (connections), VRAM quotas. A tenant that has several GPUs is one
+ * of each, by the same name and id (gpus.h).
  *
  * A VM is a tenant with one executor, its broker. A host tenant is made by `hsavisor run`
  * (ARBITER_HOST, itself no executor) and has one executor a process that opened the GPU. The
@@ -53,7 +54,7 @@ struct executor {
 
 struct tenant {
 	struct tenant *next;
-	uint32_t id;
+	uint32_t id, gpu;
 	struct fault_rate fault_rate;
 	enum arbiter_kind kind; /* VM or HOST */
 	char name[ARBITER_NAME_MAX];
@@ -73,7 +74,9 @@ struct tenant {
 
 struct tenants {
 	struct tenant *list; /* in order of their start */
-	uint32_t next_id, count, executors;
+	uint32_t gpu;	 /* number of the GPU that this is about */
+	uint32_t last_id; /* of the tenant made last: the next one's is one more */
+	uint32_t count, executors;
 	uint64_t pool, reserved; /* VRAM of the GPU; what tenants reserve of it; see pool.h */
 	bool swap;		 /* quotas may exceed the pool */
 	int swap_dir;		 /* directory for swapped VRAM; -1: memory */
@@ -89,6 +92,7 @@ struct tenants {
  */
 int tenants_hello(struct tenants *t, const struct arbiter_msg *msg, int sock, pid_t peer,
 		  uid_t peer_uid, struct executor **executor, char *message);
+struct tenant *tenants_find(const struct tenants *t, const char *name);
 /* The connection ended. A tenant goes with the last of its executors: a process that outlives
  * `hsavisor run` keeps it. */
 void tenants_goodbye(struct tenants *t, struct executor *executor);

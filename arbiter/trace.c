@@ -11,29 +11,30 @@
 #include <unistd.h>
 
 #include "arbiter/msg.h"
-#include "arbiter/tenants.h"
+#include "arbiter/gpus.h"
 
-static void tell_pages(const struct tracing *g, struct tenants *t)
+static void tell_pages(const struct tracing *g, struct arbiter_gpus *gpus)
 {
-	for (struct tenant *x = t->list; x; x = x->next)
-		for (struct executor *e = x->executors; e; e = e->next)
-			atomic_store(&e->page->trace, g->session);
+	for (uint32_t i = 0; i < gpus->num; i++)
+		for (struct tenant *x = gpus->gpu[i].tenants.list; x; x = x->next)
+			for (struct executor *e = x->executors; e; e = e->next)
+				atomic_store(&e->page->trace, g->session);
 }
 
-void trace_begin(struct tracing *g, struct tenants *t)
+void trace_begin(struct tracing *g, struct arbiter_gpus *gpus)
 {
 	/* A new session for each tool: it needs the kernels' names, which are told once a session. */
 	g->tools++;
 	g->session = ++g->sessions ? g->sessions : (g->sessions = 1);
-	tell_pages(g, t);
+	tell_pages(g, gpus);
 }
 
-void trace_end(struct tracing *g, struct tenants *t)
+void trace_end(struct tracing *g, struct arbiter_gpus *gpus)
 {
 	if (--g->tools)
 		return;
 	g->session = 0;
-	tell_pages(g, t);
+	tell_pages(g, gpus);
 }
 
 /* The shared memory again, for reading alone: the descriptor that executors have can write. */
@@ -75,6 +76,7 @@ int trace_tell(int sock, const struct executor *e, bool gone)
 			json_object_new_string(e->tenant->kind == ARBITER_VM ? "vm" : "host"));
 		json_object_object_add(o, "from",
 				       json_object_new_uint64(atomic_load(&e->page->traced)));
+		json_object_object_add(o, "gpu", json_object_new_uint64(e->tenant->gpu));
 		json_object_object_add(o, "pid", json_object_new_uint64((uint64_t)e->pid));
 	}
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
@@ -85,12 +87,13 @@ int trace_tell(int sock, const struct executor *e, bool gone)
 	return err;
 }
 
-int trace_tell_all(int sock, const struct tenants *t)
+int trace_tell_all(int sock, const struct arbiter_gpus *gpus)
 {
 	int err = 0;
 
-	for (const struct tenant *x = t->list; x && !err; x = x->next)
-		for (const struct executor *e = x->executors; e && !err; e = e->next)
-			err = trace_tell(sock, e, false);
+	for (uint32_t i = 0; i < gpus->num; i++)
+		for (const struct tenant *x = gpus->gpu[i].tenants.list; x && !err; x = x->next)
+			for (const struct executor *e = x->executors; e && !err; e = e->next)
+				err = trace_tell(sock, e, false);
 	return err;
 }

@@ -6,7 +6,7 @@
  * for each that comes, with a read-only descriptor of its shared memory, and one for each that
  * goes; this until it hangs up. Executors fill their rings as long as there is such a tool.
  *
- *   {"event": "executor", "serial", "tenant", "tenant_id", "kind", "pid", "from"} + descriptor
+ *   {"event": "executor", "serial", "tenant", "tenant_id", "kind", "gpu", "pid", "from"} + descriptor
  *   {"event": "gone", "serial"}
  *
  * from: number of the ring's first event that is the tool's.
@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 struct executor;
-struct tenants;
+struct arbiter_gpus;
 
 struct tracing {
 	uint32_t session; /* what pages are to say; 0: nobody traces */
@@ -26,13 +26,13 @@ struct tracing {
 };
 
 /* A tool comes, goes: the executors' pages are told. */
-void trace_begin(struct tracing *tracing, struct tenants *tenants);
-void trace_end(struct tracing *tracing, struct tenants *tenants);
+void trace_begin(struct tracing *tracing, struct arbiter_gpus *gpus);
+void trace_end(struct tracing *tracing, struct arbiter_gpus *gpus);
 
 /* Tells the tool at sock of an executor that came or goes; ARBITER_HOST ones are no executors. 0 or
  * negative errno: it doesn't read, or we have no descriptors. */
 int trace_tell(int sock, const struct executor *executor, bool gone);
 /* Of all there are. */
-int trace_tell_all(int sock, const struct tenants *tenants);
+int trace_tell_all(int sock, const struct arbiter_gpus *gpus);
 
 #endif

@@ -21,13 +21,14 @@
 
 static const char usage[] =
 	"Usage: hsavisor run [--name NAME] [--vram SIZE] [--vram-max SIZE] "
-	"[--root DIR | --debian13] [--stats] [--profile FILE] -- "
+	"[--gpus LIST] [--root DIR | --debian13] [--stats] [--profile FILE] -- "
 	"PROGRAM [ARGUMENTS]\n"
 	"Runs an unmodified ROCm program on the host with the shared GPU.\n"
 	"\n"
 	"  --name NAME   name of the tenant (default: the program's name and pid)\n"
 	"  --vram SIZE   its VRAM quota, all its processes together (default: the daemon's)\n"
 	"  --vram-max SIZE  what `hsavisor set` may raise it to (default: the quota)\n"
+	"  --gpus LIST   the GPUs it has, like 0,1 (default: 0); the quota is of each\n"
 	"  " POLICY_HELP "\n"
 	"  --root DIR    run it in another root tree, with that tree's ROCm (needs bubblewrap)\n"
 	"  --debian13    the same, with the Debian 13 tree that `make image` made\n"
@@ -55,11 +56,26 @@ static int wait_for(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* "0,2" as bits; 0: it is no such list. */
+static uint32_t parse_gpus(const char *text)
+{
+	uint32_t gpus = 0;
+
+	for (;; text += 2) {
+		if (*text < '0' || *text >= '0' + ARBITER_MAX_GPUS || (text[1] && text[1] != ','))
+			return 0;
+		gpus |= 1u << (*text - '0');
+		if (!text[1])
+			return gpus;
+	}
+}
+
 int cmd_run(int argc, char **argv)
 {
 	static const struct option known[] = {{"name", required_argument, NULL, 'n'},
 					      {"vram", required_argument, NULL, 'v'},
 					      {"vram-max", required_argument, NULL, 'x'},
+					      {"gpus", required_argument, NULL, 'g'},
 					      POLICY_OPTIONS,
 					      {"root", required_argument, NULL, 'r'},
 					      {"debian13", no_argument, NULL, 'd'},
@@ -68,15 +84,16 @@ int cmd_run(int argc, char **argv)
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
 	const char *root = NULL, *profile = NULL, *base;
-	struct arbiter_client *client;
+	struct arbiter_client *clients[ARBITER_MAX_GPUS] = {0};
 	struct arbiter_grant grant;
+	uint32_t gpus = 1;
 	char name[64] = "", error[256];
 	struct json_object *policy = NULL;
 	bool stats = false;
 	uint64_t vram = 0, vram_max = 0;
 	struct sigaction sa = {.sa_handler = forward};
 	pid_t pid;
-	int c, err;
+	int c, err = 0;
 
 	optind = 0;
 	while ((c = getopt_long(argc, argv, "+hn:", known, NULL)) != -1) {
@@ -103,6 +120,11 @@ int cmd_run(int argc, char **argv)
 				return cli_fail(
 					EXIT_FAIL,
 					"there is no Debian 13 tree; make it with: make image");
+			break;
+		case 'g':
+			gpus = parse_gpus(optarg);
+			if (!gpus)
+				return cli_fail(EXIT_USAGE, "bad list of GPUs '%s': write 0,1 and the like", optarg);
 			break;
 		case 's':
 			stats = true;
@@ -135,7 +157,9 @@ int cmd_run(int argc, char **argv)
 				    *p))
 				*p = '_';
 	}
-	err = arbiter_connect_max(ARBITER_HOST, name, vram, vram_max, &client, &grant, error);
+	for (uint32_t i = 0; i < ARBITER_MAX_GPUS && !err; i++)
+		if (gpus & 1u << i)
+			err = arbiter_connect_gpu(ARBITER_HOST, name, vram, vram_max, i, &clients[i], &grant, error);
 	if (err)
 		return cli_fail(err == -EEXIST				 ? EXIT_IN_USE
 				: err == -ENOENT || err == -ECONNREFUSED ? EXIT_NO_DAEMON
@@ -167,6 +191,7 @@ int cmd_run(int argc, char **argv)
 			row ? json_object_to_json_string_ext(row, JSON_C_TO_STRING_PLAIN) : "{}");
 		json_object_put(row);
 	}
-	arbiter_disconnect(client);
+	for (uint32_t i = 0; i < ARBITER_MAX_GPUS; i++)
+		arbiter_disconnect(clients[i]);
 	return c;
 }

@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "base/size.h"
 #include "cli/cli.h"
+#include "cli/sample.h"
 
 /* Reads --json, --force and --help. Returns -1 to go on, else the exit code. */
 static int options(int argc, char **argv, const char *usage, bool *json, bool *force)
@@ -90,8 +91,9 @@ static const char *reservation(struct json_object *o)
 int cmd_list(int argc, char **argv)
 {
 	static const char usage[] =
-		"Usage: hsavisor list [--json]\nShows the tenants that share the GPU.\n";
+		"Usage: hsavisor list [--json]\nShows the tenants that share the GPUs, each on each GPU that it has.\n";
 	struct json_object *a, *list = NULL;
+	size_t gpus = 0;
 	bool json = false;
 	int code = options(argc, argv, usage, &json, NULL);
 
@@ -101,6 +103,9 @@ int cmd_list(int argc, char **argv)
 	if (code)
 		return code;
 	json_object_object_get_ex(a, "tenants", &list);
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		if (json_u64(json_object_array_get_idx(list, i), "gpu") >= gpus)
+			gpus = json_u64(json_object_array_get_idx(list, i), "gpu") + 1;
 	if (json) {
 		json_print(list);
 	} else {
@@ -109,7 +114,7 @@ int cmd_list(int argc, char **argv)
 		       "WEIGHT", "PRIO", "CAP", "RESERVE");
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
 			struct json_object *o = json_object_array_get_idx(list, i);
-			char used[32], quota[32], vram[70], cap[24] = "-";
+			char used[32], quota[32], vram[70], cap[24] = "-", label[72];
 
 			snprintf(
 				vram, sizeof(vram), "%s of %s",
@@ -118,9 +123,10 @@ int cmd_list(int argc, char **argv)
 			if (json_u64(o, "cap_percent"))
 				snprintf(cap, sizeof(cap), "%llu%%",
 					 (unsigned long long)json_u64(o, "cap_percent"));
+			tenant_label(label, sizeof(label), o, gpus);
 			printf("%-20s %-5s %8llu %-18s %10llu %10.3f s %21s %9llu %6llu %4llu %4s "
 			       "%s\n",
-			       json_str(o, "name"), json_str(o, "kind"),
+			       label, json_str(o, "kind"),
 			       (unsigned long long)json_u64(o, "pid"), json_str(o, "program"),
 			       (unsigned long long)json_u64(o, "dispatches"),
 			       (double)json_u64(o, "gpu_ns") / 1e9, vram,

@@ -98,7 +98,7 @@ static const struct metric of_daemon[] = {
 };
 
 /* Keys that name things rather than count; they are labels, or of no use here. */
-static const char *const not_metrics[] = {"id", "pid", "ok", NULL};
+static const char *const not_metrics[] = {"id", "gpu", "pid", "ok", NULL};
 
 /* A label's value with \, " and newline escaped; anything that is not printable ASCII is '?': the
  * daemon lets no other into names, and the text must be UTF-8 in any case. */
@@ -120,6 +120,7 @@ static void put_tenant_labels(FILE *f, struct json_object *o)
 {
 	put_label(f, "tenant", json_str(o, "name"), "");
 	put_label(f, "kind", json_str(o, "kind"), ",");
+	put_label(f, "gpu", json_str(o, "gpu"), ",");
 }
 
 static void put_gpu_labels(FILE *f, struct json_object *o)

@@ -19,10 +19,18 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static const struct sample_row *find(const struct sample *s, uint64_t id)
+void tenant_label(char *label, size_t size, struct json_object *row, size_t num_gpus)
+{
+	if (num_gpus > 1)
+		snprintf(label, size, "%.63s:%llu", json_str(row, "name"), (unsigned long long)json_u64(row, "gpu"));
+	else
+		snprintf(label, size, "%s", json_str(row, "name"));
+}
+
+static const struct sample_row *find(const struct sample *s, uint64_t id, uint64_t gpu)
 {
 	for (size_t i = 0; s && i < s->num_rows; i++)
-		if (s->rows[i].id == id)
+		if (s->rows[i].id == id && s->rows[i].gpu == gpu)
 			return &s->rows[i];
 	return NULL;
 }
@@ -41,6 +49,7 @@ static void fill(struct sample_row *r, struct json_object *o, const struct sampl
 	if (!before)
 		before = &none;
 	r->id = json_u64(o, "id");
+	r->gpu = json_u64(o, "gpu");
 	snprintf(r->name, sizeof(r->name), "%s", json_str(o, "name"));
 	snprintf(r->kind, sizeof(r->kind), "%s", json_str(o, "kind"));
 	snprintf(r->program, sizeof(r->program), "%s", json_str(o, "program"));
@@ -69,14 +78,18 @@ int sample_take(struct sample *s, const struct sample *before)
 	if (err)
 		return err;
 	s->daemon_pid = json_u64(status, "pid");
+	s->num_tenants = json_u64(status, "tenants");
 	s->uptime_ns = json_u64(status, "uptime_ns");
 	snprintf(s->version, sizeof(s->version), "%s", json_str(status, "version"));
 	if (json_object_object_get_ex(status, "gpus", &gpus) && json_object_array_length(gpus)) {
-		struct json_object *g = json_object_array_get_idx(gpus, 0);
+		s->num_gpus = json_object_array_length(gpus);
+		snprintf(s->target, sizeof(s->target), "%s", json_str(json_object_array_get_idx(gpus, 0), "target"));
+		for (size_t i = 0; i < s->num_gpus; i++) {
+			struct json_object *g = json_object_array_get_idx(gpus, i);
 
-		s->vram = json_u64(g, "vram_bytes");
-		s->vram_reserved = json_u64(g, "vram_reserved_bytes");
-		snprintf(s->target, sizeof(s->target), "%s", json_str(g, "target"));
+			s->vram += json_u64(g, "vram_bytes");
+			s->vram_reserved += json_u64(g, "vram_reserved_bytes");
+		}
 	}
 	json_object_put(status);
 	err = daemon_ask("list", &answer);
@@ -104,7 +117,8 @@ int sample_take(struct sample *s, const struct sample *before)
 	for (size_t i = 0; i < s->num_rows; i++) {
 		struct json_object *o = json_object_array_get_idx(s->tenants, i);
 
-		fill(&s->rows[i], o, find(before, json_u64(o, "id")), s->interval_s);
+		fill(&s->rows[i], o, find(before, json_u64(o, "id"), json_u64(o, "gpu")), s->interval_s);
+		tenant_label(s->rows[i].label, sizeof(s->rows[i].label), o, s->num_gpus);
 	}
 	return 0;
 }
@@ -156,7 +170,7 @@ static int compare_rows(const void *a, const void *b, void *key)
 	const struct sample_row *x = a, *y = b;
 	int order = k->compare(x, y);
 
-	return order ? order : (x->id > y->id) - (x->id < y->id);
+	return order ? order : x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->gpu > y->gpu) - (x->gpu < y->gpu);
 }
 
 void sample_sort(struct sample *s, const struct sample_key *key, bool reverse)
@@ -198,6 +212,7 @@ static struct json_object *row_json(const struct sample_row *r)
 
 	json_object_object_add(o, "id", json_object_new_uint64(r->id));
 	json_object_object_add(o, "name", json_object_new_string(r->name));
+	json_object_object_add(o, "gpu", json_object_new_uint64(r->gpu));
 	json_object_object_add(o, "kind", json_object_new_string(r->kind));
 	json_object_object_add(o, "program", json_object_new_string(r->program));
 	json_object_object_add(o, "gpu_percent", number(r->gpu_percent));
@@ -257,7 +272,7 @@ void sample_line(const struct sample_row *r, char *line, size_t size)
 	snprintf(queues, sizeof(queues), "%llu", (unsigned long long)r->queues);
 	snprintf(packets, sizeof(packets), "%llu", (unsigned long long)r->backlog);
 	snprintf(faults, sizeof(faults), "%llu", (unsigned long long)r->faults);
-	snprintf(line, size, ROW, r->name, r->kind, r->program, gpu, cores,
+	snprintf(line, size, ROW, r->label, r->kind, r->program, gpu, cores,
 		 short_number(disp, sizeof(disp), r->dispatch_rate), vram, queues, packets,
 		 strcmp(r->kind, "vm") ? "-" : short_number(exits, sizeof(exits), r->exit_rate),
 		 faults);
@@ -269,9 +284,9 @@ void sample_summary(const struct sample *s, char *line, size_t size)
 	char given[32], total[32];
 
 	snprintf(line, size,
-		 "hsavisord %s up %lluh %02llum %02llus, %s, %zu tenant%s, %s of %s of VRAM given",
+		 "hsavisord %s up %lluh %02llum %02llus, %s%s, %zu tenant%s, %s of %s of VRAM given",
 		 s->version, (unsigned long long)up / 3600, (unsigned long long)up / 60 % 60,
-		 (unsigned long long)up % 60, s->target, s->num_rows, s->num_rows == 1 ? "" : "s",
+		 (unsigned long long)up % 60, s->target, s->num_gpus > 1 ? " and others" : "", s->num_tenants, s->num_tenants == 1 ? "" : "s",
 		 size_format(given, sizeof(given), s->vram_reserved),
 		 size_format(total, sizeof(total), s->vram));
 }

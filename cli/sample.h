@@ -2,7 +2,7 @@
 /*
  * sample.h - the tenants' figures at two moments, as rates: what `hsavisor top` shows.
  *
- * The daemon tells totals. A tenant is known again by its id; one that is new, and everything after
+ * The daemon tells totals. A tenant is known again by its id and GPU (it has a row for each it has); one that is new, and everything after
  * the daemon was restarted, counts from nothing.
  */
 #ifndef CLI_SAMPLE_H
@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 struct sample_row {
-	uint64_t id;
+	uint64_t id, gpu;
 	char name[64], kind[8], program[64];
+	char label[72]; /* the name; with the GPU, where there are several */
 	double gpu_percent; /* of the interval that the tenant had the GPU */
 	double cores;	    /* threads that ran waves, on average */
 	double dispatch_rate, exit_rate; /* per second */
@@ -27,12 +28,16 @@ struct sample_row {
 struct sample {
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	double interval_s; /* since the sample before */
-	uint64_t daemon_pid, uptime_ns, vram, vram_reserved;
-	char version[32], target[16];
+	uint64_t daemon_pid, uptime_ns, vram, vram_reserved; /* VRAM: of all GPUs */
+	char version[32], target[16]; /* target: of the first GPU */
+	size_t num_gpus, num_tenants;
 	struct sample_row *rows;
 	size_t num_rows;
 	struct json_object *tenants; /* "list" as it came */
 };
+
+/* How a row of "list" is called in tables: by the tenant's name, with several GPUs name:GPU. */
+void tenant_label(char *label, size_t size, struct json_object *row, size_t num_gpus);
 
 /* Asks the daemon. before: the sample that rates count from, may be NULL. 0 or negative errno
  * (-ECONNREFUSED: no daemon); then *sample holds nothing. */

@@ -45,9 +45,9 @@ static struct client {
 static void *serve(void *arg)
 {
 	static const struct server_config config = {.socket_path = path,
-						    .target = "gfx90a",
-						    .threads = 2,
-						    .pool = 1ull << 30,
+						    .gpus = {{.target = "gfx90a", .threads = 2, .pool = 1ull << 30},
+							     {.target = "gfx900", .threads = 1, .pool = 64ull << 20}},
+						    .num_gpus = 2,
 						    .default_quota = 16u << 20,
 						    .config_path = config_path,
 						    .group = (gid_t)-1,

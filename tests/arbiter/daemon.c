@@ -43,8 +43,10 @@ void daemon_start(struct daemon *d, const struct server_config *config, const ch
 
 	assert_int_equal(pipe(ready), 0);
 	c.socket_path = d->path;
-	c.target = "gfx90a";
-	c.threads = 2;
+	for (uint32_t i = 0; i < c.num_gpus; i++) {
+		c.gpus[i].target = "gfx90a";
+		c.gpus[i].threads = 2;
+	}
 	c.group = (gid_t)-1;
 	c.ready_fd = ready[1];
 	d->pid = fork();
@@ -94,8 +96,8 @@ int daemon_refused(const struct server_config *config)
 	struct server_config c = *config;
 	int saved = dup(STDERR_FILENO), ret;
 
-	c.target = "gfx90a";
-	c.threads = 1;
+	c.gpus[0].target = "gfx90a";
+	c.gpus[0].threads = 1;
 	c.group = (gid_t)-1;
 	c.ready_fd = -1;
 	silence();

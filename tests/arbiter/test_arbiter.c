@@ -29,7 +29,7 @@
 
 static struct daemon hsavisord;
 
-static const struct server_config config = {.pool = 1024 * MIB, .default_quota = 256 * MIB};
+static const struct server_config config = {.gpus = {{.pool = 1024 * MIB}}, .num_gpus = 1, .default_quota = 256 * MIB};
 
 static int start(void **state)
 {
@@ -442,7 +442,7 @@ static void shutdown_asks_first(void **state)
 
 static void second_daemon_is_refused(void **state)
 {
-	struct server_config c = {.socket_path = hsavisord.path, .pool = MIB};
+	struct server_config c = {.socket_path = hsavisord.path, .gpus = {{.pool = MIB}}, .num_gpus = 1};
 
 	assert_int_equal(daemon_refused(&c), -EADDRINUSE);
 	assert_int_equal(access(hsavisord.path, F_OK), 0); /* the first one's is still there */

@@ -63,7 +63,7 @@ static const char good_config[] =
 
 static int start(void **state)
 {
-	struct server_config c = {.pool = 8192 * MIB,
+	struct server_config c = {.gpus = {{.pool = 8192 * MIB}}, .num_gpus = 1,
 				  .default_quota = 256 * MIB,
 				  .config_path = conf_path,
 				  .config_required = true};
@@ -495,7 +495,7 @@ static void sighup_reads_it_again(void **state)
 static void a_bad_file_is_no_start(void **state)
 {
 	struct server_config c = {
-		.pool = MIB, .config_path = "/nonexistent", .config_required = true};
+		.gpus = {{.pool = MIB}}, .num_gpus = 1, .config_path = "/nonexistent", .config_required = true};
 	char dir[96], path[108];
 
 	snprintf(dir, sizeof(dir), "%s/never", hsavisord.dir);

@@ -80,7 +80,7 @@ static void leave(struct tenant_here *t)
 static int start(const char *swap_dir)
 {
 	struct server_config c = {
-		.pool = POOL, .default_quota = SIZE, .swap = true, .swap_dir = swap_dir};
+		.gpus = {{.pool = POOL}}, .num_gpus = 1, .default_quota = SIZE, .swap = true, .swap_dir = swap_dir};
 
 	daemon_prepare(&hsavisord);
 	daemon_start(&hsavisord, &c, NULL);
@@ -281,7 +281,8 @@ static void the_daemon_dies_while_it_is_out(void **state)
 static void no_directory(void **state)
 {
 	struct server_config c = {.socket_path = "/tmp/hsv-swap-none.sock",
-				  .pool = POOL,
+				  .gpus = {{.pool = POOL}},
+				  .num_gpus = 1,
 				  .default_quota = SIZE,
 				  .swap = true,
 				  .swap_dir = "/nonexistent"};
