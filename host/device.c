@@ -22,7 +22,6 @@
 
 struct front front = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.vram_fd = -1,
 	.gtt_fd = -1,
 	.doorbell_fd = -1,
 	.events_fd = -1,
@@ -57,25 +56,28 @@ static void on_hw_exception(void *ctx, uint32_t gpu_id, uint32_t reset_type, uin
 	kfd_events_hw_exception(front.events, gpu_id, reset_type, reset_cause);
 }
 
-static int charge(void *ctx, int64_t bytes)
+static int charge(void *gpu_ctx, int64_t bytes)
 {
-	return arbiter_charge_vram(front.client, bytes);
+	return arbiter_charge_vram(((struct front_gpu *)gpu_ctx)->client, bytes);
 }
 
-static void quota(void *ctx, uint64_t *limit, uint64_t *used)
+static void quota(void *gpu_ctx, uint64_t *limit, uint64_t *used)
 {
-	*limit = arbiter_vram_limit(front.client);
-	*used = arbiter_vram_used(front.client);
+	const struct front_gpu *g = gpu_ctx;
+
+	*limit = arbiter_vram_limit(g->client);
+	*used = arbiter_vram_used(g->client);
 }
 
 /* By a GPU thread. Counted here, too: after a fault many programs make no request any more. */
-static void report(void *ctx, const struct kfd_fault *fault)
+static void report(void *gpu_ctx, const struct kfd_fault *fault)
 {
-	struct arbiter_counters *c = arbiter_counters(front.client);
+	struct front_gpu *g = gpu_ctx;
+	struct arbiter_counters *c = arbiter_counters(g->client);
 
 	atomic_fetch_add_explicit(fault->code ? &c->queue_errors : &c->faults, 1,
 				  memory_order_relaxed);
-	arbiter_report_kfd_fault(front.client, fault);
+	arbiter_report_kfd_fault(g->client, fault);
 }
 
 static bool name_kernel(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
@@ -95,17 +97,28 @@ static struct kfd_front_ops ops = {
 	.idle = park_idle,
 };
 
+uint32_t front_gpu_index(uint64_t gpu_id)
+{
+	uint32_t i = 0;
+
+	while (i < front.num_gpus && front.gpus[i].id != gpu_id)
+		i++;
+	return i;
+}
+
 void front_publish(void)
 {
-	struct arbiter_counters *c = arbiter_counters(front.client);
-	struct kfd_stats stats;
+	for (uint32_t i = 0; i < front.num_gpus; i++) {
+		struct arbiter_counters *c = arbiter_counters(front.gpus[i].client);
+		struct kfd_stats stats;
 
-	kfd_device_stats(front.device, &stats);
-	atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
-	atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
-	atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
-	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
-	atomic_store_explicit(&c->queues, stats.queues, memory_order_relaxed);
+		kfd_gpu_stats(front.device, i, &stats);
+		atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
+		atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
+		atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
+		atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
+		atomic_store_explicit(&c->queues, stats.queues, memory_order_relaxed);
+	}
 }
 
 static void program_name(char *name, size_t size)
@@ -126,18 +139,20 @@ static void undo(void)
 		kfd_process_destroy(front.process);
 	if (front.device)
 		kfd_device_close(front.device);
-	if (front.gpu)
-		gpu_close(front.gpu);
+	for (uint32_t i = 0; i < front.num_gpus; i++) {
+		if (front.gpus[i].gpu)
+			gpu_close(front.gpus[i].gpu);
+		host_swap_close(&front.gpus[i]);
+	}
 	kfd_events_free(front.events);
-	host_swap_close();
 	memory_forget();
-	if (front.client)
-		arbiter_disconnect(front.client);
+	for (uint32_t i = 0; i < front.num_gpus; i++)
+		arbiter_disconnect(front.gpus[i].client);
+	memset(front.gpus, 0, sizeof(front.gpus));
+	front.num_gpus = 0;
 	front.process = NULL;
 	front.device = NULL;
-	front.gpu = NULL;
 	front.events = NULL;
-	front.client = NULL;
 }
 
 /* Once: programs try several paths. A later open tries again, for the daemon may have been started.
@@ -165,52 +180,96 @@ static void want_profile(struct gpu_config *gpu, const char *program)
 	gpu->profile = &profile;
 }
 
+/* Joins the tenant on a GPU, or on its first one; *gpus: all that it has. */
+static int join(uint32_t which, struct gpu_config *config, uint32_t *gpus)
+{
+	struct front_gpu *g = &front.gpus[front.num_gpus];
+	const char *tenant = getenv("HSAVISOR_TENANT");
+	struct arbiter_grant grant = {.vram_fd = -1};
+	char error[256] = "";
+	int err;
+
+	memset(g, 0, sizeof(*g));
+	err = arbiter_connect_gpu(ARBITER_PROCESS, tenant ? tenant : "", 0, 0, which, &g->client, &grant, error);
+	if (err) {
+		say(error[0] ? error : strerror(-err));
+		return -ENODEV;
+	}
+	front.num_gpus++;
+	g->id = FRONT_GPU_ID + grant.gpu;
+	g->vram_fd = grant.vram_fd;
+	g->vram_size = grant.vram_size;
+	memcpy(g->target, grant.target, sizeof(g->target));
+	config->target = g->target;
+	config->threads = grant.threads;
+	memcpy(config->cpus, grant.cpus, sizeof(config->cpus));
+	*gpus = grant.gpus & ~(1u << grant.gpu);
+	return 0;
+}
+
+/* All GPUs of the tenant, in the daemon's order. */
+static int join_all(struct gpu_config *configs)
+{
+	uint32_t left = 0, unused;
+	int err = join(ARBITER_ANY_GPU, &configs[0], &left);
+
+	for (uint32_t i = 0; i < KFD_MAX_GPUS && !err; i++)
+		if (left & 1u << i)
+			err = join(i, &configs[front.num_gpus], &unused);
+	return err;
+}
+
+static int open_gpu(struct front_gpu *g, struct gpu_config *config, const char *program)
+{
+	int err = host_swap_open(g);
+
+	if (err)
+		return err;
+	config->turn = &arbiter_turn_ops;
+	config->trace = &arbiter_trace_ops;
+	config->turn_ctx = g->client;
+	config->limits = arbiter_limits(g->client);
+	config->backlog = &arbiter_counters(g->client)->backlog;
+	config->compile_ns = &arbiter_counters(g->client)->jit_ns;
+	want_profile(config, program);
+	return gpu_open(config, &g->gpu);
+}
+
 static int make(void)
 {
 	struct kfd_device_config config = {
 		.ops = &ops,
 		.max_processes = 1,
 		.kfd_minor = 14,
-		.gpus = {{.gpu_id = FRONT_GPU_ID}},
-		.num_gpus = 1,
 	};
-	struct gpu_config gpu = {.turn = &arbiter_turn_ops, .trace = &arbiter_trace_ops};
-	const char *tenant = getenv("HSAVISOR_TENANT");
-	struct arbiter_grant grant = {.vram_fd = -1};
-	char error[256] = "", name[32];
-	int err;
+	struct gpu_config gpus[KFD_MAX_GPUS] = {0};
+	char name[32];
+	int err = join_all(gpus);
 
-	err = arbiter_connect(ARBITER_PROCESS, tenant ? tenant : "", 0, &front.client, &grant,
-			      error);
 	if (err) {
-		say(error[0] ? error : strerror(-err));
-		return -ENODEV;
+		undo();
+		return err;
 	}
-	front.vram_fd = grant.vram_fd;
-	front.vram_size = grant.vram_size;
-	err = memory_open();
-	if (!err)
-		err = host_swap_open();
-	if (err)
-		goto fail;
-	gpu.target = grant.target;
-	gpu.threads = grant.threads;
-	memcpy(gpu.cpus, grant.cpus, sizeof(gpu.cpus));
-	gpu.turn_ctx = front.client;
-	gpu.limits = arbiter_limits(front.client);
-	gpu.backlog = &arbiter_counters(front.client)->backlog;
-	gpu.compile_ns = &arbiter_counters(front.client)->jit_ns;
 	program_name(name, sizeof(name));
-	want_profile(&gpu, name);
-	err = gpu_open(&gpu, &front.gpu);
+	err = memory_open();
+	for (uint32_t i = 0; i < front.num_gpus && !err; i++) {
+		struct front_gpu *g = &front.gpus[i];
+
+		err = open_gpu(g, &gpus[i], name);
+		config.gpus[i] = (struct kfd_gpu_config){
+			.gpu = g->gpu,
+			.ctx = g,
+			.vram = g->vram,
+			.vram_size = g->vram_size,
+			.doorbells = front.doorbells + i * HSV_DOORBELL_SLOT,
+			.gpu_id = g->id,
+		};
+	}
+	config.num_gpus = front.num_gpus;
 	if (!err)
 		err = kfd_events_new(&front.events);
 	if (err)
 		goto fail;
-	config.gpus[0].gpu = front.gpu;
-	config.gpus[0].vram = front.vram;
-	config.gpus[0].vram_size = front.vram_size;
-	config.gpus[0].doorbells = front.doorbells;
 	ops.page_request = pages_possible() ? pages_request : NULL;
 	err = kfd_device_open(&config, &front.device);
 	if (err)
@@ -218,8 +277,10 @@ static int make(void)
 	err = kfd_process_create(front.device, 0, NULL, (uint32_t)getpid(), name, &front.process);
 	if (err)
 		goto fail;
-	arbiter_set_namer(front.client, name_kernel, front.device);
-	snprintf(arbiter_counters(front.client)->program, 64, "%s", name);
+	for (uint32_t i = 0; i < front.num_gpus; i++) {
+		arbiter_set_namer(front.gpus[i].client, name_kernel, front.device);
+		snprintf(arbiter_counters(front.gpus[i].client)->program, 64, "%s", name);
+	}
 	return 0;
 fail:
 	say(strerror(-err));
@@ -246,11 +307,13 @@ static void after_fork_child(void)
 	if (front.pid) {
 		park_forget();
 		pages_forget();
-		host_swap_forget();
+		for (uint32_t i = 0; i < front.num_gpus; i++)
+			host_swap_forget(&front.gpus[i]);
 		memory_forget();
-		arbiter_forget(front.client);
-		front.client = NULL;
-		front.gpu = NULL;
+		for (uint32_t i = 0; i < front.num_gpus; i++)
+			arbiter_forget(front.gpus[i].client);
+		memset(front.gpus, 0, sizeof(front.gpus));
+		front.num_gpus = 0;
 		front.device = NULL;
 		front.process = NULL;
 		front.events = NULL;

@@ -51,7 +51,7 @@ static void forget_fd(int fd)
 		put_locked(file);
 }
 
-int files_open(enum file_kind kind, int open_flags)
+int files_open(enum file_kind kind, uint32_t gpu, int open_flags)
 {
 	struct file *file = calloc(1, sizeof(*file));
 	int fd;
@@ -69,6 +69,7 @@ int files_open(enum file_kind kind, int open_flags)
 		return err;
 	}
 	file->kind = kind;
+	file->gpu = gpu;
 	file->pid = getpid();
 	file->refs = 1;
 	files_lock();

@@ -39,8 +39,8 @@
 #include "core/vram.h"
 
 #define FRONT_PAGE	   4096ul
-#define FRONT_GPU_ID	   0x6873u
-#define FRONT_RENDER_MINOR 128u
+#define FRONT_GPU_ID	   0x6873u /* of the daemon's GPU 0; the others' follow */
+#define FRONT_RENDER_MINOR 128u	   /* of the first GPU that the tenant has; the others' follow */
 #define FRONT_KFD_MAJOR	   234u /* KFD's major is dynamic; this one is in the range Linux gives out \
 				 */
 #define FRONT_DRM_MAJOR 226u
@@ -53,6 +53,7 @@ enum file_kind {
 /* An open file description of one of our devices; several descriptors (dup) may share it. */
 struct file {
 	enum file_kind kind;
+	uint32_t gpu; /* RENDER: whose node */
 	uint32_t id; /* names the file to ACQUIRE_VM */
 	pid_t pid;   /* who opened it; a child's inherited descriptor is of no use */
 	unsigned refs;
@@ -62,6 +63,7 @@ struct file {
 struct buffer {
 	uint64_t size; /* 0: no buffer */
 	uint32_t flags;
+	uint32_t gpu; /* that its handle names */
 	uint64_t user; /* USERPTR: address */
 	bool svm, holes; /* holes: the program has unmapped a part of it */
 	struct vram_extent *extents; /* of VRAM, or of the GTT memory, or of foreign_file */
@@ -73,21 +75,33 @@ struct buffer {
 	uint32_t key[4];
 };
 
+/* A GPU of this process, of which it is an executor. */
+struct front_gpu {
+	uint32_t id; /* KFD's */
+	struct arbiter_client *client;
+	struct gpu *gpu;
+	uint8_t *vram;
+	uint64_t vram_size;
+	int vram_fd;	   /* the client's */
+	struct swap *swap; /* NULL: VRAM stays where it is */
+	bool acquired;	   /* by the program */
+	char target[16];   /* what it presents */
+};
+
 struct front {
 	pthread_mutex_t lock;
 	pid_t pid; /* of the process this state belongs to; 0: not open */
 
-	struct arbiter_client *client;
-	struct gpu *gpu;
+	struct front_gpu gpus[KFD_MAX_GPUS]; /* those that the tenant has, in the daemon's order */
+	uint32_t num_gpus;
 	struct kfd_device *device;
 	struct kfd_process *process;
 	bool ended; /* the process was ended by front_exit() */
 	struct kfd_events *events;
 
-	uint8_t *vram, *gtt, *doorbells;
-	uint64_t vram_size, gtt_size;
-	int vram_fd, gtt_fd, doorbell_fd;
-	struct swap *swap; /* NULL: VRAM stays where it is */
+	uint8_t *gtt, *doorbells; /* doorbells: HSV_DOORBELL_SLOT of each GPU */
+	uint64_t gtt_size;
+	int gtt_fd, doorbell_fd;
 	struct vram gtt_free;
 	uint64_t *own_events_page; /* when the program gave none */
 	int events_fd;
@@ -98,6 +112,9 @@ struct front {
 };
 extern struct front front;
 
+/* The index of the GPU with that KFD id, or front.num_gpus. */
+uint32_t front_gpu_index(uint64_t gpu_id);
+
 /* device.c: makes this process an executor, once. 0 or -errno; the reason is said once on standard
  * error. */
 int front_open(void);
@@ -106,7 +123,7 @@ void front_publish(void); /* counters for the arbiter */
 
 /* files.c */
 /* A descriptor for a new file of ours. -errno. */
-int files_open(enum file_kind kind, int open_flags);
+int files_open(enum file_kind kind, uint32_t gpu, int open_flags);
 /* A reference to the file behind fd, or NULL if it isn't ours. *stale: ours, but inherited through
  * fork. */
 struct file *files_get(int fd, bool *stale);
@@ -129,7 +146,7 @@ int copy_to_program(void *to, const void *from, size_t size);
 int memory_open(void);
 void memory_forget(void);				       /* in a child */
 void *memory_resolve(void *ctx, uint64_t addr, uint64_t size); /* kfd_front_ops.resolve */
-void memory_clear(void *ctx, uint64_t offset, uint64_t size);   /* kfd_front_ops.clear_vram */
+void memory_clear(void *gpu_ctx, uint64_t offset, uint64_t size);   /* kfd_front_ops.clear_vram */
 /* ALLOC and FREE_MEMORY_OF_GPU of the program, and SVM; args are private copies. */
 int memory_alloc(struct kfd_ioctl_alloc_memory_of_gpu_args *args);
 int memory_free(struct kfd_ioctl_free_memory_of_gpu_args *args);
@@ -163,7 +180,7 @@ void pages_change_begin(struct pages_change *c, const void *addr, size_t length)
 void pages_change_end(struct pages_change *c);
 /* For share.c. */
 struct buffer *memory_buffer(uint64_t handle); /* NULL: none */
-uint64_t memory_offset(uint64_t handle);       /* to mmap of the render node */
+uint64_t memory_offset(uint64_t handle);       /* to mmap of its GPU's render node */
 int memory_core_call(uint32_t nr, void *args, size_t args_size);
 /* Makes a buffer of memory that is mapped at b->foreign; what b has is the new buffer's if it succeeds. */
 int memory_import(const struct buffer *b, uint64_t va, uint64_t *handle);
@@ -181,9 +198,9 @@ void share_collect(void);	       /* takes back what nobody has any more */
 void share_forget(void);	       /* in a child */
 
 /* swap.c: VRAM that hsavisord has swapped out. */
-int host_swap_open(void);
-void host_swap_close(void);
-void host_swap_forget(void); /* in a child */
+int host_swap_open(struct front_gpu *g);
+void host_swap_close(struct front_gpu *g);
+void host_swap_forget(struct front_gpu *g); /* in a child */
 
 /* park.c */
 int park_map(void *addr);  /* a new user mapping of the doorbells */
@@ -194,9 +211,12 @@ void park_forget(void);
 enum path_kind {
 	PATH_OTHER,  /* not ours */
 	PATH_KFD,    /* /dev/kfd */
-	PATH_RENDER, /* /dev/dri/renderD128 */
-	PATH_CARD,   /* /dev/dri/card0: there to be listed, not to be opened */
 	PATH_TREE,   /* a file or directory of the tree */
+	/* And the GPU's index: */
+	PATH_RENDER = 0x100, /* /dev/dri/renderD128.. */
+	PATH_CARD = 0x200,   /* /dev/dri/card0..: there to be listed, not to be opened */
+#define PATH_KIND(kind) ((kind) < 0 ? (kind) : (kind) < PATH_RENDER ? (kind) : (kind) & ~0xff)
+#define PATH_GPU(kind)	((uint32_t)(kind) & 0xff)
 };
 /*
  * What path means. For all but PATH_OTHER, real (PATH_MAX bytes) gets the path to use instead. -1

@@ -67,7 +67,7 @@ static bool open_ours(const char *path, int flags, int *fd, char *real)
 {
 	int kind = path_find(path, real), err, cancel;
 
-	switch (kind) {
+	switch (PATH_KIND(kind)) {
 	case PATH_OTHER:
 	case PATH_TREE:
 		return false;
@@ -76,7 +76,7 @@ static bool open_ours(const char *path, int flags, int *fd, char *real)
 		cancel = hold_cancel();
 		err = front_open();
 		release_cancel(cancel);
-		*fd = err ? err : files_open(kind == PATH_KFD ? FILE_KFD : FILE_RENDER, flags);
+		*fd = err ? err : kind == PATH_KFD ? files_open(FILE_KFD, 0, flags) : files_open(FILE_RENDER, PATH_GPU(kind), flags);
 		break;
 	case PATH_CARD:
 		*fd = -EACCES;
@@ -277,26 +277,26 @@ EXPORT char *realpath(const char *restrict path, char *restrict resolved)
 	return strlen(path) < PATH_MAX ? strcpy(resolved, path) : NULL;
 }
 
-static void fill_device(enum file_kind kind, mode_t *mode, dev_t *rdev)
+static void fill_device(enum file_kind kind, uint32_t gpu, mode_t *mode, dev_t *rdev)
 {
 	*mode = S_IFCHR | 0666;
 	*rdev = kind == FILE_KFD ? makedev(FRONT_KFD_MAJOR, 0)
-				 : makedev(FRONT_DRM_MAJOR, FRONT_RENDER_MINOR);
+				 : makedev(FRONT_DRM_MAJOR, FRONT_RENDER_MINOR + gpu);
 }
 
 /* Whether path is a device node of ours: FILE_*, FILE_RENDER + 1 for the card; -1 no. */
 static void dress_path(int kind, mode_t *mode, dev_t *rdev)
 {
-	switch (kind) {
+	switch (PATH_KIND(kind)) {
 	case PATH_KFD:
-		fill_device(FILE_KFD, mode, rdev);
+		fill_device(FILE_KFD, 0, mode, rdev);
 		break;
 	case PATH_RENDER:
-		fill_device(FILE_RENDER, mode, rdev);
+		fill_device(FILE_RENDER, PATH_GPU(kind), mode, rdev);
 		break;
 	case PATH_CARD:
 		*mode = S_IFCHR | 0660;
-		*rdev = makedev(FRONT_DRM_MAJOR, 0);
+		*rdev = makedev(FRONT_DRM_MAJOR, PATH_GPU(kind));
 		break;
 	}
 }
@@ -308,7 +308,7 @@ static void dress_fd(int fd, mode_t *mode, dev_t *rdev)
 
 	if (!file)
 		return;
-	fill_device(file->kind, mode, rdev);
+	fill_device(file->kind, file->gpu, mode, rdev);
 	files_put(file);
 }
 

@@ -167,21 +167,27 @@ static int front_ioctl(uint32_t nr, void *args)
 
 /* ------------------------------------------------------------------ the core's */
 
-static int acquire_vm(struct kfd_ioctl_acquire_vm_args *args)
+static int acquire_vm(struct kfd_request *request)
 {
+	struct kfd_ioctl_acquire_vm_args *args = request->args;
+	uint32_t gpu = front_gpu_index(args->gpu_id);
 	struct file *file;
 	bool stale;
+	int err;
 
 	file = files_get(args->drm_fd > INT32_MAX ? -1 : (int)args->drm_fd, &stale);
 	if (!file)
 		return -EINVAL;
-	if (file->kind != FILE_RENDER || stale) {
+	if (file->kind != FILE_RENDER || stale || file->gpu != gpu) {
 		files_put(file);
 		return -EINVAL;
 	}
 	args->drm_fd = file->id;
 	files_put(file);
-	return 0;
+	err = kfd_process_ioctl(front.process, request);
+	if (!err)
+		front.gpus[gpu].acquired = true;
+	return err;
 }
 
 /*
@@ -245,8 +251,7 @@ static int core_ioctl(struct kfd_request *request)
 		err = kfd_process_ioctl(front.process, request);
 		break;
 	case _IOC_NR(AMDKFD_IOC_ACQUIRE_VM):
-		err = acquire_vm(request->args);
-		return err ? err : kfd_process_ioctl(front.process, request);
+		return acquire_vm(request);
 	case _IOC_NR(AMDKFD_IOC_SVM):
 		return memory_svm(request);
 	case _IOC_NR(AMDKFD_IOC_SET_XNACK_MODE):

@@ -67,13 +67,19 @@ int memory_open(void)
 	sysinfo(&si);
 	front.gtt_size = ((uint64_t)si.totalram * si.mem_unit) & ~(uint64_t)(FRONT_PAGE - 1);
 	front.gtt_fd = sized_memfd("hsavisor-gtt", front.gtt_size);
-	front.doorbell_fd = sized_memfd("hsavisor-doorbells", HSV_DOORBELL_SLOT);
+	front.doorbell_fd = sized_memfd("hsavisor-doorbells", front.num_gpus * HSV_DOORBELL_SLOT);
 	if (front.gtt_fd < 0 || front.doorbell_fd < 0)
 		return -ENOMEM;
-	front.vram = map_all(front.vram_fd, front.vram_size);
 	front.gtt = map_all(front.gtt_fd, front.gtt_size);
-	front.doorbells = map_all(front.doorbell_fd, HSV_DOORBELL_SLOT);
-	if (!front.vram || !front.gtt || !front.doorbells)
+	front.doorbells = map_all(front.doorbell_fd, front.num_gpus * HSV_DOORBELL_SLOT);
+	for (uint32_t i = 0; i < front.num_gpus; i++) {
+		struct front_gpu *g = &front.gpus[i];
+
+		g->vram = map_all(g->vram_fd, g->vram_size);
+		if (!g->vram)
+			return -ENOMEM;
+	}
+	if (!front.gtt || !front.doorbells)
 		return -ENOMEM;
 	return vram_init(&front.gtt_free, front.gtt_size);
 }
@@ -90,15 +96,17 @@ void memory_forget(void)
 	/* In a child none of it is mapped (MADV_DONTFORK), and after a failed start it is ours to
 	 * unmap. */
 	if (!front.pid) {
-		if (front.vram)
-			munmap(front.vram, front.vram_size);
+		for (uint32_t i = 0; i < front.num_gpus; i++)
+			if (front.gpus[i].vram)
+				munmap(front.gpus[i].vram, front.gpus[i].vram_size);
 		if (front.gtt)
 			munmap(front.gtt, front.gtt_size);
 		if (front.doorbells)
-			munmap(front.doorbells, HSV_DOORBELL_SLOT);
+			munmap(front.doorbells, front.num_gpus * HSV_DOORBELL_SLOT);
 	}
-	front.vram = front.gtt = front.doorbells = NULL;
-	front.vram_fd = -1; /* the arbiter client's */
+	front.gtt = front.doorbells = NULL;
+	for (uint32_t i = 0; i < front.num_gpus; i++)
+		front.gpus[i].vram = NULL;
 	close_fd(&front.gtt_fd);
 	close_fd(&front.doorbell_fd);
 	close_fd(&front.events_fd);
@@ -128,19 +136,26 @@ void *memory_resolve(void *ctx, uint64_t addr, uint64_t size)
 	return addr < USER_END && size <= USER_END - addr ? (void *)(uintptr_t)addr : NULL;
 }
 
-void memory_clear(void *ctx, uint64_t offset, uint64_t size)
+void memory_clear(void *gpu_ctx, uint64_t offset, uint64_t size)
 {
-	if (front.swap)
-		swap_clear(front.swap, offset, size);
-	else if (madvise(front.vram + offset, size, MADV_REMOVE))
-		memset(front.vram + offset, 0, size);
+	struct front_gpu *g = gpu_ctx;
+
+	if (g->swap)
+		swap_clear(g->swap, offset, size);
+	else if (madvise(g->vram + offset, size, MADV_REMOVE))
+		memset(g->vram + offset, 0, size);
+}
+
+static uint64_t handle_of(uint32_t id)
+{
+	return (uint64_t)front.gpus[front.buffers[id].gpu].id << 32 | id;
 }
 
 struct buffer *memory_buffer(uint64_t handle)
 {
 	uint32_t id = (uint32_t)handle;
 
-	if (handle >> 32 != FRONT_GPU_ID || id >= front.max_buffers || !front.buffers[id].size)
+	if (id >= front.max_buffers || !front.buffers[id].size || handle != handle_of(id))
 		return NULL;
 	return &front.buffers[id];
 }
@@ -237,7 +252,7 @@ static bool drop_svm(uint64_t start, uint64_t size)
 
 		if (!b->size || !b->svm || b->user >= start + size || b->user + b->size <= start)
 			continue;
-		core_free((uint64_t)FRONT_GPU_ID << 32 | id);
+		core_free(handle_of(id));
 		memset(b, 0, sizeof(*b));
 		dropped = true;
 	}
@@ -321,6 +336,7 @@ static int do_alloc(struct kfd_ioctl_alloc_memory_of_gpu_args *args)
 	*b = (struct buffer){
 		.size = size,
 		.flags = args->flags,
+		.gpu = front_gpu_index(args->gpu_id),
 		.svm = args->flags & HSV_KFD_ALLOC_SVM,
 		.extents = extents,
 		.num_extents = n,
@@ -354,7 +370,7 @@ int memory_import(const struct buffer *b, uint64_t va, uint64_t *handle)
 	struct kfd_ioctl_alloc_memory_of_gpu_args args = {
 		.va_addr = va,
 		.size = b->size,
-		.gpu_id = FRONT_GPU_ID,
+		.gpu_id = front.gpus[b->gpu].id,
 		.flags = F(GTT) | F(WRITABLE) | F(EXECUTABLE),
 	};
 	struct hsv_extent in = {(uintptr_t)b->foreign, b->size};
@@ -394,7 +410,7 @@ int memory_free(struct kfd_ioctl_free_memory_of_gpu_args *args)
 	if (err || !b)
 		return err;
 	if (b->has_key)
-		arbiter_unshare(front.client, b->key);
+		arbiter_unshare(front.gpus[0].client, b->key);
 	if (b->foreign) {
 		munmap(b->foreign, b->size);
 		close(b->foreign_fd);
@@ -488,7 +504,7 @@ static void fill_holes(uint64_t start, uint64_t size)
 {
 	for (uint32_t id = 1; id < front.max_buffers; id++) {
 		struct buffer *b = &front.buffers[id];
-		uint64_t handle = (uint64_t)FRONT_GPU_ID << 32 | id;
+		uint64_t handle = handle_of(id);
 		struct hsv_extent *list;
 		size_t n;
 
@@ -506,11 +522,20 @@ static void fill_holes(uint64_t start, uint64_t size)
 	}
 }
 
+/* What backs an SVM range is a buffer of some GPU; it doesn't matter which. */
+static uint32_t an_acquired_gpu(void)
+{
+	for (uint32_t i = 0; i < front.num_gpus; i++)
+		if (front.gpus[i].acquired)
+			return front.gpus[i].id;
+	return front.gpus[0].id;
+}
+
 int memory_svm(struct kfd_request *request)
 {
 	struct kfd_ioctl_svm_args *svm = request->args;
 	struct kfd_ioctl_alloc_memory_of_gpu_args args = {
-		.gpu_id = FRONT_GPU_ID,
+		.gpu_id = an_acquired_gpu(),
 		.flags = F(USERPTR) | F(WRITABLE) | F(EXECUTABLE) | HSV_KFD_ALLOC_SVM,
 	};
 	uint64_t *made = NULL;
@@ -563,7 +588,7 @@ void *memory_address(uint64_t handle, uint64_t size)
 		return b->foreign;
 	if (b->num_extents != 1)
 		return NULL;
-	return (b->flags & F(GTT) ? front.gtt : front.vram) + b->extents[0].offset;
+	return (b->flags & F(GTT) ? front.gtt : front.gpus[b->gpu].vram) + b->extents[0].offset;
 }
 
 /* ------------------------------------------------------------------ mmap */
@@ -583,7 +608,10 @@ static void *map_piece(void *addr, size_t length, int prot, int flags, int fd, u
 	if (p == MAP_FAILED)
 		return p;
 	madvise(p, length, MADV_DONTFORK);
-	err = fd == front.vram_fd ? swap_mapped(front.swap, p, length) : 0;
+	err = 0;
+	for (uint32_t i = 0; i < front.num_gpus && !err; i++)
+		if (fd == front.gpus[i].vram_fd)
+			err = swap_mapped(front.gpus[i].swap, p, length);
 	if (err) {
 		munmap(p, length);
 		return fail(err);
@@ -593,7 +621,8 @@ static void *map_piece(void *addr, size_t length, int prot, int flags, int fd, u
 
 static void *map_kfd(void *addr, size_t length, int prot, int flags, uint64_t offset)
 {
-	uint64_t type = offset >> 62, gpu = offset >> 46 & 0xffff;
+	uint64_t type = offset >> 62;
+	uint32_t gpu = front_gpu_index(offset >> 46 & 0xffff);
 	void *p;
 	int err;
 
@@ -602,12 +631,12 @@ static void *map_kfd(void *addr, size_t length, int prot, int flags, uint64_t of
 			return fail(-EINVAL);
 		return map_piece(addr, length, prot, flags, front.events_fd, 0);
 	}
-	if (gpu != FRONT_GPU_ID)
+	if (gpu == front.num_gpus)
 		return fail(-EINVAL);
 	if (type == 3) {
 		if (length != HSV_DOORBELL_SLOT)
 			return fail(-EINVAL);
-		p = map_piece(addr, length, prot, flags, front.doorbell_fd, 0);
+		p = map_piece(addr, length, prot, flags, front.doorbell_fd, gpu * HSV_DOORBELL_SLOT);
 		err = p != MAP_FAILED ? park_map(p) : 0;
 		if (err) {
 			munmap(p, length);
@@ -622,11 +651,10 @@ static void *map_kfd(void *addr, size_t length, int prot, int flags, uint64_t of
 	return fail(-EINVAL);
 }
 
-static void *map_render(void *addr, size_t length, int prot, int flags, uint64_t offset)
+static void *map_render(uint32_t gpu, void *addr, size_t length, int prot, int flags, uint64_t offset)
 {
 	uint64_t id = offset >> OFFSET_SHIFT, at = offset & ((1ull << OFFSET_SHIFT) - 1), start = 0;
-	struct buffer *b =
-		id < UINT32_MAX ? memory_buffer((uint64_t)FRONT_GPU_ID << 32 | id) : NULL;
+	struct buffer *b = id < UINT32_MAX ? memory_buffer((uint64_t)front.gpus[gpu].id << 32 | id) : NULL;
 	uint64_t end;
 	uint8_t *base;
 	int fd;
@@ -635,7 +663,7 @@ static void *map_render(void *addr, size_t length, int prot, int flags, uint64_t
 	if (!b || !b->num_extents || at & (FRONT_PAGE - 1) || !length || at > b->size ||
 	    length > b->size - at)
 		return fail(-EINVAL);
-	fd = b->foreign ? b->foreign_file : b->flags & F(GTT) ? front.gtt_fd : front.vram_fd;
+	fd = b->foreign ? b->foreign_file : b->flags & F(GTT) ? front.gtt_fd : front.gpus[b->gpu].vram_fd;
 	end = at + length;
 	if (b->num_extents == 1)
 		return map_piece(addr, length, prot, flags, fd, b->extents[0].offset + at);
@@ -675,7 +703,7 @@ void *memory_mmap(struct file *file, void *addr, size_t length, int prot, int fl
 	else if (file->kind == FILE_KFD)
 		p = map_kfd(addr, length, prot, flags, (uint64_t)offset);
 	else
-		p = map_render(addr, length, prot, flags, (uint64_t)offset);
+		p = map_render(file->gpu, addr, length, prot, flags, (uint64_t)offset);
 	pthread_mutex_unlock(&front.lock);
 	log_debug("mmap of 0x%zx bytes at offset 0x%llx = %p", length, (unsigned long long)offset,
 		  p);

@@ -35,7 +35,8 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define CHANGES 64 /* the last ones, remembered */
+#define MAX_REQUESTS (HSV_MAX_PAGE_REQUESTS * KFD_MAX_GPUS)
+#define CHANGES	     64 /* the last ones, remembered */
 
 /* /proc/PID/pagemap: Documentation/admin-guide/mm/pagemap.rst */
 #define PAGEMAP_EXCLUSIVE (1ull << 56)
@@ -56,7 +57,7 @@ static struct {
 	struct {
 		uint64_t va, size;
 		unsigned prot;
-	} queue[HSV_MAX_PAGE_REQUESTS];
+	} queue[MAX_REQUESTS];
 	unsigned num;
 	struct pages_change *changes; /* under way */
 	struct range log[CHANGES];
@@ -219,7 +220,7 @@ int pages_request(void *ctx, uint64_t va, uint64_t size, unsigned prot)
 	if (prot & GPU_PROT_EXEC)
 		return -EACCES;
 	pthread_mutex_lock(&pages.lock);
-	if (pages.num < HSV_MAX_PAGE_REQUESTS) {
+	if (pages.num < MAX_REQUESTS) {
 		pages.queue[pages.num].va = va;
 		pages.queue[pages.num].size = size;
 		pages.queue[pages.num++].prot = prot;

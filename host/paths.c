@@ -25,22 +25,26 @@
 #include "host/front.h"
 
 #define PREFIX "hsavisor-tree-"
-#define RENDER "renderD128"
 
-/* Prefixes of the system and what they are in the tree. */
-static const struct {
+/*
+ * Prefixes of the system and what they are in the tree. Of a path of each GPU a number follows, which is first for the first GPU; in the tree the
+ * same number does.
+ */
+static const struct place {
 	const char *path, *tree;
 	enum path_kind kind;
 	bool device; /* needs the GPU */
+	bool each;
+	uint32_t first;
 } places[] = {
 	{"/dev/kfd", "kfd-node", PATH_KFD, false},
-	{"/dev/dri/" RENDER, "dri/" RENDER, PATH_RENDER, false},
-	{"/dev/dri/card0", "dri/card0", PATH_CARD, false},
+	{"/dev/dri/renderD", "dri/renderD", PATH_RENDER, false, true, FRONT_RENDER_MINOR},
+	{"/dev/dri/card", "dri/card", PATH_CARD, false, true, 0},
 	{"/dev/dri", "dri", PATH_TREE, false},
 	{"/sys/class/kfd", "kfd", PATH_TREE, true},
 	{"/sys/devices/virtual/kfd", "kfd", PATH_TREE, true},
-	{"/sys/dev/char/226:128", "drm", PATH_TREE, true},
-	{"/sys/class/drm/" RENDER, "drm", PATH_TREE, true},
+	{"/sys/dev/char/226:", "drm", PATH_TREE, true, true, FRONT_RENDER_MINOR},
+	{"/sys/class/drm/renderD", "drm", PATH_TREE, true, true, FRONT_RENDER_MINOR},
 	{"/sys/module/amdgpu", "module", PATH_TREE, false},
 	{"/proc/modules", "modules", PATH_TREE, false},
 };
@@ -173,7 +177,7 @@ static int make_tree(void)
 		const char *path, *text;
 		mode_t mode;
 	} files[] = {
-		{"kfd-node", "", 0666},		{"dri/" RENDER, "", 0666},
+		{"kfd-node", "", 0666},		{"dri/renderD128", "", 0666},
 		{"dri/card0", "", 0666},	{"module/initstate", "live\n", 0444},
 		{"module/refcnt", "1\n", 0444}, {"module/coresize", "9000000\n", 0444},
 		{"module/taint", "\n", 0444},	{"module/parameters/cwsr_enable", "1\n", 0444},
@@ -249,38 +253,46 @@ static int write_topology(int root)
 	return err;
 }
 
-static int write_drm(int root)
+/* What libdrm looks for of a GPU, in a directory named as its render node's number; and its device nodes. */
+static int write_drm(int root, uint32_t gpu)
 {
-	const struct gpu_properties *props = gpu_properties(front.gpu);
-	char text[256];
-	int err;
+	const struct gpu_properties *props = gpu_properties(front.gpus[gpu].gpu);
+	uint32_t minor = FRONT_RENDER_MINOR + gpu;
+	char vendor[] = "0x1002\n", device[16], dev[32], card[32], uevent[128], pci[160];
+	const struct {
+		const char *format, *text; /* of the path, with minor or the number of the card */
+		uint32_t number;
+		mode_t mode;
+	} files[] = {
+		{"drm%u/dev", dev, minor, 0444},
+		{"drm%u/uevent", uevent, minor, 0444},
+		{"drm%u/device/vendor", vendor, minor, 0444},
+		{"drm%u/device/device", device, minor, 0444},
+		{"drm%u/device/subsystem_vendor", vendor, minor, 0444},
+		{"drm%u/device/subsystem_device", device, minor, 0444},
+		{"drm%u/device/revision", "0x00\n", minor, 0444},
+		{"drm%u/device/uevent", pci, minor, 0444},
+		{"dri/renderD%u", "", minor, 0666},
+		{"dri/card%u", "", gpu, 0666},
+	};
+	char path[64];
+	int err = 0;
 
-	err = write_text(root, "drm/dev", "226:128\n");
+	snprintf(dev, sizeof(dev), "226:%u\n", minor);
+	snprintf(card, sizeof(card), "226:%u\n", gpu);
+	snprintf(device, sizeof(device), "0x%04x\n", props->pci_device_id);
+	snprintf(uevent, sizeof(uevent), "MAJOR=226\nMINOR=%u\nDEVNAME=dri/renderD%u\nDEVTYPE=drm_minor\n", minor, minor);
+	/* The bus is that of the topology's location_id. */
+	snprintf(pci, sizeof(pci), "DRIVER=amdgpu\nPCI_CLASS=38000\nPCI_ID=1002:%04X\nPCI_SLOT_NAME=0000:%02x:00.0\n", props->pci_device_id, gpu + 1);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !err; i++) {
+		snprintf(path, sizeof(path), files[i].format, files[i].number);
+		err = write_file(root, path, files[i].text, strlen(files[i].text), files[i].mode);
+	}
+	snprintf(path, sizeof(path), "drm%u/device/drm/renderD%u/dev", minor, minor);
 	if (!err)
-		err = write_text(root, "drm/uevent",
-				 "MAJOR=226\nMINOR=128\nDEVNAME=dri/" RENDER
-				 "\nDEVTYPE=drm_minor\n");
-	if (!err)
-		err = write_text(root, "drm/device/vendor", "0x1002\n");
-	snprintf(text, sizeof(text), "0x%04x\n", props->pci_device_id);
-	if (!err)
-		err = write_text(root, "drm/device/device", text);
-	if (!err)
-		err = write_text(root, "drm/device/subsystem_vendor", "0x1002\n");
-	if (!err)
-		err = write_text(root, "drm/device/subsystem_device", text);
-	if (!err)
-		err = write_text(root, "drm/device/revision", "0x00\n");
-	snprintf(text, sizeof(text),
-		 "DRIVER=amdgpu\nPCI_CLASS=38000\nPCI_ID=1002:%04X\nPCI_SLOT_NAME=0000:01:00.0\n",
-		 props->pci_device_id);
-	if (!err)
-		err = write_text(root, "drm/device/uevent", text);
-	if (!err)
-		err = write_text(root, "drm/device/drm/" RENDER "/dev", "226:128\n");
-	if (!err)
-		err = write_text(root, "drm/device/drm/card0/dev", "226:0\n");
-	return err;
+		err = write_text(root, path, dev);
+	snprintf(path, sizeof(path), "drm%u/device/drm/card%u/dev", minor, gpu);
+	return err ? err : write_text(root, path, card);
 }
 
 static int complete_tree(void)
@@ -296,8 +308,8 @@ static int complete_tree(void)
 	if (root < 0)
 		return -errno;
 	err = write_topology(root);
-	if (!err)
-		err = write_drm(root);
+	for (uint32_t i = 0; i < front.num_gpus && !err; i++)
+		err = write_drm(root, i);
 	close(root);
 	complete = !err;
 	return err;
@@ -336,11 +348,38 @@ static bool normalize(const char *path, char *out)
 	return n > 0;
 }
 
+/* The place that a plain path is in, what of it is behind the place (and its number), and whose GPU's it is; NULL: it's none of ours. */
+static const struct place *find_place(const char *plain, const char **rest, uint32_t *gpu)
+{
+	*gpu = 0;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		const struct place *p = &places[i];
+		size_t len = strlen(p->path);
+		char *end = (char *)(uintptr_t)plain + len;
+
+		if (strncmp(plain, p->path, len))
+			continue;
+		if (p->each) {
+			if (*end < '0' || *end > '9')
+				continue;
+			*gpu = (uint32_t)strtoul(end, &end, 10) - p->first;
+			if (*gpu >= KFD_MAX_GPUS)
+				continue;
+		}
+		if (*end && *end != '/')
+			continue;
+		*rest = end;
+		return p;
+	}
+	return NULL;
+}
+
 int path_find(const char *path, char *real)
 {
-	char plain[PATH_MAX];
-	const char *rest = NULL;
-	size_t i, len;
+	char plain[PATH_MAX], number[16] = "";
+	const struct place *place;
+	const char *rest;
+	uint32_t gpu;
 	int err = 0;
 
 	if (!path || path[0] != '/' || !front_enabled())
@@ -351,14 +390,8 @@ int path_find(const char *path, char *real)
 		return PATH_OTHER;
 	if (!normalize(path, plain))
 		return PATH_OTHER;
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		len = strlen(places[i].path);
-		if (!strncmp(plain, places[i].path, len) && (!plain[len] || plain[len] == '/')) {
-			rest = plain + len;
-			break;
-		}
-	}
-	if (!rest)
+	place = find_place(plain, &rest, &gpu);
+	if (!place)
 		return PATH_OTHER;
 
 	pthread_mutex_lock(&lock);
@@ -371,18 +404,24 @@ int path_find(const char *path, char *real)
 	}
 	if (!tree[0])
 		err = make_tree();
-	if (!err && places[i].device)
+	if (!err && (place->device || gpu))
 		err = complete_tree();
-	if (!err && strlen(tree) + strlen(places[i].tree) + strlen(rest) + 2 > PATH_MAX)
+	if (gpu && (err || gpu >= front.num_gpus)) { /* the machine's own, if it is there */
+		pthread_mutex_unlock(&lock);
+		return PATH_OTHER;
+	}
+	if (place->each)
+		snprintf(number, sizeof(number), "%u", place->first + gpu);
+	if (!err && strlen(tree) + strlen(place->tree) + strlen(number) + strlen(rest) + 2 > PATH_MAX)
 		err = -ENAMETOOLONG;
 	if (!err)
-		sprintf(real, "%s/%s%s", tree, places[i].tree, rest);
+		sprintf(real, "%s/%s%s%s", tree, place->tree, number, rest);
 	pthread_mutex_unlock(&lock);
 	if (err) {
 		errno = -err;
 		return -1;
 	}
-	return (int)places[i].kind;
+	return (int)place->kind + (int)gpu * (place->kind >= PATH_RENDER);
 }
 
 void path_cleanup(void)

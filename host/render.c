@@ -42,7 +42,7 @@ static int version(void *arg)
 	return err ? err : copy_to_program(arg, &v, sizeof(v));
 }
 
-static int info(void *arg)
+static int info(uint32_t gpu, void *arg)
 {
 	struct drm_amdgpu_info args;
 	uint8_t answer[MAX_ANSWER];
@@ -54,7 +54,7 @@ static int info(void *arg)
 	if (!args.return_pointer)
 		return -EINVAL;
 	pthread_mutex_lock(&front.lock);
-	err = front.process ? kfd_drm_info(front.device, 0, &args, answer, sizeof(answer), &size)
+	err = front.process ? kfd_drm_info(front.device, gpu, &args, answer, sizeof(answer), &size)
 			    : -ENODEV;
 	pthread_mutex_unlock(&front.lock);
 	if (err)
@@ -70,7 +70,7 @@ int render_ioctl(struct file *file, unsigned long request, void *arg)
 	case _IOC_NR(DRM_IOCTL_VERSION):
 		return version(arg);
 	case DRM_COMMAND_BASE + DRM_AMDGPU_INFO:
-		return info(arg);
+		return info(file->gpu, arg);
 	}
 	log_info("DRM ioctl 0x%x is not served", (unsigned)_IOC_NR(request));
 	return -EINVAL; /* as DRM does */

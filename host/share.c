@@ -37,7 +37,8 @@ struct ticket {
 	uint64_t magic, size;
 	uint32_t flags; /* KFD_IOC_ALLOC_MEM_FLAGS_* */
 	uint32_t num_extents;
-	uint32_t ipc_flags, reserved; /* of an IPC handle: what its importers are told */
+	uint32_t ipc_flags; /* of an IPC handle: what its importers are told */
+	uint32_t gpu_id;    /* whose buffer it was exported as */
 	struct vram_extent extents[]; /* of the file that comes with it */
 };
 
@@ -149,6 +150,7 @@ static int write_ticket(const struct buffer *b, int file, uint32_t ipc_flags, in
 	t->flags = b->flags & (F(VRAM) | F(GTT) | F(PUBLIC));
 	t->num_extents = (uint32_t)b->num_extents;
 	t->ipc_flags = ipc_flags;
+	t->gpu_id = front.gpus[b->gpu].id;
 	memcpy(t->extents, b->extents, b->num_extents * sizeof(*b->extents));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
 		err = -errno;
@@ -187,6 +189,7 @@ static int keep(const struct buffer *b, uint64_t handle, struct export *x)
 static int share_buffer(uint64_t handle, uint32_t ipc_flags)
 {
 	struct buffer *b = memory_buffer(handle);
+	struct front_gpu *g;
 	struct export *x;
 	int ends[2], err;
 
@@ -199,12 +202,13 @@ static int share_buffer(uint64_t handle, uint32_t ipc_flags)
 	if (b->foreign) /* somebody else's: its dma-buf */
 		return fcntl(b->foreign_fd, F_DUPFD_CLOEXEC, 3);
 	share_collect();
+	g = &front.gpus[b->gpu];
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;
 	err = keep(b, handle, x);
 	if (!err)
-		err = write_ticket(b, b->flags & F(GTT) ? front.gtt_fd : front.vram_fd, ipc_flags, ends);
+		err = write_ticket(b, b->flags & F(GTT) ? front.gtt_fd : g->vram_fd, ipc_flags, ends);
 	if (err) {
 		if (x->share)
 			kfd_device_share_put(front.device, x->share);
@@ -215,11 +219,11 @@ static int share_buffer(uint64_t handle, uint32_t ipc_flags)
 	x->keeper = ends[0];
 	x->next = exports;
 	/* It is here before it can't go any more. */
-	if (x->share && front.swap)
-		swap_hold(front.swap);
+	if (x->share && g->swap)
+		swap_hold(g->swap);
 	exports = x;
-	if (x->share && front.swap)
-		swap_release(front.swap);
+	if (x->share && g->swap)
+		swap_release(g->swap);
 	return ends[1];
 }
 
@@ -240,7 +244,7 @@ int share_export_ipc(struct kfd_ioctl_ipc_export_handle_args *args)
 	struct buffer *b = memory_buffer(args->handle);
 	int fd, err;
 
-	if (args->gpu_id != FRONT_GPU_ID || !b)
+	if (front_gpu_index(args->gpu_id) == front.num_gpus || !b)
 		return -EINVAL;
 	if (!b->has_key) {
 		if (getrandom(b->key, sizeof(b->key), 0) != sizeof(b->key))
@@ -248,7 +252,7 @@ int share_export_ipc(struct kfd_ioctl_ipc_export_handle_args *args)
 		fd = share_buffer(args->handle, args->flags);
 		if (fd < 0)
 			return fd;
-		err = arbiter_share(front.client, b->key, fd);
+		err = arbiter_share(front.gpus[0].client, b->key, fd);
 		close(fd);
 		if (err)
 			return err;
@@ -329,8 +333,8 @@ static void *map_ticket(const struct ticket *t, int file)
 	return base;
 }
 
-/* Imports what fd stands for at va. fd stays the caller's. */
-static int import(int fd, uint64_t va, uint64_t *handle, uint32_t *ipc_flags)
+/* Imports what fd stands for at va, as a buffer of that GPU. fd stays the caller's. */
+static int import(uint32_t gpu, int fd, uint64_t va, uint64_t *handle, uint32_t *ipc_flags)
 {
 	struct vram_extent *extents;
 	struct ticket *t;
@@ -346,6 +350,7 @@ static int import(int fd, uint64_t va, uint64_t *handle, uint32_t *ipc_flags)
 	if (!err) {
 		struct buffer b = {
 			.size = t->size,
+			.gpu = gpu,
 			.flags = t->flags,
 			.extents = extents,
 			.num_extents = t->num_extents,
@@ -374,13 +379,14 @@ static int import(int fd, uint64_t va, uint64_t *handle, uint32_t *ipc_flags)
 
 int share_import_dmabuf(struct kfd_ioctl_import_dmabuf_args *args)
 {
+	uint32_t gpu = front_gpu_index(args->gpu_id);
 	uint32_t ipc_flags;
 	uint64_t handle;
 	int err;
 
-	if (args->gpu_id != FRONT_GPU_ID)
+	if (gpu == front.num_gpus)
 		return -EINVAL;
-	err = import((int)args->dmabuf_fd, args->va_addr, &handle, &ipc_flags);
+	err = import(gpu, (int)args->dmabuf_fd, args->va_addr, &handle, &ipc_flags);
 	if (!err)
 		args->handle = handle;
 	return err;
@@ -388,16 +394,17 @@ int share_import_dmabuf(struct kfd_ioctl_import_dmabuf_args *args)
 
 int share_import_ipc(struct kfd_ioctl_ipc_import_handle_args *args)
 {
+	uint32_t gpu = front_gpu_index(args->gpu_id);
 	uint32_t ipc_flags;
 	uint64_t handle;
 	int fd, err;
 
-	if (args->gpu_id != FRONT_GPU_ID)
+	if (gpu == front.num_gpus)
 		return -EINVAL;
-	fd = arbiter_shared(front.client, args->share_handle);
+	fd = arbiter_shared(front.gpus[0].client, args->share_handle);
 	if (fd < 0)
 		return -EINVAL; /* as amdkfd of any handle that isn't one */
-	err = import(fd, args->va_addr, &handle, &ipc_flags);
+	err = import(gpu, fd, args->va_addr, &handle, &ipc_flags);
 	close(fd);
 	if (err)
 		return err;
@@ -416,7 +423,7 @@ int share_info(struct kfd_ioctl_get_dmabuf_info_args *args)
 		return err;
 	args->size = t->size;
 	args->flags = t->flags;
-	args->gpu_id = FRONT_GPU_ID;
+	args->gpu_id = t->gpu_id;
 	args->metadata_size = 0;
 	free(t);
 	close(file);

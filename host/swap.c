@@ -108,12 +108,13 @@ static bool parse(const char *line, const char *end, const struct stat *st, stru
 
 static int mappings(void *ctx, struct swap_range *ranges, size_t max)
 {
-	static char buf[65536]; /* of the one thread that calls this */
+	static char buf[65536]; /* under front.lock, see stop() */
+	const struct front_gpu *g = ctx;
 	size_t have = 0, n = 0;
 	struct stat st;
 	int fd, err = 0;
 
-	if (fstat(front.vram_fd, &st) < 0)
+	if (fstat(g->vram_fd, &st) < 0)
 		return -errno;
 	fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -145,28 +146,29 @@ static int mappings(void *ctx, struct swap_range *ranges, size_t max)
 
 static const struct swap_ops ops = {.stop = stop, .stopped = stopped, .mappings = mappings};
 
-int host_swap_open(void)
+int host_swap_open(struct front_gpu *g)
 {
 	struct swap_config config = {
-		.client = front.client,
-		.vram = front.vram,
-		.size = front.vram_size,
-		.vram_fd = front.vram_fd,
+		.client = g->client,
+		.vram = g->vram,
+		.size = g->vram_size,
+		.vram_fd = g->vram_fd,
 		.syscalls = true,
 		.ops = &ops,
+		.ctx = g,
 	};
 
-	return swap_open(&config, &front.swap);
+	return swap_open(&config, &g->swap);
 }
 
-void host_swap_close(void)
+void host_swap_close(struct front_gpu *g)
 {
-	swap_close(front.swap);
-	front.swap = NULL;
+	swap_close(g->swap);
+	g->swap = NULL;
 }
 
-void host_swap_forget(void)
+void host_swap_forget(struct front_gpu *g)
 {
-	swap_forget(front.swap);
-	front.swap = NULL;
+	swap_forget(g->swap);
+	g->swap = NULL;
 }
