@@ -51,6 +51,11 @@ def test_counts_what_failed():
     check(outcome_of("echo 1..2; echo ok 1 - a; echo not ok 2 - b; exit 1"), 1, 1)
 
 
+def test_counts_what_the_jit_could_not_compile():
+    """Results are right all the same, by the interpreter."""
+    check(outcome_of("echo 'hsavisor[7] jit error: kernel at 0x1000: bad'; echo 1..1; echo ok 1 - a"), 1, 1)
+
+
 def test_sums_several_groups():
     check(outcome_of("echo 1..1; echo ok 1; echo 1..2; echo ok 1; echo ok 2 - x"), 3, 0)
 

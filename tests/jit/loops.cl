@@ -190,3 +190,21 @@ kernel void far_lanes(global const uchar *in, global uchar *out, uint from)
 
 	*(global uint *)(out + x) = *(global const uint *)(in + x) * 3 + l;
 }
+
+/* Bytes and halves of LDS at places that only run time knows. */
+kernel __attribute__((reqd_work_group_size(64, 1, 1))) void bytes(global uint *out, global const uchar *in, uint step)
+{
+	local uchar tile[18][18];
+	local short halves[256];
+	uint l = get_local_id(0), sum = 0;
+
+	for (uint i = l; i < 18 * 18; i += 64)
+		tile[i / 18][i % 18] = in[i];
+	for (uint i = l; i < 256; i += 64)
+		halves[i] = (short)(in[i] * 257);
+	barrier(CLK_LOCAL_MEM_FENCE);
+	for (uint y = 0; y < 3; y++)
+		for (uint x = 0; x < 3; x++)
+			sum = sum * 3 + tile[l / 16 + y][l % 16 + x];
+	out[get_global_id(0)] = sum * 5 + (uint)(int)halves[l * step & 255];
+}

@@ -573,6 +573,34 @@ static void test_far_lanes(void **state)
 	runner_unmap(&runner, host);
 }
 
+/* Short reads of LDS. Whether the code made for them is good is seen by what the program says: tests/run takes an error of the JIT for a failure. */
+static void test_bytes(void **state)
+{
+	enum { ITEMS_ = 512, STEP = 77 };
+	uint32_t *out = runner_alloc(&runner, 4 * ITEMS_, GPU_PROT_READ | GPU_PROT_WRITE), step = STEP;
+	uint8_t *in = runner_alloc(&runner, 4096, GPU_PROT_READ), args[20];
+	struct runner_dispatch d = {.kernel = "bytes", .grid = {ITEMS_, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < 4096; i++)
+		in[i] = (uint8_t)(i * 2654435761u >> 21);
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &in, 8);
+	memcpy(args + 16, &step, 4);
+	for (unsigned t = 0; t < 3; t++) {
+		memset(out, 0, 4 * ITEMS_);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (unsigned i = 0; i < ITEMS_; i++) {
+			uint32_t l = i % 64, sum = 0;
+
+			for (unsigned k = 0; k < 9; k++)
+				sum = sum * 3 + in[(l / 16 + k / 3) * 18 + l % 16 + k % 3];
+			assert_int_equal(out[i], sum * 5 + (uint32_t)(int16_t)(in[l * STEP & 255] * 257));
+		}
+	}
+	runner_unmap(&runner, out);
+	runner_unmap(&runner, in);
+}
+
 /* The GPU's last user in a process that ends: after LLVM. */
 static void close_at_exit(void)
 {
@@ -614,7 +642,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
-		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_two_counters),
+		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_ending_while_compiling),
 	};
 

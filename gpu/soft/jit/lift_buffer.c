@@ -303,6 +303,9 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 	go_to(l, join);
 	for (unsigned s = 0; !b.a.store && s < l->strips; s++)
 		for (unsigned k = 0; k < n; k++)
-			set_v(l, b.row + k, s, phi2(l, rows[s][k], from[0], step[s][k], from[1]));
+			step[s][k] = phi2(l, rows[s][k], from[0], step[s][k], from[1]);
+	for (unsigned s = 0; !b.a.store && s < l->strips; s++)
+		for (unsigned k = 0; k < n; k++)
+			set_v(l, b.row + k, s, step[s][k]); /* which may store it */
 	return true;
 }

@@ -50,8 +50,11 @@ static void short_read(struct lift *l, const struct jit_inst *ji, const struct a
 	from[1] = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, join);
+	/* All of them come before what is made of them. */
 	for (unsigned s = 0; s < l->strips; s++)
-		got[0][s] = placed(l, a->kind, SELECT(in[s], phi2(l, got[0][s], from[0], other[s], from[1]), K32(0)), old[0][s]);
+		got[0][s] = phi2(l, got[0][s], from[0], other[s], from[1]);
+	for (unsigned s = 0; s < l->strips; s++)
+		got[0][s] = placed(l, a->kind, SELECT(in[s], got[0][s], K32(0)), old[0][s]);
 	set_loaded(l, ji, a, row, got, old);
 }
 
