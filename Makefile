@@ -52,6 +52,10 @@ check: build image ## run every test; SUITE=name runs one suite
 check-long: build image ## every test, and those that take long: more samples, Debian's ROCm libraries (fetches 1 GB)
 	@tests/run --long
 
+.PHONY: soak
+soak: build image ## GPU programs in two VMs and on the host, killed at random for SOAK_SECONDS=600; right, and nothing leaked? (ARGS="--seed 7")
+	@tests/soak/run --seconds $(or $(SOAK_SECONDS),600) $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup $(BUILD)/build.ninja ## feed made-up input to all that takes it from tenants; FUZZ_SECONDS=60 of each fuzzer
 	@fuzz/run --seconds $(or $(FUZZ_SECONDS),60) $(FUZZER)
