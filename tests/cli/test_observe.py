@@ -62,7 +62,7 @@ class Tenant:
 
     def end(self):
         self.p.stdin.close()
-        assert self.p.wait(20) == 0
+        assert self.p.wait(60) == 0
 
 
 def families(text):
@@ -162,14 +162,14 @@ def test_metrics_are_what_list_says():
     # Times go on while two questions are asked.
     for row in rows:
         for key, number in numbers(row):
-            assert any(abs(v - number) < 1e-6 or abs(v * 1e9 - number) < 2e9 and key.endswith("_ns") for v in values[row["name"]]), (key, number)
+            assert any(abs(v - number) < 1e-6 or abs(v * 1e9 - number) < 60e9 and key.endswith("_ns") for v in values[row["name"]]), (key, number)
     a.end()
     b.end()
 
 
 def http(where, text, family=socket.AF_INET):
     with socket.socket(family, socket.SOCK_STREAM) as s:
-        s.settimeout(10)
+        s.settimeout(60)
         s.connect(where)
         s.sendall(text)
         answer = b""
@@ -221,7 +221,7 @@ def test_http_on_loopback():
     for s in quiet:
         s.close()
     p.send_signal(signal.SIGINT)
-    assert p.wait(10) == 0
+    assert p.wait(60) == 0
 
 
 def test_http_on_loopback_v6():
@@ -233,7 +233,7 @@ def test_http_on_loopback_v6():
     p, line = serve("[::1]:0")
     check_http(("::1", int(re.search(r"\[::1\]:(\d+)/", line).group(1))), socket.AF_INET6)
     p.terminate()
-    assert p.wait(10) == 0
+    assert p.wait(60) == 0
 
 
 def test_http_on_a_unix_socket():
@@ -243,11 +243,11 @@ def test_http_on_a_unix_socket():
     check_http(path, socket.AF_UNIX)
     call("metrics", "--listen", "unix:" + path, code=1, says="in use")
     p.kill()
-    p.wait(10)
+    p.wait(60)
     assert os.path.exists(path)
     p, _ = serve("unix:" + path)  # what a killed one left is no hindrance
     p.send_signal(signal.SIGINT)
-    assert p.wait(10) == 0
+    assert p.wait(60) == 0
     assert not os.path.exists(path)
     with open(f"{DIR}/file", "w", encoding="utf-8"):
         pass
@@ -283,7 +283,7 @@ def test_top_shows_rates():
     assert abs(t["cores"] * seconds - 0.25) < 0.01, t
     o = json.loads(p.stdout.readline())
     assert o["tenants"][0]["dispatches_per_second"] == 0
-    assert p.wait(10) == 0
+    assert p.wait(60) == 0
     a.end()
 
 
@@ -337,7 +337,7 @@ class Screen:
                     break
         return self.text
 
-    def wait_for(self, what, seconds=10):
+    def wait_for(self, what, seconds=60):
         wait_until(lambda: what in self.read(0.1), seconds)
 
     def type(self, keys):
@@ -415,7 +415,7 @@ def test_top_terminal_hung_up():
     s.wait_for("No tenants")
     os.close(s.slave)
     os.close(s.master)
-    s.p.wait(10)
+    s.p.wait(60)
 
 
 def test_top_without_a_known_terminal():
@@ -424,7 +424,7 @@ def test_top_without_a_known_terminal():
     s = Screen("-n", "1", "-d", "0.1")
     ENV["TERM"] = old
     s.wait_for("no tenants")
-    assert s.p.wait(10) == 0
+    assert s.p.wait(60) == 0
     assert "\x1b" not in s.text
 
 
@@ -457,7 +457,7 @@ def test_top_daemon_restarts():
     s.check_end()
     for p in (lines, objects):
         p.terminate()
-        assert p.wait(10) == 0
+        assert p.wait(60) == 0
     a.end()
 
 
@@ -490,7 +490,7 @@ def test_no_fault_is_overlooked():
     for i in range(50):
         a = Tenant(f"burst{i}")
         a.do("report", 5)
-        wait_until(lambda: len(faults(f"burst{i}")) == 5, 5)  # pylint: disable=cell-var-from-loop
+        wait_until(lambda: len(faults(f"burst{i}")) == 5)  # pylint: disable=cell-var-from-loop
         a.end()
 
 
@@ -502,7 +502,7 @@ def test_faults_follow():
     a.do("report", 1)
     assert json.loads(p.stdout.readline())["number"] > 2
     p.send_signal(signal.SIGINT)
-    assert p.wait(10) == 0
+    assert p.wait(60) == 0
     a.end()
 
 
@@ -531,6 +531,7 @@ def test_a_flood_of_faults():
         for t in loud:
             t.do("report", 31)
         time.sleep(1.1)
+    wait_until(lambda: len(faults()) == 1000, why="the log has room")
     f = faults()
     per = [len([x for x in f if x["tenant"] == f"loud{i}"]) for i in range(25)]
     assert len(f) == 1000, len(f)
@@ -619,7 +620,7 @@ def record(*args, code=0):
     def end(how=signal.SIGINT):
         if how:
             p.send_signal(how)
-        assert p.wait(20) == code
+        assert p.wait(60) == code
         return path, p.stderr.read()
     return end
 
@@ -672,7 +673,7 @@ def test_trace_of_one_tenant():
 def test_trace_ends_by_itself():
     begun = time.monotonic()
     path, said = record("--seconds", "0.5")(None)
-    assert 0.4 < time.monotonic() - begun < 10
+    assert 0.4 < time.monotonic() - begun < 60
     assert check_trace(path)[1] == [] and "0 events of 0 executors" in said
     out = call("trace", "-o", "-", "--seconds", "0.1")
     assert json.loads(out)["traceEvents"] == []
@@ -751,7 +752,7 @@ def test_metrics_daemon_vanishes():
     start_daemon()
     assert up() == 1
     p.send_signal(signal.SIGINT)
-    assert p.wait(10) == 0
+    assert p.wait(60) == 0
     call("stop", "--force")
 
 

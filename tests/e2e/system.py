@@ -62,7 +62,7 @@ def usage(pid):
     return {"rss": int(status["RssAnon"].split()[0]) << 10, "fds": len(os.listdir(f"/proc/{pid}/fd")), "threads": int(status["Threads"])}
 
 
-def shrinks_back(pid, start, rss, fds=0, threads=0, who="", seconds=20):
+def shrinks_back(pid, start, rss, fds=0, threads=0, who="", seconds=60):
     """The process takes, soon, at most that much more than at @start, a usage()."""
     most = {"rss": start["rss"] + rss, "fds": start["fds"] + fds, "threads": start["threads"] + threads}
     end = time.monotonic() + seconds
@@ -172,7 +172,7 @@ class System:
         job = self.guest_job(vm, *program, limit=limit)
         return job.wait(limit + 60), job.output
 
-    def wait_dispatches(self, name, more=1, seconds=60):
+    def wait_dispatches(self, name, more=1, seconds=120):
         """Waits until the tenant (which may not be there yet) made that many dispatches more."""
         start = self.tenants().get(name, {}).get("dispatches", 0)
         wait_until(lambda: self.tenants().get(name, {}).get("dispatches", 0) >= start + more, seconds, f"{name} dispatches nothing")
@@ -182,12 +182,31 @@ class System:
         self.guest_job(vm, "e2e-gpu", "work", "1").succeeds()
 
     @contextlib.contextmanager
-    def witnesses(self, vm, seconds):
-        """Programs of the VM and of the host that work for that long while the body runs, and verify."""
-        jobs = [self.guest_job(vm, "e2e-gpu", "work", str(seconds)), self.host_job("e2e-gpu", "work", str(seconds), name="host-witness")]
-        self.wait_dispatches(vm)
-        yield
-        for job in jobs:
+    def witnesses(self, *vms):
+        """Programs of the VMs and of the host that work as long as the body runs, and verify. They tell the addresses of their buffers."""
+        stop, own = f"{self.dir}/enough", f"{self.dir}/addresses"
+        script = "rm -f /tmp/enough; E2E_ADDRESSES=/tmp/addresses exec e2e-gpu until /tmp/enough"
+        jobs = {vm: self.guest_job(vm, "sh", "-c", script, limit=600) for vm in vms}
+        self.env["E2E_ADDRESSES"] = own
+        jobs["host-witness"] = self.host_job("e2e-gpu", "until", stop, name="host-witness")
+        del self.env["E2E_ADDRESSES"]
+        try:
+            for name in jobs:
+                self.wait_dispatches(name)
+            yield
+            for name, job in jobs.items():
+                assert job.process.poll() is None, f"{name} ended: {job.output[-3000:]}"
+        finally:
+            with open(stop, "w", encoding="utf-8"):
+                pass
+            for vm in vms:
+                with contextlib.suppress(AssertionError):
+                    self.guest(vm, "touch", "/tmp/enough")
+            for job in jobs.values():
+                with contextlib.suppress(AssertionError):
+                    job.wait()
+            os.unlink(stop)
+        for job in jobs.values():
             job.succeeds()
 
     def kernel_is_quiet(self, vm):
@@ -195,7 +214,7 @@ class System:
         assert code == 1, f"the kernel of {vm} complains: {out}"
 
     def vram_is_free(self, name):
-        wait_until(lambda: self.tenants()[name]["vram_used_bytes"] == 0, 20, f"{name} still uses VRAM")
+        wait_until(lambda: self.tenants()[name]["vram_used_bytes"] == 0, 60, f"{name} still uses VRAM")
 
     def processes(self):
         """The processes of this system: pid -> command line."""

@@ -17,10 +17,6 @@ A, B = "victim", "witness"
 START = {}
 
 
-def witnesses(seconds):
-    return S.witnesses(B, seconds)
-
-
 def descriptors():
     return {"daemon": system.memfds(S.status()["pid"]), B: system.memfds(S.vms()[B]["broker_pid"])}
 
@@ -36,7 +32,7 @@ def test_two_vms_boot():
 
 def test_guest_programs_killed():
     """Early, while it sets up, and while a kernel runs."""
-    with witnesses(12):
+    with S.witnesses(B):
         for delay in ("0.2", "0.7", "1.5", "3"):
             code, out = S.guest(A, "sh", "-c", f"e2e-gpu spin & p=$!; e2e-gpu work 60 & q=$!; sleep {delay}; kill -9 $p $q; wait $p; a=$?; wait $q; echo $a $?")
             assert code == 0 and "137 137" in out, out
@@ -46,7 +42,7 @@ def test_guest_programs_killed():
 
 
 def test_host_programs_killed():
-    with witnesses(10):
+    with S.witnesses(B):
         for i, delay in enumerate((0, 0.05, 0.2, 0.5, 1, 2)):
             job = S.host_job("e2e-gpu", "spin" if i % 2 else "work", "60", name=f"killed-{i}")
             pid = S.program_pid_of(f"killed-{i}", "e2e-gpu")
@@ -57,27 +53,27 @@ def test_host_programs_killed():
 
 
 def test_the_run_command_killed():
-    with witnesses(8):
+    with S.witnesses(B):
         for i, delay in enumerate((0.1, 1)):
             job = S.host_job("e2e-gpu", "spin", name=f"run-{i}")
             pid = S.program_pid_of(f"run-{i}", "e2e-gpu")
             time.sleep(delay)
             job.kill()
-            wait_until(lambda pid=pid: not system.alive(pid), 10, "the program outlives its hsavisor run")
-            wait_until(lambda i=i: f"run-{i}" not in S.tenants(), 10)
+            wait_until(lambda pid=pid: not system.alive(pid), 60, "the program outlives its hsavisor run")
+            wait_until(lambda i=i: f"run-{i}" not in S.tenants(), 60)
 
 
 def test_qemu_killed():
     S.guest_job(A, "e2e-gpu", "work", "100")
     S.wait_dispatches(A)
     old = S.vms()[A]
-    with witnesses(8):
+    with S.witnesses(B):
         os.kill(old["qemu_pid"], signal.SIGKILL)
-        wait_until(lambda: not system.alive(old["qemu_pid"]), 10)
-    wait_until(lambda: S.tenants().get(A, {}).get("vram_used_bytes", 0) == 0, 20, "the VRAM of a dead VM's programs is still in use")
+        wait_until(lambda: not system.alive(old["qemu_pid"]), 60)
+    wait_until(lambda: S.tenants().get(A, {}).get("vram_used_bytes", 0) == 0, 60, "the VRAM of a dead VM's programs is still in use")
     S.boot(A)
     S.works(A)
-    wait_until(lambda: not system.alive(old["broker_pid"]) or S.vms()[A]["broker_pid"] == old["broker_pid"], 10, "a second broker is left")
+    wait_until(lambda: not system.alive(old["broker_pid"]) or S.vms()[A]["broker_pid"] == old["broker_pid"], 60, "a second broker is left")
 
 
 def test_broker_paused():
@@ -96,11 +92,11 @@ def test_broker_paused():
 def test_broker_killed():
     victim = S.guest_job(A, "e2e-gpu", "work", "100")
     S.wait_dispatches(A)
-    with witnesses(8):
+    with S.witnesses(B):
         os.kill(S.vms()[A]["broker_pid"], signal.SIGKILL)
-        wait_until(lambda: A not in S.tenants(), 10)
+        wait_until(lambda: A not in S.tenants(), 60)
         # The process is gone a little later than its connection: it has a VM's memory to let go of.
-        wait_until(lambda: S.vms()[A]["state"].startswith("no GPU"), 10)
+        wait_until(lambda: S.vms()[A]["state"].startswith("no GPU"), 60)
         # Its program is told that the GPU is lost, wherever it is: its stores to doorbells lead nowhere. The guest can go on.
         code = victim.wait(60)
         assert code == 128 + signal.SIGABRT and "HW Exception" in victim.output, f"exit code {code}: {victim.output}"
@@ -149,13 +145,13 @@ def test_guest_restarts():
     job.wait()
     S.boot(A)
     S.works(A)
-    wait_until(lambda: not system.alive(broker) or S.vms()[A]["broker_pid"] == broker, 10, "a second broker is left")
+    wait_until(lambda: not system.alive(broker) or S.vms()[A]["broker_pid"] == broker, 60, "a second broker is left")
 
 
 def test_driver_unbound_while_programs_run():
     victim = S.guest_job(A, "e2e-gpu", "work", "60")
     S.wait_dispatches(A)
-    with witnesses(8):
+    with S.witnesses(B):
         script = "cd /sys/bus/virtio/drivers/hsavisor && d=$(ls | grep virtio) && echo $d >unbind && sleep 1 && echo $d >bind"
         code, out = S.guest(A, "sh", "-c", script)
         assert code == 0, out
@@ -167,11 +163,9 @@ def test_driver_unbound_while_programs_run():
 
 def test_module_loaded_again():
     """Refused while a program uses it."""
-    victim = S.guest_job(A, "e2e-gpu", "work", "8")
-    S.wait_dispatches(A)
-    code, _ = S.guest(A, "modprobe", "-r", "hsavisor")
-    assert code != 0, "the module went while a program used it"
-    victim.succeeds()
+    with S.witnesses(A):
+        code, _ = S.guest(A, "modprobe", "-r", "hsavisor")
+        assert code != 0, "the module went while a program used it"
     code, out = S.guest(A, "sh", "-c", "for i in 1 2 3 4 5; do modprobe -r hsavisor && break; sleep 0.5; done; ! test -e /dev/kfd && modprobe hsavisor && test -e /dev/kfd")
     assert code == 0, out
     S.works(A)
@@ -184,12 +178,12 @@ def test_nothing_is_left():
     assert system.memfds(S.vms()[B]["broker_pid"]) <= START[B], "the broker holds more memfds than at the start"
     for vm in (A, B):
         S.call("vm", "stop", vm)
-    wait_until(lambda: S.tenants() == {}, 20)
+    wait_until(lambda: S.tenants() == {}, 60)
     assert system.memfds(S.status()["pid"]) <= START["daemon"], "the daemon holds more memfds than at the start"
     assert S.status()["gpus"][0]["vram_reserved_bytes"] == 0
     assert os.listdir(f"{S.dir}/vms") == []
     S.call("stop")
-    wait_until(lambda: not S.processes(), 20, f"left: {S.processes()}")
+    wait_until(lambda: not S.processes(), 60, f"left: {S.processes()}")
 
 
 if __name__ == "__main__":

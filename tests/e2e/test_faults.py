@@ -40,13 +40,9 @@ def remember():
 
 
 def nobody_grew():
-    wait_until(lambda: set(S.tenants()) == {A, B}, 20, "host programs that ended are still tenants")
+    wait_until(lambda: set(S.tenants()) == {A, B}, 60, "host programs that ended are still tenants")
     for name, (pid, start) in START.items():
         system.shrinks_back(pid, start, who=name, **SLACK)
-
-
-def witnesses(seconds):
-    return S.witnesses(B, seconds)
 
 
 @contextlib.contextmanager
@@ -86,7 +82,7 @@ def test_ten_thousand_queues_each():
 
 def test_full_memory():
     """The end of VRAM, and of what guests and programs may have of the system's, is ENOMEM; who has memory goes on."""
-    with witnesses(6):
+    with S.witnesses(B):
         for what in ("vram", "gtt"):
             jobs = [S.guest_job(A, "e2e-tiny", "fill", what)]
             if what == "vram":
@@ -113,7 +109,7 @@ def no_descriptors(pid):
 
 def test_daemon_without_descriptors():
     """New tenants are refused, or wait; who is there goes on; it ends with the lack."""
-    with witnesses(6):
+    with S.witnesses(B):
         with no_descriptors(S.status()["pid"]):
             job = S.host_job("e2e-tiny", "starts", "1", name="refused")
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -139,7 +135,7 @@ def test_no_space():
                     f.flush()
             r = subprocess.run([S.command, "vm", "start", "nospace", "--memory", "256M", "--vram", "64M", "--timeout", "20"], env=env, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
             assert r.returncode != 0 and "hsavisor:" in r.stderr, (r.returncode, r.stderr)
-            wait_until(lambda: not [line for line in S.processes().values() if full in line or "nospace" in line], 10, "processes of the VM are left")
+            wait_until(lambda: not [line for line in S.processes().values() if full in line or "nospace" in line], 60, "processes of the VM are left")
             subprocess.run([S.command, "stop"], env=env, capture_output=True, timeout=30, check=False)
         finally:
             subprocess.run(["umount", "-l", full], check=False)
@@ -148,7 +144,7 @@ def test_no_space():
 
 def test_programs_killed_at_random():
     rng = random.Random(3)
-    with witnesses(8):
+    with S.witnesses(B):
         for i in range(6):
             guest = S.guest_job(A, "sh", "-c", f"e2e-gpu work 60 & p=$!; sleep {rng.random() * 1.5:.2f}; kill -9 $p; wait $p; echo $?")
             host = S.host_job("e2e-gpu", "work", "60", name=f"killed-{i}")
@@ -171,16 +167,13 @@ def test_standing_still():
     qemu, broker, daemon = vm["qemu_pid"], vm["broker_pid"], S.status()["pid"]
     for who, seconds in ((("qemu",), 10), (("broker",), 7), (("daemon",), 3), (("qemu", "broker", "daemon"), 2)):
         pids = [{"qemu": qemu, "broker": broker, "daemon": daemon}[w] for w in who]
-        victim = S.guest_job(A, "e2e-gpu", "work", "3")
-        S.wait_dispatches(A)
-        with witnesses(seconds + 2):
+        with S.witnesses(A, B):
             with stopped(*pids):
                 if "daemon" not in who:
                     before = S.tenants()[B]["dispatches"]
                 time.sleep(seconds)
                 if "daemon" not in who:
                     assert S.tenants()[B]["dispatches"] > before, f"{who} stood still, and so did {B}"
-        victim.succeeds()
     S.works(A)
     for name in (A, B):
         S.kernel_is_quiet(name)
@@ -192,14 +185,14 @@ def test_peers_killed_while_a_vm_starts():
     rng = random.Random(5)
     S.call("vm", "stop", A)
     for what in ("broker_pid", "qemu_pid"):
-        with witnesses(5):
+        with S.witnesses(B):
             job = S.job("vm", "start", A, "--memory", "1280M", "--vram", "256M", "--timeout", "60")
-            wait_until(lambda what=what: S.vms().get(A, {}).get(what), 20)
+            wait_until(lambda what=what: S.vms().get(A, {}).get(what), 60)
             time.sleep(rng.random() * 3)
             os.kill(S.vms()[A][what], signal.SIGKILL)
             job.wait(100)
         S.job("vm", "stop", "--force", A).wait(60)
-        wait_until(lambda: A not in S.tenants(), 20)
+        wait_until(lambda: A not in S.tenants(), 60)
     S.boot(A)
     S.works(A)
     START.pop(A)
@@ -218,7 +211,7 @@ def test_nothing_is_left():
     system.shrinks_back(pid, start, who="daemon", **SLACK)
     assert S.status()["gpus"][0]["vram_reserved_bytes"] == 0
     S.call("stop")
-    wait_until(lambda: not S.processes(), 20, f"left: {S.processes()}")
+    wait_until(lambda: not S.processes(), 60, f"left: {S.processes()}")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def case(name):
         assert processes() == STATE["pids"], "a broker or the daemon is another"
         for tenant, job in STATE["jobs"].items():
             assert job.process.poll() is None, f"{tenant} ended: {job.output[-3000:]}"
-            wait_until(lambda tenant=tenant: S.tenants()[tenant]["dispatches"] > before[tenant], 30, f"{tenant} dispatches nothing")
+            wait_until(lambda tenant=tenant: S.tenants()[tenant]["dispatches"] > before[tenant], 60, f"{tenant} dispatches nothing")
 
     return test
 

@@ -73,7 +73,7 @@ def test_killed_while_it_waits_for_pages():
 def test_nothing_is_left():
     for vm in VMS:
         S.vram_is_free(vm)
-        wait_until(lambda vm=vm: S.tenants()[vm]["processes"] == 0, 20, f"{vm} still has GPU processes")
+        wait_until(lambda vm=vm: S.tenants()[vm]["processes"] == 0, 60, f"{vm} still has GPU processes")
         S.kernel_is_quiet(vm)
         code, out = S.guest(vm, "sh", "-c", "(swapoff /swap || busybox swapoff /swap) && timeout 60 rmmod hsavisor")
         assert code == 0, out

@@ -108,7 +108,7 @@ def test_exec_output():
 def test_exec_time_limit():
     start = time.monotonic()
     assert run("vm", "exec", A, "--timeout", "2", "--", "sleep", "50").returncode == 124
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 40
     assert run("vm", "exec", A, "--", "echo", "on").stdout == b"on\n"
 
 
@@ -120,11 +120,11 @@ def test_exec_at_the_same_time():
 
 def test_exec_beside_a_long_one():
     """A program that runs for long keeps nobody else from the agent."""
-    long = S.guest_job(A, "sleep", "50")
+    long = S.guest_job(A, "sleep", "190")
     time.sleep(3)
     start = time.monotonic()
     S.guest_job(A, "echo", "on").succeeds("on")
-    assert time.monotonic() - start < 25
+    assert time.monotonic() - start < 120
     S.guest(A, "pkill", "-x", "sleep")
     long.fails()
 
@@ -161,7 +161,7 @@ def test_console():
             if os.waitpid(pid, os.WNOHANG)[0] == 0:
                 time.sleep(0.5)
         os.close(fd)
-    wait_until(lambda: not system.alive(pid), 10, "Ctrl-] does not leave the console")
+    wait_until(lambda: not system.alive(pid), 60, "Ctrl-] does not leave the console")
 
 
 def test_stop_and_stop_again():
@@ -235,7 +235,7 @@ def test_nothing_is_left():
     wait_until(lambda: S.tenants() == {})
     assert S.status()["gpus"][0]["vram_reserved_bytes"] == 0
     S.call("stop")
-    wait_until(lambda: not S.processes(), 20, f"left: {S.processes()}")
+    wait_until(lambda: not S.processes(), 60, f"left: {S.processes()}")
     assert not os.path.exists(f"{S.dir}/s.sock")
 
 

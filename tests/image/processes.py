@@ -14,7 +14,7 @@ import signal
 import time
 
 
-def wait_until(what, seconds=30, why="waited in vain"):
+def wait_until(what, seconds=60, why="waited in vain"):
     """Waits for what() to be true and returns its value."""
     end_time = time.monotonic() + seconds
     while True:
