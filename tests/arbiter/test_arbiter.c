@@ -77,7 +77,7 @@ static struct json_object *tenant_row(const char *name)
 /* The daemon handles a hang-up in its own time. */
 static bool eventually_gone(const char *name)
 {
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 3000; i++) {
 		struct json_object *row = tenant_row(name);
 
 		if (!row)
@@ -238,7 +238,7 @@ static void host_processes_share_a_quota(void **state)
 	close(ends[1]);
 	arbiter_turn_ops.account(p1, 500, 2);
 	arbiter_disconnect(p1); /* gives back what it had */
-	for (int i = 0; i < 200 && arbiter_charge_vram(p2, 32 * MIB); i++)
+	for (int i = 0; i < 3000 && arbiter_charge_vram(p2, 32 * MIB); i++)
 		usleep(10000);
 	assert_int_equal(arbiter_shared(p2, "0123456789abcdef"), -ENOENT); /* went with p1 */
 	row = tenant_row("h");
@@ -292,7 +292,7 @@ static void what_the_dead_leave_is_given_back(void **state)
 	assert_int_equal(taken(fd), 16 * MIB);
 	arbiter_disconnect(a);
 	assert_true(eventually_gone("dead"));
-	for (int i = 0; i < 200 && taken(fd); i++)
+	for (int i = 0; i < 3000 && taken(fd); i++)
 		usleep(10000);
 	assert_int_equal(taken(fd), 0);
 	assert_int_equal(vram[0], 0);
@@ -331,26 +331,36 @@ static void turns_are_fair(void **state)
 	struct runner r[3] = {0};
 	struct arbiter_grant g;
 	char name[8];
-	uint64_t sum = 0;
+	uint64_t begin, sum = 0, had[3], elapsed = 0;
+	bool fair = false;
 
 	for (int i = 0; i < 3; i++) {
 		snprintf(name, sizeof(name), "t%d", i);
 		assert_int_equal(arbiter_connect(ARBITER_VM, name, 0, &r[i].client, &g, NULL), 0);
 		pthread_create(&r[i].thread, NULL, hog, &r[i]);
 	}
-	usleep(1500000);
+	/* Everyone has a third, within two fifths of it, one at a time, and hardly ever nobody. A
+	 * busy machine may take its time until it is so. */
+	begin = clock_ns();
+	for (int k = 0; k < 15 && !fair; k++) {
+		usleep(1500000);
+		sum = 0;
+		for (int i = 0; i < 3; i++)
+			sum += had[i] = r[i].had_ns;
+		elapsed = clock_ns() - begin;
+		fair = sum >= elapsed * 45 / 100 && sum <= elapsed * 3 / 2;
+		for (int i = 0; i < 3; i++)
+			fair = fair && had[i] * 5 >= sum && had[i] * 5 <= sum * 7 / 3;
+	}
 	for (int i = 0; i < 3; i++)
 		r[i].stop = true;
 	for (int i = 0; i < 3; i++) {
 		pthread_join(r[i].thread, NULL);
-		sum += r[i].had_ns;
 		arbiter_disconnect(r[i].client);
 	}
-	/* Everyone had a third, within two fifths of it: the machine may be busy with other things.
-	 */
-	for (int i = 0; i < 3; i++)
-		assert_in_range(r[i].had_ns * 5, sum, sum * 7 / 3);
-	assert_in_range(sum, 700000000u, 2200000000u); /* one at a time, hardly ever nobody */
+	if (!fair)
+		fail_msg("of %llu ms they had %llu, %llu and %llu", elapsed / 1000000ull,
+			 had[0] / 1000000ull, had[1] / 1000000ull, had[2] / 1000000ull);
 }
 
 static void a_lone_tenant_keeps_its_turn(void **state)

@@ -134,7 +134,7 @@ static void end(struct arbiter_client *c, const char *name)
 
 	arbiter_disconnect(c);
 	snprintf(text, sizeof(text), "{\"op\":\"get\",\"tenant\":\"%s\"}", name);
-	for (int i = 0; i < 500 && !ask(text); i++)
+	for (int i = 0; i < 15000 && !ask(text); i++)
 		usleep(2000);
 	assert_int_equal(ask(text), ESRCH);
 }
@@ -458,7 +458,7 @@ static void saving_keeps_the_rest(void **state)
 
 static void wait_for_log(const char *text)
 {
-	for (int i = 0; i < 1000 && !strstr(read_text(log_path), text); i++)
+	for (int i = 0; i < 12000 && !strstr(read_text(log_path), text); i++)
 		usleep(5000);
 	assert_non_null(strstr(read_text(log_path), text));
 }

@@ -477,7 +477,7 @@ def test_faults_are_told():
     assert f[0]["what"] == "memory fault" and f[0]["address"] == 0xDEAD0000 and f[0]["access"] == "read only"
     assert f[0]["kernel"] == "vector_add" and f[0]["kernel_descriptor"] == 0x7000
     assert f[1]["what"] == "illegal instruction" and f[1]["code"] == 4 and f[1]["queue"] == 1 and "address" not in f[1]
-    assert abs(f[0]["time_ns"] / 1e9 - time.time()) < 10
+    assert abs(f[0]["time_ns"] / 1e9 - time.time()) < 60
     assert f[1]["number"] > f[0]["number"]
     assert re.search(r"crashes: program\[4242\] queue 0: memory fault at 0xdead0000 \(read only\) in kernel vector_add\n", call("faults"))
     assert len(faults("crashes")) == 2 and faults("other") == []
@@ -513,7 +513,7 @@ def test_faults_of_a_liar():
     f = wait_until(lambda: faults("liar"))[0]
     assert all(32 <= ord(c) < 127 for c in f["process"] + f["kernel"]), f
     assert f["kernel"] == '"' * 183
-    assert abs(f["time_ns"] / 1e9 - time.time()) < 10
+    assert abs(f["time_ns"] / 1e9 - time.time()) < 60
     a.do("jump", 1000000)  # a million that never were
     a.do("report", 1)
     last = wait_until(lambda: len(faults("liar")) > 1 and faults("liar"))[-1]

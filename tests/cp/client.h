@@ -116,6 +116,10 @@ struct kernel {
 	uint8_t *kd;
 };
 /* A kernel descriptor with vgprs vector registers. */
+/* The CPU seconds that this process uses in that many milliseconds: the least of a few tries, for on a busy machine its threads
+ * may still have to come to rest; the first one that is below enough ends them. */
+double least_cpu_seconds(unsigned ms, double enough);
+
 void client_kernel(struct client *c, struct kernel *k, unsigned vgprs);
 /* A dispatch of fake_args. */
 struct packet dispatch_packet(struct client *c, const struct kernel *k, struct fake_args args,

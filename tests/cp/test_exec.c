@@ -312,7 +312,7 @@ static void pm4_dispatch(void **state)
 	ring_put(&ring, set_bad, 4);
 	ring_put(&ring, go, 5);
 	ring_ring(&ring);
-	for (unsigned i = 0; i < 2000; i++) {
+	for (unsigned i = 0; i < 20000; i++) {
 		gpu_vm_get_stats(c->vm, &stats);
 		if (stats.queue_errors)
 			break;

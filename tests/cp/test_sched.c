@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "tests/cp/turns.h"
@@ -17,15 +16,6 @@
 extern atomic_int fake_live_workgroups;
 
 #define KERNEL_STOPPED 30u /* EC_QUEUE_PREEMPTION_ERROR */
-
-static double cpu_seconds(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-	       1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
 
 static uint64_t gpu_ns(const struct client *c)
 {
@@ -74,7 +64,7 @@ static bool runs(struct job *j)
 {
 	uint64_t before = atomic_load(j->count);
 
-	for (unsigned i = 0; i < 5000 && atomic_load(j->count) == before; i++)
+	for (unsigned i = 0; i < 20000 && atomic_load(j->count) == before; i++)
 		sleep_ms(1);
 	return atomic_load(j->count) != before;
 }
@@ -117,7 +107,7 @@ static void gpu_is_left_at_once(void **state)
 		turns_grant(&turns);
 		assert_true(runs(&j));
 		took = turns_take(&turns);
-		assert_in_range(took, 0, 2000000000);
+		assert_in_range(took, 0, 10000000000);
 		if (took < best)
 			best = took;
 	}
@@ -137,7 +127,6 @@ static void waiting_is_cheap(void **state)
 	struct signal *fence;
 	struct ring copy;
 	uint32_t asked;
-	double cpu;
 	struct job j;
 
 	client_open(c, "gfx90a", 4, &turns_ops, &turns);
@@ -146,11 +135,9 @@ static void waiting_is_cheap(void **state)
 	assert_true(runs(&j));
 	asked = atomic_load(&turns.asked);
 	turns_take(&turns);
-	for (unsigned i = 0; i < 5000 && !atomic_load(&turns.waiters); i++)
+	for (unsigned i = 0; i < 20000 && !atomic_load(&turns.waiters); i++)
 		sleep_ms(1);
-	cpu = cpu_seconds();
-	sleep_ms(300);
-	assert_true(cpu_seconds() - cpu < 0.03);
+	assert_true(least_cpu_seconds(300, 0.03) < 0.03);
 	assert_int_equal(atomic_load(&turns.waiters), 1);
 	assert_in_range(atomic_load(&turns.asked) - asked, 0, 4);
 	/* its queues are served meanwhile as far as that takes no GPU time */
@@ -163,7 +150,7 @@ static void waiting_is_cheap(void **state)
 	assert_true(runs(&j));
 	finish(&j);
 	/* given back when there is no work */
-	for (unsigned i = 0; i < 5000 && atomic_load(&turns.want); i++)
+	for (unsigned i = 0; i < 20000 && atomic_load(&turns.want); i++)
 		sleep_ms(1);
 	assert_int_equal(atomic_load(&turns.want), 0);
 	client_close(c);
@@ -178,12 +165,12 @@ static void work_goes_while_waiting(void **state)
 
 	client_open(c, "gfx90a", 2, &turns_ops, &turns);
 	start(&j, c, 1, 0, 10);
-	for (unsigned i = 0; i < 5000 && !atomic_load(&turns.waiters); i++)
+	for (unsigned i = 0; i < 20000 && !atomic_load(&turns.waiters); i++)
 		sleep_ms(1);
 	assert_int_equal(atomic_load(&turns.waiters), 1);
 	gpu_queue_destroy(j.q.queue);
 	turns_grant(&turns);
-	for (unsigned i = 0; i < 5000 && atomic_load(&turns.want); i++)
+	for (unsigned i = 0; i < 20000 && atomic_load(&turns.want); i++)
 		sleep_ms(1);
 	assert_int_equal(atomic_load(&turns.want), 0);
 	client_close(c);
@@ -227,7 +214,7 @@ static void copies_take_turns(void **state)
 		if (types[t] == GPU_QUEUE_SDMA)
 			assert_true(wait_value(&fence->value, 1, 5000));
 		sleep_ms(20);
-		for (unsigned i = 0; i < 5000 && !atomic_load(&turns.waiters); i++)
+		for (unsigned i = 0; i < 20000 && !atomic_load(&turns.waiters); i++)
 			sleep_ms(1);
 		assert_int_equal(to[0], 0);
 		assert_int_equal(atomic_load(&turns.gpu_ns), 0);
@@ -236,8 +223,11 @@ static void copies_take_turns(void **state)
 			uint64_t took, ns = atomic_load(&turns.gpu_ns);
 
 			turns_grant(&turns);
-			for (unsigned k = 0; k < 5000 && atomic_load(&turns.gpu_ns) == ns; k++)
+			while (atomic_load(&turns.gpu_ns) == ns && atomic_load(&turns.want))
 				nanosleep(&(struct timespec){0, 100000}, NULL);
+			/* A busy machine may let them end before we look. */
+			if (atomic_load(&turns.gpu_ns) == ns)
+				break;
 			took = turns_take(&turns);
 			if (took < best)
 				best = took;
@@ -261,7 +251,7 @@ static void copies_take_turns(void **state)
 
 /* A thread that the kernel takes the processor from goes on using the GPU by the clock; that evens
  * out in time. So shares are looked at again until they are as they should be, for some seconds. */
-enum { SHARE_TRIES = 10, SHARE_MS = 600 };
+enum { SHARE_TRIES = 40, SHARE_MS = 600 };
 
 /* Of the GPU time of two processes from now on, the first one's. */
 static void share(struct client *a, struct client *b, double min, double max)
@@ -351,9 +341,9 @@ static void assert_only(struct job *one, struct job *other)
 
 	assert_true(runs(one));
 	sleep_ms(20);
-	a = atomic_load(one->count);
-	b = atomic_load(other->count);
 	for (unsigned i = 0; i < SHARE_TRIES; i++) {
+		a = atomic_load(one->count);
+		b = atomic_load(other->count);
 		sleep_ms(150);
 		if (atomic_load(one->count) - a > 20 * (atomic_load(other->count) - b))
 			return;
@@ -459,7 +449,7 @@ static void kernels_are_limited(void **state)
 	atomic_store(&limits.kernel_ns, 50000000);
 	assert_true(wait_uint(&c->errors, 1, 10000));
 	ns = gpu_ns(c);
-	assert_in_range(ns, 50000000, 2000000000);
+	assert_in_range(ns, 50000000, 10000000000);
 	assert_int_equal(c->error_queue, 41);
 	assert_int_equal(c->error_code, KERNEL_STOPPED);
 	assert_int_equal(c->error_kernel, bad.kernel);
@@ -499,6 +489,21 @@ static void kernels_are_limited(void **state)
 	assert_int_equal(atomic_load(&fake_live_workgroups), 0);
 }
 
+/* Returns when the GPU has looked at everything since the call: it looks before it takes a packet. */
+static void passed(struct client *c)
+{
+	struct signal *none[1] = {NULL}, *done = client_signal(c, 2, 0);
+	struct packet p = barrier_packet(c, PACKET_AND, none, 1, done);
+	struct aql q;
+
+	aql_open(&q, c, 16, false);
+	for (int left = 1; left >= 0; left--) {
+		aql_submit(&q, &p);
+		assert_true(wait_value(&done->value, left, 10000));
+	}
+	gpu_queue_destroy(q.queue);
+}
+
 static void kernels_are_stopped_on_request(void **state)
 {
 	struct turns turns = {0};
@@ -529,7 +534,7 @@ static void kernels_are_stopped_on_request(void **state)
 	assert_true(runs(&a));
 	/* nothing of that process runs: a kernel that starts later is not meant */
 	atomic_fetch_add(&limits.reset_seq, 1);
-	sleep_ms(20);
+	passed(&other);
 	start(&again, &other, 3, 7, 4);
 	assert_true(runs(&again));
 	sleep_ms(20);
@@ -591,6 +596,17 @@ static unsigned trace_count(uint32_t kind, const struct gpu_trace_event **first)
 	return num;
 }
 
+/* The copies' events come once nothing goes on with them. */
+static uint64_t bytes_copied(void)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < atomic_load(&trace.num); i++)
+		if (trace.event[i].kind == GPU_TRACE_COPY)
+			bytes += trace.event[i].value;
+	return bytes;
+}
+
 static void timeline(void **state)
 {
 	static const struct gpu_trace_ops ops = {trace_is_on, trace_add};
@@ -613,7 +629,7 @@ static void timeline(void **state)
 	start(&off, c, 8, 7, 3);
 	assert_true(runs(&off));
 	finish(&off);
-	for (unsigned i = 0; i < 5000 && atomic_load(&trace.turns.want); i++)
+	for (unsigned i = 0; i < 20000 && atomic_load(&trace.turns.want); i++)
 		sleep_ms(1);
 	assert_int_equal(atomic_load(&trace.num), 0);
 
@@ -630,7 +646,7 @@ static void timeline(void **state)
 		assert_true(runs(&j));
 	}
 	finish(&j);
-	for (unsigned i = 0; i < 5000 && atomic_load(&trace.turns.want); i++)
+	for (unsigned i = 0; i < 20000 && atomic_load(&trace.turns.want); i++)
 		sleep_ms(1);
 	end = clock_ns();
 	assert_int_equal(trace_count(GPU_TRACE_DISPATCH, &e), 1);
@@ -664,18 +680,14 @@ static void timeline(void **state)
 	sdma_fence(c, &r, &fence->value, 3);
 	ring_ring(&r);
 	assert_true(wait_value(&fence->value, 3, 10000));
-	for (unsigned i = 0; i < 5000 && !trace_count(GPU_TRACE_COPY, &e); i++)
-		sleep_ms(1);
-	sleep_ms(5);
-	begin = 0;
+	assert_true(WAIT_FOR(bytes_copied() >= 4 << 20, 20000));
+	assert_int_equal(bytes_copied(), 4 << 20);
 	for (unsigned i = 0; i < atomic_load(&trace.num); i++) {
 		if (trace.event[i].kind == GPU_TRACE_COPY) {
-			begin += trace.event[i].value;
 			assert_true(trace.event[i].end_ns > trace.event[i].begin_ns);
 			assert_int_equal(trace.event[i].process, 4711);
 		}
 	}
-	assert_int_equal(begin, 4 << 20);
 	assert_in_range(trace_count(GPU_TRACE_COPY, &e), 1, 8); /* of 16 pieces */
 	client_close(c);
 }
@@ -772,7 +784,7 @@ static void control_gets_in(void **state)
 
 		gpu_queue_destroy(rings[i].queue);
 		took = clock_ns() - begin;
-		assert_in_range(took, 0, 2000000000);
+		assert_in_range(took, 0, 10000000000);
 		if (took < best)
 			best = took;
 		sleep_ms(1);
@@ -792,7 +804,7 @@ static void control_gets_in(void **state)
 
 static bool wait_backlog(_Atomic uint32_t *backlog, uint32_t want)
 {
-	for (unsigned i = 0; i < 5000 && atomic_load(backlog) != want; i++)
+	for (unsigned i = 0; i < 20000 && atomic_load(backlog) != want; i++)
 		sleep_ms(1);
 	return atomic_load(backlog) == want;
 }

@@ -203,7 +203,7 @@ static int run_packet(uint32_t queue, uint64_t index)
 	atomic_store((_Atomic uint16_t *)packet, 3 | 1 << 8 | 2 << 9 | 2 << 11);
 	atomic_store((_Atomic uint64_t *)(g.ram + GUEST_MEMORY + AMD_QUEUE + 0x38), index + 1);
 	atomic_store((_Atomic uint64_t *)(g.doorbells + queue * 8), index);
-	for (unsigned i = 0; i < 100000; i++) {
+	for (unsigned i = 0; i < 400000; i++) {
 		if (!atomic_load(value))
 			return 0;
 		usleep(50);
@@ -297,7 +297,7 @@ static void assert_same(struct usage before, const char *what, unsigned long n)
 		if (now.blocks <= before.blocks && now.fds == before.fds &&
 		    now.threads <= before.threads && now.maps == before.maps)
 			return;
-		if (i == 200)
+		if (i == 2000)
 			break;
 		usleep(10000);
 	}

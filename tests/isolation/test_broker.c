@@ -338,7 +338,7 @@ static void use_gpu(uint32_t process, unsigned times)
 		atomic_store((_Atomic uint64_t *)(void *)g.doorbells +
 				     process * (HSV_DOORBELL_SLOT / 8) + queue.queue_id,
 			     (i + 1) * 16ull);
-		for (unsigned k = 0; k < 10000 && atomic_load(word) != i + 1; k++)
+		for (unsigned k = 0; k < 200000 && atomic_load(word) != i + 1; k++)
 			usleep(100);
 		assert_int_equal(atomic_load(word), i + 1);
 	}

@@ -15,7 +15,7 @@
 #include "abi/hsavisor.h"
 #include "vmm/vfio_user_proto.h"
 
-#define CLIENT_TIMEOUT_MS 10000
+#define CLIENT_TIMEOUT_MS 30000
 #define CLIENT_GONE	  (-10000) /* the server hung up */
 
 /* ---- Messages. Return 0 or more, a negative errno of the server's, or CLIENT_GONE ---- */

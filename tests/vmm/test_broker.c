@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "arbiter/client.h"
+#include "arbiter/msg.h"
 #include "core/kfd.h"
 #include "tests/vmm/client.h"
 
@@ -240,6 +242,30 @@ static void serves_and_ends(void **state)
 	assert_int_equal(client_connect(vm_socket), -1);
 }
 
+/* The daemon learns by and by of the end of one that didn't say goodbye. */
+static void wait_gone(const char *name)
+{
+	char request[128], answer[4096];
+
+	snprintf(request, sizeof(request), "{\"op\":\"get\",\"tenant\":\"%s\"}", name);
+	for (unsigned i = 0; i < 3000; i++) {
+		int fd = msg_connect(arbiter_socket);
+		unsigned num_fds = 0;
+		ssize_t n;
+
+		assert_true(fd >= 0);
+		assert_int_equal(msg_send(fd, request, strlen(request), NULL, 0), 0);
+		n = msg_receive(fd, answer, sizeof(answer) - 1, NULL, &num_fds);
+		assert_true(n > 0);
+		close(fd);
+		answer[n] = 0;
+		if (strstr(answer, "\"errno\""))
+			return;
+		usleep(10000);
+	}
+	fail_msg("%s is still a tenant: %s", name, answer);
+}
+
 static void killed_and_started_again(void **state)
 {
 	struct program p = start_ready("vm1", vm_socket, "128M"), q;
@@ -248,7 +274,7 @@ static void killed_and_started_again(void **state)
 	kill(p.pid, SIGKILL);
 	assert_int_equal(finish(&p, text, sizeof(text)), -1);
 	assert_int_equal(access(vm_socket, F_OK), 0); /* stale */
-	usleep(200000);
+	wait_gone("vm1");
 	q = start_ready("vm1", vm_socket, "200M"); /* name and quota are free again */
 	assert_int_equal(vram_seen(), 200u << 20);
 	stop(&q);
@@ -272,7 +298,7 @@ static void memory_cut_short(void **state)
 	assert_int_equal(finish(&p, text, sizeof(text)), 1);
 	assert_non_null(strstr(text, "vm1: bus error"));
 	guest_close(&g);
-	usleep(200000);
+	wait_gone("vm1");
 	q = start_ready("vm1", vm_socket, "16M");
 	assert_int_equal(vram_seen(), 16u << 20);
 	stop(&q);
@@ -300,16 +326,20 @@ static void idle_costs_nothing(void **state)
 	struct program p = start_ready("vm1", vm_socket, "16M");
 	struct guest g;
 	struct hsv_process_args args = {.comm = "idle"};
-	long before;
+	long before, used = LONG_MAX;
 
 	assert_int_equal(guest_connect(&g, vm_socket), 0);
 	assert_int_equal(guest_start(&g, 0), 0);
 	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, 0, 0, &args, sizeof(args), NULL,
 				       0, NULL, NULL),
 			 0);
-	before = cpu_ticks(p.pid);
-	sleep(2);
-	assert_true(cpu_ticks(p.pid) - before <= 1);
+	/* On a busy machine its threads may still have to come to rest. */
+	for (unsigned i = 0; i < 5 && used > 1; i++) {
+		before = cpu_ticks(p.pid);
+		sleep(2);
+		used = cpu_ticks(p.pid) - before;
+	}
+	assert_true(used <= 1);
 	guest_close(&g);
 	stop(&p);
 }
@@ -355,7 +385,7 @@ static void swapped_if_the_guest_agrees(void **state)
 	snprintf(arbiter_socket, sizeof(arbiter_socket), "%s/swapping", dir);
 	d = start(hsavisord,
 		  ARGS("--socket", arbiter_socket, "--vram", "64M", "--vram-overcommit", "swap"));
-	for (int i = 0; i < 200 && access(arbiter_socket, F_OK); i++)
+	for (int i = 0; i < 3000 && access(arbiter_socket, F_OK); i++)
 		usleep(10000);
 	setenv("HSAVISOR_SOCKET", arbiter_socket, 1);
 	p = start_ready("vm1", vm_socket, "64M");
@@ -388,7 +418,7 @@ static void swapped_if_the_guest_agrees(void **state)
 	/* A late answer counts for the next time, which comes after a while. */
 	assert_int_equal(guest_request(&g, HSV_REQ_VRAM_AWAY, 0, 0, NULL, 0, NULL, 0, NULL, NULL),
 			 0);
-	for (int i = 0; i < 150 && other.result; i++) {
+	for (int i = 0; i < 600 && other.result; i++) {
 		usleep(100000);
 		charge(&other);
 	}

@@ -365,7 +365,7 @@ static int64_t value_at(uint64_t page)
 
 static bool wait_value(uint64_t page, int64_t value)
 {
-	for (unsigned i = 0; i < 5000 && value_at(page) != value; i++)
+	for (unsigned i = 0; i < CLIENT_TIMEOUT_MS && value_at(page) != value; i++)
 		usleep(1000);
 	return value_at(page) == value;
 }
@@ -502,7 +502,7 @@ static void storm(void **state)
 	for (unsigned i = 0; i < 1500; i++) {
 		submit(queue, i, PVA);
 		for (unsigned tries = 0; value_at(PAGES) != 10000 - (int64_t)i - 1; tries++) {
-			assert_true(tries < 20000);
+			assert_true(tries < 200000);
 			seed = seed * 1664525 + 1013904223;
 			if (guest_event(&g, &event, 0)) {
 				done += event.type == HSV_EVENT_PAGES;
