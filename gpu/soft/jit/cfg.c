@@ -633,6 +633,12 @@ static uint32_t from_lowest(uint32_t bits)
 	return -(bits & -bits);
 }
 
+/* Bits of numbers up to most, before they wrap around. */
+static uint32_t up_to(uint64_t most)
+{
+	return most >> 32 ? UINT32_MAX : most ? UINT32_MAX >> __builtin_clz((uint32_t)most) : 0;
+}
+
 static uint32_t sum_bits(uint32_t a, uint32_t b)
 {
 	return a & b ? from_lowest(a | b) : a | b;
@@ -671,16 +677,18 @@ static uint32_t result_bits(const sgpr_bits bits, const struct isa_inst *in)
 		return sum_bits(a << 4, b);
 	case ISA_S_MUL_I32:
 		lowest = (a & -a) * (b & -b);
-		return from_lowest(lowest);
+		return from_lowest(lowest) & up_to((uint64_t)a * b);
 	default:
 		return UINT32_MAX;
 	}
 }
 
 /* note: keep in the instruction's operands what is known where it stands. */
-static void bits_after(sgpr_bits bits, struct isa_inst *in, bool note)
+static void bits_after(sgpr_bits bits, struct jit_inst *ji, bool note)
 {
-	uint32_t result = result_bits(bits, in);
+	struct isa_inst *in = &ji->ci.inst;
+	bool first = in->op == ISA_V_READFIRSTLANE_B32;
+	uint32_t result = first ? ~ji->first_lacks : result_bits(bits, in);
 	struct jit_regs r;
 
 	for (unsigned i = 0; note && i < 3; i++)
@@ -690,7 +698,7 @@ static void bits_after(sgpr_bits bits, struct isa_inst *in, bool note)
 	for (unsigned i = 0; i < WAVE_SGPRS; i++)
 		if (r.swrite[i >> 6] >> (i & 63) & 1)
 			bits[i] = UINT32_MAX;
-	if (in->dst[0].kind == ISA_OPND_SGPR && in->dst[0].dwords <= 1 && in->dst[0].index < SGPR_FLAT_SCRATCH && in->format <= ISA_FMT_SOPK)
+	if (in->dst[0].kind == ISA_OPND_SGPR && in->dst[0].dwords <= 1 && in->dst[0].index < SGPR_FLAT_SCRATCH && (first || in->format <= ISA_FMT_SOPK))
 		bits[in->dst[0].index] = result;
 }
 
@@ -719,7 +727,7 @@ static bool find_bits(struct jit_code *c)
 				continue;
 			memcpy(now, of[b], sizeof(now));
 			for (uint32_t k = 0; k < c->block[b].count; k++, i = c->inst[i].next)
-				bits_after(now, &c->inst[i].ci.inst, note);
+				bits_after(now, &c->inst[i], note);
 			for (unsigned s = 0; s < 2; s++) {
 				uint32_t to = c->block[b].succ[s];
 
@@ -746,5 +754,11 @@ bool jit_analyse(struct jit_code *c, unsigned width)
 	find_quiet(c);
 	find_live(c);
 	find_pairs(c);
-	return find_bits(c) && jit_find_shapes(c, width);
+	if (!find_bits(c) || !jit_find_shapes(c, width))
+		return false;
+	/* Vector registers may have told about scalar ones. */
+	for (uint32_t i = 0; i < c->num_inst; i++)
+		if (c->inst[i].first_lacks)
+			return find_bits(c) && jit_find_shapes(c, width);
+	return true;
 }

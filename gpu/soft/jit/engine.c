@@ -8,6 +8,7 @@
 #define LOG_PART "jit"
 #include <llvm-c/Analysis.h>
 #include <llvm-c/BitReader.h>
+#include <llvm-c/DebugInfo.h>
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/LLJIT.h>
 #include <llvm-c/Target.h>
@@ -127,6 +128,22 @@ static LLVMMemoryBufferRef generate(LLVMModuleRef m)
 	return object;
 }
 
+/* Line numbers for a function (lift.h), for what reads the object. NULL: nobody does. */
+static LLVMDIBuilderRef begin_lines(struct lift *l)
+{
+	LLVMDIBuilderRef d = getenv("HSAVISOR_JIT_OBJECT") ? LLVMCreateDIBuilder(l->m) : NULL;
+	LLVMMetadataRef file, type;
+
+	if (!d)
+		return NULL;
+	LLVMAddModuleFlag(l->m, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18, LLVMValueAsMetadata(LLVMConstInt(l->i32, LLVMDebugMetadataVersion(), 0)));
+	file = LLVMDIBuilderCreateFile(d, "kernel", 6, "", 0);
+	LLVMDIBuilderCreateCompileUnit(d, LLVMDWARFSourceLanguageC, file, "", 0, 1, "", 0, 0, "", 0, LLVMDWARFEmissionLineTablesOnly, 0, 0, 0, "", 0, "", 0);
+	type = LLVMDIBuilderCreateSubroutineType(d, file, NULL, 0, LLVMDIFlagZero);
+	l->lines = LLVMDIBuilderCreateFunction(d, file, "unit", 4, "unit", 4, file, 0, type, 0, 1, 0, LLVMDIFlagZero, 1);
+	return d;
+}
+
 /* The kernel as an object; its function's name is "unit". NULL: not possible. */
 static LLVMMemoryBufferRef compile(struct jit_code *code, bool exact)
 {
@@ -134,6 +151,7 @@ static LLVMMemoryBufferRef compile(struct jit_code *code, bool exact)
 	LLVMMemoryBufferRef object = NULL;
 	char *message = NULL, *layout;
 	LLVMTargetDataRef data;
+	LLVMDIBuilderRef lines;
 	bool ok;
 
 	if (!l)
@@ -154,7 +172,13 @@ static LLVMMemoryBufferRef compile(struct jit_code *code, bool exact)
 	l->b = LLVMCreateBuilderInContext(l->c);
 	l->at_entry = LLVMCreateBuilderInContext(l->c);
 	types(l);
+	lines = begin_lines(l);
 	ok = lift_code(l);
+	if (lines) {
+		LLVMSetSubprogram(l->fn, l->lines);
+		LLVMDIBuilderFinalize(lines);
+		LLVMDisposeDIBuilder(lines);
+	}
 	LLVMDisposeBuilder(l->b);
 	LLVMDisposeBuilder(l->at_entry);
 	if (ok) {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <llvm-c/DebugInfo.h>
+
 #include "gpu/soft/exec/hwreg.h"
 #include "gpu/soft/jit/lift.h"
 
@@ -414,10 +416,17 @@ static bool waits_for_store(const struct lift *l, const struct jit_inst *ji)
 	return before;
 }
 
+void say_line(struct lift *l, const struct jit_inst *ji)
+{
+	if (l->lines)
+		LLVMSetCurrentDebugLocation2(l->b, LLVMDIBuilderCreateDebugLocation(l->c, ji ? (unsigned)(ji->pc - l->code->entry_pc) / 4 : 0, 0, l->lines, NULL));
+}
+
 static void lift_inst(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
 
+	say_line(l, ji);
 	if (!l->queued && in->format > ISA_FMT_SMEM)
 		mark_back(l, ji);
 	if (lift_linear(l, ji))
@@ -592,7 +601,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	lin_enter(l, blk);
 	forget_mfma(l);
 	for (unsigned w = 0; w < 4; w++)
-		l->vstored.w[w] = ~blk->vdirty.w[w];
+		l->vstored.w[w] = blk->fresh ? UINT64_MAX : ~blk->vdirty.w[w];
 	if (blk->back)
 		emit_poll(l, blk);
 	forget(l);
@@ -636,6 +645,8 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		LLVMBuildBr(l->b, l->ended);
 		break;
 	case TERM_BARRIER:
+		for (unsigned w = 0; w < 4; w++)
+			vdirty.w[w] &= ~l->vstored.w[w];
 		store_state(l, &c->block[blk->succ[0]], &vdirty, sdirty);
 		emit_barrier(l, &c->block[blk->succ[0]]);
 		store_field(l, l->wave, offsetof(struct wave, state), c32(l, WAVE_BARRIER));

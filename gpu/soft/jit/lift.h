@@ -123,6 +123,7 @@ struct lift {
 	LLVMContextRef c;
 	LLVMModuleRef m, lanes;
 	LLVMBuilderRef b, at_entry; /* at_entry: for allocas */
+	LLVMMetadataRef lines;	    /* NULL, or the function for line numbers: where instructions are, in dwords from the entry */
 	struct jit_code *code;
 	struct jit_block *blk;
 	LLVMBasicBlockRef *bb; /* of blocks */
@@ -245,6 +246,8 @@ V load_wave_row(struct lift *l, unsigned r, unsigned strip);
 V load_wave_sgpr(struct lift *l, unsigned r, bool wide);
 
 /* ---- lift.c ---- */
+/* What follows is emitted for this instruction (NULL: for none): of use to profilers only. */
+void say_line(struct lift *l, const struct jit_inst *ji);
 /* By the interpreter. The queue must be flushed. */
 void emit_step(struct lift *l, const struct jit_inst *ji);
 /* Its parts, for side paths. */

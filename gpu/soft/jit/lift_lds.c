@@ -639,26 +639,44 @@ static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[
 {
 	struct extent e = extent_of(d, l->width, n);
 	bool even = !(n & 1);
-	V x, order[128];
+	unsigned all, second;
+	V x, y, order[128];
 
 	if (e.high - e.low == (int32_t)(4 * n) || !few_vectors(l, d, n)) {
 		read_lanes_apart(l, p, d, n, false, out, pairs);
 		return;
 	}
-	x = aligned1(LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, (unsigned)(e.high - e.low) / 4), at(l, p, (uint64_t)(int64_t)e.low), ""));
+	all = (unsigned)(e.high - e.low) / 4;
+	p = at(l, p, (uint64_t)(int64_t)e.low);
+	/* Two vectors, the second one up to the last dword: odd sizes would be read in many pieces. */
+	second = all > l->width && all < 2 * l->width ? all - l->width : 0;
+	x = aligned1(LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, second ? l->width : all), p, ""));
+	if (second) {
+		for (unsigned i = 0; i < 2 * l->width; i++)
+			order[i] = c32(l, i);
+		y = aligned1(LLVMBuildLoad2(l->b, l->vi32, at(l, p, 4 * second), ""));
+		x = LLVMBuildShuffleVector(l->b, x, y, LLVMConstVector(order, 2 * l->width), "");
+		all = 2 * l->width;
+	}
 	for (unsigned k = 0; k < n; k++) {
-		for (unsigned i = 0; i < l->width; i++)
-			order[i] = c32(l, (uint32_t)(d[i] - e.low) / 4 + k);
+		for (unsigned i = 0; i < l->width; i++) {
+			unsigned dword = (unsigned)(d[i] - e.low) / 4 + k;
+
+			order[i] = c32(l, second && dword >= l->width ? dword - second + l->width : dword);
+		}
 		out[k] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
 	}
 	for (unsigned i = 0; i < l->width; i++)
 		even &= !((d[i] - e.low) & 7);
 	if (!even)
 		return;
-	x = LLVMBuildBitCast(l->b, x, LLVMVectorType(l->i64, (unsigned)(e.high - e.low) / 8), "");
+	x = LLVMBuildBitCast(l->b, x, LLVMVectorType(l->i64, all / 2), "");
 	for (unsigned k = 0; k < n; k += 2) {
-		for (unsigned i = 0; i < l->width; i++)
-			order[i] = c32(l, (uint32_t)(d[i] - e.low) / 8 + k / 2);
+		for (unsigned i = 0; i < l->width; i++) {
+			unsigned dword = (unsigned)(d[i] - e.low) / 4 + k;
+
+			order[i] = c32(l, (second && dword >= l->width ? dword - second + l->width : dword) / 2);
+		}
 		pairs[k / 2] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
 	}
 }

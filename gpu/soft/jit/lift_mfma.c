@@ -148,6 +148,7 @@ void forget_mfma(struct lift *l)
 {
 	memset(l->copy, 0, sizeof(l->copy));
 	memset(l->later, 0, sizeof(l->later));
+	l->next_copy = 0;
 }
 
 /* ------------------------------------------------------------------ sources */
@@ -215,9 +216,42 @@ static bool touches_home(const struct lift *l, const struct isa_operand *o, unsi
 	return any;
 }
 
-static V source_rows(struct lift *l, const struct isa_operand *o, unsigned rows, V keep)
+#define AHEAD 256 /* instructions, no more: kernels may be long */
+
+/* Do the registers stay as they are from behind an instruction to the block's end, where all that was put off is done? */
+static bool stay(const struct lift *l, const struct jit_inst *ji, unsigned r, unsigned rows)
 {
-	return is_home(l, o, rows) ? row_at(l, row_number(o)) : copied(l, o->index, rows, keep);
+	for (unsigned i = 0; ji->next != NO_INST; i++) {
+		struct jit_regs regs;
+
+		ji = &l->code->inst[ji->next];
+		if (ji->block != NO_BLOCK)
+			return true;
+		if (i == AHEAD)
+			return false;
+		jit_inst_regs(&ji->ci.inst, false, &regs);
+		for (unsigned n = 0; n < rows; n++)
+			if (bit_get(&regs.vwrite, r + n))
+				return false;
+	}
+	return true;
+}
+
+/*
+ * The rows in memory: of registers that stay as they are in struct wave, where they may be already and may have to go anyway; of others a copy on the stack.
+ */
+static V source_rows(struct lift *l, const struct jit_inst *ji, const struct isa_operand *o, unsigned rows, V keep)
+{
+	if (is_home(l, o, rows))
+		return row_at(l, row_number(o));
+	if (!stay(l, ji, o->index, rows))
+		return copied(l, o->index, rows, keep);
+	for (unsigned n = 0; n < rows; n++)
+		if (!bit_get(&l->vstored, o->index + n)) {
+			store_row(l, o->index + n);
+			bit_set(&l->vstored, o->index + n);
+		}
+	return row_at(l, o->index);
 }
 
 /* Constants as accumulators: D's rows are set to it first. */
@@ -255,8 +289,8 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 	memory = touches_home(l, ao, na) || touches_home(l, bo, na);
 	if (memory)
 		flush_mfma(l);
-	a = source_rows(l, ao, na, NULL);
-	b = source_rows(l, bo, na, a);
+	a = source_rows(l, ji, ao, na, NULL);
+	b = source_rows(l, ji, bo, na, a);
 	for (chain = 0; chain < MFMA_LATER; chain++) {
 		m = &l->later[chain];
 		if (m->steps && m->kind == kind && m->row == row && crow == row && !constant && m->steps < k->steps)

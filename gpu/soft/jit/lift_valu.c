@@ -881,11 +881,16 @@ static void emit_queued(struct lift *l, struct vop *q, unsigned strip)
 
 void flush_queue(struct lift *l)
 {
+	LLVMMetadataRef line = LLVMGetCurrentDebugLocation2(l->b);
 	int n = l->queued;
 
 	for (unsigned s = 0; s < l->strips; s++)
-		for (int i = 0; i < n; i++)
+		for (int i = 0; i < n; i++) {
+			say_line(l, l->queue[i].ji);
 			emit_queued(l, &l->queue[i], s);
+		}
+	if (n)
+		LLVMSetCurrentDebugLocation2(l->b, line);
 	l->queued = 0;
 	l->next_rows = 0;
 	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++) {

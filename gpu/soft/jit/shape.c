@@ -175,6 +175,12 @@ static bool below_24(const struct jit_code *c, struct jit_shape s)
 	return disjoint(c, s) && (lane_bits(c, s) | s.bits) < 1u << 24;
 }
 
+/* Of a product of uniform values. */
+static uint32_t product_bits(uint32_t a, uint32_t b)
+{
+	return bits_between((a & -a) * (b & -b), (uint64_t)a * b);
+}
+
 static struct jit_shape multiply(struct jit_code *c, const struct operand_shape *a, const struct operand_shape *b, bool by24)
 {
 	if (by24 && (!below_24(c, a->s) || !below_24(c, b->s)))
@@ -183,7 +189,7 @@ static struct jit_shape multiply(struct jit_code *c, const struct operand_shape 
 		return scale(c, b->s, a->value);
 	if (b->constant)
 		return scale(c, a->s, b->value);
-	return a->s.delta == SHAPE_UNIFORM && b->s.delta == SHAPE_UNIFORM ? uniform(UINT32_MAX) : varying;
+	return a->s.delta == SHAPE_UNIFORM && b->s.delta == SHAPE_UNIFORM ? uniform(product_bits(a->s.bits, b->s.bits)) : varying;
 }
 
 static struct jit_shape shift_left(struct jit_code *c, const struct operand_shape *a, const struct operand_shape *n)
@@ -564,6 +570,14 @@ static bool meet(struct jit_shape to[256], const struct jit_shape from[256], boo
 	return changed;
 }
 
+/* The value of a wave's first lane: which bits it never has. */
+static void first_lane(struct jit_inst *ji, const struct jit_shapes *s, bool all)
+{
+	const struct isa_operand *o = &ji->ci.inst.src[0];
+
+	ji->first_lacks = all && o->kind == ISA_OPND_VGPR && s->v[o->index].delta ? ~s->v[o->index].bits : 0;
+}
+
 static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 {
 	static const struct jit_shape unknown[256];
@@ -591,6 +605,8 @@ static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 			memcpy(now.v, shape[b], sizeof(now.v));
 			now.carry.valid = false;
 			for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
+				if (level == LEVEL_WAVE && c->inst[i].ci.inst.op == ISA_V_READFIRSTLANE_B32)
+					first_lane(&c->inst[i], &now, f.exec_full);
 				jit_shape_after(c, &now, &c->inst[i].ci.inst, f.exec_full || c->inst[i].quiet, NULL);
 				jit_after(&f, &c->inst[i].ci.inst);
 			}
@@ -660,6 +676,11 @@ static bool find_unread(struct jit_code *c)
 
 bool jit_find_shapes(struct jit_code *c, unsigned width)
 {
+	free(c->delta);
+	free(c->shape[LEVEL_STRIP]);
+	free(c->shape[LEVEL_WAVE]);
+	c->shape[LEVEL_STRIP] = c->shape[LEVEL_WAVE] = NULL;
+	c->num_deltas = 0;
 	c->delta = calloc(MAX_DELTAS, sizeof(*c->delta));
 	for (uint32_t i = 0; i < c->num_inst; i++) {
 		const struct isa_inst *in = &c->inst[i].ci.inst;

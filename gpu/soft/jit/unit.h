@@ -45,6 +45,7 @@ struct jit_inst {
 	bool quiet;	/* cfg.c: nobody reads inactive lanes of what it writes, before they are written again */
 	bool low_only;	/* shape.c: of a 64-bit product, nobody reads the high half */
 	bool no_carry;	/* shape.c: nobody reads the mask in dst[1] */
+	uint32_t first_lacks; /* shape.c: of v_readfirstlane_b32, bits that the result never has */
 	uint64_t jump;	/* where this s_setpc_b64 always leads; 0: not known */
 };
 #define NO_BLOCK UINT32_MAX
@@ -180,7 +181,7 @@ static inline void jit_code_free(struct jit_code *c)
 }
 /* Liveness, EXEC, MODE; false: not for the JIT. */
 bool jit_analyse(struct jit_code *c, unsigned width);
-/* Shapes at the blocks' begins, for strips of width lanes; false: out of memory. */
+/* Shapes at the blocks' begins, for strips of width lanes, and jit_inst.first_lacks; false: out of memory. May be called again. */
 bool jit_find_shapes(struct jit_code *c, unsigned width);
 /* Vector registers that have work-items' ids at the start. */
 static inline unsigned jit_id_rows(const struct jit_code *c)
