@@ -222,10 +222,37 @@ static V groups_fit(struct lift *l, const struct isa_inst *in, const struct buff
 	return AND(ok, all_of(l, all));
 }
 
+/*
+ * How far the buffer's base has come since it was another: in a loop over tiles of a matrix it will be as far the next time, and processors do not see that by
+ * themselves where rows are pages apart. All waves of a work-group have the same base in their turns.
+ */
+static V base_step(struct lift *l, V base)
+{
+	V last = LLVMBuildAlloca(l->at_entry, l->i64, ""), step = LLVMBuildAlloca(l->at_entry, l->i64, ""), before, d;
+
+	LLVMSetVolatile(LLVMBuildStore(l->at_entry, c64(l, 0), last), true);
+	LLVMSetVolatile(LLVMBuildStore(l->at_entry, c64(l, 0), step), true);
+	before = LLVMBuildLoad2(l->b, l->i64, last, "");
+	/* In memory: it is not worth a register all the way around the loop. */
+	LLVMSetVolatile(before, true);
+	d = LLVMBuildLoad2(l->b, l->i64, step, "");
+	LLVMSetVolatile(d, true);
+	d = LLVMBuildSelect(l->b, IS(EQ, before, base), d, LLVMBuildSub(l->b, base, before, ""), "");
+	LLVMSetVolatile(LLVMBuildStore(l->b, base, last), true);
+	LLVMSetVolatile(LLVMBuildStore(l->b, d, step), true);
+	return d;
+}
+
+/* To the second-level cache: other waves are next. Does no harm where nothing is. */
+static void prefetch(struct lift *l, V p)
+{
+	intrinsic(l, "llvm.prefetch", &l->ptr, 1, (V[]){p, c32(l, 0), c32(l, 2), c32(l, 1)}, 4);
+}
+
 bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 {
 	const struct isa_inst *in = &ji->ci.inst;
-	V address[MAX_STRIPS], rows[MAX_STRIPS][4], step[MAX_STRIPS][4], z[4], base, first, size, have, host, ok, fn, ret, args[4];
+	V address[MAX_STRIPS], rows[MAX_STRIPS][4], step[MAX_STRIPS][4], z[4], base, first, size, have, host, ok, fn, ret, args[4], ahead = NULL;
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
 	LLVMBasicBlockRef again, miss, fit, slow, join, from[2];
 	unsigned n, group, slot;
@@ -272,8 +299,12 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 4, 0), fn, args, 4, "");
 	LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), again, slow);
 	go_to(l, fit);
+	if (!b.a.store && l->blk->in_sync)
+		ahead = base_step(l, base);
 	base = LLVMBuildSub(l->b, base, first, "");
 	host = LLVMBuildGEP2(l->b, l->i8, host, &base, 1, "");
+	if (ahead)
+		ahead = LLVMBuildGEP2(l->b, l->i8, host, &ahead, 1, "");
 	for (unsigned s = 0; s < l->strips; s++) {
 		if (b.a.store)
 			from_rows(l, rows[s], n, z);
@@ -285,6 +316,8 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 				volatile_store(l, z[g], p, 4);
 			else
 				z[g] = volatile_load(l, l->vi32, p, 1);
+			if (ahead)
+				prefetch(l, LLVMBuildGEP2(l->b, l->i8, ahead, &off, 1, ""));
 		}
 		if (!b.a.store)
 			to_rows(l, z, n, rows[s]);
