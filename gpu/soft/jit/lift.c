@@ -422,6 +422,37 @@ void say_line(struct lift *l, const struct jit_inst *ji)
 		LLVMSetCurrentDebugLocation2(l->b, LLVMDIBuilderCreateDebugLocation(l->c, ji ? (unsigned)(ji->pc - l->code->entry_pc) / 4 : 0, 0, l->lines, NULL));
 }
 
+/* Will a load's registers be read behind the barrier that the block ends with, as they are now? */
+static bool goes_early(const struct lift *l, const struct jit_inst *ji, unsigned r, unsigned n)
+{
+	if (l->blk->term != TERM_BARRIER || r + n > 256)
+		return false;
+	for (unsigned k = 0; k < n; k++)
+		if (!bit_get(&l->code->block[l->blk->succ[0]].vlive, r + k))
+			return false;
+	return stays(l, ji, r, n);
+}
+
+/* Such registers go to struct wave at once: there are too many to be kept until all waves go there. */
+static void store_early(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	unsigned n = in->dst[0].dwords ? in->dst[0].dwords : 1;
+	bool queued = false;
+
+	if (changes_more(in) || in->dst[0].kind != ISA_OPND_VGPR || !goes_early(l, ji, in->dst[0].index, n))
+		return;
+	for (int i = l->queued - 1; i >= 0 && l->queue[i].ji == ji; i--) {
+		struct vop *q = &l->queue[i];
+
+		q->early = q->lds ? q->lds_row : in->dst[0].index;
+		q->num_early = q->lds ? q->lds_dwords : n;
+		queued = true;
+	}
+	for (unsigned k = 0; !queued && k < n; k++)
+		store_row_once(l, in->dst[0].index + k);
+}
+
 static void lift_inst(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
@@ -489,6 +520,7 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 		return;
 	if (lift_mem(l, ji)) {
 		l->back.valid &= !changes_more(in);
+		store_early(l, ji);
 		return;
 	}
 	emit_step(l, ji);
@@ -618,8 +650,12 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		jit_after(&l->reg.now, &last->ci.inst);
 	}
 	flush_queue(l);
-	flush_mfma(l);
 	dirty_here(blk, &vdirty, sdirty);
+	/* Before calls that need all of the host's registers. */
+	for (unsigned r = 0; blk->term == TERM_BARRIER && r < 256; r++)
+		if (bit_get(&vdirty, r) && bit_get(&c->block[blk->succ[0]].vlive, r))
+			store_row_once(l, r);
+	flush_mfma(l);
 	switch (blk->term) {
 	case TERM_FALL:
 	case TERM_BRANCH:

@@ -47,6 +47,7 @@ struct vop { /* a queued vector operation */
 	unsigned lds_offset, lds_row, lds_dwords;
 	V rows[MAX_STRIPS]; /* a read of guest memory: where each strip lies, lanes so many bytes apart */
 	unsigned rows_step;
+	unsigned early, num_early; /* rows that go to struct wave as soon as they are read */
 };
 
 /* A vector register used as an LDS address: all that accesses in the block reach from it is inside. */
@@ -214,6 +215,8 @@ void enter_block(struct lift *l, LLVMBasicBlockRef bb); /* go_to, and the wave i
 void emit_weights(struct lift *l, V branch, bool taken);
 V get_v(struct lift *l, unsigned r, unsigned strip);
 void set_v(struct lift *l, unsigned r, unsigned strip, V value);
+/* Do registers stay as they are from behind an instruction to the block's end? False if that is too far to see. */
+bool stays(const struct lift *l, const struct jit_inst *ji, unsigned r, unsigned n);
 V get_v64(struct lift *l, unsigned r, unsigned strip);
 void set_v64(struct lift *l, unsigned r, unsigned strip, V value);
 /* Two rows as one of 64 bits. */
@@ -238,6 +241,9 @@ void write_back(struct lift *l, const struct jit_block *to, const struct jit_blo
 /* In struct wave. */
 V row_ptr(struct lift *l, bool agpr, unsigned r, unsigned strip);
 void store_row(struct lift *l, unsigned r);
+void store_row_strip(struct lift *l, unsigned r, unsigned strip);
+/* So that a block need not do it again. */
+void store_row_once(struct lift *l, unsigned r);
 void load_row(struct lift *l, unsigned r);
 size_t sgpr_offset(unsigned r);
 void store_sgprs(struct lift *l, const uint64_t set[2]);

@@ -216,27 +216,6 @@ static bool touches_home(const struct lift *l, const struct isa_operand *o, unsi
 	return any;
 }
 
-#define AHEAD 256 /* instructions, no more: kernels may be long */
-
-/* Do the registers stay as they are from behind an instruction to the block's end, where all that was put off is done? */
-static bool stay(const struct lift *l, const struct jit_inst *ji, unsigned r, unsigned rows)
-{
-	for (unsigned i = 0; ji->next != NO_INST; i++) {
-		struct jit_regs regs;
-
-		ji = &l->code->inst[ji->next];
-		if (ji->block != NO_BLOCK)
-			return true;
-		if (i == AHEAD)
-			return false;
-		jit_inst_regs(&ji->ci.inst, false, &regs);
-		for (unsigned n = 0; n < rows; n++)
-			if (bit_get(&regs.vwrite, r + n))
-				return false;
-	}
-	return true;
-}
-
 /*
  * The rows in memory: of registers that stay as they are in struct wave, where they may be already and may have to go anyway; of others a copy on the stack.
  */
@@ -244,13 +223,10 @@ static V source_rows(struct lift *l, const struct jit_inst *ji, const struct isa
 {
 	if (is_home(l, o, rows))
 		return row_at(l, row_number(o));
-	if (!stay(l, ji, o->index, rows))
+	if (!stays(l, ji, o->index, rows))
 		return copied(l, o->index, rows, keep);
 	for (unsigned n = 0; n < rows; n++)
-		if (!bit_get(&l->vstored, o->index + n)) {
-			store_row(l, o->index + n);
-			bit_set(&l->vstored, o->index + n);
-		}
+		store_row_once(l, o->index + n);
 	return row_at(l, o->index);
 }
 

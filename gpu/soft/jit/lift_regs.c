@@ -142,19 +142,53 @@ V row_ptr(struct lift *l, bool agpr, unsigned r, unsigned strip)
 	return field_ptr(l, agpr ? l->agpr : l->vgpr, ((size_t)r * WAVE_LANES + strip * l->width) * 4);
 }
 
+void store_row_strip(struct lift *l, unsigned r, unsigned s)
+{
+	V value;
+
+	/* It is there. */
+	if (bit_get(&l->home, r) || (l->blk && l->blk->fresh && !l->reg.v[r][s] && !l->reg.lin[r].kind))
+		return;
+	/* In a block that does not return the value is not kept: it may have been read here. */
+	value = l->reg.v[r][s]	     ? l->reg.v[r][s]
+		: l->reg.lin[r].kind ? lin_vector(l, r, s)
+				     : LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, s), "");
+	LLVMSetAlignment(LLVMBuildStore(l->b, value, row_ptr(l, false, r, s)), 4 * l->width);
+}
+
 void store_row(struct lift *l, unsigned r)
 {
-	for (unsigned s = 0; !bit_get(&l->home, r) && s < l->strips; s++) {
-		/* It is there. */
-		if (l->blk && l->blk->fresh && !l->reg.v[r][s] && !l->reg.lin[r].kind)
-			continue;
-		/* In a block that does not return the value is not kept: it may have been read here. */
-		V value = l->reg.v[r][s]	   ? l->reg.v[r][s]
-			  : l->reg.lin[r].kind ? lin_vector(l, r, s)
-					   : LLVMBuildLoad2(l->b, l->vi32, variable_v(l, r, s), "");
+	for (unsigned s = 0; s < l->strips; s++)
+		store_row_strip(l, r, s);
+}
 
-		LLVMSetAlignment(LLVMBuildStore(l->b, value, row_ptr(l, false, r, s)), 4 * l->width);
+void store_row_once(struct lift *l, unsigned r)
+{
+	if (!bit_get(&l->vstored, r))
+		store_row(l, r);
+	bit_set(&l->vstored, r);
+	/* What was there is not any more. */
+	l->back.valid = false;
+}
+
+#define AHEAD 256 /* instructions: kernels may be long */
+
+bool stays(const struct lift *l, const struct jit_inst *ji, unsigned r, unsigned n)
+{
+	for (unsigned i = 0; ji->next != NO_INST; i++) {
+		struct jit_regs regs;
+
+		ji = &l->code->inst[ji->next];
+		if (ji->block != NO_BLOCK)
+			return true;
+		if (i == AHEAD)
+			return false;
+		jit_inst_regs(&ji->ci.inst, false, &regs);
+		for (unsigned k = 0; k < n; k++)
+			if (bit_get(&regs.vwrite, r + k))
+				return false;
 	}
+	return true;
 }
 
 void load_row(struct lift *l, unsigned r)

@@ -888,6 +888,13 @@ void flush_queue(struct lift *l)
 		for (int i = 0; i < n; i++) {
 			say_line(l, l->queue[i].ji);
 			emit_queued(l, &l->queue[i], s);
+			for (unsigned k = 0; k < l->queue[i].num_early; k++)
+				store_row_strip(l, l->queue[i].early + k, s);
+		}
+	for (int i = 0; i < n; i++)
+		for (unsigned k = 0; k < l->queue[i].num_early; k++) {
+			bit_set(&l->vstored, l->queue[i].early + k);
+			l->back.valid = false;
 		}
 	if (n)
 		LLVMSetCurrentDebugLocation2(l->b, line);
