@@ -133,6 +133,8 @@ struct wg_slot {
 	bool has_memory; /* exec_wg_init was called once */
 	uint64_t answers; /* of the vm's pager when the slice began */
 	bool counted;	 /* for a profile */
+	bool first;	 /* suspended, and to go on before others are begun */
+	uint16_t slices; /* that it has had without others between */
 	struct workgroup wg;
 };
 

@@ -18,7 +18,8 @@
  * Of one dispatch, work-groups not started yet go first, as long as fewer than `cap` are in flight
  * (what the real GPU could hold); then those that were suspended at the end of a slice, oldest
  * first. So a kernel whose work-groups wait for each other makes progress like on hardware, and one
- * that does not has few half-run work-groups. At most max_running executors run one dispatch: that
+ * that does not has few half-run work-groups. One that the CP thread, whose slices are short, did not end goes before them all for some more of those: what it
+ * works on is in the caches. At most max_running executors run one dispatch: that
  * is the share of the CUs its queue may use.
  *
  * A dispatch is in its vm's heap while it has a work-group to run, and the vm in the gpu's while it
@@ -38,6 +39,8 @@
 #define SLICE_CP     16000u
 #define SLICE_WORKER 200000u
 #define SLICE_MIN    500u
+/* How many slices of the CP thread a work-group may have before others of its dispatch begin. */
+#define SLICES_MAX   16u
 
 #define SLICE_NS   1000000u  /* what an executor at work is taken to add to the time run */
 #define CREDIT_NS  10000000u /* what a process or queue that comes back may be behind */
@@ -231,6 +234,7 @@ static struct wg_slot *start_workgroups(struct gpu *gpu, struct dispatch *d, con
 	slot->next = NULL;
 	slot->dispatch = d;
 	slot->fresh = true;
+	slot->slices = 0;
 	slot->index = d->free_index[--d->num_free];
 	slot->counted = d->profile && !d->num_back && profile_pick(d->profile);
 	hand_out(d, ex, slot->counted, &slot->range);
@@ -244,7 +248,7 @@ static struct wg_slot *take(struct gpu *gpu, struct dispatch *d, const struct ex
 {
 	struct wg_slot *slot = NULL;
 
-	if (may_start(d) && has_memory(gpu, d))
+	if (!(d->ready_head && d->ready_head->first) && may_start(d) && has_memory(gpu, d))
 		slot = start_workgroups(gpu, d, ex);
 	if (!slot && d->ready_head) {
 		slot = d->ready_head;
@@ -252,6 +256,7 @@ static struct wg_slot *take(struct gpu *gpu, struct dispatch *d, const struct ex
 		if (!d->ready_head)
 			d->ready_tail = NULL;
 		slot->next = NULL;
+		slot->first = false;
 	}
 	if (slot)
 		slot->handed = slot->range.left;
@@ -334,15 +339,30 @@ static void retire(struct gpu *gpu, struct dispatch *d, struct wg_slot *slot, bo
 		unstarve(gpu, gpu->starved);
 }
 
-/* Suspended: to be run again after those that are already. */
-static void make_ready(struct gpu *gpu, struct dispatch *d, struct wg_slot *slot)
+/* No wave of it waits for what others do, as far as waves say so. */
+static bool is_busy(const struct workgroup *wg)
 {
-	slot->next = NULL;
-	if (d->ready_tail)
-		d->ready_tail->next = slot;
-	else
+	for (uint32_t i = 0; i < wg->num_waves; i++)
+		if (wg->waves[i].state == WAVE_READY && wg->waves[i].sleep)
+			return false;
+	return !wg->waits_pages;
+}
+
+/*
+ * Suspended: to be run again after those that are already, or (brief: it has only had a short slice) before them and before those that have not begun;
+ * but not for ever: it may wait for one of them.
+ */
+static void make_ready(struct gpu *gpu, struct dispatch *d, struct wg_slot *slot, bool brief)
+{
+	slot->first = brief && slot->slices < SLICES_MAX && is_busy(&slot->wg);
+	slot->slices = slot->first ? slot->slices + 1 : 0;
+	slot->next = slot->first ? d->ready_head : NULL;
+	if (slot->first || !d->ready_head)
 		d->ready_head = slot;
-	d->ready_tail = slot;
+	else
+		d->ready_tail->next = slot;
+	if (!slot->next)
+		d->ready_tail = slot;
 	/* This one has its memory. */
 	if (d->starved)
 		unstarve(gpu, d);
@@ -364,7 +384,7 @@ void sched_pages(struct gpu_vm *vm, uint64_t first, uint64_t end)
 		}
 		*p = slot->next;
 		d->num_waiting--;
-		make_ready(gpu, d, slot);
+		make_ready(gpu, d, slot, false);
 		place(gpu, d);
 		any = true;
 	}
@@ -497,7 +517,7 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 			d->vm->waiting = slot;
 			d->num_waiting++;
 		} else {
-			make_ready(gpu, d, slot);
+			make_ready(gpu, d, slot, !ex->index);
 		}
 	} else {
 		if (result != EXEC_DONE && result != EXEC_YIELD && d->error == EXEC_DONE) {

@@ -12,6 +12,7 @@
  */
 #define LOG_PART "exec"
 #include "gpu/soft/exec/code.h"
+#include "gpu/soft/exec/mfma.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -397,7 +398,7 @@ static bool may_branch(unsigned op)
 static uint8_t weight(const struct isa_inst *inst)
 {
 	if (inst->op >= ISA_V_MFMA_F32_16X16X16BF16_1K && inst->op <= ISA_V_MFMA_I32_4X4X4I8)
-		return 64;
+		return exec_mfma_functions(0) == exec_mfma_functions(1) ? 64 : 8; /* with the host's multiply-adds, or without */
 	switch (inst->format) {
 	case ISA_FMT_DS:
 	case ISA_FMT_FLAT:
