@@ -54,7 +54,14 @@ int broker_option(int c, const char *text, struct broker_options *options)
 {
 	const struct passwd *user;
 
+	long gpu;
+
 	switch (c - BROKER_OPTION) {
+	case 'G':
+		if (!cli_number(text, 0, ARBITER_MAX_GPUS - 1, &gpu))
+			return cli_fail(EXIT_USAGE, "--gpu: '%s' is not the number of a GPU", text);
+		options->gpu = text;
+		return 0;
 	case 's':
 		if (strcmp(text, "try") && strcmp(text, "require") && strcmp(text, "off"))
 			return cli_fail(EXIT_USAGE, "--sandbox takes try, require or off, not '%s'",
@@ -116,6 +123,7 @@ int broker_start(const char *name, uint64_t vram, uint64_t vram_max,
 	const struct {
 		const char *option, *value;
 	} given[] = {{"--jit-store", cli_jit_store(vm_store(name, store_name, sizeof(store_name)))},
+		     {"--gpu", options->gpu},
 		     {"--sandbox", options->sandbox},
 		     {"--user", options->user},
 		     {"--socket-group", options->socket_group},

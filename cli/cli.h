@@ -129,17 +129,19 @@ int host_program_profile(const char *path);
 
 /* Options of commands that start a broker, which it gets as they are; NULL: its default. */
 struct broker_options {
-	const char *sandbox, *user, *socket_group, *socket_mode;
+	const char *gpu, *sandbox, *user, *socket_group, *socket_mode;
 };
 #define BROKER_OPTION 256
 #define BROKER_OPTIONS                                                                             \
-	{"sandbox", required_argument, NULL, BROKER_OPTION + 's'},                                 \
+	{"gpu", required_argument, NULL, BROKER_OPTION + 'G'},                                     \
+		{"sandbox", required_argument, NULL, BROKER_OPTION + 's'},                         \
 		{"user", required_argument, NULL, BROKER_OPTION + 'u'},                            \
 		{"socket-group", required_argument, NULL, BROKER_OPTION + 'g'},                    \
 	{                                                                                          \
 		"socket-mode", required_argument, NULL, BROKER_OPTION + 'm'                        \
 	}
 #define BROKER_HELP                                                                                \
+	"  --gpu N        which of the daemon's GPUs the VM has (default 0)\n"                  \
 	"  --sandbox try|require|off  the broker's isolation: as far as the host permits "         \
 	"(default), "                                                                              \
 	"all of it or no VM, none\n"                                                               \

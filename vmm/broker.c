@@ -48,6 +48,7 @@
 struct options {
 	const char *name, *socket, *arbiter, *jit_store;
 	uint64_t vram, vram_max;
+	uint32_t gpu;
 	int ready_fd;
 	gid_t socket_group; /* -1: the starter's */
 	mode_t socket_mode; /* 0: as the group suggests */
@@ -62,6 +63,7 @@ static const char usage[] =
 	"  --socket PATH          UNIX socket for QEMU to connect to; made here\n"
 	"  --vram SIZE            VRAM quota, e.g. 512M or 2G (default: what hsavisord gives)\n"
 	"  --vram-max SIZE        what `hsavisor set` may raise the quota to (default: the quota)\n"
+	"  --gpu N                which of hsavisord's GPUs (default 0)\n"
 	"  --arbiter-socket PATH  hsavisord's control socket\n"
 	"  --ready-fd N           write \"ready\" to this descriptor, and close it, when QEMU may "
 	"connect\n"
@@ -83,6 +85,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		SOCKET,
 		VRAM,
 		VRAM_MAX,
+		GPU,
 		ARBITER,
 		READY,
 		GROUP,
@@ -98,6 +101,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"socket", required_argument, NULL, SOCKET},
 		{"vram", required_argument, NULL, VRAM},
 		{"vram-max", required_argument, NULL, VRAM_MAX},
+		{"gpu", required_argument, NULL, GPU},
 		{"arbiter-socket", required_argument, NULL, ARBITER},
 		{"ready-fd", required_argument, NULL, READY},
 		{"socket-group", required_argument, NULL, GROUP},
@@ -128,6 +132,13 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case VRAM_MAX:
 			if (size_parse(optarg, c == VRAM ? &o->vram : &o->vram_max)) {
 				fprintf(stderr, "hsavisor-broker: '%s' is not a size\n", optarg);
+				return -EINVAL;
+			}
+			break;
+		case GPU:
+			o->gpu = (uint32_t)strtoul(optarg, &end, 10);
+			if (*optarg < '0' || *optarg > '9' || *end) {
+				fprintf(stderr, "hsavisor-broker: '%s' is not the number of a GPU\n", optarg);
 				return -EINVAL;
 			}
 			break;
@@ -308,7 +319,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 
-	ret = arbiter_connect_max(ARBITER_VM, options.name, options.vram, options.vram_max, &arbiter,
+	ret = arbiter_connect_gpu(ARBITER_VM, options.name, options.vram, options.vram_max, options.gpu, &arbiter,
 				  &grant, error);
 	if (ret) {
 		fprintf(stderr, "hsavisor-broker: %s\n", error[0] ? error : strerror(-ret));

@@ -56,6 +56,15 @@ def test_a_quota_is_of_each_gpu():
     S.call("run", "--gpus", "0,1", "--vram", "300M", "--", "/bin/true", code=1, says="256 MiB are free")
 
 
+def test_a_vm_has_the_gpu_it_is_given():
+    S.call("attach", "vm", "--gpu", "1", "--vram", "64M")
+    assert [(t["name"], t["gpu"], t["vram_quota_bytes"] >> 20) for t in rows()] == [("vm", 1, 64)]
+    assert 'hsavisor_tenant_vram_quota_bytes{tenant="vm",kind="vm",gpu="1"}' in S.call("metrics")
+    S.call("attach", "vm2", "--gpu", "2", code=1, says="no GPU 2")
+    S.call("attach", "vm2", "--gpu", "x", code=2)
+    S.call("vm", "stop", "vm")
+
+
 def test_nothing_is_left():
     assert not rows()
     for g in S.status()["gpus"]:
