@@ -69,16 +69,88 @@ unsigned place_for(struct lift *l, uint32_t prot, unsigned bytes)
 	return of * MEM_NEAR_OF + (l->first_place + l->places++) % (MEM_NEAR_OF / 2) * 2 + (prot == GPU_PROT_WRITE);
 }
 
+#define FETCH_AFTER 16	 /* steps */
+#define FETCH_STEPS 4	 /* so many ahead */
+#define FETCH_FAR   2048 /* smaller steps the host foresees by itself */
+#define FETCH_LEAST 256	 /* bytes */
+#define FETCH_MOST  1024
+#define MAX_FETCHES 4 /* of a kernel */
+
+static V counter(struct lift *l, LLVMTypeRef t, int32_t first)
+{
+	V x = LLVMBuildAlloca(l->at_entry, t, "");
+
+	LLVMBuildStore(l->at_entry, LLVMConstInt(t, (uint64_t)first, 1), x);
+	return x;
+}
+
+/* Is this a load of rows in a loop of one block that does nothing with memory but load such? */
+static bool may_go_on(struct lift *l, unsigned place, unsigned bytes)
+{
+	const struct jit_code *c = l->code;
+	const struct jit_block *blk = l->blk;
+	bool loop = false;
+
+	if (!blk || place & 1 || bytes < FETCH_LEAST || bytes > FETCH_MOST || l->fetches >= MAX_FETCHES)
+		return false;
+	for (unsigned s = 0; s < 2; s++)
+		loop |= blk->succ[s] != NO_BLOCK && &c->block[blk->succ[s]] == blk;
+	for (uint32_t k = 0, i = blk->first; loop && k < blk->count; k++, i = c->inst[i].next) {
+		const struct isa_inst *in = &c->inst[i].ci.inst;
+		struct access a;
+
+		loop = (in->format < ISA_FMT_DS && in->format != ISA_FMT_SMEM) || (in->format == ISA_FMT_GLOBAL && plain_access(in->op, &a) && !a.store);
+	}
+	return loop;
+}
+
+/*
+ * A load that has gone on by the same large step for some rounds of its loop is likely to go on: what it will read in a few more is fetched, as long as it lies
+ * in the same piece.
+ */
+static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned bytes)
+{
+	LLVMBasicBlockRef same = new_block(l, ""), other = new_block(l, ""), fetch = new_block(l, ""), go = new_block(l, "");
+	V next = counter(l, l->i64, 0), step = counter(l, l->i64, 0), steady = counter(l, l->i32, INT32_MAX);
+	V due = LLVMBuildLoad2(l->b, l->i64, next, ""), by = LLVMBuildLoad2(l->b, l->i64, step, ""), far, n, p;
+
+	LLVMBuildCondBr(l->b, IS(EQ, va, due), same, other);
+	go_to(l, other);
+	by = ADD(LLVMBuildSub(l->b, va, due, ""), by);
+	far = IS(UGT, ADD(by, c64(l, FETCH_FAR)), c64(l, 2 * FETCH_FAR));
+	LLVMBuildStore(l->b, ADD(va, by), next);
+	LLVMBuildStore(l->b, by, step);
+	LLVMBuildStore(l->b, LLVMBuildSelect(l->b, far, c32(l, FETCH_AFTER), c32(l, INT32_MAX), ""), steady);
+	LLVMBuildBr(l->b, go);
+	go_to(l, same);
+	by = LLVMBuildLoad2(l->b, l->i64, step, "");
+	n = LLVMBuildSub(l->b, LLVMBuildLoad2(l->b, l->i32, steady, ""), c32(l, 1), "");
+	LLVMBuildStore(l->b, ADD(va, by), next);
+	LLVMBuildStore(l->b, n, steady);
+	far = LLVMBuildMul(l->b, by, c64(l, FETCH_STEPS), "");
+	LLVMBuildCondBr(l->b, AND(IS(SLT, n, c32(l, 0)), IS(ULT, ADD(off, far), room)), fetch, go);
+	go_to(l, fetch);
+	p = LLVMBuildGEP2(l->b, l->i8, host, &far, 1, "");
+	for (unsigned i = 0; i < bytes; i += 64) {
+		V args[4] = {at(l, p, i), c32(l, 0), c32(l, 3), c32(l, 1)};
+
+		intrinsic(l, "llvm.prefetch", &l->ptr, 1, args, 4);
+	}
+	LLVMBuildBr(l->b, go);
+	go_to(l, go);
+	l->fetches++;
+}
+
 /*
  * Host address of bytes from the guest's va (i64) on, all there with the place's right; else, and where also does not hold, control is at
  * slow. The place mostly knows: then this is a subtraction, a comparison and an addition.
  */
 V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, LLVMBasicBlockRef slow)
 {
-	LLVMBasicBlockRef miss = new_block(l, "miss"), go = new_block(l, ""), from;
+	LLVMBasicBlockRef hit = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, ""), from;
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
 	size_t where = offsetof(struct mem_view, near) + place * sizeof(struct mem_near);
-	V off, host, fn, args[4] = {l->ctx, va, c32(l, place), c32(l, bytes)}, found;
+	V off, host, room, fn, args[4] = {l->ctx, va, c32(l, place), c32(l, bytes)}, found;
 
 	if (also) {
 		LLVMBasicBlockRef on = new_block(l, "");
@@ -89,8 +161,13 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, LLVMBa
 	off = LLVMBuildSub(l->b, va, load_field(l, l->view, where + offsetof(struct mem_near, first), l->i64), "");
 	host = load_field(l, l->view, where + offsetof(struct mem_near, host), l->ptr);
 	host = LLVMBuildGEP2(l->b, l->i8, host, &off, 1, "");
+	room = load_field(l, l->view, where + offsetof(struct mem_near, room), l->i64);
+	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, off, room), hit, miss), true);
+	go_to(l, hit);
+	if (may_go_on(l, place, bytes))
+		fetch_ahead(l, va, off, room, host, bytes);
 	from = LLVMGetInsertBlock(l->b);
-	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, off, load_field(l, l->view, where + offsetof(struct mem_near, room), l->i64)), go, miss), true);
+	LLVMBuildBr(l->b, go);
 	go_to(l, miss);
 	fn = load_field(l, l->frame, offsetof(struct jit_frame, near), l->ptr);
 	found = LLVMBuildCall2(l->b, LLVMFunctionType(l->ptr, params, 4, 0), fn, args, 4, "");
