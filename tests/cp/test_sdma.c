@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static int open_client(void **state)
 {
@@ -351,6 +352,35 @@ static void big(void **state)
 	assert_int_equal(dst[4000000], 0xaa);
 }
 
+/* A copy larger than caches, which it goes past: unaligned, and to a place that overlaps what it is of. */
+static void large(void **state)
+{
+	struct client *c = *state;
+	uint64_t half = 32u << 20, src_va = POOL_VA + (1ull << 32), dst_va = src_va + half, size = (17u << 20) + 77;
+	uint8_t *src = mmap(NULL, 2 * half, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *dst = src + half;
+	struct ring r;
+
+	assert_ptr_not_equal(src, MAP_FAILED);
+	assert_int_equal(gpu_vm_map(c->vm, src_va, 2 * half, src, GPU_PROT_READ | GPU_PROT_WRITE), 0);
+	fill_random(src, size + 256);
+	memset(dst, 0x55, size + 256);
+	ring_open(&r, c, GPU_QUEUE_SDMA, 4096);
+	PUT(&r, 1, (uint32_t)size - 1, 0, LO(src_va + 101), HI(src_va + 101), LO(dst_va + 3), HI(dst_va + 3));
+	ring_ring(&r);
+	assert_true(ring_drain(&r, 20000));
+	assert_memory_equal(dst + 3, src + 101, size);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(dst[i], 0x55);
+	for (uint64_t i = size + 3; i < size + 256; i++)
+		assert_int_equal(dst[i], 0x55);
+	PUT(&r, 1, (uint32_t)size - 1, 0, LO(dst_va + 103), HI(dst_va + 103), LO(dst_va + 3), HI(dst_va + 3));
+	ring_ring(&r);
+	assert_true(ring_drain(&r, 20000));
+	assert_memory_equal(dst + 3, src + 201, size - 100);
+	gpu_vm_unmap(c->vm, src_va, 2 * half);
+	munmap(src, 2 * half);
+}
+
 /* Queues that wait for each other: a poll of one is ended by a fence of the other. */
 /* A program that changes a packet under way gets what it was. The copy is long, of the same memory
  * again and again, so that there is time to. */
@@ -418,6 +448,7 @@ int main(void)
 		T(changed_under_way), T(garbage),	 T(bad_pointers), cmocka_unit_test(faults),
 		T(every_packet), T(rectangles),	  T(atomics),
 		T(wrap),	 T(big),	  T(queues_wait_for_each_other),
+		T(large),
 	};
 
 	return cmocka_run_group_tests_name("cp/sdma", tests, NULL, NULL);

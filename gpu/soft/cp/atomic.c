@@ -7,6 +7,9 @@
 #include "gpu/soft/cp/cp.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /*
  * Atomic operations are numbered as the texture cache's (TC_OP): bits 0-4 the operation, bit 5 set
@@ -138,7 +141,32 @@ bool mem_compare(unsigned func, uint64_t value, uint64_t ref)
 	return true;
 }
 
-uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size)
+/* Past the caches, which what is copied would leave before anybody reads it. */
+static void stream(uint8_t *to, const uint8_t *from, uint64_t len)
+{
+#ifdef __SSE2__
+	uint64_t i = -(uintptr_t)to & 63;
+
+	if (len >= 128 && (to + len <= from || from + len <= to)) {
+		memcpy(to, from, i);
+		for (; i + 64 <= len; i += 64) {
+			__m128i x[4];
+
+			for (unsigned k = 0; k < 4; k++)
+				x[k] = _mm_loadu_si128((const __m128i *)(from + i + 16 * k));
+			for (unsigned k = 0; k < 4; k++)
+				_mm_stream_si128((__m128i *)(to + i + 16 * k), x[k]);
+		}
+		_mm_sfence();
+		to += i;
+		from += i;
+		len -= i;
+	}
+#endif
+	memmove(to, from, len);
+}
+
+uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size, bool large)
 {
 	uint64_t done = 0;
 
@@ -157,7 +185,10 @@ uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t si
 			len = from_len;
 		if (len > to_len)
 			len = to_len;
-		memmove(to, from, len);
+		if (large)
+			stream(to, from, len);
+		else
+			memmove(to, from, len);
 		done += len;
 	}
 	return done;

@@ -62,14 +62,15 @@ enum {
 			     ignored */
 	SDMA_PACKETS_PER_STEP = 16,
 	SDMA_MAX_DWORDS = 16, /* of a packet without WRITE's data */
-	COPY_BYTES_PER_PASS = 256 * 1024, /* that SDMA and PM4 queues of one vm move between two
-					     looks at everything else */
+	COPY_BYTES_PER_PASS = 1024 * 1024, /* that SDMA and PM4 queues of one vm move between two
+					      looks at everything else */
 	GPU_MAX_ERRORS = 16, /* of queues of one vm, not yet delivered */
 	GPU_PRIORITIES = 16,
 	PAGER_WANTED = 64,  /* page requests of one vm to be made */
 	PAGER_FAILED = 64,  /* of its last answers, those that were errors */
 	PAGER_STREAMS = 16, /* scans of memory that are followed */
 };
+#define COPY_LARGE (16u << 20) /* bytes: more than what caches keep until somebody reads it */
 #define GPU_MAX_INFLIGHT_BYTES                                                                     \
 	(512ull                                                                                    \
 	 << 20) /* registers and LDS of all work-groups; one per dispatch is always allowed */
@@ -497,8 +498,8 @@ bool sdma_busy(struct gpu_queue *q);
 bool mem_atomic(struct gpu_queue *q, unsigned op, uint64_t va, uint64_t src, uint64_t cmp,
 		bool *matched, bool *fault);
 /* Copies [src] to [dst] or fills dst; at most max bytes at once. Returns bytes done, 0 with a fault
- * raised. Between copy_begin and copy_end. */
-uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size);
+ * raised. Between copy_begin and copy_end. large: a piece of a copy of COPY_LARGE bytes or more. */
+uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size, bool large);
 uint64_t fill_chunk(struct gpu_queue *q, uint64_t dst, uint32_t pattern, uint64_t size);
 /* The compare functions of POLL_REGMEM and WAIT_REG_MEM. */
 bool mem_compare(unsigned func, uint64_t value, uint64_t ref);

@@ -228,7 +228,7 @@ static enum result op_dma_data(struct gpu_queue *q, struct pm4_packet *p)
 		if (!copy_begin(q))
 			return WAIT;
 		len = src == 2 ? fill_chunk(q, body64(p, 3) + done, p->body[1], len)
-			       : copy_chunk(q, body64(p, 3) + done, body64(p, 1) + done, len);
+			       : copy_chunk(q, body64(p, 3) + done, body64(p, 1) + done, len, false);
 		copy_end(q, len);
 		if (!len)
 			return STOP;

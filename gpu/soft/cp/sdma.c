@@ -69,10 +69,10 @@ static enum result op_copy_linear(struct gpu_queue *q, struct sdma_packet *p)
 
 	if (!len)
 		return MORE;
-	len = copy_chunk(q, dst, src, len);
+	len = copy_chunk(q, dst, src, len, size >= COPY_LARGE);
 	/* broadcast: a second destination */
 	if (len && (p->dw[0] >> 27 & 1))
-		len = copy_chunk(q, addr(p, 7) + q->sdma_done, src, len);
+		len = copy_chunk(q, addr(p, 7) + q->sdma_done, src, len, size >= COPY_LARGE);
 	return advance(q, p, len, size);
 }
 
@@ -101,7 +101,7 @@ static enum result op_copy_rect(struct gpu_queue *q, struct sdma_packet *p)
 		src = addr(p, 1) + (src << element);
 		dst = addr(p, 6) + (dst << element);
 		while (done < len) {
-			uint64_t n = copy_chunk(q, dst + done, src + done, len - done);
+			uint64_t n = copy_chunk(q, dst + done, src + done, len - done, false);
 
 			if (!n)
 				return STOP;
