@@ -52,6 +52,9 @@ struct arbiter_counters {
 	_Atomic uint32_t backlog; /* packets written to queues and not yet done */
 	char program[64]; /* name of the newest program, for listings; may be torn */
 	_Atomic uint64_t jit_ns; /* CPU time that compiling its kernels took */
+	struct arbiter_paging {	 /* pageable memory, as in struct kfd_stats */
+		_Atomic uint64_t requests, pages, waits, invalidations, pages_taken, bytes;
+	} paging;
 };
 
 struct arbiter_client;
@@ -100,6 +103,9 @@ void arbiter_report_fault(struct arbiter_client *client, const struct arbiter_fa
 /* The same of what the core tells (kfd_front_ops.report). */
 struct kfd_fault; /* core/kfd.h */
 void arbiter_report_kfd_fault(struct arbiter_client *client, const struct kfd_fault *fault);
+/* Publishes what pageable memory costs. */
+struct kfd_stats;
+void arbiter_count_paging(struct arbiter_counters *counters, const struct kfd_stats *stats);
 
 /* gpu_config.trace, with turn_ctx as its ctx. */
 extern const struct gpu_trace_ops arbiter_trace_ops;

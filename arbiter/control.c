@@ -80,6 +80,12 @@ static struct json_object *tenant_json(struct tenant *x)
 	answer_u64(o, "vram_swap_outs", x->swap_outs);
 	answer_u64(o, "vram_swap_ins", x->swap_ins);
 	answer_u64(o, "system_pinned_bytes", k.system_pinned);
+	answer_u64(o, "paged_bytes", k.paged);
+	answer_u64(o, "page_requests", k.totals.page_requests);
+	answer_u64(o, "pages_requested", k.totals.pages_requested);
+	answer_u64(o, "page_waits", k.totals.page_waits);
+	answer_u64(o, "page_invalidations", k.totals.page_invalidations);
+	answer_u64(o, "pages_invalidated", k.totals.pages_taken);
 	answer_u64(o, "dispatches", k.totals.dispatches);
 	answer_u64(o, "gpu_ns", k.totals.gpu_ns);
 	answer_u64(o, "jit_ns", k.totals.jit_ns);

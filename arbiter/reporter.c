@@ -116,6 +116,18 @@ void arbiter_report_fault(struct arbiter_client *client, const struct arbiter_fa
 	}
 }
 
+void arbiter_count_paging(struct arbiter_counters *counters, const struct kfd_stats *stats)
+{
+	struct arbiter_paging *p = &counters->paging;
+
+	atomic_store_explicit(&p->requests, stats->page_requests, memory_order_relaxed);
+	atomic_store_explicit(&p->pages, stats->requested_pages, memory_order_relaxed);
+	atomic_store_explicit(&p->waits, stats->page_waits, memory_order_relaxed);
+	atomic_store_explicit(&p->invalidations, stats->page_invalidations, memory_order_relaxed);
+	atomic_store_explicit(&p->pages_taken, stats->pages_taken, memory_order_relaxed);
+	atomic_store_explicit(&p->bytes, stats->paged, memory_order_relaxed);
+}
+
 void arbiter_report_kfd_fault(struct arbiter_client *client, const struct kfd_fault *fault)
 {
 	struct arbiter_fault f = {

@@ -221,6 +221,21 @@ static void note_program(struct tenant *x, const struct executor *e)
 	x->program[n] = 0;
 }
 
+static void add_totals(struct arbiter_totals *t, const struct arbiter_counters *k)
+{
+	t->dispatches += k->dispatches;
+	t->gpu_ns += k->gpu_ns;
+	t->jit_ns += k->jit_ns;
+	t->vm_exits += k->vm_exits;
+	t->faults += k->faults;
+	t->queue_errors += k->queue_errors;
+	t->page_requests += k->paging.requests;
+	t->pages_requested += k->paging.pages;
+	t->page_waits += k->paging.waits;
+	t->page_invalidations += k->paging.invalidations;
+	t->pages_taken += k->paging.pages_taken;
+}
+
 void tenants_goodbye(struct tenants *t, struct executor *e)
 {
 	struct tenant *x = e->tenant;
@@ -228,12 +243,7 @@ void tenants_goodbye(struct tenants *t, struct executor *e)
 
 	note_program(x, e);
 	log_info("tenant '%s' (%u): executor pid %d left", x->name, x->id, (int)e->pid);
-	x->ended.dispatches += k->dispatches;
-	x->ended.gpu_ns += k->gpu_ns;
-	x->ended.jit_ns += k->jit_ns;
-	x->ended.vm_exits += k->vm_exits;
-	x->ended.faults += k->faults;
-	x->ended.queue_errors += k->queue_errors;
+	add_totals(&x->ended, k);
 	pool_forget(t, e);
 	for (struct executor **p = &x->executors; *p; p = &(*p)->next) {
 		if (*p == e) {
@@ -254,16 +264,12 @@ void tenants_figures(struct tenant *x, struct tenant_figures *f)
 	for (struct executor *e = x->executors; e; e = e->next) {
 		const struct arbiter_counters *k = &e->page->counters;
 
-		f->totals.dispatches += k->dispatches;
-		f->totals.gpu_ns += k->gpu_ns;
-		f->totals.jit_ns += k->jit_ns;
-		f->totals.vm_exits += k->vm_exits;
-		f->totals.faults += k->faults;
-		f->totals.queue_errors += k->queue_errors;
+		add_totals(&f->totals, k);
 		f->processes += k->processes;
 		f->queues += k->queues;
 		f->backlog += k->backlog;
 		f->system_pinned += k->system_pinned;
+		f->paged += k->paging.bytes;
 		note_program(x, e);
 	}
 	f->vram_used = (uint64_t)x->charged;

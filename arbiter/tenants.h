@@ -69,6 +69,7 @@ struct tenant {
 	struct turn_tenant turn; /* turns.c's */
 	struct arbiter_totals {
 		uint64_t dispatches, gpu_ns, jit_ns, vm_exits, faults, queue_errors;
+		uint64_t page_requests, pages_requested, page_waits, page_invalidations, pages_taken;
 	} ended; /* of executors that left */
 };
 
@@ -99,7 +100,7 @@ void tenants_goodbye(struct tenants *t, struct executor *executor);
 /* What a tenant's executors published plus what ended ones did. */
 struct tenant_figures {
 	struct arbiter_totals totals;
-	uint64_t vram_used, vram_peak, system_pinned;
+	uint64_t vram_used, vram_peak, system_pinned, paged;
 	uint32_t processes, queues;
 	uint64_t backlog;
 };

@@ -63,6 +63,11 @@ static void fill(struct sample_row *r, struct json_object *o, const struct sampl
 	r->exits = json_u64(o, "vm_exits");
 	r->gpu_ns = json_u64(o, "gpu_ns");
 	r->held_ns = json_u64(o, "gpu_held_ns");
+	r->page_requests = json_u64(o, "page_requests");
+	r->page_waits = json_u64(o, "page_waits");
+	r->page_invalidations = json_u64(o, "page_invalidations");
+	r->paged = json_u64(o, "paged_bytes");
+	r->page_request_rate = rate(r->page_requests, before->page_requests, seconds);
 	r->gpu_percent = rate(r->held_ns, before->held_ns, seconds) / 1e7;
 	r->cores = rate(r->gpu_ns, before->gpu_ns, seconds) / 1e9;
 	r->dispatch_rate = rate(r->dispatches, before->dispatches, seconds);
@@ -208,6 +213,8 @@ static struct json_object *row_json(const struct sample_row *r)
 		{"processes", r->processes},	   {"queues", r->queues},
 		{"backlog_packets", r->backlog},   {"faults", r->faults},
 		{"dispatches", r->dispatches},	   {"vm_exits", r->exits},
+		{"page_requests", r->page_requests}, {"page_waits", r->page_waits},
+		{"page_invalidations", r->page_invalidations}, {"paged_bytes", r->paged},
 	};
 
 	json_object_object_add(o, "id", json_object_new_uint64(r->id));
@@ -219,6 +226,7 @@ static struct json_object *row_json(const struct sample_row *r)
 	json_object_object_add(o, "cores", number(r->cores));
 	json_object_object_add(o, "dispatches_per_second", number(r->dispatch_rate));
 	json_object_object_add(o, "vm_exits_per_second", number(r->exit_rate));
+	json_object_object_add(o, "page_requests_per_second", number(r->page_request_rate));
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
 		json_object_object_add(o, counts[i].key, json_object_new_uint64(counts[i].value));
 	return o;

@@ -23,6 +23,8 @@ struct sample_row {
 	uint64_t processes, queues, backlog;
 	uint64_t faults; /* memory faults and queue errors, in total */
 	uint64_t dispatches, exits, gpu_ns, held_ns;
+	uint64_t page_requests, page_waits, page_invalidations, paged; /* paged: bytes now */
+	double page_request_rate;
 };
 
 struct sample {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "gpu/paging.h"
 
 static bool gpus_ok(const struct kfd_device_config *config)
 {
@@ -149,6 +150,9 @@ static void add_stats(struct kfd_stats *a, const struct kfd_stats *b)
 	a->queue_errors += b->queue_errors;
 	a->page_requests += b->page_requests;
 	a->requested_pages += b->requested_pages;
+	a->page_waits += b->page_waits;
+	a->page_invalidations += b->page_invalidations;
+	a->pages_taken += b->pages_taken;
 	a->paged += b->paged;
 	a->processes += b->processes;
 	a->queues += b->queues;
@@ -157,8 +161,10 @@ static void add_stats(struct kfd_stats *a, const struct kfd_stats *b)
 struct kfd_stats vm_stats(struct gpu_vm *vm)
 {
 	struct gpu_vm_stats s;
+	struct gpu_paging p;
 
 	gpu_vm_get_stats(vm, &s);
+	gpu_vm_get_paging(vm, &p);
 	return (struct kfd_stats){
 		.dispatches = s.dispatches,
 		.packets = s.packets + s.sdma_packets,
@@ -167,6 +173,9 @@ struct kfd_stats vm_stats(struct gpu_vm *vm)
 		.queue_errors = s.queue_errors,
 		.page_requests = s.page_requests,
 		.requested_pages = s.requested_pages,
+		.page_waits = p.waits,
+		.page_invalidations = p.invalidations,
+		.pages_taken = p.pages_taken,
 		.paged = s.pages * KFD_PAGE,
 	};
 }

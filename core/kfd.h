@@ -181,6 +181,7 @@ struct kfd_stats {
 		system_pinned; /* bytes; peak: the most that was used at once; size: the quota */
 	uint64_t dispatches, packets, gpu_ns, faults, queue_errors;
 	uint64_t page_requests, requested_pages; /* for pageable memory, and how many pages they were for */
+	uint64_t page_waits, page_invalidations, pages_taken; /* gpu/paging.h */
 	uint64_t paged;				 /* bytes of pageable memory that the GPU sees now */
 	uint32_t processes, queues;
 };

@@ -118,6 +118,7 @@ void front_publish(void)
 		atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
 		atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
 		atomic_store_explicit(&c->queues, stats.queues, memory_order_relaxed);
+		arbiter_count_paging(c, &stats);
 	}
 }
 

@@ -181,6 +181,7 @@ static void answer(uint64_t va, uint64_t size, unsigned prot)
 	};
 	extent = (struct hsv_extent){va, got};
 	kfd_process_pages(pages.process, &args, &extent, got ? 1 : 0);
+	front_publish();
 
 	pthread_mutex_lock(&pages.lock);
 	pages.mapping = (struct range){0, 0};

@@ -402,6 +402,7 @@ void hsv_device_publish(struct hsv_device *dev)
 	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
 	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
 	atomic_store_explicit(&c->queues, stats.queues, memory_order_relaxed);
+	arbiter_count_paging(c, &stats);
 }
 
 const struct hsv_device_exits *hsv_device_exits(const struct hsv_device *dev)

@@ -520,6 +520,7 @@ static void a_full_list_is_one_packet(void **state)
 		k = arbiter_counters(c[i]);
 		k->dispatches = k->gpu_ns = k->vm_exits = k->faults = k->queue_errors = UINT64_MAX;
 		k->system_pinned = UINT64_MAX;
+		memset(&k->paging, 0xff, sizeof(k->paging));
 		k->processes = k->queues = UINT32_MAX;
 		memset(k->program, '"', sizeof(k->program) - 1);
 	}

@@ -49,6 +49,12 @@ static void count(const char *what, unsigned long long n)
 		counters->backlog = (uint32_t)n;
 	else if (!strcmp(what, "faults"))
 		counters->faults = n;
+	else if (!strcmp(what, "page_requests"))
+		counters->paging.requests = n;
+	else if (!strcmp(what, "page_waits"))
+		counters->paging.waits = n;
+	else if (!strcmp(what, "paged"))
+		counters->paging.bytes = n;
 	else
 		exit(3);
 }

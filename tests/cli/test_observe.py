@@ -133,6 +133,9 @@ def test_metrics_are_what_list_says():
     a.do("count", "vm_exits", 7)
     a.do("count", "queues", 3)
     b.do("count", "backlog", 77)
+    b.do("count", "page_requests", 4711)
+    b.do("count", "page_waits", 123)
+    b.do("count", "paged", 5 << 20)
     b.do("program", 'x"y\\z')
     f = families(call("metrics"))
     assert value(f, "hsavisor_tenant_dispatches_total", tenant="a", kind="vm") == 12345678901234
@@ -141,6 +144,10 @@ def test_metrics_are_what_list_says():
     assert value(f, "hsavisor_tenant_vm_exits_total", tenant="a") == 7
     assert value(f, "hsavisor_tenant_queues", tenant="a") == 3
     assert value(f, "hsavisor_tenant_backlog_packets", tenant="b.c-d_e") == 77
+    assert value(f, "hsavisor_tenant_page_requests_total", tenant="b.c-d_e") == 4711
+    assert value(f, "hsavisor_tenant_page_waits_total", tenant="b.c-d_e") == 123
+    assert value(f, "hsavisor_tenant_paged_bytes", tenant="b.c-d_e") == 5 << 20
+    assert value(f, "hsavisor_tenant_page_requests_total", tenant="a") == 0
     assert value(f, "hsavisor_tenant_info", tenant="b.c-d_e", program='x"y\\z') == 1
     for family in f.values():
         assert family.documentation, family.name
@@ -275,12 +282,16 @@ def test_top_shows_rates():
     a.do("count", "dispatches", 2000)
     a.do("count", "gpu_ns", 250000000)
     a.do("count", "vm_exits", 50)
+    a.do("count", "page_requests", 30)
+    a.do("count", "paged", 4096)
     o = json.loads(p.stdout.readline())
     t, seconds = o["tenants"][0], o["interval_seconds"]
     assert 0.4 < seconds < 2, seconds
     assert abs(t["dispatches_per_second"] * seconds - 1000) < 2, t
     assert abs(t["vm_exits_per_second"] * seconds - 50) < 2, t
     assert abs(t["cores"] * seconds - 0.25) < 0.01, t
+    assert abs(t["page_requests_per_second"] * seconds - 30) < 2, t
+    assert (t["page_requests"], t["paged_bytes"]) == (30, 4096), t
     o = json.loads(p.stdout.readline())
     assert o["tenants"][0]["dispatches_per_second"] == 0
     assert p.wait(60) == 0

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* fake_gpu.c - see fake_gpu.h. One vm's mappings in an array; checks its own contract with assert.
  */
+#include "gpu/paging.h"
 #include "tests/core/fake_gpu.h"
 
 #include <assert.h>
@@ -263,4 +264,9 @@ bool gpu_vm_park(struct gpu_vm *vm)
 void gpu_vm_get_stats(struct gpu_vm *vm, struct gpu_vm_stats *stats)
 {
 	*stats = (struct gpu_vm_stats){.dispatches = 3, .packets = 4, .sdma_packets = 5};
+}
+
+void gpu_vm_get_paging(struct gpu_vm *vm, struct gpu_paging *paging)
+{
+	*paging = (struct gpu_paging){.waits = 6, .invalidations = 7, .pages_taken = 8};
 }

@@ -1023,6 +1023,9 @@ static void test_processes(void **state)
 	kfd_device_stats(device, &stats);
 	assert_int_equal(stats.dispatches, 6); /* one alive, one ended */
 	assert_int_equal(stats.packets, 18);
+	assert_int_equal(stats.page_waits, 12);
+	assert_int_equal(stats.page_invalidations, 14);
+	assert_int_equal(stats.pages_taken, 16);
 	pdd_wake(&process->pdds[0]); /* as its first queue would */
 	assert_int_equal(kfd_process_parked(process), -EAGAIN);
 	fake.park_answer = true;

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "gpu/paging.h"
 #include "tests/cp/real.h"
 
 #define PAGED_VA    0x500000000000ull
@@ -186,6 +187,7 @@ static void copies(void **state)
 	unsigned pages = 2048, words = pages * 1024;
 	uint32_t *out = paged(r, pages, &args.out), *in = paged(r, pages, &args.in);
 	struct gpu_vm_stats stats;
+	struct gpu_paging paging;
 
 	for (unsigned i = 0; i < words; i++)
 		in[i] = i * 2654435761u;
@@ -196,6 +198,9 @@ static void copies(void **state)
 	assert_true(stats.pages >= 2 * pages);
 	assert_int_equal(stats.page_requests, atomic_load(&r->requests));
 	assert_int_equal(stats.requested_pages, atomic_load(&r->pages));
+	gpu_vm_get_paging(r->c.vm, &paging);
+	assert_in_range(paging.waits, r->requests / 2, 2 * words / 64);
+	assert_int_equal(paging.invalidations, 0);
 	print_message("%u requests for %u pages, at most %u at once\n", r->requests, r->pages, r->most);
 	/* A scan is asked for in large pieces. */
 	assert_true(r->pages / r->requests >= 16);
@@ -204,6 +209,9 @@ static void copies(void **state)
 	run(r, "copy", &args, 20, 256, words / 256, 0);
 	assert_int_equal(r->requests, 0);
 	gpu_vm_unmap_pages(r->c.vm, PAGED_VA, (uint64_t)PAGED_PAGES * PAGE);
+	gpu_vm_get_paging(r->c.vm, &paging);
+	assert_int_equal(paging.invalidations, 1);
+	assert_true(paging.pages_taken >= stats.pages);
 	gpu_vm_get_stats(r->c.vm, &stats);
 	assert_int_equal(stats.pages, 0);
 }
@@ -478,6 +486,34 @@ static void stores_while_pages_move(void **state)
 	print_message("%u moves, %u requests\n", moves, r->requests);
 	for (unsigned i = 0; i < args.num; i++)
 		assert_int_equal(word_at(r, args.words + 4ul * i), args.rounds);
+}
+
+/* Kernels that ran before memory became pageable, and run when it is. */
+static void turned_on_later(void **state)
+{
+	struct real *r = *state;
+	struct {
+		uint64_t counter, old;
+		uint32_t pages;
+	} args = {.pages = 32};
+	unsigned items = 256 * 4;
+	uint32_t *counter, *old, sum = 0, want = 0;
+
+	for (unsigned on = 0; on < 2; on++) {
+		gpu_vm_set_paging(r->c.vm, on);
+		counter = on ? paged(r, args.pages, &args.counter) : client_alloc(&r->c, args.pages * PAGE, &args.counter);
+		old = on ? paged(r, 1, &args.old) : client_alloc(&r->c, PAGE, &args.old);
+		memset(counter, 0, args.pages * PAGE);
+		run(r, "count", &args, 20, 256, items / 256, 0);
+		sum = want = 0;
+		for (unsigned i = 0; i < args.pages; i++)
+			sum += counter[i * 1024];
+		for (unsigned i = 0; i < items; i++) {
+			want += 1 + i / args.pages;
+			sum += old[i] > UINT16_MAX;
+		}
+		assert_int_equal(sum, want);
+	}
 }
 
 /* At odd places, read and then written, faulting again and again. */
@@ -782,7 +818,7 @@ int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_real, close_real)
 	const struct CMUnitTest tests[] = {
-		T(mapping), T(copies), T(wide_accesses), T(gathers), T(scatters), T(atomics), T(scalars), T(groups_with_lds), T(flat_accesses),
+		T(mapping), T(copies), T(wide_accesses), T(gathers), T(scatters), T(atomics), T(turned_on_later), T(scalars), T(groups_with_lds), T(flat_accesses),
 		T(others_spin), T(matrices), T(loads_while_pages_move), T(stores_while_pages_move), T(in_place), T(no_such_page), T(read_only_page), T(refused),
 		T(waits_and_ends), T(waits_and_goes_on), T(process_ends), T(packets),
 	};

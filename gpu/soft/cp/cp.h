@@ -320,7 +320,7 @@ struct gpu_vm {
 	uint64_t queue_vtime[GPU_PRIORITIES]; /* of the last pick; for queues that come back */
 
 	_Atomic uint64_t dispatches, packets, sdma_packets, gpu_ns, faults, queue_errors;
-	_Atomic uint64_t page_requests, requested_pages;
+	_Atomic uint64_t page_requests, requested_pages, page_waits, page_invalidations, pages_taken;
 };
 
 struct gpu {

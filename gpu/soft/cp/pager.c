@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "gpu/paging.h"
 
 #define PAGE	   (1ull << MEM_PAGE_SHIFT)
 #define AHEAD_MAX  (512 * PAGE) /* bytes a request is at most */
@@ -143,10 +144,12 @@ static enum mem_ask ask_page(struct gpu_vm *vm, struct page_wait *wait, uint64_t
 	/* A buffer, or all the rights there are. */
 	if (rights && !(rights & GPU_PROT_MORE))
 		return MEM_ASK_FAULT;
-	if (!wait->since)
+	if (!wait->since) {
 		wait->since = atomic_load(&p->answers) + 1;
-	else if (has_failed(p, page, wait->since))
+		atomic_fetch_add_explicit(&vm->page_waits, 1, memory_order_relaxed);
+	} else if (has_failed(p, page, wait->since)) {
 		return MEM_ASK_FAULT;
+	}
 	wait->va = want(vm, page, prot) ? page : ANY_ANSWER;
 	return MEM_ASK_WAIT;
 }
@@ -282,6 +285,15 @@ void gpu_vm_pages_answer(struct gpu_vm *vm, uint64_t va, uint64_t size, int erro
 	pthread_mutex_unlock(&p->lock);
 	sched_pages(vm, first, end);
 	tell(vm);
+}
+
+void gpu_vm_get_paging(struct gpu_vm *vm, struct gpu_paging *paging)
+{
+	*paging = (struct gpu_paging){
+		.waits = atomic_load_explicit(&vm->page_waits, memory_order_relaxed),
+		.invalidations = atomic_load_explicit(&vm->page_invalidations, memory_order_relaxed),
+		.pages_taken = atomic_load_explicit(&vm->pages_taken, memory_order_relaxed),
+	};
 }
 
 void gpu_vm_set_paging(struct gpu_vm *vm, bool on)

@@ -569,6 +569,10 @@ static void unmap_finish(struct gpu_vm *vm, struct pt_node *dead, uint64_t pages
 	uint64_t gen = atomic_fetch_add(&vm->gen, 1) + 1;
 
 	atomic_fetch_sub(&vm->pages, pages);
+	if (pages) {
+		atomic_fetch_add_explicit(&vm->page_invalidations, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&vm->pages_taken, pages, memory_order_relaxed);
+	}
 	pthread_rwlock_unlock(&vm->map_lock);
 
 	vm_wait_quiescent(vm, gen);

@@ -383,6 +383,9 @@ bool jit_code_same(struct exec_ctx *ctx, const struct jit_code *c)
 {
 	uint8_t buf[256];
 
+	/* Memory is pageable, or not, as it was then. */
+	if (c->paging != (ctx->view->ask != NULL))
+		return false;
 	for (uint32_t i = 0; i < c->num_ranges; i++)
 		for (uint32_t at = 0; at < c->range[i].size; at += sizeof(buf)) {
 			uint32_t n = c->range[i].size - at < sizeof(buf) ? c->range[i].size - at : sizeof(buf);

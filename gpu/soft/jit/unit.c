@@ -401,6 +401,7 @@ static uint32_t answer(struct exec_ctx *ctx)
 
 static uint32_t step(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji)
 {
+	ctx->wave = w;
 	ctx->pc = ji->pc;
 	w->pc = ji->pc + ji->ci.size;
 	ji->ci.fn(ctx, w, &ji->ci.inst);
