@@ -158,7 +158,7 @@ static void last_lines(const char *tenant, const char *program, const char *outp
 static void run_program(const struct demo_tenant *t, const struct program *p, int report)
 {
 	int out = memfd_create("output", MFD_CLOEXEC), code;
-	struct json_object *before = daemon_tenant(t->name), *after, *o = json_object_new_object();
+	struct json_object *before = daemon_tenant(t->name, 0), *after, *o = json_object_new_object();
 	const char *says = strcmp(p->says, "TARGET") ? p->says : target;
 	char *argv[] = {(char *)(uintptr_t)p->name, NULL};
 	double t0 = now();
@@ -170,7 +170,7 @@ static void run_program(const struct demo_tenant *t, const struct program *p, in
 	output = slurp(out);
 	close(out);
 	verified = code == 0 && output && strstr(output, says);
-	after = daemon_tenant(t->name);
+	after = daemon_tenant(t->name, 0);
 	if (!verified && output)
 		last_lines(t->name, p->name, output);
 	free(output);

@@ -32,7 +32,7 @@ static const char usage[] =
 	"  " POLICY_HELP "\n"
 	"  --root DIR    run it in another root tree, with that tree's ROCm (needs bubblewrap)\n"
 	"  --debian13    the same, with the Debian 13 tree that `make image` made\n"
-	"  --stats       at the end print what it used, as JSON on standard error\n"
+	"  --stats       at the end print what it used, as JSON on standard error, a line for each GPU\n"
 	"  --profile FILE  write what each kernel took and did: time, instruction mix, hot blocks\n"
 	"\n"
 	"Exit status: the program's, 128 + N if signal N ended it; 127 not found; 3 hsavisord not "
@@ -184,8 +184,12 @@ int cmd_run(int argc, char **argv)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
 	c = wait_for(pid);
-	if (stats) {
-		struct json_object *row = daemon_tenant(name);
+	for (uint32_t i = 0; stats && i < ARBITER_MAX_GPUS; i++) {
+		struct json_object *row;
+
+		if (!(gpus & 1u << i))
+			continue;
+		row = daemon_tenant(name, i);
 
 		fprintf(stderr, "%s\n",
 			row ? json_object_to_json_string_ext(row, JSON_C_TO_STRING_PLAIN) : "{}");

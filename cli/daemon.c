@@ -121,7 +121,7 @@ int daemon_request(const char *op, struct json_object *request, struct json_obje
 	return 0;
 }
 
-struct json_object *daemon_tenant(const char *name)
+struct json_object *daemon_tenant(const char *name, uint32_t gpu)
 {
 	struct json_object *answer, *list, *row = NULL;
 
@@ -131,7 +131,7 @@ struct json_object *daemon_tenant(const char *name)
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
 			struct json_object *o = json_object_array_get_idx(list, i);
 
-			if (!strcmp(json_str(o, "name"), name))
+			if (!strcmp(json_str(o, "name"), name) && json_u64(o, "gpu") == gpu)
 				row = json_object_get(o);
 		}
 	}

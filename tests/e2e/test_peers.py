@@ -25,6 +25,8 @@ def test_the_daemon_has_two():
 
 def test_rocminfo_shows_two_agents():
     out = run("rocminfo").succeeds("*** Done ***")
+    stats = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert [(s["name"], s["gpu"]) for s in stats] == [("pair", 0), ("pair", 1)], stats
     assert out.count("Name:                    gfx90a") == 2, out
     assert "GPU-6873760000006873" in out and "GPU-6873760000006874" in out, out
 
