@@ -208,3 +208,19 @@ kernel __attribute__((reqd_work_group_size(64, 1, 1))) void bytes(global uint *o
 			sum = sum * 3 + tile[l / 16 + y][l % 16 + x];
 	out[get_global_id(0)] = sum * 5 + (uint)(int)halves[l * step & 255];
 }
+
+/* More instructions than are compiled with all effort. */
+#define STEP(k)	    x = (x ^ (k) * 0x9e3779b1u) + (x << 5) * 3u; x ^= x >> ((k) % 7u + 3u);
+#define STEPS8(k)   STEP(k) STEP(k + 1) STEP(k + 2) STEP(k + 3) STEP(k + 4) STEP(k + 5) STEP(k + 6) STEP(k + 7)
+#define STEPS64(k)  STEPS8(k) STEPS8(k + 8) STEPS8(k + 16) STEPS8(k + 24) STEPS8(k + 32) STEPS8(k + 40) STEPS8(k + 48) STEPS8(k + 56)
+#define STEPS512(k) STEPS64(k) STEPS64(k + 64) STEPS64(k + 128) STEPS64(k + 192) STEPS64(k + 256) STEPS64(k + 320) STEPS64(k + 384) STEPS64(k + 448)
+kernel void large(global uint *out, uint rounds)
+{
+	uint x = get_global_id(0);
+
+	for (uint r = 0; r < rounds; r++) {
+		STEPS512(1u)
+		STEPS512(513u)
+	}
+	out[get_global_id(0)] = x;
+}

@@ -617,6 +617,32 @@ static int end_early(const char *after)
 
 static const char *file;
 
+static void test_large(void **state)
+{
+	uint32_t *out = runner_alloc(&runner, ITEMS * 4, GPU_PROT_READ | GPU_PROT_WRITE), rounds = 3;
+	uint8_t args[12];
+	struct runner_dispatch d = {.kernel = "large", .grid = {ITEMS, 1, 1}, .group = {256, 1, 1}, .args = args, .args_size = sizeof(args)};
+	const char *how = getenv("HSAVISOR_JIT");
+	uint64_t before = exec_compile_ns();
+
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &rounds, 4);
+	assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+	for (uint32_t i = 0; i < ITEMS; i++) {
+		uint32_t x = i;
+
+		for (uint32_t r = 0; r < rounds; r++)
+			for (uint32_t k = 1; k <= 1024; k++) {
+				x = (x ^ k * 0x9e3779b1u) + (x << 5) * 3;
+				x ^= x >> (k % 7 + 3);
+			}
+		assert_int_equal(out[i], x);
+	}
+	if (how && !strcmp(how, "sync"))
+		assert_true(exec_compile_ns() > before);
+	runner_unmap(&runner, out);
+}
+
 static void test_ending_while_compiling(void **state)
 {
 	static const char *const after[] = {"0", "3000", "10000", "30000", "60000", "100000", "200000", "400000"};
@@ -642,7 +668,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
-		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
 		cmocka_unit_test(test_ending_while_compiling),
 	};
 

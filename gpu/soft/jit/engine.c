@@ -40,7 +40,7 @@ static struct {
 	LLVMOrcThreadSafeContextRef tsc;
 	LLVMContextRef context;
 	LLVMModuleRef lanes;
-	LLVMTargetMachineRef machine;
+	LLVMTargetMachineRef machine, quick; /* quick: for large kernels */
 	LLVMOrcLLJITRef jit;
 	unsigned width;
 	struct memory *unused;
@@ -109,18 +109,22 @@ static void attribute(LLVMContextRef c, V fn, const char *name, const char *valu
 static const char passes[] = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-simplify,lcssa,"
 			     "loop-mssa(licm<allowspeculation>),gvn,dse,instcombine<no-verify-fixpoint>,simplifycfg,adce)";
 
+/* A third of the time an instruction. */
+static const char quick_passes[] = "function(sroa,early-cse,simplifycfg,adce)";
+
 /* The module as an object in memory. NULL: failed. */
-static LLVMMemoryBufferRef generate(LLVMModuleRef m)
+static LLVMMemoryBufferRef generate(LLVMModuleRef m, bool quick)
 {
+	LLVMTargetMachineRef machine = quick ? engine.quick : engine.machine;
 	LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
 	LLVMMemoryBufferRef object = NULL;
 	char *message = NULL;
-	bool bad = failed(LLVMRunPasses(m, passes, engine.machine, options), "passes");
+	bool bad = failed(LLVMRunPasses(m, quick ? quick_passes : passes, machine, options), "passes");
 
 	LLVMDisposePassBuilderOptions(options);
 	if (getenv("HSAVISOR_JIT_DUMP"))
 		LLVMPrintModuleToFile(m, getenv("HSAVISOR_JIT_DUMP"), NULL);
-	if (!bad && LLVMTargetMachineEmitToMemoryBuffer(engine.machine, m, LLVMObjectFile, &message, &object)) {
+	if (!bad && LLVMTargetMachineEmitToMemoryBuffer(machine, m, LLVMObjectFile, &message, &object)) {
 		log_error("code generation: %s", message);
 		LLVMDisposeMessage(message);
 		return NULL;
@@ -194,7 +198,7 @@ static LLVMMemoryBufferRef compile(struct jit_code *code, bool exact)
 		LLVMDisposeMessage(message);
 	}
 	if (ok)
-		object = generate(l->m);
+		object = generate(l->m, code->num_inst > JIT_QUICK_INSTS);
 	LLVMDisposeModule(l->m);
 	free(l);
 	if (object && getenv("HSAVISOR_JIT_OBJECT")) {
@@ -429,7 +433,8 @@ static int engine_init(void)
 	if (!features)
 		goto out;
 	engine.machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall);
-	if (!engine.machine)
+	engine.quick = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelNone, LLVMRelocPIC, LLVMCodeModelSmall);
+	if (!engine.machine || !engine.quick)
 		goto out;
 	jtmb = LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(
 		LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall));

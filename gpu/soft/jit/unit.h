@@ -15,8 +15,10 @@
 #include "gpu/soft/exec/spread.h"
 #include "gpu/soft/jit/jit.h"
 
-#define JIT_MAX_INSTS	4096
-#define JIT_MAX_BLOCKS	2048
+#define JIT_MAX_INSTS	16384
+#define JIT_MAX_BLOCKS	4096
+/* Larger ones are compiled with less effort: what compiling takes grows with the code, and LLVM cannot be interrupted. */
+#define JIT_QUICK_INSTS 4096
 
 struct bits256 {
 	uint64_t w[4];
