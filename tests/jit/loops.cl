@@ -221,6 +221,9 @@ kernel void large(global uint *out, uint rounds)
 	for (uint r = 0; r < rounds; r++) {
 		STEPS512(1u)
 		STEPS512(513u)
+		STEPS512(1025u)
+		STEPS512(1537u)
+		STEPS512(2049u)
 	}
 	out[get_global_id(0)] = x;
 }

@@ -632,7 +632,7 @@ static void test_large(void **state)
 		uint32_t x = i;
 
 		for (uint32_t r = 0; r < rounds; r++)
-			for (uint32_t k = 1; k <= 1024; k++) {
+			for (uint32_t k = 1; k <= 2560; k++) {
 				x = (x ^ k * 0x9e3779b1u) + (x << 5) * 3;
 				x ^= x >> (k % 7 + 3);
 			}

@@ -106,20 +106,45 @@ static void attribute(LLVMContextRef c, V fn, const char *name, const char *valu
 	LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
 }
 
+/*
+ * What compiling takes grows with the function, and LLVM cannot be interrupted. So above a size, in LLVM's instructions, it is done with less effort, and above
+ * another not at all.
+ */
+#define QUICK_SIZE 100000
+#define MOST_SIZE  300000
+
 static const char passes[] = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-simplify,lcssa,"
 			     "loop-mssa(licm<allowspeculation>),gvn,dse,instcombine<no-verify-fixpoint>,simplifycfg,adce)";
 
-/* A third of the time an instruction. */
 static const char quick_passes[] = "function(sroa,early-cse,simplifycfg,adce)";
 
-/* The module as an object in memory. NULL: failed. */
-static LLVMMemoryBufferRef generate(LLVMModuleRef m, bool quick)
+static size_t size_of(V fn)
 {
+	size_t n = 0;
+
+	for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
+		for (V i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
+			n++;
+	return n;
+}
+
+/* The module as an object in memory. NULL: failed. */
+static LLVMMemoryBufferRef generate(LLVMModuleRef m, V fn)
+{
+	size_t size = size_of(fn);
+	bool quick = size > QUICK_SIZE;
 	LLVMTargetMachineRef machine = quick ? engine.quick : engine.machine;
 	LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
 	LLVMMemoryBufferRef object = NULL;
 	char *message = NULL;
-	bool bad = failed(LLVMRunPasses(m, quick ? quick_passes : passes, machine, options), "passes");
+	bool bad;
+
+	if (size > MOST_SIZE) {
+		log_info("the kernel is too large: %zu operations", size);
+		LLVMDisposePassBuilderOptions(options);
+		return NULL;
+	}
+	bad = failed(LLVMRunPasses(m, quick ? quick_passes : passes, machine, options), "passes");
 
 	LLVMDisposePassBuilderOptions(options);
 	if (getenv("HSAVISOR_JIT_DUMP"))
@@ -198,7 +223,7 @@ static LLVMMemoryBufferRef compile(struct jit_code *code, bool exact)
 		LLVMDisposeMessage(message);
 	}
 	if (ok)
-		object = generate(l->m, code->num_inst > JIT_QUICK_INSTS);
+		object = generate(l->m, l->fn);
 	LLVMDisposeModule(l->m);
 	free(l);
 	if (object && getenv("HSAVISOR_JIT_OBJECT")) {

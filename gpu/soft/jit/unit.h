@@ -17,8 +17,6 @@
 
 #define JIT_MAX_INSTS	16384
 #define JIT_MAX_BLOCKS	4096
-/* Larger ones are compiled with less effort: what compiling takes grows with the code, and LLVM cannot be interrupted. */
-#define JIT_QUICK_INSTS 4096
 
 struct bits256 {
 	uint64_t w[4];
