@@ -508,9 +508,10 @@ static void storm(void **state)
 				done += event.type == HSV_EVENT_PAGES;
 				if (event.type == HSV_EVENT_PAGES)
 					assert_int_equal(give(PVA, event.pages.prot | (seed >> 16 & 2), PAGES), 0);
-			} else if (seed >> 30 == 0) {
+			} else if (seed >> 30 == 0 && tries < 1000) {
 				assert_int_equal(invalidate(PVA, 4096), 0);
-			} else if (seed >> 30 == 1) {
+			} else if (seed >> 30 == 1 || tries >= 1000) {
+				/* On a busy machine a page may be gone each time before it is used. */
 				usleep(200);
 			}
 		}
