@@ -276,7 +276,7 @@ def test_run_is_a_tenant_while_it_runs():
         assert tenants()["sleeper"]["kind"] == "host"
         call("run", "--name", "sleeper", "--", "true", code=5, says="sleeper")
         p.send_signal(signal.SIGTERM)
-        assert p.wait(10) == 128 + signal.SIGTERM
+        assert p.wait(60) == 128 + signal.SIGTERM
     wait_until(lambda: "sleeper" not in tenants())
 
 
@@ -309,7 +309,7 @@ def test_run_killed_takes_its_program_along():
     with subprocess.Popen([HSAVISOR, "run", "--", "sh", "-c", f"echo $$ > {marker}; exec sleep 60"], env=ENV) as p:
         wait_until(lambda: os.path.exists(marker) and os.path.getsize(marker))
         p.kill()
-        p.wait(10)
+        p.wait(60)
     with open(marker, encoding="utf-8") as f:
         pid = int(f.read())
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"))

@@ -18,7 +18,7 @@ import time
 
 BUILD, SRC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 sys.path.insert(0, f"{SRC}/tests/image")
-from processes import alive, wait_until  # pylint: disable=wrong-import-position,unused-import
+from processes import alive, cpu_seconds, wait_until  # pylint: disable=wrong-import-position,unused-import
 from tap import Skip  # pylint: disable=wrong-import-position,unused-import
 import processes  # pylint: disable=wrong-import-position
 import tap  # pylint: disable=wrong-import-position
@@ -37,13 +37,6 @@ def image_conf():
             return dict(line.rstrip("\n").split("=", 1) for line in f if "=" in line and line[0] != "#")
     except FileNotFoundError:
         return None
-
-
-def cpu_seconds(pid):
-    """CPU time that the process used until now."""
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memfds(pid):

@@ -34,6 +34,13 @@ def alive(pid):
         return False
 
 
+def cpu_seconds(pid):
+    """CPU time that the process used until now."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def environment(directory, **more):
     """For what a suite starts."""
     return dict(os.environ, HSAVISOR_TEST=directory, **more)

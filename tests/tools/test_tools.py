@@ -15,6 +15,7 @@ import time
 BUILD, SRC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 GFX900, GFX90A, UNIFORM = sys.argv[3:6]
 sys.path.insert(0, f"{SRC}/tests/image")
+from processes import cpu_seconds, wait_until  # pylint: disable=wrong-import-position
 import tap  # pylint: disable=wrong-import-position
 
 HSAVISOR = f"{BUILD}/hsavisor"
@@ -278,10 +279,11 @@ def test_endless_kernel():
     for jit in ("off", "sync"):
         with subprocess.Popen([HSAVISOR, "exec-kernel", GFX90A, "endless", "--grid", "256", "--jit", jit, "--arg", "buffer:4"], env=ENV, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as p:
-            time.sleep(1)
+            # It is at work: loading and compiling take less.
+            wait_until(lambda p=p: p.poll() is not None or cpu_seconds(p.pid) > 1)
             assert p.poll() is None
             p.send_signal(signal.SIGINT)
-            _, err = p.communicate(timeout=20)
+            _, err = p.communicate(timeout=60)
             assert p.returncode == 130 and "wave 0: next endless+0x" in err and "stopped" in err, (p.returncode, err)
     run("endless", "--grid", "64", "--timeout", "1", "--arg", "buffer:4", code=1, says="stopped after 1 s")
 

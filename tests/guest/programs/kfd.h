@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -311,6 +312,27 @@ static UNUSED void msleep(unsigned ms)
 
 	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
 		;
+}
+
+/* Whether the thread of this process, once *tid tells which, sleeps within 30 s: in its wait, where it sleeps nowhere else. */
+static UNUSED bool wait_asleep(_Atomic pid_t *tid)
+{
+	char path[64], line[256], *end;
+
+	for (unsigned i = 0; i < 3000; i++) {
+		FILE *f;
+
+		msleep(10);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", *tid);
+		f = *tid ? fopen(path, "r") : NULL;
+		if (!f)
+			continue;
+		end = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+		fclose(f);
+		if (end && end[2] == 'S')
+			return true;
+	}
+	return false;
 }
 
 static UNUSED uint64_t now_ms(void)
