@@ -101,25 +101,25 @@ bool aql_busy(struct gpu_queue *q)
 /* Frees the packet's slot and completes its signal. */
 static enum step complete(struct gpu_queue *q)
 {
-	uint64_t signal = packet64(q, 14), va = packet_va(q), missing = 0;
+	uint64_t signal = packet64(q, 14), va = packet_va(q);
+	uint64_t *read = vm_ptr64(q->vm, q->desc.read_ptr_va, GPU_PROT_WRITE);
 	uint16_t *header = vm_translate(q->vm, va, GPU_PROT_WRITE, NULL);
+	struct signal_at at;
 
 	q->phase = AQL_FETCH;
-	/* All of it must be there: it is not done in parts. */
-	if (!header)
-		missing = va;
-	else if (signal && !vm_translate(q->vm, signal + SIGNAL_VALUE, GPU_PROT_READ | GPU_PROT_WRITE, NULL))
-		missing = signal + SIGNAL_VALUE;
-	if (missing) {
-		vm_fault(q, missing, true, false);
+	/* All of it must be there, and is found once, for it may go at any time: it is not done in parts. */
+	if (!header || !read)
+		vm_fault(q, header ? q->desc.read_ptr_va : va, true, false);
+	if (!header || !read || (signal && !signal_find(q, signal, &at))) {
 		q->phase = q->waits_pages ? AQL_COMPLETE : AQL_FETCH;
 		return STEP_PROGRESS;
 	}
 	__atomic_store_n(header, AQL_HEADER_INVALID, __ATOMIC_RELEASE);
 	q->rptr++;
 	q->more = true;
-	if (queue_store64(q, q->desc.read_ptr_va, q->rptr) && signal)
-		signal_complete(q, signal, q->start_ts, gpu_clock(q->vm->gpu));
+	__atomic_store_n(read, q->rptr, __ATOMIC_RELEASE);
+	if (signal)
+		signal_complete(q, &at, q->start_ts, gpu_clock(q->vm->gpu));
 	return STEP_PROGRESS;
 }
 

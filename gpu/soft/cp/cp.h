@@ -471,7 +471,17 @@ enum {
 	SIGNAL_END = 40
 };
 bool signal_store(struct gpu_queue *q, uint64_t signal, uint64_t value);
-bool signal_complete(struct gpu_queue *q, uint64_t signal, uint64_t start, uint64_t end);
+
+/* What of a signal in the program's memory is to be read and written, where it is: until the thread's next quiescent point. */
+struct signal_at {
+	uint64_t *start, *end, *value, *mailbox; /* mailbox: NULL if it has none */
+	uint32_t event;
+};
+
+/* False: a part of it is missing, and faulted or waited for. */
+bool signal_find(struct gpu_queue *q, uint64_t signal, struct signal_at *at);
+/* Pageable memory may go at any time, so all is found before the first of it is written: nothing is done in parts or twice. */
+void signal_complete(struct gpu_queue *q, const struct signal_at *at, uint64_t start, uint64_t end);
 
 /* ---- dispatch.c: a kernel's start and end; int results are 0 or an enum queue_error ---- */
 /* Fills in sizes (work-items) and the number of work-groups. */

@@ -129,28 +129,45 @@ bool signal_store(struct gpu_queue *q, uint64_t signal, uint64_t value)
 	return queue_store64(q, signal + SIGNAL_VALUE, value) && signal_event(q, mailbox, event);
 }
 
+bool signal_find(struct gpu_queue *q, uint64_t signal, struct signal_at *at)
+{
+	const uint64_t *mailbox = vm_ptr64(q->vm, signal + SIGNAL_MAILBOX, GPU_PROT_READ);
+	const uint32_t *event = vm_ptr32(q->vm, signal + SIGNAL_EVENT, GPU_PROT_READ);
+	uint64_t missing = signal + SIGNAL_VALUE, va;
+
+	*at = (struct signal_at){
+		.start = vm_ptr64(q->vm, signal + SIGNAL_START, GPU_PROT_WRITE),
+		.end = vm_ptr64(q->vm, signal + SIGNAL_END, GPU_PROT_WRITE),
+		.value = vm_ptr64(q->vm, signal + SIGNAL_VALUE, GPU_PROT_READ | GPU_PROT_WRITE),
+	};
+	if (at->value && at->start && at->end && mailbox && event) {
+		va = __atomic_load_n(mailbox, __ATOMIC_ACQUIRE);
+		at->event = __atomic_load_n(event, __ATOMIC_ACQUIRE);
+		at->mailbox = va ? vm_ptr64(q->vm, va, GPU_PROT_WRITE) : NULL;
+		if (!va || at->mailbox)
+			return true;
+		missing = va;
+	} else if (at->value) {
+		/* It lies across the end of a page. */
+		missing = signal + (!mailbox ? SIGNAL_MAILBOX : !event ? SIGNAL_EVENT : !at->start ? SIGNAL_START : SIGNAL_END);
+	}
+	vm_fault(q, missing, true, false);
+	return false;
+}
+
 /*
  * The waiter may free the signal as soon as it sees the value, so all else of it is read before,
  * and written before, the value changes.
  */
-bool signal_complete(struct gpu_queue *q, uint64_t signal, uint64_t start, uint64_t end)
+void signal_complete(struct gpu_queue *q, const struct signal_at *at, uint64_t start, uint64_t end)
 {
-	uint64_t mailbox, *value;
-	uint32_t event;
-
-	if (!queue_load64(q, signal + SIGNAL_MAILBOX, &mailbox) ||
-	    !queue_load32(q, signal + SIGNAL_EVENT, &event))
-		return false;
-	if (!queue_store64(q, signal + SIGNAL_START, start) ||
-	    !queue_store64(q, signal + SIGNAL_END, end))
-		return false;
-	value = vm_ptr64(q->vm, signal + SIGNAL_VALUE, GPU_PROT_READ | GPU_PROT_WRITE);
-	if (!value) {
-		vm_fault(q, signal, true, false);
-		return false;
-	}
-	__atomic_fetch_sub(value, 1, __ATOMIC_ACQ_REL);
-	return signal_event(q, mailbox, event);
+	__atomic_store_n(at->start, start, __ATOMIC_RELEASE);
+	__atomic_store_n(at->end, end, __ATOMIC_RELEASE);
+	__atomic_fetch_sub(at->value, 1, __ATOMIC_ACQ_REL);
+	if (!at->mailbox)
+		return;
+	__atomic_store_n(at->mailbox, at->event, __ATOMIC_RELEASE);
+	vm_signal_event(q->vm, at->event);
 }
 
 /* ------------------------------------------------------------------ errors */
