@@ -73,6 +73,7 @@ HSV_KFD_IOCTL(GET_QUEUE_WAVE_STATE,      kfd_ioctl_get_queue_wave_state_args,   
 HSV_KFD_IOCTL(GET_DMABUF_INFO,           kfd_ioctl_get_dmabuf_info_args,           FRONT, none, none, 0, NONE)
 HSV_KFD_IOCTL(IMPORT_DMABUF,             kfd_ioctl_import_dmabuf_args,             CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(ALLOC_QUEUE_GWS,           kfd_ioctl_alloc_queue_gws_args,           CORE,  none, none, 0, NONE)
+HSV_KFD_IOCTL(SMI_EVENTS,                kfd_ioctl_smi_events_args,                FRONT, none, none, 0, NONE)
 HSV_KFD_IOCTL(SVM,                       kfd_ioctl_svm_args,                       CORE,  attrs, nattr, sizeof(struct kfd_ioctl_svm_attribute), TAIL)
 HSV_KFD_IOCTL(SET_XNACK_MODE,            kfd_ioctl_set_xnack_mode_args,            CORE,  none, none, 0, NONE)
 HSV_KFD_IOCTL(AVAILABLE_MEMORY,          kfd_ioctl_get_available_memory_args,      CORE,  none, none, 0, NONE)

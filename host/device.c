@@ -48,11 +48,13 @@ static void on_signal(void *ctx, uint32_t event_id)
 
 static void on_memory_fault(void *ctx, uint32_t gpu_id, const struct gpu_memory_fault *fault)
 {
+	smi_memory_fault(gpu_id);
 	kfd_events_memory_fault(front.events, gpu_id, fault);
 }
 
 static void on_hw_exception(void *ctx, uint32_t gpu_id, uint32_t reset_type, uint32_t reset_cause)
 {
+	smi_reset(gpu_id);
 	kfd_events_hw_exception(front.events, gpu_id, reset_type, reset_cause);
 }
 
@@ -308,6 +310,7 @@ static void after_fork_child(void)
 	if (front.pid) {
 		park_forget();
 		pages_forget();
+		smi_forget();
 		for (uint32_t i = 0; i < front.num_gpus; i++)
 			host_swap_forget(&front.gpus[i]);
 		memory_forget();

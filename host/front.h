@@ -197,6 +197,15 @@ bool share_keeps_gtt(uint64_t offset); /* GTT memory there is exported */
 void share_collect(void);	       /* takes back what nobody has any more */
 void share_forget(void);	       /* in a child */
 
+/* smi.c: SMI_EVENTS, and what is told there. va and sizes in bytes. */
+int smi_open(struct kfd_ioctl_smi_events_args *args); /* 0 or -errno, as the ioctl */
+void smi_memory_fault(uint32_t gpu_id);
+void smi_reset(uint32_t gpu_id); /* after the GPU process was */
+void smi_page_fault(uint64_t va, bool write);
+void smi_page_fault_end(uint64_t va); /* the GPU has the page */
+void smi_unmap(uint64_t va, uint64_t size); /* of an SVM range; the program unmaps it */
+void smi_forget(void); /* in a child */
+
 /* swap.c: VRAM that hsavisord has swapped out. */
 int host_swap_open(struct front_gpu *g);
 void host_swap_close(struct front_gpu *g);

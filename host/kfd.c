@@ -159,6 +159,8 @@ static int front_ioctl(uint32_t nr, void *args)
 					((struct kfd_ioctl_reset_event_args *)args)->event_id);
 	case _IOC_NR(AMDKFD_IOC_WAIT_EVENTS):
 		return wait_events(args);
+	case _IOC_NR(AMDKFD_IOC_SMI_EVENTS):
+		return smi_open(args);
 	case _IOC_NR(AMDKFD_IOC_GET_DMABUF_INFO):
 		return share_info(args);
 	}

@@ -267,11 +267,16 @@ uint64_t memory_offset(uint64_t handle)
 /* [start, start + size) was taken from the GPU and is about to be unmapped: ranges in it go, of others the rest stays. */
 static void cut_svm(uint64_t start, uint64_t size)
 {
+	uint64_t from, to;
+
 	for (uint32_t id = 1; id < front.max_buffers; id++) {
 		struct buffer *b = &front.buffers[id];
 
 		if (!b->size || !b->svm || b->user >= start + size || b->user + b->size <= start)
 			continue;
+		from = b->user > start ? b->user : start;
+		to = b->user + b->size < start + size ? b->user + b->size : start + size;
+		smi_unmap(from, to - from);
 		if (b->user < start || b->user + b->size > start + size)
 			b->holes = true;
 		else

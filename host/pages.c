@@ -180,7 +180,8 @@ static void answer(uint64_t va, uint64_t size, unsigned prot)
 		.error = got ? 0 : (uint32_t)err,
 	};
 	extent = (struct hsv_extent){va, got};
-	kfd_process_pages(pages.process, &args, &extent, got ? 1 : 0);
+	if (!kfd_process_pages(pages.process, &args, &extent, got ? 1 : 0) && got)
+		smi_page_fault_end(va);
 	front_publish();
 
 	pthread_mutex_lock(&pages.lock);
@@ -220,6 +221,7 @@ int pages_request(void *ctx, uint64_t va, uint64_t size, unsigned prot)
 	/* What the program may execute is not known: code lies in buffers. */
 	if (prot & GPU_PROT_EXEC)
 		return -EACCES;
+	smi_page_fault(va, prot & GPU_PROT_WRITE);
 	pthread_mutex_lock(&pages.lock);
 	if (pages.num < MAX_REQUESTS) {
 		pages.queue[pages.num].va = va;

@@ -92,6 +92,7 @@ static long (*const handlers[])(struct hsv_process *process, void *args) = {
 	[_IOC_NR(AMDKFD_IOC_IMPORT_DMABUF)] = hsv_ioctl_import_dmabuf,
 	[_IOC_NR(AMDKFD_IOC_IPC_IMPORT_HANDLE)] = hsv_ioctl_ipc_import,
 	[_IOC_NR(AMDKFD_IOC_GET_CLOCK_COUNTERS)] = get_clock_counters,
+	[_IOC_NR(AMDKFD_IOC_SMI_EVENTS)] = hsv_ioctl_smi_events,
 	[_IOC_NR(AMDKFD_IOC_SET_XNACK_MODE)] = hsv_ioctl_set_xnack_mode,
 };
 

@@ -160,6 +160,7 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 			     data.failure.NotPresent ? "not present" : "",
 			     data.failure.ReadOnly ? "read-only" : "",
 			     data.failure.NoExecute ? "no execute" : "");
+	hsv_smi_memory_fault(process);
 	spin_lock(&events->wake);
 	idr_for_each_entry(&events->idr, event, id)
 	{
@@ -198,6 +199,9 @@ void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event
 		.gpu_id = process->hdev->gpu_id,
 	};
 
+	/* By the time that it is told it is over. */
+	hsv_smi_reset(process->hdev, false, process->lead->comm);
+	hsv_smi_reset(process->hdev, true, "");
 	exception_set(process, &data);
 }
 

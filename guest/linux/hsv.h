@@ -97,6 +97,12 @@ struct hsv_device {
 	atomic64_t system_pages;	       /* GTT and USERPTR pages of all processes */
 	u64 system_limit;		       /* pages */
 
+	struct hsv_smi {
+		spinlock_t lock; /* clients */
+		struct list_head clients;
+		atomic_t resets;
+	} smi;
+
 	struct list_head topology; /* of struct topology_dir, in the order they were made */
 	struct kobject *alias;	   /* /sys/module/amdgpu, see alias.c */
 };
@@ -203,6 +209,17 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event *event);
 void hsv_events_device_lost(struct hsv_process *process);
 
+/* smi.c: events for tools. */
+void hsv_smi_init(struct hsv_smi *smi);
+long hsv_ioctl_smi_events(struct hsv_process *process, void *args);
+void hsv_smi_memory_fault(struct hsv_process *process);
+void hsv_smi_reset(struct hsv_device *hdev, bool after, const char *cause);
+void hsv_smi_page_fault(struct hsv_process *process, u64 va, bool write);
+void hsv_smi_page_fault_end(struct hsv_process *process, u64 va);
+void hsv_smi_unmap(struct hsv_process *process, u64 va, u64 size, enum mmu_notifier_event why);
+void hsv_smi_queues_evicted(struct hsv_process *process, bool svm);
+void hsv_smi_queues_restored(struct hsv_process *process);
+
 /* svm.c: pageable memory. */
 struct hsv_page_range {
 	u64 va, size;
@@ -251,6 +268,7 @@ struct hsv_process {
 	struct hsv_call *end_call; /* made beforehand: ending can't fail */
 
 	atomic_t pending;	/* calls sent and not answered */
+	atomic_t invalid;	/* buffers whose pages are away: no queue runs */
 	atomic_t svm_restoring; /* SVM ranges whose pages changed and aren't dealt with yet */
 	wait_queue_head_t idle; /* pending, svm_restoring or svm.active became 0 */
 	struct hsv_svm svm;
@@ -377,6 +395,7 @@ void hsv_vram_end(struct hsv_device *hdev);
 /* userptr.c */
 int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_of_gpu_args *args);
 void hsv_userptr_close(struct hsv_memory *memory);
+void hsv_userptr_state(struct hsv_memory *memory, int state);
 void hsv_userptr_refresh(struct hsv_memory *memory, u64 start, u64 end);
 
 /* mmap.c: what programs map of /dev/kfd and of the render node. */

@@ -181,6 +181,7 @@ static int device_init(struct hsv_device *hdev)
 	INIT_LIST_HEAD(&hdev->calls);
 	init_waitqueue_head(&hdev->answered);
 	spin_lock_init(&hdev->event_lock);
+	hsv_smi_init(&hdev->smi);
 	INIT_WORK(&hdev->event_work, hsv_event_work);
 	INIT_DELAYED_WORK(&hdev->watch_work, watch_work);
 	hsv_vram_init(hdev);
@@ -234,6 +235,7 @@ void hsv_device_fail(struct hsv_device *hdev, const char *why)
 	if (!first)
 		return;
 	dev_err(&hdev->vdev->dev, "%s: the GPU is lost\n", why);
+	hsv_smi_reset(hdev, false, why);
 	host_stop(hdev->vdev);
 	device_shut(hdev);
 }

@@ -258,7 +258,7 @@ static int memory_free_send(struct hsv_memory *memory, bool killable)
 	err = free_send(memory, call, killable);
 	/* From here on its pages are none of the host's business (-EINTR: maybe). */
 	if (!err || err == -EINTR)
-		memory->state = HSV_PAGES_NONE;
+		hsv_userptr_state(memory, HSV_PAGES_NONE);
 	mutex_unlock(&memory->wire);
 	hsv_call_put(call);
 	return err;

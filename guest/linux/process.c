@@ -161,6 +161,7 @@ static struct hsv_process *process_new(struct hsv_device *hdev)
 	INIT_WORK(&process->end_work, process_end_work);
 	INIT_WORK(&process->park_work, hsv_park_work);
 	atomic_set(&process->pending, 0);
+	atomic_set(&process->invalid, 0);
 	atomic_set(&process->svm_restoring, 0);
 	init_waitqueue_head(&process->idle);
 	hsv_svm_init(process);

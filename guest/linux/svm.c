@@ -126,6 +126,7 @@ static bool chunk_invalidate(struct mmu_interval_notifier *interval,
 	struct svm_chunk *chunk = container_of(interval, struct svm_chunk, interval);
 	struct hsv_svm *svm = &chunk->process->svm;
 	unsigned long first, last;
+	u64 va, size;
 
 	if (range->event == MMU_NOTIFY_RELEASE) {
 		if (!test_and_set_bit(0, &svm->released)) {
@@ -145,8 +146,10 @@ static bool chunk_invalidate(struct mmu_interval_notifier *interval,
 			return false;
 		}
 		mmu_interval_set_seq(interval, seq);
-		invalidate_send(chunk, chunk->start + ((u64)first << PAGE_SHIFT),
-				(u64)(last - first + 1) << PAGE_SHIFT);
+		va = chunk->start + ((u64)first << PAGE_SHIFT);
+		size = (u64)(last - first + 1) << PAGE_SHIFT;
+		invalidate_send(chunk, va, size);
+		hsv_smi_unmap(chunk->process, va, size, range->event);
 		bitmap_clear(chunk->known, first, last - first + 1);
 	} else {
 		mmu_interval_set_seq(interval, seq);
@@ -332,8 +335,11 @@ static int answer_send(struct hsv_process *process, struct hsv_svm_tools *tools,
 	int err = hsv_call_send(tools->call, HSV_REQ_PAGES, 0, sizeof(struct hsv_pages_args),
 				extents * sizeof(struct hsv_extent), false);
 
-	if (!err || err == -EADDRINUSE || err == -ENODEV || err == -ESRCH)
+	if (!err || err == -EADDRINUSE || err == -ENODEV || err == -ESRCH) {
+		while (!err && extents && n)
+			hsv_smi_page_fault_end(process, taken[--n].va);
 		return err;
+	}
 	while (n)
 		slot_put(process, &taken[--n]);
 	return err;
@@ -664,8 +670,10 @@ static bool request_serve(struct hsv_process *process, struct mm_struct *mm,
 			drm_err_ratelimited(&process->hdev->drm,
 					    "process %u: a page request isn't answered (%d)\n",
 					    process->id, err);
-	} else if (end < asked_end) {
-		svm_populate(process, mm, tools, end, asked_end, want.write);
+	} else {
+		hsv_smi_page_fault_end(process, want.va);
+		if (end < asked_end)
+			svm_populate(process, mm, tools, end, asked_end, want.write);
 	}
 	return true;
 }
@@ -715,6 +723,7 @@ void hsv_svm_request(struct hsv_process *process, const struct hsv_event *event)
 
 	if (!svm_enter(process))
 		return;
+	hsv_smi_page_fault(process, range.va, range.prot & HSV_PAGES_WRITE);
 	if (!slot_put(process, &range))
 		drm_err_ratelimited(&process->hdev->drm,
 				    "process %u: more page requests than allowed\n", process->id);

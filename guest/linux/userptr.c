@@ -200,6 +200,20 @@ static void restore_queue(struct hsv_memory *memory)
 		restore_done(memory->process, memory->svm);
 }
 
+/*
+ * What the host knows of the pages has changed. With wire held. While any of a process's buffers is without its pages the host lets no queue of it run.
+ */
+void hsv_userptr_state(struct hsv_memory *memory, int state)
+{
+	struct hsv_process *process = memory->process;
+
+	if (memory->state != HSV_PAGES_INVALID && state == HSV_PAGES_INVALID && atomic_inc_return(&process->invalid) == 1)
+		hsv_smi_queues_evicted(process, memory->svm);
+	else if (memory->state == HSV_PAGES_INVALID && state != HSV_PAGES_INVALID && atomic_dec_and_test(&process->invalid))
+		hsv_smi_queues_restored(process);
+	memory->state = state;
+}
+
 /* Valid pages aren't any more: tells the host, and has them looked up again. With wire held. */
 static void pages_invalid(struct hsv_memory *memory)
 {
@@ -214,7 +228,7 @@ static void pages_invalid(struct hsv_memory *memory)
 	 * longer at these addresses, but nobody else's either.
 	 */
 	if (!err || err == -EINVAL || err == -ESRCH || err == -ENODEV) {
-		memory->state = HSV_PAGES_INVALID;
+		hsv_userptr_state(memory, HSV_PAGES_INVALID);
 		restore_queue(memory);
 	} else {
 		drm_err_ratelimited(&memory->hdev->drm, "process %u: buffer %llx keeps its old pages (%d)\n",
@@ -270,8 +284,11 @@ static bool userptr_invalidate(struct mmu_interval_notifier *interval,
 		if (range->event == MMU_NOTIFY_UNMAP)
 			bitmap_set(memory->unmapped, first, n);
 	}
-	if (memory->state == HSV_PAGES_VALID && !theirs)
+	if (memory->state == HSV_PAGES_VALID && !theirs) {
 		pages_invalid(memory);
+		if (memory->unmapped && range->event == MMU_NOTIFY_UNMAP && memory->state == HSV_PAGES_INVALID)
+			hsv_smi_unmap(memory->process, memory->user_addr + ((u64)first << PAGE_SHIFT), (u64)n << PAGE_SHIFT, range->event);
+	}
 	mutex_unlock(&memory->wire);
 	return true;
 }
@@ -347,7 +364,7 @@ static bool userptr_restore(struct hsv_memory *memory, struct mm_struct *mm, boo
 		memory->extents = fresh;
 		memset(&fresh, 0, sizeof(fresh));
 		memory->holes = holes;
-		memory->state = HSV_PAGES_VALID;
+		hsv_userptr_state(memory, HSV_PAGES_VALID);
 	}
 	mutex_unlock(&memory->wire);
 	userptr_unpin(memory, &fresh);
@@ -433,7 +450,7 @@ int hsv_userptr_alloc(struct hsv_memory *memory, struct kfd_ioctl_alloc_memory_o
 		memory->extents = extents;
 		memset(&extents, 0, sizeof(extents));
 		/* Without a handle nothing can be said about it; then current is dying. */
-		memory->state = err ? HSV_PAGES_NONE : HSV_PAGES_VALID;
+		hsv_userptr_state(memory, err ? HSV_PAGES_NONE : HSV_PAGES_VALID);
 	}
 	mutex_unlock(&memory->wire);
 	userptr_unpin(memory, &extents);

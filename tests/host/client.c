@@ -30,6 +30,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <linux/kfd_ioctl.h>
 #include <drm/amdgpu_drm.h>
 #include <drm/drm.h>
@@ -283,7 +284,7 @@ static void case_bad_ioctls(void)
 	start();
 	FAILS(ioctl(kfd, _IOWR('X', 1, v), &v), ENOTTY);
 	FAILS(ioctl(kfd, AMDKFD_IOWR(0x7f, v), &v), ENOTTY);
-	FAILS(ioctl(kfd, AMDKFD_IOC_SMI_EVENTS, &v), ENOTTY);
+	FAILS(ioctl(kfd, AMDKFD_IOC_CRIU_OP, &v), ENOTTY);
 	FAILS(ioctl(kfd, AMDKFD_IOC_GET_VERSION, NULL), EFAULT);
 	FAILS(ioctl(kfd, AMDKFD_IOC_CREATE_QUEUE, WILD), EFAULT);
 	FAILS(ioctl(render, DRM_IOCTL_VERSION, WILD), EFAULT);
@@ -1065,6 +1066,62 @@ static void in_child(void **state)
 	assert_int_equal(finish(pid), 0);
 }
 
+/* Events for tools: what happened, for who wants it, as far as there is room. */
+static void case_smi(void)
+{
+	_Alignas(8) uint8_t bytes[sizeof(struct kfd_ioctl_svm_args) + sizeof(struct kfd_ioctl_svm_attribute)] = {0};
+	struct kfd_ioctl_svm_args *svm = (struct kfd_ioctl_svm_args *)bytes;
+	struct kfd_ioctl_smi_events_args smi = {.gpuid = 1}, quiet = {.gpuid = 0x6873};
+	uint64_t events = KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_VMFAULT) | KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_UNMAP_FROM_GPU);
+	struct pollfd p = {.events = POLLIN};
+	unsigned long at, pages;
+	char text[65536], want[64];
+	int id, pid, gpu, trigger;
+	long long ns;
+	ssize_t n;
+	struct queue q;
+
+	start();
+	make_queue(&q);
+	FAILS(ioctl(kfd, AMDKFD_IOC_SMI_EVENTS, &smi), EINVAL);
+	smi.gpuid = 0x6873;
+	CHECK(!ioctl(kfd, AMDKFD_IOC_SMI_EVENTS, &smi) && !ioctl(kfd, AMDKFD_IOC_SMI_EVENTS, &quiet));
+	p.fd = (int)smi.anon_fd;
+	FAILS(read(p.fd, text, sizeof(text)), EAGAIN);
+	CHECK(write(p.fd, &events, sizeof(events)) == sizeof(events));
+	svm->size = 4 * PAGE;
+	svm->nattr = 1;
+	svm->attrs[0] = (struct kfd_ioctl_svm_attribute){KFD_IOCTL_SVM_ATTR_ACCESS, 0x6873};
+	for (int i = 0; i < 1000; i++) {
+		uint8_t *memory = anonymous(4 * PAGE);
+
+		svm->start_addr = (uintptr_t)memory;
+		CHECK(!ioctl(kfd, _IOC(_IOC_READ | _IOC_WRITE, AMDKFD_IOCTL_BASE, 0x20, sizeof(bytes)), svm));
+		CHECK(!munmap(memory + PAGE, PAGE));
+		if (!i) {
+			CHECK(poll(&p, 1, 0) == 1 && p.revents == POLLIN);
+			n = read(p.fd, text, sizeof(text) - 1);
+			CHECK(n > 0);
+			text[n] = 0;
+			CHECK(sscanf(text, "%x %lld -%d @%lx(%lx) %x %d", &id, &ns, &pid, &at, &pages, &gpu, &trigger) == 7);
+			CHECK(id == KFD_SMI_EVENT_UNMAP_FROM_GPU && ns > 0 && pid == getpid() && at == (uintptr_t)memory / PAGE + 1 && pages == 1);
+			CHECK(gpu == 0x6873 && trigger == KFD_SVM_UNMAP_TRIGGER_UNMAP_FROM_CPU);
+		}
+		CHECK(!munmap(memory, 4 * PAGE));
+	}
+	n = read(p.fd, text, sizeof(text));
+	CHECK(n > 2000 && n < 60000 && text[n - 1] == '\n'); /* whole lines */
+	barrier(&q, NULL, WILD);
+	CHECK(poll(&p, 1, 5000) == 1);
+	n = read(p.fd, text, sizeof(text) - 1);
+	CHECK(n > 0);
+	text[n] = 0;
+	snprintf(want, sizeof(want), "1 %x:%s\n", (unsigned)getpid(), program_invocation_short_name);
+	CHECK(!strcmp(text, want));
+	FAILS(read((int)quiet.anon_fd, text, sizeof(text)), EAGAIN);
+	CHECK(!close((int)quiet.anon_fd) && !close(p.fd));
+}
+
 int main(int argc, char **argv)
 {
 	/* Helper: a program that was exec'ed opens its own GPU. */
@@ -1120,7 +1177,7 @@ int main(int argc, char **argv)
 		CASE(svm),	    CASE(exit_with_work),
 		CASE(threads),	    CASE(quota_shared),
 		CASE(cancel),       CASE(share_ipc),
-		CASE(share_dmabuf),
+		CASE(share_dmabuf), CASE(smi),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, NULL, NULL);

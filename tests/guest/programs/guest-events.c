@@ -3,6 +3,7 @@
  * guest-events - KFD events by raw ioctls: what amdkfd does, with threads that wait and with events
  * that go away meanwhile. No GPU work.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <sys/time.h>
 
@@ -407,6 +408,134 @@ static int wait_for_loss(void)
 	return test_failures ? 1 : 0;
 }
 
+/* ---- SMI_EVENTS ---- */
+
+#define SMI(name) KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_##name)
+
+/* What is there to read, all of it, and how many lines it has. */
+static int smi_lines(int fd, char *text, size_t size)
+{
+	size_t have = 0;
+	int lines = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + have, size - 1 - have)) > 0)
+		have += (size_t)n;
+	text[have] = 0;
+	for (size_t i = 0; i < have; i++)
+		lines += text[i] == '\n';
+	return lines;
+}
+
+static int smi_ready(int fd, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, ms) == 1 && p.revents == POLLIN;
+}
+
+/* Names memory to the GPU and unmaps its second page. */
+static uint8_t *smi_happen(void)
+{
+	struct {
+		struct kfd_ioctl_svm_args args;
+		struct kfd_ioctl_svm_attribute attr;
+	} svm = {.args = {.size = 4 * PAGE, .op = KFD_IOCTL_SVM_OP_SET_ATTR, .nattr = 1}, .attr = {KFD_IOCTL_SVM_ATTR_ACCESS, gpu_id}};
+	uint8_t *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	svm.args.start_addr = (uintptr_t)p;
+	EXPECT(kfd_call(kfd, RESIZED(AMDKFD_IOC_SVM, sizeof(svm)), &svm), 0);
+	munmap(p + PAGE, PAGE);
+	return p;
+}
+
+static void smi_part(void)
+{
+	struct kfd_ioctl_smi_events_args bad = {.gpuid = gpu_id + 1};
+	int quiet, unmaps, queues, ids[2], pid, trigger, lines, turn = 0;
+	unsigned long at, pages;
+	char text[16384], *line;
+	uint64_t one = 0;
+	long long ns;
+	uint8_t *p;
+
+	kfd_start();
+	EXPECT(kfd_call(kfd, AMDKFD_IOC_SMI_EVENTS, &bad), -EINVAL);
+	quiet = open_smi(0);
+	unmaps = open_smi(SMI(UNMAP_FROM_GPU));
+	queues = open_smi(SMI(QUEUE_EVICTION) | SMI(QUEUE_RESTORE));
+	CHECK(quiet >= 0 && unmaps >= 0 && queues >= 0);
+	CHECK(write(quiet, &one, 7) == -1 && errno == EFAULT);
+	CHECK(read(unmaps, text, sizeof(text)) == -1 && errno == EAGAIN);
+	CHECK(!smi_ready(unmaps, 0));
+	p = smi_happen();
+	CHECK(smi_ready(unmaps, 1000));
+	CHECK(smi_lines(unmaps, text, sizeof(text)) == 1);
+	CHECK(sscanf(text, "%x %lld -%d @%lx(%lx) %x %d", &ids[0], &ns, &pid, &at, &pages, &ids[1], &trigger) == 7);
+	CHECK(ids[0] == KFD_SMI_EVENT_UNMAP_FROM_GPU && ns > 0 && pid == getpid() && at == (uintptr_t)p / PAGE + 1 && pages == 1);
+	CHECK((uint32_t)ids[1] == gpu_id && trigger == KFD_SVM_UNMAP_TRIGGER_UNMAP_FROM_CPU);
+	/* Out, then in again. */
+	for (int i = 0; i < 100 && smi_ready(queues, 10000) && turn < 2; i++) {
+		smi_lines(queues, text, sizeof(text));
+		for (line = text; *line; line = strchr(line, '\n') + 1, turn++)
+			CHECK(strtol(line, NULL, 16) == (turn ? KFD_SMI_EVENT_QUEUE_RESTORE : KFD_SMI_EVENT_QUEUE_EVICTION));
+	}
+	CHECK(turn == 2);
+	CHECK(!smi_ready(quiet, 0));
+	/* What nobody reads is kept, as far as there is room. */
+	for (int i = 0; i < 300; i++)
+		munmap(smi_happen(), 4 * PAGE);
+	lines = smi_lines(unmaps, text, sizeof(text));
+	CHECK(lines > 50 && lines < 300 && strlen(text) <= 8192);
+	munmap(smi_happen(), 4 * PAGE);
+	CHECK(smi_ready(unmaps, 1000)); /* there is room again */
+	close(unmaps);
+	munmap(smi_happen(), 4 * PAGE);
+}
+
+/* Other processes' events are for the superuser who asks for them. */
+static void smi_others(void)
+{
+	uint64_t all = 1ull << 63;
+	char text[16384], want[32];
+	int own, others, down[2];
+	pid_t pid;
+
+	kfd_start();
+	own = open_smi(SMI(UNMAP_FROM_GPU));
+	others = open_smi(SMI(UNMAP_FROM_GPU) | all);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		kfd_start();
+		smi_happen();
+		_exit(test_failures != 0);
+	}
+	CHECK(waitpid(pid, &down[0], 0) == pid && down[0] == 0);
+	CHECK(smi_lines(own, text, sizeof(text)) == 0);
+	CHECK(smi_lines(others, text, sizeof(text)) >= 1);
+	snprintf(want, sizeof(want), " -%d @", pid);
+	CHECK(strstr(text, want));
+	/* For who isn't when it is opened the bit means nothing. */
+	CHECK(!seteuid(65534));
+	others = open_smi(SMI(UNMAP_FROM_GPU) | all);
+	CHECK(!seteuid(0));
+	pid = fork();
+	if (pid == 0) {
+		kfd_start();
+		smi_happen();
+		_exit(test_failures != 0);
+	}
+	CHECK(waitpid(pid, &down[0], 0) == pid && down[0] == 0);
+	CHECK(smi_lines(others, text, sizeof(text)) == 0);
+}
+
+static void smi(void)
+{
+	in_child(smi_part);
+	in_child(smi_others);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -420,6 +549,7 @@ int main(int argc, char **argv)
 		{"memory and hardware exception events", other_types},
 		{"the events page", page},
 		{"a storm of threads, killed", storm},
+		{"events for tools", smi},
 	};
 
 	kfd_start();

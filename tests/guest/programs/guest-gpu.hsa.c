@@ -174,9 +174,13 @@ static void pauses_in_child(void)
 /* The runtime says what it was and aborts. */
 static void fault(void)
 {
-	int status, saved;
+	int status, saved, smi;
+	char line[128], want[64];
+	ssize_t n;
 	pid_t pid;
 
+	kfd_start();
+	smi = open_smi(KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_VMFAULT));
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
@@ -194,6 +198,13 @@ static void fault(void)
 	for (int i = 0; i < 600; i++) {
 		if (waitpid(pid, &status, WNOHANG) == pid) {
 			CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+			/* Tools are told, too. */
+			n = read(smi, line, sizeof(line) - 1);
+			line[n < 0 ? 0 : n] = 0;
+			snprintf(want, sizeof(want), "1 %x:guest-gpu\n", pid);
+			if (strcmp(line, want))
+				fail_at(__FILE__, __LINE__, "told was: %s", line);
+			close(smi);
 			return;
 		}
 		msleep(100);

@@ -240,6 +240,17 @@ static UNUSED void *map_fd(int fd, uint64_t offset, size_t size, int flags, long
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* A descriptor for events, with that mask; -errno. */
+static UNUSED int open_smi(uint64_t events)
+{
+	struct kfd_ioctl_smi_events_args args = {.gpuid = gpu_id};
+	long err = kfd_call(kfd, AMDKFD_IOC_SMI_EVENTS, &args);
+
+	if (!err && write((int)args.anon_fd, &events, sizeof(events)) != sizeof(events))
+		fail_at(__FILE__, __LINE__, "no mask: %s", strerror(errno));
+	return err ? (int)err : (int)args.anon_fd;
+}
+
 /* ---- accesses that may fault ---- */
 
 static sigjmp_buf fault_jump;
