@@ -227,3 +227,24 @@ kernel void large(global uint *out, uint rounds)
 	}
 	out[get_global_id(0)] = x;
 }
+
+/* Rows of a sparse matrix: lanes leave the loop one after the other. */
+kernel void sparse(global uint *out, global const uint *start, global const uint *column, global const ushort *value, global const ulong *x)
+{
+	uint row = get_global_id(0);
+	ulong sum = row;
+
+	for (uint i = start[row]; i < start[row + 1]; i++)
+		sum = sum * 5 + value[i] * x[column[i]];
+	out[row] = (uint)(sum ^ sum >> 32);
+}
+
+/* Waits for flags that lie anywhere. */
+kernel void wait_for(global volatile uint *flags, global const uint *where, global uint *out)
+{
+	uint i = get_global_id(0), k = where[i], turns = 0;
+
+	while (flags[k] < k + 1)
+		turns++;
+	out[i] = turns ? 2 : 1;
+}

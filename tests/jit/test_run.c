@@ -370,6 +370,53 @@ static void test_stop(void **state)
 	runner_unmap(&runner, out);
 }
 
+static uint32_t *flags;
+
+static void *raise_flags(void *arg)
+{
+	for (unsigned k = 0; k < 1024; k++) {
+		usleep(k % 64 ? 0 : 3000);
+		__atomic_store_n(&flags[k], k + 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* Lanes that wait for others' flags, and one for what never comes. */
+static void test_wait(void **state)
+{
+	enum { ITEMS_WAITING = 256 };
+	uint32_t *where = runner_alloc(&runner, 4096, GPU_PROT_READ), *out = runner_alloc(&runner, 4096, GPU_PROT_READ | GPU_PROT_WRITE);
+	uint8_t args[24];
+	struct runner_dispatch d = {.kernel = "wait_for", .grid = {ITEMS_WAITING, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+	pthread_t thread;
+
+	flags = runner_alloc(&runner, 8192, GPU_PROT_READ);
+	memcpy(args, &flags, 8);
+	memcpy(args + 8, &where, 8);
+	memcpy(args + 16, &out, 8);
+	for (unsigned i = 0; i < ITEMS_WAITING; i++)
+		where[i] = i * 37 % 1024;
+	for (unsigned t = 0; t < 4; t++) {
+		memset(flags, 0, 8192);
+		memset(out, 0, 4096);
+		runner.slice = t % 2 ? 1000 : 0;
+		pthread_create(&thread, NULL, raise_flags, NULL);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		pthread_join(thread, NULL);
+		for (unsigned i = 0; i < ITEMS_WAITING; i++)
+			assert_in_range(out[i], 1, 2);
+	}
+	runner.slice = 0;
+	where[9] = 1500;
+	atomic_store(&stop, 0);
+	pthread_create(&thread, NULL, stop_soon, NULL);
+	assert_int_equal(runner_run_until(&runner, &co, &d, &stop), EXEC_YIELD);
+	pthread_join(thread, NULL);
+	runner_unmap(&runner, flags);
+	runner_unmap(&runner, where);
+	runner_unmap(&runner, out);
+}
+
 static void test_fault(void **state)
 {
 	/* Two pages: lanes 0 to 31 are in them. */
@@ -540,6 +587,97 @@ static void test_ors(void **state)
 	runner_unmap(&runner, in);
 }
 
+/* Rows of any length; memory in one piece, or in pages that lie anywhere, where lanes that go through the loop one by one have to give up. */
+static void test_sparse(void **state)
+{
+	enum { ROWS = 200, MOST = 37, ITEMS_OF_X = 3000, PAGE = 4096, PAGES = 8, ARRAYS = 5 };
+	static const uint64_t slices[] = {0, 1, 40, 333, 0};
+	const uint64_t base = 0x10000000000;
+	uint8_t *host = runner_alloc(&runner, ARRAYS * PAGES * PAGE, 0), *view[ARRAYS], args[40];
+	uint32_t *start, *column, want[ROWS];
+	uint16_t *value;
+	uint64_t *x;
+	struct runner_dispatch d = {.kernel = "sparse", .grid = {ROWS, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned b = 0; b < ARRAYS; b++) {
+		uint64_t va = base + ((uint64_t)b << 20) + (b == 2 || b == 3 ? 2 : 0); /* elements over borders of pages */
+
+		view[b] = calloc(PAGES, PAGE);
+		memcpy(args + 8 * b, &va, 8);
+	}
+	start = (void *)view[1];
+	column = (void *)(view[2] + 2);
+	value = (void *)(view[3] + 2);
+	x = (void *)view[4];
+	for (uint32_t i = 0; i < ITEMS_OF_X; i++)
+		x[i] = (i + 1) * 0x9e3779b97f4a7c15u;
+	for (uint32_t r = 0; r < ROWS; r++) {
+		start[r + 1] = start[r] + (r % 50 < 3 ? 0 : (r * 2654435761u >> 20) % MOST);
+		for (uint32_t i = start[r]; i < start[r + 1]; i++) {
+			uint32_t k = (i * 2654435761u >> 8) % ITEMS_OF_X;
+
+			memcpy(&column[i], &k, 4);
+			value[i] = (uint16_t)(i * 40503u);
+		}
+	}
+	for (uint32_t r = 0; r < ROWS; r++) {
+		uint64_t sum = r;
+
+		for (uint32_t i = start[r], k; i < start[r + 1]; i++) {
+			memcpy(&k, &column[i], 4);
+			sum = sum * 5 + value[i] * x[k];
+		}
+		want[r] = (uint32_t)(sum ^ sum >> 32);
+	}
+	for (unsigned piece = 1; piece <= PAGES; piece *= 8) {
+		if (piece == 8)
+			piece = PAGES;
+		for (unsigned b = 0; b < ARRAYS; b++)
+			for (unsigned k = 0; k < PAGES; k += piece) {
+				uint8_t *at = host + (b * PAGES + PAGES - piece - k) * PAGE;
+
+				memcpy(at, view[b] + k * PAGE, piece * PAGE);
+				assert_int_equal(runner_map_at(&runner, base + ((uint64_t)b << 20) + k * PAGE, at, piece * PAGE, GPU_PROT_READ | (b ? 0 : GPU_PROT_WRITE)), 0);
+			}
+		for (unsigned t = 0; t < sizeof(slices) / sizeof(slices[0]); t++) {
+			memset(host, 0, PAGES * PAGE);
+			runner.slice = slices[t];
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+			for (uint32_t r = 0; r < ROWS; r++)
+				assert_int_equal(*(uint32_t *)(host + (PAGES - piece) * PAGE + 4 * r), want[r]);
+		}
+		runner.slice = 0;
+		/* A row in the middle names an element that is nowhere. */
+		for (uint32_t bad = 70; bad < 130; bad += 19) {
+			uint32_t n = start[bad + 1] - start[bad], wild = 0x7ffff, k = start[bad] + n / 2, was;
+			uint64_t where = 2 + 4 * (uint64_t)k;
+			uint8_t *at[4];
+
+			assert_true(n);
+			for (unsigned b = 0; b < 4; b++, where++)
+				at[b] = host + (2 * PAGES + PAGES - piece - where / PAGE / piece * piece + where / PAGE % piece) * PAGE + where % PAGE;
+			for (unsigned b = 0; b < 4; b++) {
+				((uint8_t *)&was)[b] = *at[b];
+				*at[b] = ((uint8_t *)&wild)[b];
+			}
+			memset(host, 0, PAGES * PAGE);
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+			assert_int_equal(runner.fault.va, base + (4 << 20) + 8 * (uint64_t)wild);
+			assert_false(runner.fault.write);
+			for (uint32_t r = 0; r < ROWS; r++)
+				assert_int_equal(*(uint32_t *)(host + (PAGES - piece) * PAGE + 4 * r), r < bad / 64 * 64 ? want[r] : 0);
+			for (unsigned b = 0; b < 4; b++)
+				*at[b] = ((uint8_t *)&was)[b];
+		}
+		for (unsigned b = 0; b < ARRAYS; b++)
+			for (unsigned k = 0; k < PAGES; k += piece)
+				runner_unmap_at(&runner, base + ((uint64_t)b << 20) + k * PAGE);
+	}
+	for (unsigned b = 0; b < ARRAYS; b++)
+		free(view[b]);
+	runner_unmap(&runner, host);
+}
+
 /* From the first of a wave's lanes to the last it is more than 32 bits have; each strip's lanes are at one place. */
 static void test_far_lanes(void **state)
 {
@@ -665,10 +803,11 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers), cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_stop), cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
 		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
+		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_ending_while_compiling),
 	};
 

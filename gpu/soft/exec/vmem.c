@@ -639,13 +639,13 @@ static uint64_t lanes_in(const struct window *w, const struct vmem_spread *x, bo
 	return in;
 }
 
-/* A short load's value, of the bytes in the low bits. */
-static void place_row(struct wave *w, enum vmem_kind kind, uint32_t *row, const uint32_t *got, unsigned lanes)
+/* A short load's values, of the bytes in the low bits, in the lanes of mask. */
+static void place_row(struct wave *w, enum vmem_kind kind, uint32_t *row, const uint32_t *got, unsigned lanes, uint32_t mask)
 {
 	uint32_t kept = vmem_kept(w);
 
 	for (unsigned l = 0; l < lanes; l++)
-		row[l] = vmem_place(kind, row[l] & kept, got[l]);
+		row[l] = mask >> l & 1 ? vmem_place(kind, row[l] & kept, got[l]) : row[l];
 }
 
 #ifdef __AVX512F__
@@ -707,7 +707,7 @@ static void gather_lanes(struct wave *w, struct vmem_spread *x, enum vmem_kind k
 				uint32_t got[16];
 
 				_mm512_storeu_si512(got, v);
-				place_row(w, kind, x->data[0] + l, got, 16);
+				place_row(w, kind, x->data[0] + l, got, 16, m);
 			} else {
 				_mm512_mask_storeu_epi32(x->data[k] + l, m, v);
 			}
@@ -721,7 +721,7 @@ static void gather_lanes(struct wave *w, struct vmem_spread *x, enum vmem_kind k
 		if (kind < VM_X1) {
 			uint32_t v = load_bytes(p, vmem_bytes(kind));
 
-			place_row(w, kind, x->data[0] + l, &v, 1);
+			place_row(w, kind, x->data[0] + l, &v, 1, 1);
 		} else {
 			load_dwords(x->data[0], l, p, dwords);
 		}
