@@ -10,6 +10,7 @@
 
 #include "gpu/soft/exec/hwreg.h"
 #include "gpu/soft/jit/lift.h"
+#include "gpu/soft/jit/serial.h"
 
 /* ------------------------------------------------------------------ out of compiled code, and one instruction by the interpreter */
 
@@ -335,7 +336,7 @@ static V salu_source(struct lift *l, const struct isa_operand *o)
 	return x && LLVMTypeOf(x) == l->i32 ? LLVMBuildZExt(l->b, x, l->i64, "") : x;
 }
 
-static bool lift_salu(struct lift *l, const struct isa_inst *in)
+bool lift_salu(struct lift *l, const struct isa_inst *in)
 {
 	const char *text = isa_op_name(in->op);
 	char name[64];
@@ -616,6 +617,19 @@ static void sync_rows(struct lift *l, const struct jit_block *to, const struct b
 			store_row(l, r);
 }
 
+/* The loop's other form, if it has one; fences that it waits for at its begin. */
+static void serial_form(struct lift *l, const struct jit_block *blk)
+{
+	struct serial s;
+
+	if (!serial_find(l, blk, &s))
+		return;
+	for (uint32_t k = 0, i = blk->first; k < blk->count; k++, i = l->code->inst[i].next)
+		if (l->code->inst[i].ci.inst.op == ISA_S_WAITCNT)
+			lift_inst(l, &l->code->inst[i]);
+	lift_serial(l, &s);
+}
+
 static void lift_block(struct lift *l, struct jit_block *blk)
 {
 	struct jit_code *c = l->code;
@@ -636,6 +650,8 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		l->vstored.w[w] = blk->fresh ? UINT64_MAX : ~blk->vdirty.w[w];
 	if (blk->back)
 		emit_poll(l, blk);
+	if (blk->back)
+		serial_form(l, blk);
 	forget(l);
 	lin_enter(l, blk);
 	if (blk->weight && !blk->back)

@@ -189,6 +189,7 @@ struct lift {
 	V spread_room;			    /* struct vmem_spread */
 	const struct jit_inst *slot_of;	    /* ranges of the view, for accesses */
 	uint32_t first_slot, slots;
+	V serial_pause;			    /* lift_serial.c: iterations until lanes may be tried one after the other */
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 };
 
@@ -271,6 +272,7 @@ void mark_back(struct lift *l, const struct jit_inst *ji);
 void emit_leave_for_pages(struct lift *l, const struct jit_inst *ji, V ret);
 /* Ends compiled code; the wave is in error, or struct wave has it all. */
 void leave_function(struct lift *l);
+bool lift_salu(struct lift *l, const struct isa_inst *in);
 void fill_up(struct lift *l);
 void go_and_pause(struct lift *l, size_t how, V fuel, LLVMBasicBlockRef out, LLVMBasicBlockRef go);
 /* Fills module l->m with the unit's function. False: not possible. */
@@ -308,6 +310,8 @@ bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, 
 /* Queues a vector operation, or emits it; false: not lifted. */
 bool lift_valu(struct lift *l, const struct jit_inst *ji);
 void flush_queue(struct lift *l);
+/* Will it be lifted, whatever its scalar sources (SGPRs and constants) are? Not: lane operations, DPP. */
+bool lift_valu_can(struct lift *l, const struct jit_inst *ji);
 
 /* ---- lift_cross.c ---- */
 /* Source 0 of a DPP operation, of one or two dwords, and the lanes it writes; the queue is empty. */

@@ -101,10 +101,23 @@ void set_v(struct lift *l, unsigned r, unsigned strip, V value)
 	bit_clear(&l->vstored, r);
 }
 
+/* Of one lane; what a sign was spread from is its extension. */
+static V wide_value(struct lift *l, V lo, V hi)
+{
+	V n = LLVMIsABinaryOperator(hi) && LLVMGetInstructionOpcode(hi) == LLVMAShr && LLVMGetOperand(hi, 0) == lo ? LLVMGetOperand(hi, 1) : NULL;
+
+	if (n && LLVMIsAConstantInt(n) && LLVMConstIntGetZExtValue(n) == 31)
+		return LLVMBuildSExt(l->b, lo, l->i64, "");
+	hi = LLVMBuildShl(l->b, LLVMBuildZExt(l->b, hi, l->i64, ""), c64(l, 32), "");
+	return LLVMBuildOr(l->b, LLVMBuildZExt(l->b, lo, l->i64, ""), hi, "");
+}
+
 V wide_row(struct lift *l, V lo, V hi)
 {
 	V order[128];
 
+	if (l->width == 1)
+		return wide_value(l, lo, hi);
 	for (unsigned i = 0; i < l->width; i++) {
 		order[2 * i] = c32(l, i);
 		order[2 * i + 1] = c32(l, l->width + i);
@@ -122,16 +135,23 @@ V get_v64(struct lift *l, unsigned r, unsigned strip)
 	return w->value;
 }
 
+/* Every other dword, from the first one on. */
+static V halves_of(struct lift *l, V value, unsigned first)
+{
+	V order[64], dwords;
+
+	if (l->width == 1)
+		return LLVMBuildTrunc(l->b, first ? LLVMBuildLShr(l->b, value, c64(l, 32), "") : value, l->i32, "");
+	for (unsigned i = 0; i < l->width; i++)
+		order[i] = c32(l, 2 * i + first);
+	dwords = LLVMBuildBitCast(l->b, value, vec(l->i32, 2 * l->width), "");
+	return LLVMBuildShuffleVector(l->b, dwords, LLVMGetPoison(LLVMTypeOf(dwords)), LLVMConstVector(order, l->width), "");
+}
+
 void set_v64(struct lift *l, unsigned r, unsigned strip, V value)
 {
-	V halves = LLVMBuildBitCast(l->b, value, vec(l->i32, 2 * l->width), ""), even[64], odd[64], lo, hi;
+	V lo = halves_of(l, value, 0), hi = halves_of(l, value, 1);
 
-	for (unsigned i = 0; i < l->width; i++) {
-		even[i] = c32(l, 2 * i);
-		odd[i] = c32(l, 2 * i + 1);
-	}
-	lo = LLVMBuildShuffleVector(l->b, halves, LLVMGetPoison(LLVMTypeOf(halves)), LLVMConstVector(even, l->width), "");
-	hi = LLVMBuildShuffleVector(l->b, halves, LLVMGetPoison(LLVMTypeOf(halves)), LLVMConstVector(odd, l->width), "");
 	set_v(l, r, strip, lo);
 	set_v(l, r + 1, strip, hi);
 	l->v64[r][strip] = (struct wide_pair){lo, hi, value};

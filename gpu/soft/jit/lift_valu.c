@@ -1063,6 +1063,14 @@ static bool plain_destination(const struct isa_inst *in, const struct lane_op *o
 	return true;
 }
 
+bool lift_valu_can(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	struct vop q = {.ji = ji, .op = lane_op_of(in->op), .mode = l->reg.now.mode};
+
+	return (q.op || special_op(in->op)) && plain_destination(in, q.op) && !in->dpp && pick_function(l, &q, in);
+}
+
 bool lift_valu(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;

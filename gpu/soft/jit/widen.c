@@ -20,6 +20,8 @@ V splat(struct lift *l, V scalar)
 {
 	V elems[64], zero[64], v;
 
+	if (l->width == 1)
+		return scalar;
 	if (LLVMIsConstant(scalar)) {
 		for (unsigned i = 0; i < l->width; i++)
 			elems[i] = scalar;

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lift_serial.c - loops that lanes go through one after the other (serial.c says which).
+ *
+ * A product of a sparse matrix and a vector is mostly gathers when lanes run together, and plain loads in sequence when each row is run to its end. So
+ * before such a loop's iteration of vectors there is another form of the loop: for each active lane its registers are taken from rows on the
+ * stack, and iterations run as scalar code until the lane leaves. The arithmetic is what lift_valu.c emits, for vectors of one lane (width 1).
+ *
+ * Loads look at one of the view's ranges each. A lane whose address is not in it stops before that iteration, and the range is looked for; where there is
+ * none (faults, missing pages, memory in small pieces) the next iterations are done with vectors: lanes may be any number of iterations apart.
+ * After as many iterations as there is fuel for, of any lane, the loop's header has its turn, where the slice may end.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "gpu/soft/jit/lift_mem.h"
+#include "gpu/soft/jit/serial.h"
+
+#define TRIES	16 /* ranges looked for between two quiescent points */
+#define VECTORS 32 /* iterations of vectors after that was in vain */
+
+struct range_values {
+	V first, limit, host;
+	unsigned slot;
+};
+
+/* Variables (LLVM makes values of them), but the ranges. */
+struct loop {
+	const struct serial *s;
+	struct range_values range[SERIAL_LOADS];
+	V room[256];		   /* rows on the stack */
+	V value[256], wide[256];   /* of the lane as an iteration begins: registers; pairs that are added to as one */
+	V bit[WAVE_SGPRS / 2];	   /* its bits of the masks then */
+	V mask[WAVE_SGPRS / 2];	   /* of the lanes that have run */
+	V left, off, count, most;  /* lanes still to run, lanes that have left the loop; iterations of the lane, most of any */
+	V miss_va, miss_slot;	   /* slot: 0, or 1 + the number of the range that an address was not in */
+	LLVMBasicBlockRef stop;	   /* the lane stops as the iteration began */
+};
+
+/* What the lifter's types and registers are for vectors. */
+struct vectors {
+	unsigned width, strips;
+	LLVMTypeRef vi1, vi32, vi64;
+	struct registers reg;
+};
+
+static V indexed(struct lift *l, V base, V index)
+{
+	return LLVMBuildGEP2(l->b, l->i8, base, &index, 1, "");
+}
+
+static V load64(struct lift *l, V variable)
+{
+	return LLVMBuildLoad2(l->b, l->i64, variable, "");
+}
+
+static bool is_mask(const struct loop *p, unsigned pair)
+{
+	return pair != PAIR_EXEC && (p->s->masks >> pair & 1);
+}
+
+static bool made(const struct loop *p, unsigned pair)
+{
+	return is_mask(p, pair) && (p->s->made >> pair & 1);
+}
+
+/* ------------------------------------------------------------------ one lane */
+
+/* From here on the lifter's vectors have one lane, which is active. */
+static struct vectors *one_lane(struct lift *l)
+{
+	struct vectors *was = malloc(sizeof(*was));
+
+	if (!was)
+		abort();
+	*was = (struct vectors){l->width, l->strips, l->vi1, l->vi32, l->vi64, l->reg};
+	l->width = l->strips = 1;
+	l->vi1 = l->i1;
+	l->vi32 = l->i32;
+	l->vi64 = l->i64;
+	memset(l->reg.v, 0, sizeof(l->reg.v));
+	memset(l->reg.lin, 0, sizeof(l->reg.lin));
+	memset(l->v64, 0, sizeof(l->v64));
+	l->reg.now.exec_full = true;
+	l->reg.p[PAIR_EXEC] = c64(l, UINT64_MAX);
+	return was;
+}
+
+static void all_lanes(struct lift *l, struct vectors *was)
+{
+	l->width = was->width;
+	l->strips = was->strips;
+	l->vi1 = was->vi1;
+	l->vi32 = was->vi32;
+	l->vi64 = was->vi64;
+	l->reg = was->reg;
+	free(was);
+}
+
+/* A pair of 32-bit sources as one of 64 bits. */
+static V wide_source(struct lift *l, const struct isa_operand *lo, const struct isa_operand *hi)
+{
+	V x[2];
+
+	if (lo->kind == ISA_OPND_VGPR && hi->kind == ISA_OPND_VGPR && hi->index == lo->index + 1)
+		return get_v64(l, lo->index, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct isa_operand *o = i ? hi : lo;
+
+		x[i] = o->kind == ISA_OPND_VGPR ? get_v(l, o->index, 0) : scalar_operand(l, o, false);
+	}
+	return wide_row(l, x[0], x[1]);
+}
+
+static bool simple(const struct isa_inst *in)
+{
+	return !in->sdwa && !in->dpp && !in->clamp && in->dst[0].kind == ISA_OPND_VGPR && in->dst[1].kind == ISA_OPND_SGPR;
+}
+
+/* An addition and the one of the high halves behind it, whose carries nobody else reads: one addition of 64 bits. */
+static bool wide_addition(const struct jit_inst *ji, const struct jit_inst *next)
+{
+	const struct isa_inst *a = &ji->ci.inst, *b = &next->ci.inst;
+
+	return a->op == ISA_V_ADD_CO_U32 && b->op == ISA_V_ADDC_CO_U32 && simple(a) && simple(b) && next->no_carry && b->dst[1].index == a->dst[1].index &&
+	       b->src[2].kind == ISA_OPND_SGPR && b->src[2].index == a->dst[1].index && b->dst[0].index == a->dst[0].index + 1 &&
+	       !(b->src[0].kind == ISA_OPND_VGPR && b->src[0].index == a->dst[0].index) &&
+	       !(b->src[1].kind == ISA_OPND_VGPR && b->src[1].index == a->dst[0].index);
+}
+
+static void emit_wide_addition(struct lift *l, const struct isa_inst *a, const struct isa_inst *b)
+{
+	V x, y;
+
+	flush_queue(l);
+	x = wide_source(l, &a->src[0], &b->src[0]);
+	y = wide_source(l, &a->src[1], &b->src[1]);
+	set_v64(l, a->dst[0].index, 0, ADD(x, y));
+}
+
+static void emit_load(struct lift *l, struct loop *p, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	LLVMBasicBlockRef go = new_block(l, ""), miss = new_block(l, "miss");
+	const struct range_values *r = p->range;
+	unsigned row = in->dst[0].index, k = 0;
+	struct access a;
+	V va, off, host, x;
+
+	for (unsigned i = 0; p->s->load[i] != ji; i++)
+		r = &p->range[i + 1];
+	plain_access(in->op, &a);
+	flush_queue(l);
+	if (in->src[2].kind != ISA_OPND_NONE)
+		va = ADD(LLVMBuildZExt(l->b, get_v(l, in->src[0].index, 0), l->i64, ""), get_s64(l, in->src[2].index));
+	else
+		va = get_v64(l, in->src[0].index, 0);
+	va = ADD(va, c64(l, (uint64_t)(int64_t)in->offset));
+	off = LLVMBuildSub(l->b, va, r->first, "");
+	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULE, off, r->limit), go, miss), true);
+	go_to(l, miss);
+	LLVMBuildStore(l->b, va, p->miss_va);
+	LLVMBuildStore(l->b, c32(l, 1 + r->slot), p->miss_slot);
+	LLVMBuildBr(l->b, p->stop);
+	go_to(l, go);
+	host = indexed(l, r->host, off);
+	if (a.bytes < 4)
+		set_v(l, row, 0, widened(l, a.kind, volatile_load(l, a.bytes == 1 ? l->i8 : l->i16, host, 1)));
+	for (; a.bytes >= 4 && k + 1 < a.dwords; k += 2) {
+		x = volatile_load(l, l->i64, at(l, host, 4 * k), 1);
+		set_v64(l, row + k, 0, x);
+	}
+	if (a.bytes >= 4 && k < a.dwords)
+		set_v(l, row + k, 0, volatile_load(l, l->i32, at(l, host, 4 * k), 1));
+}
+
+/* The block's instructions, of a lane. */
+static void emit_instructions(struct lift *l, struct loop *p)
+{
+	const struct jit_code *c = l->code;
+	const struct jit_block *blk = p->s->blk;
+
+	for (uint32_t k = 0, i = blk->first; k + 1 < blk->count; k++, i = c->inst[i].next) {
+		const struct jit_inst *ji = &c->inst[i];
+		const struct isa_inst *in = &ji->ci.inst;
+
+		if (k + 2 < blk->count && wide_addition(ji, &c->inst[ji->next])) {
+			emit_wide_addition(l, in, &c->inst[ji->next].ci.inst);
+			k++;
+			i = ji->next;
+		} else if (serial_mask_op(in->op)) {
+			flush_queue(l);
+			lift_salu(l, in);
+		} else if (in->format >= ISA_FMT_FLAT) {
+			emit_load(l, p, ji);
+		} else if (in->format > ISA_FMT_SOPP && !lift_valu(l, ji)) {
+			abort(); /* serial_find() has asked */
+		}
+		jit_after(&l->reg.now, in);
+	}
+	flush_queue(l);
+}
+
+/* Is it the low half of a pair that iterations add to? */
+static bool is_wide(const struct lift *l, const struct serial *s, unsigned r)
+{
+	const struct jit_code *c = l->code;
+
+	if (r == 255 || !bit_get(&s->go_on, r) || !bit_get(&s->go_on, r + 1))
+		return false;
+	for (uint32_t k = 0, i = s->blk->first; k + 2 < s->blk->count; k++, i = c->inst[i].next)
+		if (c->inst[i].ci.inst.dst[0].index == r && wide_addition(&c->inst[i], &c->inst[c->inst[i].next]))
+			return true;
+	return false;
+}
+
+static V lane_place(struct lift *l, struct loop *p, unsigned r, V lane)
+{
+	return indexed(l, p->room[r], LLVMBuildShl(l->b, lane, c64(l, 2), ""));
+}
+
+/* The lane's registers and bits, to variables where iterations change them; else they are known from here on. */
+static void take_lane(struct lift *l, struct loop *p, V lane)
+{
+	const struct serial *s = p->s;
+
+	for (unsigned r = 0; r < 256; r++)
+		if (bit_get(&s->in, r) || bit_get(&s->go_on, r))
+			l->reg.v[r][0] = LLVMBuildLoad2(l->b, l->i32, lane_place(l, p, r, lane), "");
+	for (unsigned r = 0; r < 256; r++) {
+		if (p->wide[r])
+			LLVMBuildStore(l->b, get_v64(l, r, 0), p->wide[r]);
+		else if (p->value[r])
+			LLVMBuildStore(l->b, l->reg.v[r][0], p->value[r]);
+	}
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (is_mask(p, m)) {
+			l->reg.p[m] = AND(LLVMBuildLShr(l->b, get_pair(l, m), lane, ""), c64(l, 1));
+			if (made(p, m))
+				LLVMBuildStore(l->b, l->reg.p[m], p->bit[m]);
+		}
+}
+
+/* What the variables have. */
+static void read_variables(struct lift *l, struct loop *p)
+{
+	for (unsigned r = 0; r < 256; r++) {
+		if (p->wide[r])
+			set_v64(l, r, 0, load64(l, p->wide[r]));
+		else if (p->value[r])
+			set_v(l, r, 0, LLVMBuildLoad2(l->b, l->i32, p->value[r], ""));
+		else if (!l->reg.v[r][0])
+			l->reg.v[r][0] = LLVMGetUndef(l->i32); /* written before it is read */
+	}
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (made(p, m))
+			l->reg.p[m] = load64(l, p->bit[m]);
+}
+
+static void write_variables(struct lift *l, struct loop *p)
+{
+	for (unsigned r = 0; r < 256; r++) {
+		if (p->wide[r])
+			LLVMBuildStore(l->b, get_v64(l, r, 0), p->wide[r]);
+		else if (p->value[r])
+			LLVMBuildStore(l->b, get_v(l, r, 0), p->value[r]);
+	}
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (made(p, m))
+			LLVMBuildStore(l->b, get_pair(l, m), p->bit[m]);
+}
+
+/* Registers of the set to their rows, and the bits to the masks. */
+static void give_lane(struct lift *l, struct loop *p, const struct bits256 *which, V lane)
+{
+	for (unsigned r = 0; r < 256; r++)
+		if (bit_get(which, r))
+			LLVMBuildStore(l->b, get_v(l, r, 0), lane_place(l, p, r, lane));
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (made(p, m)) {
+			V bit = LLVMBuildShl(l->b, AND(get_pair(l, m), c64(l, 1)), lane, "");
+
+			LLVMBuildStore(l->b, OR(load64(l, p->mask[m]), bit), p->mask[m]);
+		}
+}
+
+/*
+ * From lane to lane, and each lane's iterations, no more than most_of. The builder ends where no more lanes are to run: there are none, or one's address was not in
+ * its range, which is then still among those left.
+ */
+static void emit_lanes(struct lift *l, struct loop *p, V most_of)
+{
+	LLVMBasicBlockRef next = new_block(l, "lane"), iterate = new_block(l, "iterate"), out = new_block(l, ""), more = new_block(l, ""),
+			  over = new_block(l, ""), done = new_block(l, "");
+	struct vectors *was = one_lane(l);
+	struct registers *begin;
+	V args[2], lane, on, left;
+
+	p->stop = new_block(l, "stop");
+	LLVMBuildBr(l->b, next);
+	go_to(l, next);
+	args[0] = load64(l, p->left);
+	args[1] = LLVMConstInt(l->i1, 1, 0);
+	lane = intrinsic(l, "llvm.cttz", &l->i64, 1, args, 2);
+	take_lane(l, p, lane);
+	LLVMBuildStore(l->b, c64(l, 0), p->count);
+	LLVMBuildBr(l->b, iterate);
+	go_to(l, iterate);
+	begin = malloc(sizeof(*begin));
+	if (!begin)
+		abort();
+	*begin = l->reg;
+	read_variables(l, p);
+	emit_instructions(l, p);
+	LLVMBuildStore(l->b, ADD(load64(l, p->count), c64(l, 1)), p->count);
+	on = IS(NE, AND(get_pair(l, PAIR_EXEC), c64(l, 1)), c64(l, 0));
+	LLVMBuildCondBr(l->b, on, more, out);
+	go_to(l, out);
+	give_lane(l, p, &p->s->leave, lane);
+	LLVMBuildStore(l->b, OR(load64(l, p->off), LLVMBuildShl(l->b, c64(l, 1), lane, "")), p->off);
+	LLVMBuildBr(l->b, over);
+	go_to(l, more);
+	write_variables(l, p);
+	LLVMBuildCondBr(l->b, IS(ULT, load64(l, p->count), most_of), iterate, p->stop);
+	go_to(l, p->stop);
+	l->reg = *begin;
+	free(begin);
+	read_variables(l, p);
+	give_lane(l, p, &p->s->go_on, lane);
+	LLVMBuildBr(l->b, over);
+	go_to(l, over);
+	args[0] = load64(l, p->count);
+	args[1] = load64(l, p->most);
+	LLVMBuildStore(l->b, intrinsic(l, "llvm.umax", &l->i64, 1, args, 2), p->most);
+	left = load64(l, p->left);
+	left = AND(left, LLVMBuildSub(l->b, left, c64(l, 1), ""));
+	LLVMBuildStore(l->b, left, p->left);
+	LLVMBuildCondBr(l->b, AND(IS(NE, left, c64(l, 0)), IS(EQ, LLVMBuildLoad2(l->b, l->i32, p->miss_slot, ""), c32(l, 0))), next, done);
+	all_lanes(l, was);
+	go_to(l, done);
+}
+
+/* ------------------------------------------------------------------ around it */
+
+static void make_variables(struct lift *l, struct loop *p)
+{
+	const struct serial *s = p->s;
+	V *numbers[] = {&p->left, &p->off, &p->count, &p->most, &p->miss_va};
+
+	for (unsigned r = 0; r < 256; r++) {
+		bool low = is_wide(l, s, r), high = r && p->wide[r - 1];
+
+		if (low && !high)
+			p->wide[r] = LLVMBuildAlloca(l->at_entry, l->i64, "");
+		else if (bit_get(&s->go_on, r) && !high)
+			p->value[r] = LLVMBuildAlloca(l->at_entry, l->i32, "");
+		if (bit_get(&s->in, r) || bit_get(&s->go_on, r) || bit_get(&s->leave, r)) {
+			p->room[r] = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, WAVE_LANES * 4), "");
+			LLVMSetAlignment(p->room[r], 64);
+		}
+	}
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (made(p, m)) {
+			p->bit[m] = LLVMBuildAlloca(l->at_entry, l->i64, "");
+			p->mask[m] = LLVMBuildAlloca(l->at_entry, l->i64, "");
+		}
+	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		*numbers[i] = LLVMBuildAlloca(l->at_entry, l->i64, "");
+	p->miss_slot = LLVMBuildAlloca(l->at_entry, l->i32, "");
+}
+
+static void read_ranges(struct lift *l, struct loop *p)
+{
+	for (unsigned i = 0; i < p->s->num_loads; i++) {
+		struct range_values *r = &p->range[i];
+		size_t where = offsetof(struct mem_view, range) + r->slot * sizeof(struct mem_range);
+		V first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
+		V size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
+		V have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32), fits;
+		struct access a;
+
+		plain_access(p->s->load[i]->ci.inst.op, &a);
+		fits = AND(IS(UGE, size, c64(l, a.bytes)), IS(EQ, AND(have, c32(l, GPU_PROT_READ)), c32(l, GPU_PROT_READ)));
+		r->host = load_field(l, l->view, where + offsetof(struct mem_range, host), l->ptr);
+		/* As for vectors (find_range()): what does not fit begins at the last byte of all. */
+		r->first = LLVMBuildSelect(l->b, fits, first, c64(l, UINT64_MAX), "");
+		r->limit = LLVMBuildSelect(l->b, fits, LLVMBuildSub(l->b, size, c64(l, a.bytes), ""), c64(l, 0), "");
+	}
+}
+
+static void rows_to_stack(struct lift *l, struct loop *p)
+{
+	for (unsigned r = 0; r < 256; r++)
+		for (unsigned s = 0; p->room[r] && s < l->strips; s++)
+			LLVMSetAlignment(LLVMBuildStore(l->b, get_v(l, r, s), at(l, p->room[r], (uint64_t)s * l->width * 4)), 4 * l->width);
+}
+
+/* Goes on with rows of the set, masks and EXEC as lanes have left them. */
+static void write_results(struct lift *l, struct loop *p, const struct bits256 *which, V exec, const V *mask, uint32_t to)
+{
+	forget(l);
+	lin_enter(l, p->s->blk);
+	for (unsigned r = 0; r < 256; r++)
+		for (unsigned s = 0; bit_get(which, r) && s < l->strips; s++) {
+			V x = LLVMBuildLoad2(l->b, l->vi32, at(l, p->room[r], (uint64_t)s * l->width * 4), "");
+
+			LLVMSetAlignment(x, 4 * l->width);
+			set_v(l, r, s, x);
+		}
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (made(p, m))
+			set_pair(l, m, mask[m]);
+	set_pair(l, PAIR_EXEC, exec);
+	if (p->s->scc)
+		set_scc(l, LLVMBuildZExt(l->b, IS(NE, exec, c64(l, 0)), l->i32, ""));
+	write_back(l, &l->code->block[to], NULL);
+}
+
+static void spend(struct lift *l, V iterations, uint32_t weight)
+{
+	V fuel = load64(l, l->fuel);
+
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, fuel, LLVMBuildMul(l->b, iterations, c64(l, weight), ""), ""), l->fuel);
+}
+
+/* A range for the address that was missed, or as many iterations of vectors. */
+static void find_missed(struct lift *l, struct loop *p, V tries, LLVMBasicBlockRef begin, LLVMBasicBlockRef vectors)
+{
+	LLVMBasicBlockRef look = new_block(l, ""), none = new_block(l, "");
+	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
+	V left = LLVMBuildLoad2(l->b, l->i32, tries, ""), args[4], fn, ret;
+
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, left, c32(l, 1), ""), tries);
+	LLVMBuildCondBr(l->b, IS(NE, left, c32(l, 0)), look, none);
+	go_to(l, look);
+	fn = load_field(l, l->frame, offsetof(struct jit_frame, range), l->ptr);
+	args[0] = l->ctx;
+	args[1] = load64(l, p->miss_va);
+	args[2] = LLVMBuildSub(l->b, LLVMBuildLoad2(l->b, l->i32, p->miss_slot, ""), c32(l, 1), "");
+	args[3] = c32(l, GPU_PROT_READ);
+	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 4, 0), fn, args, 4, "");
+	LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), begin, none);
+	go_to(l, none);
+	LLVMBuildStore(l->b, c32(l, VECTORS), l->serial_pause);
+	LLVMBuildBr(l->b, vectors);
+}
+
+/* Where the loop is not to be entered now: behind a miss, or (which no compiler makes) with no lane. */
+static void enter_or_not(struct lift *l, LLVMBasicBlockRef begin, LLVMBasicBlockRef vectors)
+{
+	LLVMBasicBlockRef ready = new_block(l, ""), wait = new_block(l, "");
+	V pause;
+
+	if (!l->serial_pause) {
+		l->serial_pause = LLVMBuildAlloca(l->at_entry, l->i32, "");
+		LLVMBuildStore(l->at_entry, c32(l, 0), l->serial_pause);
+	}
+	pause = LLVMBuildLoad2(l->b, l->i32, l->serial_pause, "");
+	LLVMBuildCondBr(l->b, IS(EQ, pause, c32(l, 0)), ready, wait);
+	go_to(l, wait);
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, pause, c32(l, 1), ""), l->serial_pause);
+	LLVMBuildBr(l->b, vectors);
+	go_to(l, ready);
+	LLVMBuildCondBr(l->b, IS(NE, get_pair(l, PAIR_EXEC), c64(l, 0)), begin, vectors);
+}
+
+void lift_serial(struct lift *l, const struct serial *s)
+{
+	LLVMBasicBlockRef begin = new_block(l, "serial"), vectors = new_block(l, "vectors"), out = new_block(l, ""), more = new_block(l, ""),
+			  missed = new_block(l, "");
+	uint32_t self = (uint32_t)(s->blk - l->code->block), weight = s->blk->weight ? s->blk->weight : 1;
+	struct loop *p = calloc(1, sizeof(*p));
+	V tries = LLVMBuildAlloca(l->at_entry, l->i32, ""), fuel, exec, done, old, mask[WAVE_SGPRS / 2] = {NULL}, miss;
+
+	if (!p)
+		abort();
+	p->s = s;
+	for (unsigned i = 0; i < s->num_loads; i++)
+		p->range[i].slot = range_slot(l, s->load[i]);
+	make_variables(l, p);
+	LLVMBuildStore(l->b, c32(l, TRIES), tries);
+	enter_or_not(l, begin, vectors);
+	go_to(l, begin);
+	forget(l);
+	lin_enter(l, s->blk);
+	exec = get_pair(l, PAIR_EXEC);
+	rows_to_stack(l, p);
+	read_ranges(l, p);
+	LLVMBuildStore(l->b, exec, p->left);
+	LLVMBuildStore(l->b, c64(l, 0), p->off);
+	LLVMBuildStore(l->b, c64(l, 0), p->most);
+	LLVMBuildStore(l->b, c32(l, 0), p->miss_slot);
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (made(p, m)) {
+			mask[m] = get_pair(l, m);
+			LLVMBuildStore(l->b, c64(l, 0), p->mask[m]);
+		}
+	/* The header has paid for one iteration. */
+	fuel = load64(l, l->fuel);
+	fuel = LLVMBuildSelect(l->b, IS(SLT, fuel, c64(l, 0)), c64(l, 0), fuel, "");
+	emit_lanes(l, p, ADD(LLVMBuildUDiv(l->b, fuel, c64(l, weight), ""), c64(l, 1)));
+	old = OR(load64(l, p->left), LLVMBuildNot(l->b, exec, "")); /* lanes that have not run */
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (mask[m])
+			mask[m] = OR(AND(mask[m], old), load64(l, p->mask[m]));
+	exec = AND(exec, LLVMBuildNot(l->b, load64(l, p->off), ""));
+	miss = IS(NE, LLVMBuildLoad2(l->b, l->i32, p->miss_slot, ""), c32(l, 0));
+	done = load64(l, p->most);
+	spend(l, LLVMBuildSelect(l->b, miss, done, LLVMBuildSub(l->b, done, c64(l, 1), ""), ""), weight);
+	LLVMBuildCondBr(l->b, IS(EQ, exec, c64(l, 0)), out, more);
+	go_to(l, out);
+	write_results(l, p, &s->leave, exec, mask, s->out);
+	LLVMBuildBr(l->b, l->bb[s->out]);
+	go_to(l, more);
+	write_results(l, p, &s->go_on, exec, mask, self);
+	LLVMBuildCondBr(l->b, miss, missed, l->bb[self]);
+	go_to(l, missed);
+	find_missed(l, p, tries, begin, vectors);
+	go_to(l, vectors);
+	free(p);
+}
