@@ -248,3 +248,20 @@ kernel void wait_for(global volatile uint *flags, global const uint *where, glob
 		turns++;
 	out[i] = turns ? 2 : 1;
 }
+
+/* Rows of which the first lanes are off, and have other addresses that are still needed. */
+kernel void late_lanes(global uint *out, global const uint *in, uint back)
+{
+	uint i = get_global_id(0), sum = i;
+	global const uint *p = in + i + 111;
+	global uint *q = out + i + 1024;
+
+	if (i >= back) {
+		p = in + (i - back);
+		q = out + (i - back);
+		sum += *p;
+		*q = sum;
+	}
+	sum += p[64];
+	q[512] = sum;
+}

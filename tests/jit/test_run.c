@@ -739,6 +739,39 @@ static void test_bytes(void **state)
 	runner_unmap(&runner, in);
 }
 
+/* The rows would begin before the memory does, had they all their lanes: they are done in pieces. */
+static void test_late_lanes(void **state)
+{
+	enum { LANES = 256, BACK = 100, IN = 512, OUT = 2048 };
+	const uint64_t base[2] = {0x10000100000, 0x20000100000};
+	uint32_t *mem = runner_alloc(&runner, 4 * (IN + OUT), 0), *in = mem, *out = mem + IN, want[OUT], back = BACK;
+	uint8_t args[20];
+	struct runner_dispatch d = {.kernel = "late_lanes", .grid = {LANES, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	assert_int_equal(runner_map_at(&runner, base[0], out, 4 * OUT, GPU_PROT_READ | GPU_PROT_WRITE), 0);
+	assert_int_equal(runner_map_at(&runner, base[1], in, 4 * IN, GPU_PROT_READ), 0);
+	memcpy(args, base, 16);
+	memcpy(args + 16, &back, 4);
+	for (unsigned t = 0; t < 3; t++) {
+		for (unsigned i = 0; i < IN; i++)
+			in[i] = (i + 1000 * t) * 2654435761u;
+		memset(out, 0, 4 * OUT);
+		memset(want, 0, sizeof(want));
+		for (unsigned i = 0; i < LANES; i++) {
+			uint32_t sum = i;
+
+			if (i >= BACK)
+				want[i - BACK] = sum += in[i - BACK];
+			want[512 + (i >= BACK ? i - BACK : i + 1024)] = sum + in[64 + (i >= BACK ? i - BACK : i + 111)];
+		}
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		assert_memory_equal(out, want, sizeof(want));
+	}
+	for (unsigned b = 0; b < 2; b++)
+		runner_unmap_at(&runner, base[b]);
+	runner_unmap(&runner, mem);
+}
+
 /* The GPU's last user in a process that ends: after LLVM. */
 static void close_at_exit(void)
 {
@@ -806,7 +839,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop), cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
-		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
+		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_late_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_ending_while_compiling),
 	};

@@ -563,11 +563,20 @@ static V strip_va(struct lift *l, const struct global *g, unsigned strip)
 	return ADD(va, c64(l, (uint64_t)(int64_t)g->ji->ci.inst.offset));
 }
 
+/* The strips' first lanes, as in EXEC. */
+static V first_lanes(struct lift *l)
+{
+	uint64_t firsts = 0;
+
+	for (unsigned s = 0; s < l->strips; s++)
+		firsts |= 1ull << (s * l->width);
+	return c64(l, firsts);
+}
+
 /* Every strip by itself: active lanes at step bytes from each other, the first lane active. */
 static V strips_have(struct lift *l, const struct global *g, unsigned step)
 {
-	V all = NULL, fits = NULL, e;
-	uint64_t firsts = 0;
+	V all = NULL, fits = NULL, firsts = first_lanes(l);
 
 	for (unsigned s = 0; s < l->strips; s++) {
 		V first = lane0(l, g->lo[s]), ok = IS(EQ, g->lo[s], ADD(splat(l, first), iota(l, 0, step)));
@@ -580,15 +589,12 @@ static V strips_have(struct lift *l, const struct global *g, unsigned step)
 		all = all ? AND(all, ok) : ok;
 		if (step)
 			fits = fits ? AND(fits, room) : room;
-		firsts |= 1ull << (s * l->width);
 	}
 	all = all_of(l, all);
 	if (fits)
 		all = AND(all, fits);
-	if (!l->reg.now.exec_full) {
-		e = AND(get_exec(l), c64(l, firsts));
-		all = AND(all, IS(EQ, e, c64(l, firsts)));
-	}
+	if (!l->reg.now.exec_full)
+		all = AND(all, IS(EQ, AND(get_exec(l), firsts), firsts));
 	return all;
 }
 
@@ -698,6 +704,23 @@ static void leave_unless_pattern(struct lift *l, const struct global *g)
 	go_to(l, go);
 }
 
+/*
+ * Where a wave in one row goes that does not lie in one piece: its strips rise, too, but only an active lane tells where. The builder's place stays.
+ */
+static LLVMBasicBlockRef in_pieces(struct lift *l, const struct global *g, LLVMBasicBlockRef strips)
+{
+	LLVMBasicBlockRef from = LLVMGetInsertBlock(l->b), look;
+	V firsts = first_lanes(l);
+
+	if (l->reg.now.exec_full)
+		return strips;
+	look = new_block(l, "");
+	LLVMPositionBuilderAtEnd(l->b, look);
+	LLVMBuildCondBr(l->b, IS(EQ, AND(get_exec(l), firsts), firsts), strips, g->slow);
+	LLVMPositionBuilderAtEnd(l->b, from);
+	return look;
+}
+
 static void global_store(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
@@ -711,7 +734,7 @@ static void global_store(struct lift *l, struct global *g)
 	say_stored(l);
 	LLVMBuildBr(l->b, g->join);
 	go_to(l, whole);
-	host = translate(l, g->place, va, 256 * n, NULL, strips);
+	host = translate(l, g->place, va, 256 * n, NULL, in_pieces(l, g, strips));
 	for (unsigned s = 0; s < l->strips; s++)
 		store_strip(l, g, s, at(l, host, (uint64_t)s * l->width * 4 * n));
 	say_stored(l);
@@ -745,7 +768,7 @@ static void global_load(struct lift *l, struct global *g)
 		way_done(l, g);
 	}
 	go_to(l, whole);
-	host = translate(l, g->place, va, 256 * n, NULL, strips);
+	host = translate(l, g->place, va, 256 * n, NULL, in_pieces(l, g, strips));
 	for (unsigned s = 0; s < l->strips; s++)
 		load_strip(l, g, s, at(l, host, (uint64_t)s * l->width * 4 * n));
 	way_done(l, g);
