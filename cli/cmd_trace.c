@@ -147,6 +147,17 @@ static int on_packet(const struct options *o, struct rings *rings, int sock, uns
 	return err;
 }
 
+/* All that are there. */
+static int on_packets(const struct options *o, struct rings *rings, int sock, unsigned *seen)
+{
+	struct pollfd p = {.fd = sock, .events = POLLIN};
+	int err = 0;
+
+	while (!err && poll(&p, 1, 0) > 0)
+		err = on_packet(o, rings, sock, seen);
+	return err;
+}
+
 /* 0 with *sock, or an exit code after it said why. */
 static int begin(int *sock)
 {
@@ -201,8 +212,7 @@ static int record(const struct options *o, struct rings *rings, int sock, uint64
 		struct pollfd p = {.fd = sock, .events = POLLIN};
 		uint64_t now;
 
-		while (!err && poll(&p, 1, 0) > 0)
-			err = on_packet(o, rings, sock, seen);
+		err = on_packets(o, rings, sock, seen);
 		rings_read(rings, false);
 		now = now_ns();
 		if (terminal && now - told >= 1000000000u) {
@@ -222,7 +232,8 @@ static int record(const struct options *o, struct rings *rings, int sock, uint64
 	}
 	if (terminal && told != start)
 		fputc('\n', stderr);
-	return err;
+	/* Executors that were told of meanwhile have events, too. */
+	return err ? err : on_packets(o, rings, sock, seen);
 }
 
 static FILE *open_file(const char *path)

@@ -675,7 +675,7 @@ def test_trace_of_one_tenant():
         t.do("trace", 5)
     path, _ = end(signal.SIGTERM)
     _, events, names, _ = check_trace(path)
-    assert [n for p, n in names.items() if isinstance(p, int)] == ["two (vm)"]
+    assert [n for p, n in names.items() if isinstance(p, int)] == ["two (vm)"], (names, events)
     assert len([e for e in events if e.get("cat") == "dispatch"]) == 5
     a.end()
     b.end()

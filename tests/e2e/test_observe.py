@@ -64,7 +64,7 @@ def test_top_shows_both():
 def metrics():
     text = S.call("metrics")
     assert text.endswith("# EOF\n"), text[-200:]
-    return {(m[1], m[2]): float(m[3]) for m in re.finditer(r'^(\w+)\{tenant="([^"]*)",kind="\w+"\} (\S+)$', text, re.MULTILINE)}
+    return {(m[1], m[2]): float(m[3]) for m in re.finditer(r'^(\w+)\{tenant="([^"]*)",kind="\w+",gpu="\d+"\} (\S+)$', text, re.MULTILINE)}
 
 
 def test_metrics_count_both():

@@ -358,7 +358,7 @@ static void userptr_changes(void)
 /* Ends with everything allocated, mapped and pinned. */
 static void leave_all_part(void)
 {
-	struct buffer b;
+	struct buffer b = {0};
 	uint64_t size = 300 * PAGE;
 	long err;
 
