@@ -594,7 +594,8 @@ static void test_sparse(void **state)
 	static const uint64_t slices[] = {0, 1, 40, 333, 0};
 	const uint64_t base = 0x10000000000;
 	uint8_t *host = runner_alloc(&runner, ARRAYS * PAGES * PAGE, 0), *view[ARRAYS], args[40];
-	uint32_t *start, *column, want[ROWS];
+	uint32_t *start, want[ROWS];
+	uint8_t *column;
 	uint16_t *value;
 	uint64_t *x;
 	struct runner_dispatch d = {.kernel = "sparse", .grid = {ROWS, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
@@ -606,7 +607,7 @@ static void test_sparse(void **state)
 		memcpy(args + 8 * b, &va, 8);
 	}
 	start = (void *)view[1];
-	column = (void *)(view[2] + 2);
+	column = view[2] + 2;
 	value = (void *)(view[3] + 2);
 	x = (void *)view[4];
 	for (uint32_t i = 0; i < ITEMS_OF_X; i++)
@@ -616,7 +617,7 @@ static void test_sparse(void **state)
 		for (uint32_t i = start[r]; i < start[r + 1]; i++) {
 			uint32_t k = (i * 2654435761u >> 8) % ITEMS_OF_X;
 
-			memcpy(&column[i], &k, 4);
+			memcpy(column + 4 * i, &k, 4);
 			value[i] = (uint16_t)(i * 40503u);
 		}
 	}
@@ -624,7 +625,7 @@ static void test_sparse(void **state)
 		uint64_t sum = r;
 
 		for (uint32_t i = start[r], k; i < start[r + 1]; i++) {
-			memcpy(&k, &column[i], 4);
+			memcpy(&k, column + 4 * i, 4);
 			sum = sum * 5 + value[i] * x[k];
 		}
 		want[r] = (uint32_t)(sum ^ sum >> 32);

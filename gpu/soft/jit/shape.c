@@ -454,10 +454,10 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 			if (i)
 				s->v[i - 1].wide = 0;
 		}
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; s->carry.valid && i < 2; i++)
 		if (s->carry.src[i].kind == ISA_OPND_VGPR && touches(&r, s->carry.src[i].index + 1u))
 			s->carry.low[i].wide = 0;
-	if (touches(&r, s->carry.dst) || (r.swrite[s->carry.pair >> 6] >> (s->carry.pair & 63) & 3))
+	if (s->carry.valid && (touches(&r, s->carry.dst) || (r.swrite[s->carry.pair >> 6] >> (s->carry.pair & 63) & 3)))
 		s->carry.valid = false;
 	if (out.delta)
 		s->v[in->dst[0].index] = out;
