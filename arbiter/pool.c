@@ -24,6 +24,8 @@
 
 /* A busy executor keeps its VRAM at least so long. */
 #define KEEP_NS SECOND
+/* Whose VRAM is on its way back is looked at again after that. */
+#define COME_NS (SECOND / 100)
 /* Who was told to go and has neither gone nor refused after that is taken for one that can't. */
 #define LEAVE_NS (30 * SECOND)
 /* Who can't go is not asked again for so long. */
@@ -367,10 +369,11 @@ static void look(struct tenants *t, struct turns *turns, struct executor *e, uin
 	}
 }
 
+/* It is here, or will be in a moment. */
 static bool may_go(const struct executor *e, const struct executor *for_whom)
 {
-	return e != for_whom && e->pool.where == POOL_HERE && e->charged && !e->pool.charge &&
-	       e->pool.swap_fd >= 0 && !e->tenant->turn.policy.budget_ns;
+	return e != for_whom && (e->pool.where == POOL_HERE || e->pool.where == POOL_COMING) && e->charged &&
+	       !e->pool.charge && e->pool.swap_fd >= 0 && !e->tenant->turn.policy.budget_ns;
 }
 
 /* Whom to swap out. NULL: nobody now; *later becomes when to ask again, if that makes sense. */
@@ -383,7 +386,10 @@ static struct executor *victim(struct tenants *t, const struct executor *for_who
 		for (struct executor *e = x->executors; e; e = e->next) {
 			if (!may_go(e, for_whom) || e->pool.stuck_until > now)
 				continue;
-			if (!atomic_load(&e->page->want)) {
+			if (e->pool.where == POOL_COMING) {
+				if (!*later || now + COME_NS < *later)
+					*later = now + COME_NS;
+			} else if (!atomic_load(&e->page->want)) {
 				if (!idle || e->pool.active_at < idle->pool.active_at)
 					idle = e;
 			} else if (!busy || e->pool.since < busy->pool.since) {

@@ -246,6 +246,35 @@ static void who_refuses_keeps_it(void **state)
 	assert_int_equal(differ(&a, SIZE, 5), 0);
 }
 
+static void *toucher(void *arg)
+{
+	*(uint64_t *)arg = *(const uint64_t *)(const void *)a.vram;
+	return NULL;
+}
+
+/* Room that one has just been given by another can be had back: who is on the way may go again when it has come. */
+static void who_comes_may_go_again(void **state)
+{
+	uint64_t first = 0;
+	pthread_t thread;
+
+	take(&a, SIZE);
+	fill(&a, SIZE, 8);
+	take(&b, SIZE);
+	assert_int_equal(a.stops, 1);
+	b.stop_error = -ETIMEDOUT;
+	assert_int_equal(pthread_create(&thread, NULL, toucher, &first), 0);
+	for (unsigned i = 0; i < 10000 && !b.stops; i++)
+		usleep(1000);
+	assert_int_equal(b.stops, 1);
+	assert_int_equal(arbiter_charge_vram(b.client, -(int64_t)SIZE), 0);
+	assert_int_equal(arbiter_charge_vram(b.client, SIZE), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(first, pattern(0, 8));
+	assert_int_equal(a.stops, 2);
+	assert_int_equal(taken(&a), 0);
+}
+
 /* The one idle longest goes; those that are not needed stay. */
 static void the_longest_idle_goes(void **state)
 {
@@ -302,6 +331,7 @@ int main(void)
 		TEST(writers_do_not_notice),
 		TEST(who_refuses_keeps_it),
 		TEST(the_longest_idle_goes),
+		TEST(who_comes_may_go_again),
 		TEST(the_daemon_dies_while_it_is_out),
 		cmocka_unit_test(no_directory),
 	};
