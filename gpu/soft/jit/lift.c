@@ -197,22 +197,18 @@ static bool changes_more(const struct isa_inst *in)
 
 static void emit_back_exit(struct lift *l)
 {
-	struct registers *now = malloc(sizeof(*now));
+	struct registers now = l->reg;
 	struct jit_block live;
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
 
-	if (!now)
-		abort();
 	emit_mfma_later(l);
-	*now = l->reg;
 	l->reg = l->back.then;
 	dirty_here(l->blk, &vdirty, sdirty);
 	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
 	live_before(l, l->back.ji, &live);
 	emit_exit(l, l->back.ji->pc, &live, &vdirty, sdirty);
-	l->reg = *now;
-	free(now);
+	l->reg = now;
 }
 
 void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
@@ -283,27 +279,6 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 
 /* ------------------------------------------------------------------ scalar operations */
 
-static bool writes_exec_too(unsigned op)
-{
-	switch (op) {
-	case ISA_S_AND_SAVEEXEC_B64:
-	case ISA_S_OR_SAVEEXEC_B64:
-	case ISA_S_XOR_SAVEEXEC_B64:
-	case ISA_S_ANDN2_SAVEEXEC_B64:
-	case ISA_S_ORN2_SAVEEXEC_B64:
-	case ISA_S_NAND_SAVEEXEC_B64:
-	case ISA_S_NOR_SAVEEXEC_B64:
-	case ISA_S_XNOR_SAVEEXEC_B64:
-	case ISA_S_ANDN1_SAVEEXEC_B64:
-	case ISA_S_ORN1_SAVEEXEC_B64:
-	case ISA_S_ANDN1_WREXEC_B64:
-	case ISA_S_ANDN2_WREXEC_B64:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* Is a scalar register that this instruction touches still in the queue as the mask of a comparison? */
 static bool touches_queue(struct lift *l, const struct isa_inst *in)
 {
@@ -315,7 +290,7 @@ static bool touches_queue(struct lift *l, const struct isa_inst *in)
 	jit_inst_regs(in, true, &r);
 	for (unsigned w = 0; w < 2; w++)
 		any[w] = r.suse[w] | r.swrite[w];
-	if (writes_exec_too(in->op))
+	if (serial_makes_exec(in->op))
 		any[1] |= 3ull << (SGPR_EXEC - 64);
 	for (unsigned k = 0; k < 4; k++)
 		if (in->src[k].kind == ISA_OPND_SPECIAL && in->src[k].index == SRC_VCCZ)
@@ -341,7 +316,7 @@ bool lift_salu(struct lift *l, const struct isa_inst *in)
 	const char *text = isa_op_name(in->op);
 	char name[64];
 	V d = NULL, exec = NULL, scc = NULL, args[6], r;
-	bool too = writes_exec_too(in->op);
+	bool too = serial_makes_exec(in->op);
 	size_t i;
 
 	if (in->format != ISA_FMT_SOP1 && in->format != ISA_FMT_SOP2 && in->format != ISA_FMT_SOPC && in->format != ISA_FMT_SOPK)
@@ -648,14 +623,14 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	forget_mfma(l);
 	for (unsigned w = 0; w < 4; w++)
 		l->vstored.w[w] = blk->fresh ? UINT64_MAX : ~blk->vdirty.w[w];
-	if (blk->back)
+	if (blk->back) {
 		emit_poll(l, blk);
-	if (blk->back)
 		serial_form(l, blk);
-	forget(l);
-	lin_enter(l, blk);
-	if (blk->weight && !blk->back)
+		forget(l);
+		lin_enter(l, blk);
+	} else if (blk->weight) {
 		burn(l, blk->weight);
+	}
 	for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
 		last = &c->inst[i];
 		if (k + 1 == blk->count && blk->term != TERM_FALL)
@@ -855,5 +830,5 @@ bool lift_code(struct lift *l)
 		LLVMBuildBr(l->at_entry, start);
 	free(l->bb);
 	free(l->safe);
-	return ok;
+	return ok && !l->failed;
 }

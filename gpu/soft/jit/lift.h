@@ -128,6 +128,7 @@ struct lift {
 	struct jit_code *code;
 	struct jit_block *blk;
 	LLVMBasicBlockRef *bb; /* of blocks */
+	bool failed; /* what was to be possible was not: nothing comes of all this */
 	bool exact;
 	unsigned width, strips;
 	LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, vi1, vi32, vi64;

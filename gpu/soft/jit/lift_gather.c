@@ -41,6 +41,39 @@ unsigned range_slot(struct lift *l, const struct jit_inst *ji)
 	return ((l->first_slot >> 16) + l->slots) % MEM_RANGES;
 }
 
+void read_range(struct lift *l, unsigned slot, unsigned bytes, uint32_t prot, struct range_values *r)
+{
+	size_t where = offsetof(struct mem_view, range) + slot * sizeof(struct mem_range);
+	V size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
+	V have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32);
+
+	r->first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
+	r->limit = LLVMBuildSub(l->b, size, c64(l, bytes), "");
+	r->host = load_field(l, l->view, where + offsetof(struct mem_range, host), l->ptr);
+	r->fits = AND(IS(UGE, size, c64(l, bytes)), IS(EQ, AND(have, c32(l, prot)), c32(l, prot)));
+}
+
+void close_unless_fits(struct lift *l, struct range_values *r)
+{
+	r->first = LLVMBuildSelect(l->b, r->fits, r->first, c64(l, UINT64_MAX), "");
+	r->limit = LLVMBuildSelect(l->b, r->fits, r->limit, c64(l, 0), "");
+}
+
+V look_for_range(struct lift *l, V va, V slot, uint32_t prot)
+{
+	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
+	V fn = load_field(l, l->frame, offsetof(struct jit_frame, range), l->ptr), args[4] = {l->ctx, va, slot, c32(l, prot)};
+
+	return IS(NE, LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 4, 0), fn, args, 4, ""), c32(l, 0));
+}
+
+V first_of_mask(struct lift *l, V mask64)
+{
+	V args[2] = {mask64, LLVMConstInt(l->i1, 1, 0)};
+
+	return intrinsic(l, "llvm.cttz", &l->i64, 1, args, 2);
+}
+
 /* LLVM 19 does not end when it takes vectors of bits apart that it has just seen put together, so they are integers between. */
 static V opaque_bits(struct lift *l, V bits)
 {
@@ -97,11 +130,6 @@ static V room(struct lift *l, V *slot, unsigned bytes)
 	return *slot;
 }
 
-static V indexed(struct lift *l, V base, V index)
-{
-	return LLVMBuildGEP2(l->b, l->i8, base, &index, 1, "");
-}
-
 /*
  * All lanes in the instruction's range, or control is at slow. The range is looked for once: it is there around the first lane that was missed then, and where others
  * are still missed they lie in another one.
@@ -109,26 +137,21 @@ static V indexed(struct lift *l, V base, V index)
 static void find_range(struct lift *l, const struct jit_inst *ji, struct spread *x, unsigned bytes, unsigned align, uint32_t prot, LLVMBasicBlockRef slow)
 {
 	LLVMBasicBlockRef again = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, ""), from[2] = {LLVMGetInsertBlock(l->b), miss};
-	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
 	unsigned slot = range_slot(l, ji);
-	size_t where = offsetof(struct mem_view, range) + slot * sizeof(struct mem_range);
-	V first, size, have, fits, limit, in[MAX_STRIPS], all = NULL, bad = NULL, odd = NULL, fn, ret, args[4], two[2], first_time;
+	V in[MAX_STRIPS], all = NULL, bad = NULL, odd = NULL, lowest, found, first_time;
+	struct range_values r;
 
 	LLVMBuildBr(l->b, again);
 	go_to(l, again);
 	first_time = LLVMBuildPhi(l->b, l->i1, "");
 	LLVMAddIncoming(first_time, (V[]){LLVMConstInt(l->i1, 1, 0), LLVMConstInt(l->i1, 0, 0)}, from, 2);
-	first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
-	size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
-	have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32);
-	x->host = load_field(l, l->view, where + offsetof(struct mem_range, host), l->ptr);
-	fits = AND(IS(UGE, size, c64(l, bytes)), IS(EQ, AND(have, c32(l, prot)), c32(l, prot)));
-	first = LLVMBuildSelect(l->b, fits, first, c64(l, UINT64_MAX), "");
-	limit = LLVMBuildSelect(l->b, fits, LLVMBuildSub(l->b, size, c64(l, bytes), ""), c64(l, 0), "");
+	read_range(l, slot, bytes, prot, &r);
+	close_unless_fits(l, &r);
+	x->host = r.host;
 	for (unsigned s = 0; s < l->strips; s++) {
-		V o = LLVMBuildSub(l->b, x->va[s], splat(l, first), "");
+		V o = LLVMBuildSub(l->b, x->va[s], splat(l, r.first), "");
 
-		in[s] = bits_of(l, IS(ULE, o, splat(l, limit)));
+		in[s] = bits_of(l, IS(ULE, o, splat(l, r.limit)));
 		if (x->bits[s])
 			in[s] = OR(in[s], LLVMBuildNot(l->b, x->bits[s], ""));
 		all = all ? AND(all, in[s]) : in[s];
@@ -140,7 +163,7 @@ static void find_range(struct lift *l, const struct jit_inst *ji, struct spread 
 			odd = odd ? OR(odd, m) : m;
 		}
 	}
-	emit_weights(l, LLVMBuildCondBr(l->b, AND(IS(EQ, all, LLVMConstAllOnes(LLVMTypeOf(all))), fits), go, miss), true);
+	emit_weights(l, LLVMBuildCondBr(l->b, AND(IS(EQ, all, LLVMConstAllOnes(LLVMTypeOf(all))), r.fits), go, miss), true);
 	go_to(l, miss);
 	/* The first of the lanes that are not there. */
 	for (unsigned s = 0; s < l->strips; s++) {
@@ -150,17 +173,10 @@ static void find_range(struct lift *l, const struct jit_inst *ji, struct spread 
 		bad = bad ? OR(bad, m) : m;
 		LLVMSetAlignment(LLVMBuildStore(l->b, x->va[s], at(l, room(l, &l->lane_data, 16), (uint64_t)s * l->width * 8)), 8);
 	}
-	two[0] = AND(bad, LLVMBuildNeg(l->b, bad, ""));
-	two[0] = LLVMBuildSelect(l->b, IS(EQ, bad, c64(l, 0)), c64(l, 1), two[0], "");
-	two[1] = LLVMConstInt(l->i1, 1, 0);
-	bad = LLVMBuildShl(l->b, intrinsic(l, "llvm.cttz", &l->i64, 1, two, 2), c64(l, 3), "");
-	fn = load_field(l, l->frame, offsetof(struct jit_frame, range), l->ptr);
-	args[0] = l->ctx;
-	args[1] = LLVMBuildLoad2(l->b, l->i64, indexed(l, l->lane_data, bad), "");
-	args[2] = c32(l, slot);
-	args[3] = c32(l, prot);
-	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 4, 0), fn, args, 4, "");
-	LLVMBuildCondBr(l->b, AND(first_time, IS(NE, ret, c32(l, 0))), again, slow);
+	lowest = first_of_mask(l, LLVMBuildSelect(l->b, IS(EQ, bad, c64(l, 0)), c64(l, 1), bad, ""));
+	lowest = indexed(l, l->lane_data, LLVMBuildShl(l->b, lowest, c64(l, 3), ""));
+	found = look_for_range(l, LLVMBuildLoad2(l->b, l->i64, lowest, ""), c32(l, slot), prot);
+	LLVMBuildCondBr(l->b, AND(first_time, found), again, slow);
 	go_to(l, go);
 	if (odd)
 		branch_unless(l, any_of(l, odd), slow);
@@ -231,7 +247,7 @@ void lanes_to_stack(struct lift *l, const struct spread *x, V (*rows)[MAX_STRIPS
 void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct lanes *i)
 {
 	LLVMBasicBlockRef from = LLVMGetInsertBlock(l->b);
-	V args[2], off;
+	V off;
 
 	i->loop = new_block(l, "lanes");
 	i->done = new_block(l, "");
@@ -239,9 +255,7 @@ void lanes_begin(struct lift *l, const struct spread *x, V mask64, struct lanes 
 	go_to(l, i->loop);
 	i->left = LLVMBuildPhi(l->b, l->i64, "");
 	LLVMAddIncoming(i->left, &mask64, &from, 1);
-	args[0] = i->left;
-	args[1] = LLVMConstInt(l->i1, 1, 0);
-	i->lane = intrinsic(l, "llvm.cttz", &l->i64, 1, args, 2);
+	i->lane = first_of_mask(l, i->left);
 	off = LLVMBuildLoad2(l->b, l->i32, indexed(l, l->lane_offset, LLVMBuildShl(l->b, i->lane, c64(l, 2), "")), "");
 	i->host = indexed(l, x->host, LLVMBuildZExt(l->b, off, l->i64, ""));
 }
@@ -383,16 +397,15 @@ static V spread_row(struct lift *l, unsigned k, unsigned strip)
 static void near_range(struct lift *l, const struct jit_inst *ji, unsigned bytes, uint32_t prot, V *lo, V *hi, V add, struct spread *x,
 		       LLVMBasicBlockRef slow)
 {
-	size_t where = offsetof(struct mem_view, range) + range_slot(l, ji) * sizeof(struct mem_range);
-	V first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
-	V size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
-	V have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32);
-	V last = LLVMBuildSub(l->b, size, c64(l, bytes), ""), ok, bad = NULL, low, begin, high = NULL;
+	V last, ok, bad = NULL, low, begin, high = NULL;
 	LLVMBasicBlockRef go = new_block(l, "");
+	struct range_values r;
 
-	x->host = load_field(l, l->view, where + offsetof(struct mem_range, host), l->ptr);
-	ok = AND(IS(UGE, size, c64(l, bytes)), IS(EQ, AND(have, c32(l, prot)), c32(l, prot)));
-	begin = LLVMBuildSub(l->b, first, add, ""); /* in terms of the registers */
+	read_range(l, range_slot(l, ji), bytes, prot, &r);
+	x->host = r.host;
+	ok = r.fits;
+	last = r.limit;
+	begin = LLVMBuildSub(l->b, r.first, add, ""); /* in terms of the registers */
 	low = LLVMBuildTrunc(l->b, begin, l->i32, "");
 	if (hi) {
 		V room_above = LLVMBuildNot(l->b, low, "");

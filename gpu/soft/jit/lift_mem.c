@@ -41,6 +41,11 @@ V at(struct lift *l, V p, uint64_t offset)
 	return LLVMBuildInBoundsGEP2(l->b, l->i8, p, &i, 1, "");
 }
 
+V indexed(struct lift *l, V base, V index)
+{
+	return LLVMBuildGEP2(l->b, l->i8, base, &index, 1, "");
+}
+
 V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef from_b)
 {
 	V phi = LLVMBuildPhi(l->b, LLVMTypeOf(a), "");
@@ -130,7 +135,7 @@ static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned by
 	far = LLVMBuildMul(l->b, by, c64(l, FETCH_STEPS), "");
 	LLVMBuildCondBr(l->b, AND(IS(SLT, n, c32(l, 0)), IS(ULT, ADD(off, far), room)), fetch, go);
 	go_to(l, fetch);
-	p = LLVMBuildGEP2(l->b, l->i8, host, &far, 1, "");
+	p = indexed(l, host, far);
 	for (unsigned i = 0; i < bytes; i += 64) {
 		V args[4] = {at(l, p, i), c32(l, 0), c32(l, 3), c32(l, 1)};
 
@@ -147,7 +152,7 @@ static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned by
  */
 V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, LLVMBasicBlockRef slow)
 {
-	LLVMBasicBlockRef hit = new_block(l, ""), miss = new_block(l, "miss"), go = new_block(l, ""), from;
+	LLVMBasicBlockRef miss = new_block(l, "miss"), go = new_block(l, ""), hit = go, from;
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
 	size_t where = offsetof(struct mem_view, near) + place * sizeof(struct mem_near);
 	V off, host, room, fn, args[4] = {l->ctx, va, c32(l, place), c32(l, bytes)}, found;
@@ -160,14 +165,18 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, LLVMBa
 	}
 	off = LLVMBuildSub(l->b, va, load_field(l, l->view, where + offsetof(struct mem_near, first), l->i64), "");
 	host = load_field(l, l->view, where + offsetof(struct mem_near, host), l->ptr);
-	host = LLVMBuildGEP2(l->b, l->i8, host, &off, 1, "");
+	host = indexed(l, host, off);
 	room = load_field(l, l->view, where + offsetof(struct mem_near, room), l->i64);
-	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, off, room), hit, miss), true);
-	go_to(l, hit);
 	if (may_go_on(l, place, bytes))
-		fetch_ahead(l, va, off, room, host, bytes);
+		hit = new_block(l, "");
 	from = LLVMGetInsertBlock(l->b);
-	LLVMBuildBr(l->b, go);
+	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, off, room), hit, miss), true);
+	if (hit != go) {
+		go_to(l, hit);
+		fetch_ahead(l, va, off, room, host, bytes);
+		from = LLVMGetInsertBlock(l->b);
+		LLVMBuildBr(l->b, go);
+	}
 	go_to(l, miss);
 	fn = load_field(l, l->frame, offsetof(struct jit_frame, near), l->ptr);
 	found = LLVMBuildCall2(l->b, LLVMFunctionType(l->ptr, params, 4, 0), fn, args, 4, "");

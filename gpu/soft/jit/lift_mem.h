@@ -32,6 +32,11 @@ struct spread {
 	V host;
 };
 
+/* A range of the view, read: accesses of the bytes asked for lie in it up to limit from first on, if it fits: is large enough, with the rights. */
+struct range_values {
+	V first, limit, host, fits;
+};
+
 /* lift_mem.c */
 /* Loads and stores of FLAT, GLOBAL, buffers and LDS, one address a lane; false: something else. */
 bool plain_access(unsigned op, struct access *a);
@@ -41,6 +46,8 @@ V volatile_load(struct lift *l, LLVMTypeRef t, V p, unsigned align);
 void volatile_store(struct lift *l, V value, V p, unsigned align);
 /* To the context: the next s_waitcnt is a fence. */
 void say_stored(struct lift *l);
+/* base + index bytes. */
+V indexed(struct lift *l, V base, V index);
 V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef from_b);
 /* A mask's lanes as an integer. */
 V bits_of(struct lift *l, V mask);
@@ -104,7 +111,14 @@ void any_store(struct lift *l, const struct jit_inst *ji, const struct access *a
 void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row);
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);
+/* The number of the view's range that the access looks at; its values; those of one that does not fit for a range in which is nothing but the last byte of all. */
 unsigned range_slot(struct lift *l, const struct jit_inst *ji);
+void read_range(struct lift *l, unsigned slot, unsigned bytes, uint32_t prot, struct range_values *r);
+void close_unless_fits(struct lift *l, struct range_values *r);
+/* Has the range number slot (i32) looked for around va: i1, try again. */
+V look_for_range(struct lift *l, V va, V slot, uint32_t prot);
+/* The lowest of a mask's lanes, of which there is one at least. */
+V first_of_mask(struct lift *l, V mask64);
 
 /* lift_buffer.c */
 bool lift_buffer_known(struct lift *l, const struct jit_inst *ji);

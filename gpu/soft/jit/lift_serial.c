@@ -19,15 +19,11 @@
 #define TRIES	16 /* ranges looked for between two quiescent points */
 #define VECTORS 32 /* iterations of vectors after that was in vain */
 
-struct range_values {
-	V first, limit, host;
-	unsigned slot;
-};
-
 /* Variables (LLVM makes values of them), but the ranges. */
 struct loop {
 	const struct serial *s;
 	struct range_values range[SERIAL_LOADS];
+	unsigned slot[SERIAL_LOADS]; /* of the ranges */
 	V room[256];		   /* rows on the stack */
 	V value[256], wide[256];   /* of the lane as an iteration begins: registers; pairs that are added to as one */
 	V bit[WAVE_SGPRS / 2];	   /* its bits of the masks then */
@@ -43,11 +39,6 @@ struct vectors {
 	LLVMTypeRef vi1, vi32, vi64;
 	struct registers reg;
 };
-
-static V indexed(struct lift *l, V base, V index)
-{
-	return LLVMBuildGEP2(l->b, l->i8, base, &index, 1, "");
-}
 
 static V load64(struct lift *l, V variable)
 {
@@ -67,12 +58,8 @@ static bool made(const struct loop *p, unsigned pair)
 /* ------------------------------------------------------------------ one lane */
 
 /* From here on the lifter's vectors have one lane, which is active. */
-static struct vectors *one_lane(struct lift *l)
+static void one_lane(struct lift *l, struct vectors *was)
 {
-	struct vectors *was = malloc(sizeof(*was));
-
-	if (!was)
-		abort();
 	*was = (struct vectors){l->width, l->strips, l->vi1, l->vi32, l->vi64, l->reg};
 	l->width = l->strips = 1;
 	l->vi1 = l->i1;
@@ -83,10 +70,9 @@ static struct vectors *one_lane(struct lift *l)
 	memset(l->v64, 0, sizeof(l->v64));
 	l->reg.now.exec_full = true;
 	l->reg.p[PAIR_EXEC] = c64(l, UINT64_MAX);
-	return was;
 }
 
-static void all_lanes(struct lift *l, struct vectors *was)
+static void all_lanes(struct lift *l, const struct vectors *was)
 {
 	l->width = was->width;
 	l->strips = was->strips;
@@ -94,7 +80,6 @@ static void all_lanes(struct lift *l, struct vectors *was)
 	l->vi32 = was->vi32;
 	l->vi64 = was->vi64;
 	l->reg = was->reg;
-	free(was);
 }
 
 /* A pair of 32-bit sources as one of 64 bits. */
@@ -142,13 +127,14 @@ static void emit_load(struct lift *l, struct loop *p, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
 	LLVMBasicBlockRef go = new_block(l, ""), miss = new_block(l, "miss");
-	const struct range_values *r = p->range;
-	unsigned row = in->dst[0].index, k = 0;
+	unsigned row = in->dst[0].index, k = 0, i = 0;
+	const struct range_values *r;
 	struct access a;
 	V va, off, host, x;
 
-	for (unsigned i = 0; p->s->load[i] != ji; i++)
-		r = &p->range[i + 1];
+	while (p->s->load[i] != ji)
+		i++;
+	r = &p->range[i];
 	plain_access(in->op, &a);
 	flush_queue(l);
 	if (in->src[2].kind != ISA_OPND_NONE)
@@ -160,7 +146,7 @@ static void emit_load(struct lift *l, struct loop *p, const struct jit_inst *ji)
 	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULE, off, r->limit), go, miss), true);
 	go_to(l, miss);
 	LLVMBuildStore(l->b, va, p->miss_va);
-	LLVMBuildStore(l->b, c32(l, 1 + r->slot), p->miss_slot);
+	LLVMBuildStore(l->b, c32(l, 1 + p->slot[i]), p->miss_slot);
 	LLVMBuildBr(l->b, p->stop);
 	go_to(l, go);
 	host = indexed(l, r->host, off);
@@ -194,7 +180,7 @@ static void emit_instructions(struct lift *l, struct loop *p)
 		} else if (in->format >= ISA_FMT_FLAT) {
 			emit_load(l, p, ji);
 		} else if (in->format > ISA_FMT_SOPP && !lift_valu(l, ji)) {
-			abort(); /* serial_find() has asked */
+			l->failed = true; /* serial_find() has asked */
 		}
 		jit_after(&l->reg.now, in);
 	}
@@ -292,24 +278,20 @@ static void emit_lanes(struct lift *l, struct loop *p, V most_of)
 {
 	LLVMBasicBlockRef next = new_block(l, "lane"), iterate = new_block(l, "iterate"), out = new_block(l, ""), more = new_block(l, ""),
 			  over = new_block(l, ""), done = new_block(l, "");
-	struct vectors *was = one_lane(l);
-	struct registers *begin;
+	struct registers begin;
+	struct vectors was;
 	V args[2], lane, on, left;
 
+	one_lane(l, &was);
 	p->stop = new_block(l, "stop");
 	LLVMBuildBr(l->b, next);
 	go_to(l, next);
-	args[0] = load64(l, p->left);
-	args[1] = LLVMConstInt(l->i1, 1, 0);
-	lane = intrinsic(l, "llvm.cttz", &l->i64, 1, args, 2);
+	lane = first_of_mask(l, load64(l, p->left));
 	take_lane(l, p, lane);
 	LLVMBuildStore(l->b, c64(l, 0), p->count);
 	LLVMBuildBr(l->b, iterate);
 	go_to(l, iterate);
-	begin = malloc(sizeof(*begin));
-	if (!begin)
-		abort();
-	*begin = l->reg;
+	begin = l->reg;
 	read_variables(l, p);
 	emit_instructions(l, p);
 	LLVMBuildStore(l->b, ADD(load64(l, p->count), c64(l, 1)), p->count);
@@ -323,8 +305,7 @@ static void emit_lanes(struct lift *l, struct loop *p, V most_of)
 	write_variables(l, p);
 	LLVMBuildCondBr(l->b, IS(ULT, load64(l, p->count), most_of), iterate, p->stop);
 	go_to(l, p->stop);
-	l->reg = *begin;
-	free(begin);
+	l->reg = begin;
 	read_variables(l, p);
 	give_lane(l, p, &p->s->go_on, lane);
 	LLVMBuildBr(l->b, over);
@@ -336,7 +317,7 @@ static void emit_lanes(struct lift *l, struct loop *p, V most_of)
 	left = AND(left, LLVMBuildSub(l->b, left, c64(l, 1), ""));
 	LLVMBuildStore(l->b, left, p->left);
 	LLVMBuildCondBr(l->b, AND(IS(NE, left, c64(l, 0)), IS(EQ, LLVMBuildLoad2(l->b, l->i32, p->miss_slot, ""), c32(l, 0))), next, done);
-	all_lanes(l, was);
+	all_lanes(l, &was);
 	go_to(l, done);
 }
 
@@ -372,19 +353,11 @@ static void make_variables(struct lift *l, struct loop *p)
 static void read_ranges(struct lift *l, struct loop *p)
 {
 	for (unsigned i = 0; i < p->s->num_loads; i++) {
-		struct range_values *r = &p->range[i];
-		size_t where = offsetof(struct mem_view, range) + r->slot * sizeof(struct mem_range);
-		V first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
-		V size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
-		V have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32), fits;
 		struct access a;
 
 		plain_access(p->s->load[i]->ci.inst.op, &a);
-		fits = AND(IS(UGE, size, c64(l, a.bytes)), IS(EQ, AND(have, c32(l, GPU_PROT_READ)), c32(l, GPU_PROT_READ)));
-		r->host = load_field(l, l->view, where + offsetof(struct mem_range, host), l->ptr);
-		/* As for vectors (find_range()): what does not fit begins at the last byte of all. */
-		r->first = LLVMBuildSelect(l->b, fits, first, c64(l, UINT64_MAX), "");
-		r->limit = LLVMBuildSelect(l->b, fits, LLVMBuildSub(l->b, size, c64(l, a.bytes), ""), c64(l, 0), "");
+		read_range(l, p->slot[i], a.bytes, GPU_PROT_READ, &p->range[i]);
+		close_unless_fits(l, &p->range[i]);
 	}
 }
 
@@ -427,19 +400,14 @@ static void spend(struct lift *l, V iterations, uint32_t weight)
 static void find_missed(struct lift *l, struct loop *p, V tries, LLVMBasicBlockRef begin, LLVMBasicBlockRef vectors)
 {
 	LLVMBasicBlockRef look = new_block(l, ""), none = new_block(l, "");
-	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
-	V left = LLVMBuildLoad2(l->b, l->i32, tries, ""), args[4], fn, ret;
+	V left = LLVMBuildLoad2(l->b, l->i32, tries, ""), slot, found;
 
 	LLVMBuildStore(l->b, LLVMBuildSub(l->b, left, c32(l, 1), ""), tries);
 	LLVMBuildCondBr(l->b, IS(NE, left, c32(l, 0)), look, none);
 	go_to(l, look);
-	fn = load_field(l, l->frame, offsetof(struct jit_frame, range), l->ptr);
-	args[0] = l->ctx;
-	args[1] = load64(l, p->miss_va);
-	args[2] = LLVMBuildSub(l->b, LLVMBuildLoad2(l->b, l->i32, p->miss_slot, ""), c32(l, 1), "");
-	args[3] = c32(l, GPU_PROT_READ);
-	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 4, 0), fn, args, 4, "");
-	LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), begin, none);
+	slot = LLVMBuildSub(l->b, LLVMBuildLoad2(l->b, l->i32, p->miss_slot, ""), c32(l, 1), "");
+	found = look_for_range(l, load64(l, p->miss_va), slot, GPU_PROT_READ);
+	LLVMBuildCondBr(l->b, found, begin, none);
 	go_to(l, none);
 	LLVMBuildStore(l->b, c32(l, VECTORS), l->serial_pause);
 	LLVMBuildBr(l->b, vectors);
@@ -469,14 +437,11 @@ void lift_serial(struct lift *l, const struct serial *s)
 	LLVMBasicBlockRef begin = new_block(l, "serial"), vectors = new_block(l, "vectors"), out = new_block(l, ""), more = new_block(l, ""),
 			  missed = new_block(l, "");
 	uint32_t self = (uint32_t)(s->blk - l->code->block), weight = s->blk->weight ? s->blk->weight : 1;
-	struct loop *p = calloc(1, sizeof(*p));
+	struct loop loop = {.s = s}, *p = &loop;
 	V tries = LLVMBuildAlloca(l->at_entry, l->i32, ""), fuel, exec, done, old, mask[WAVE_SGPRS / 2] = {NULL}, miss;
 
-	if (!p)
-		abort();
-	p->s = s;
 	for (unsigned i = 0; i < s->num_loads; i++)
-		p->range[i].slot = range_slot(l, s->load[i]);
+		p->slot[i] = range_slot(l, s->load[i]);
 	make_variables(l, p);
 	LLVMBuildStore(l->b, c32(l, TRIES), tries);
 	enter_or_not(l, begin, vectors);
@@ -517,5 +482,4 @@ void lift_serial(struct lift *l, const struct serial *s)
 	go_to(l, missed);
 	find_missed(l, p, tries, begin, vectors);
 	go_to(l, vectors);
-	free(p);
 }

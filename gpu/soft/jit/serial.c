@@ -61,6 +61,13 @@ bool serial_mask_op(unsigned op)
 	return mask_op(op);
 }
 
+bool serial_makes_exec(unsigned op)
+{
+	const struct mask_op *m = mask_op(op);
+
+	return m && m->to != TO_D;
+}
+
 static bool is_pair(const struct isa_operand *o)
 {
 	return o->kind == ISA_OPND_SGPR && o->dwords == 2 && !(o->index & 1) && o->index < WAVE_SGPRS;

@@ -20,8 +20,9 @@ struct serial {
 
 /* True if the block is such a loop, and better run so. Shapes must have been found. */
 bool serial_find(struct lift *l, const struct jit_block *blk, struct serial *s);
-/* A scalar operation on masks, bit by bit. */
+/* A scalar operation on masks, bit by bit; one of those that make EXEC, whatever their destination is. */
 bool serial_mask_op(unsigned op);
+bool serial_makes_exec(unsigned op);
 
 /* Emits it; the builder is behind the header's poll, and then where an iteration of vectors begins: registers are in variables. */
 void lift_serial(struct lift *l, const struct serial *s);
