@@ -122,3 +122,11 @@ struct json_object *daemon_ask(const struct daemon *d, const char *request)
 	close(fd);
 	return json_tokener_parse(answer);
 }
+
+uint64_t daemon_field(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	assert_true(json_object_object_get_ex(o, key, &v));
+	return json_object_get_uint64(v);
+}

@@ -36,5 +36,7 @@ int daemon_refused(const struct server_config *config);
 
 /* The answer to a control request, the caller's. */
 struct json_object *daemon_ask(const struct daemon *d, const char *request);
+/* A number in an answer, which must be there. */
+uint64_t daemon_field(struct json_object *o, const char *key);
 
 #endif

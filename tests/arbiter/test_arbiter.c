@@ -49,14 +49,6 @@ static struct json_object *control(const char *text)
 	return daemon_ask(&hsavisord, text);
 }
 
-static uint64_t field(struct json_object *o, const char *key)
-{
-	struct json_object *v;
-
-	assert_true(json_object_object_get_ex(o, key, &v));
-	return json_object_get_uint64(v);
-}
-
 /* The row of a tenant in "list" as a fresh reference, or NULL. */
 static struct json_object *tenant_row(const char *name)
 {
@@ -109,7 +101,7 @@ static void bad_control_requests(void **state)
 
 		assert_non_null(a);
 		assert_false(ok(a));
-		assert_int_equal(field(a, "errno"), EINVAL);
+		assert_int_equal(daemon_field(a, "errno"), EINVAL);
 		json_object_put(a);
 	}
 }
@@ -185,10 +177,10 @@ static void names_and_quotas(void **state)
 	arbiter_counters(a)->system_pinned = 3 * MIB;
 	arbiter_turn_ops.account(a, 1000, 3);
 	row = tenant_row("a");
-	assert_int_equal(field(row, "vram_used_bytes"), 5 * MIB);
-	assert_int_equal(field(row, "system_pinned_bytes"), 3 * MIB);
-	assert_int_equal(field(row, "dispatches"), 3);
-	assert_int_equal(field(row, "gpu_ns"), 1000);
+	assert_int_equal(daemon_field(row, "vram_used_bytes"), 5 * MIB);
+	assert_int_equal(daemon_field(row, "system_pinned_bytes"), 3 * MIB);
+	assert_int_equal(daemon_field(row, "dispatches"), 3);
+	assert_int_equal(daemon_field(row, "gpu_ns"), 1000);
 	json_object_put(row);
 	arbiter_disconnect(a);
 	arbiter_disconnect(c);
@@ -242,9 +234,9 @@ static void host_processes_share_a_quota(void **state)
 		usleep(10000);
 	assert_int_equal(arbiter_shared(p2, "0123456789abcdef"), -ENOENT); /* went with p1 */
 	row = tenant_row("h");
-	assert_int_equal(field(row, "vram_used_bytes"), 64 * MIB);
-	assert_int_equal(field(row, "vram_peak_bytes"), 64 * MIB);
-	assert_int_equal(field(row, "dispatches"), 2); /* of the process that left */
+	assert_int_equal(daemon_field(row, "vram_used_bytes"), 64 * MIB);
+	assert_int_equal(daemon_field(row, "vram_peak_bytes"), 64 * MIB);
+	assert_int_equal(daemon_field(row, "dispatches"), 2); /* of the process that left */
 	json_object_put(row);
 	arbiter_disconnect(run); /* a process that outlives `hsavisor run` keeps the tenant, its
 				    quota and its turns */
@@ -444,7 +436,7 @@ static void shutdown_asks_first(void **state)
 	assert_int_equal(arbiter_connect(ARBITER_VM, "busy", 0, &c, &g, NULL), 0);
 	a = control("{\"op\":\"shutdown\"}");
 	assert_false(ok(a));
-	assert_int_equal(field(a, "errno"), EBUSY);
+	assert_int_equal(daemon_field(a, "errno"), EBUSY);
 	json_object_put(a);
 	arbiter_disconnect(c);
 	assert_true(eventually_gone("busy"));

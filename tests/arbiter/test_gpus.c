@@ -39,14 +39,6 @@ static int stop(void **state)
 	return 0;
 }
 
-static uint64_t field(struct json_object *o, const char *key)
-{
-	struct json_object *v;
-
-	assert_true(json_object_object_get_ex(o, key, &v));
-	return json_object_get_uint64(v);
-}
-
 static struct json_object *rows(struct json_object *answer, const char *key)
 {
 	struct json_object *list;
@@ -65,8 +57,8 @@ static uint64_t figure(const char *tenant, uint32_t gpu, const char *key)
 		struct json_object *o = json_object_array_get_idx(list, i), *name;
 
 		json_object_object_get_ex(o, "name", &name);
-		if (!strcmp(json_object_get_string(name), tenant) && field(o, "gpu") == gpu)
-			value = field(o, key);
+		if (!strcmp(json_object_get_string(name), tenant) && daemon_field(o, "gpu") == gpu)
+			value = daemon_field(o, key);
 	}
 	json_object_put(a);
 	return value;
@@ -118,8 +110,8 @@ static void test_status(void **state)
 
 	assert_int_equal(json_object_array_length(gpus), 3);
 	for (uint32_t i = 0; i < 3; i++) {
-		assert_int_equal(field(json_object_array_get_idx(gpus, i), "id"), i);
-		assert_int_equal(field(json_object_array_get_idx(gpus, i), "vram_bytes"), config.gpus[i].pool);
+		assert_int_equal(daemon_field(json_object_array_get_idx(gpus, i), "id"), i);
+		assert_int_equal(daemon_field(json_object_array_get_idx(gpus, i), "vram_bytes"), config.gpus[i].pool);
 	}
 	json_object_put(a);
 }
@@ -167,7 +159,7 @@ static void test_tenant_of_two(void **state)
 	assert_int_equal(connect_on(ARBITER_VM, "t", 16 * MIB, 1, &other, NULL), -EEXIST); /* another kind */
 	assert_true(figure("t", 0, "id") == figure("t", 2, "id"));
 	a = daemon_ask(&hsavisord, "{\"op\":\"status\"}");
-	assert_int_equal(field(a, "tenants"), 1);
+	assert_int_equal(daemon_field(a, "tenants"), 1);
 	json_object_put(a);
 
 	/* Somebody else can't join the name by way of a GPU where it isn't. */

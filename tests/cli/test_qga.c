@@ -209,17 +209,28 @@ static void programs_run(void **state)
 	}
 }
 
-/* Does not hear how the program is asked about at first. */
-static void *deaf_agent(void *arg)
+/* Takes a connection, begins a program first if so, and says nothing to what is asked about it. */
+static void be_deaf(bool begins)
 {
 	char line[4096];
 	int fd = serve(line, sizeof(line));
 
-	next_line(fd, line, sizeof(line));
-	say(fd, "{\"return\": {\"pid\": 5}}\n");
+	if (begins) {
+		next_line(fd, line, sizeof(line));
+		say(fd, "{\"return\": {\"pid\": 5}}\n");
+	}
 	next_line(fd, line, sizeof(line));
 	assert_false(next_line(fd, line, sizeof(line)));
 	close(fd);
+}
+
+/* Does not hear how the program is asked about at first. */
+static void *deaf_agent(void *arg)
+{
+	char line[4096];
+	int fd;
+
+	be_deaf(true);
 	fd = serve(line, sizeof(line));
 	next_line(fd, line, sizeof(line));
 	say(fd, strstr(line, "\"pid\":5") ? "{\"return\": {\"exited\": true, \"exitcode\": 4}}\n" : "{}\n");
@@ -240,19 +251,8 @@ static void lost_answers_are_asked_for_again(void **state)
 /* Begins programs, and says nothing about them. */
 static void *half_dead_agent(void *arg)
 {
-	char line[4096];
-
-	for (int i = 0; i < 3; i++) {
-		int fd = serve(line, sizeof(line));
-
-		if (i == 0) {
-			next_line(fd, line, sizeof(line));
-			say(fd, "{\"return\": {\"pid\": 5}}\n");
-		}
-		next_line(fd, line, sizeof(line));
-		assert_false(next_line(fd, line, sizeof(line)));
-		close(fd);
-	}
+	for (int i = 0; i < 3; i++)
+		be_deaf(i == 0);
 	return NULL;
 }
 

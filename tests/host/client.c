@@ -36,28 +36,9 @@
 #include <drm/drm.h>
 
 #include "abi/kfd_ipc.h"
+#include "tests/host/kfd.h"
 
-#define PAGE	  4096ul
-#define WRITABLE  (1u << 31)
-#define F(name)	  KFD_IOC_ALLOC_MEM_FLAGS_##name
-#define DOORBELLS 8192ul
-#define WILD	  ((void *)0x7ffffffff000)
-
-/* In a child: says what is wrong and ends it. */
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: %s (errno %d %s)\n", __FILE__, __LINE__,           \
-				#condition, errno, strerror(errno));                               \
-			_exit(1);                                                                  \
-		}                                                                                  \
-	} while (0)
-/* expr must fail with err. */
-#define FAILS(expr, err)                                                                           \
-	do {                                                                                       \
-		errno = 0;                                                                         \
-		CHECK((intptr_t)(expr) == -1 && errno == (err));                                   \
-	} while (0)
+#define WILD ((void *)0x7ffffffff000)
 
 static int kfd, render;
 static uint32_t gpu_id;
@@ -144,71 +125,16 @@ static void *user_memory(size_t size, uint64_t *handle)
 
 /* ------------------------------------------------------------------ a queue */
 
-struct signal {
-	int64_t kind;
-	_Atomic int64_t value;
-	uint64_t mailbox;
-	uint32_t event_id, reserved;
-	uint64_t start, end;
-};
-
-struct queue {
-	uint8_t *ring, *control;
-	uint64_t handle, index;
-	uint32_t id;
-	_Atomic uint64_t *doorbell;
-};
-
 static void make_queue(struct queue *q)
 {
-	struct kfd_ioctl_create_queue_args a;
-	uint8_t *doorbells;
+	uint64_t handle;
 
-	q->ring = user_memory(2 * PAGE, &q->handle);
-	q->control = q->ring + PAGE;
-	for (int i = 0; i < 64; i++)
-		*(uint16_t *)(q->ring + 64 * i) = 1; /* INVALID */
-	a = (struct kfd_ioctl_create_queue_args){
-		.ring_base_address = (uintptr_t)q->ring,
-		.ring_size = PAGE,
-		.write_pointer_address = (uintptr_t)q->control + 0x38,
-		.read_pointer_address = (uintptr_t)q->control + 0x80,
-		.gpu_id = gpu_id,
-		.queue_type = KFD_IOC_QUEUE_TYPE_COMPUTE_AQL,
-		.queue_percentage = 100,
-		.queue_priority = 7,
-	};
-	CHECK(!ioctl(kfd, AMDKFD_IOC_CREATE_QUEUE, &a));
-	q->id = a.queue_id;
-	q->index = 0;
-	doorbells = mmap(NULL, DOORBELLS, PROT_READ | PROT_WRITE, MAP_SHARED, kfd,
-			 (off_t)(a.doorbell_offset & ~(DOORBELLS - 1)));
-	CHECK(doorbells != MAP_FAILED);
-	q->doorbell = (_Atomic uint64_t *)(doorbells + (a.doorbell_offset & (DOORBELLS - 1)));
+	create_queue(q, kfd, gpu_id, user_memory(2 * PAGE, &handle));
 }
 
-/* A barrier packet that waits for dep (or nothing) and completes done. */
 static void barrier(struct queue *q, struct signal *dep, struct signal *done)
 {
-	uint8_t *packet = q->ring + q->index % 64 * 64;
-
-	memset(packet + 2, 0, 62);
-	memcpy(packet + 8, &dep, sizeof(dep));
-	memcpy(packet + 56, &done, sizeof(done));
-	atomic_store((_Atomic uint16_t *)packet, 3 | 1 << 8 | 2 << 9 | 2 << 11);
-	atomic_store((_Atomic uint64_t *)(q->control + 0x38), q->index + 1);
-	atomic_store(q->doorbell, q->index);
-	q->index++;
-}
-
-static bool wait_zero(struct signal *s, int ms)
-{
-	for (int i = 0; i < ms * 10; i++) {
-		if (!atomic_load(&s->value))
-			return true;
-		usleep(100);
-	}
-	return false;
+	barrier_at(q, (uintptr_t)dep, (uintptr_t)done);
 }
 
 /* ------------------------------------------------------------------ cases */

@@ -21,30 +21,9 @@
 #include <drm/amdgpu_drm.h>
 #include <linux/kfd_ioctl.h>
 
-#define PAGE	  4096ul
-#define WRITABLE  (1u << 31)
-#define F(name)	  KFD_IOC_ALLOC_MEM_FLAGS_##name
-#define DOORBELLS 8192ul
-#define VA(gpu)	  (0x10000000ul + (gpu) * 0x1000000ul)
+#include "tests/host/kfd.h"
 
-#define CHECK(condition)                                                                                                          \
-	do {                                                                                                                      \
-		if (!(condition)) {                                                                                               \
-			fprintf(stderr, "%s:%d: %s (errno %d %s)\n", __FILE__, __LINE__, #condition, errno, strerror(errno)); \
-			exit(1);                                                                                                  \
-		}                                                                                                                 \
-	} while (0)
-#define FAILS(expr, err)                                    \
-	do {                                                \
-		errno = 0;                                  \
-		CHECK((intptr_t)(expr) == -1 && errno == (err)); \
-	} while (0)
-
-struct signal { /* as far as a barrier needs it: amd_signal_t */
-	int64_t kind;
-	_Atomic int64_t value;
-	uint64_t unused[6];
-};
+#define VA(gpu) (0x10000000ul + (gpu) * 0x1000000ul)
 
 struct gpu {
 	int render;
@@ -52,9 +31,7 @@ struct gpu {
 	uint64_t handle; /* of a page of its VRAM */
 	uint64_t offset;
 	struct signal *vram; /* that page */
-	uint8_t *ring, *control;
-	_Atomic uint64_t *doorbell;
-	uint64_t index;
+	struct queue queue;
 };
 
 static int kfd;
@@ -177,53 +154,13 @@ static void make_vram(void)
 
 static void make_queue(struct gpu *g)
 {
-	struct kfd_ioctl_create_queue_args a;
+	void *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t handle;
-	uint8_t *doorbells;
 
-	g->ring = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(g->ring != MAP_FAILED);
-	g->control = g->ring + PAGE;
-	for (int i = 0; i < 64; i++)
-		*(uint16_t *)(void *)(g->ring + 64 * i) = 1; /* INVALID */
-	CHECK(!alloc(&gpus[0], (uintptr_t)g->ring, 2 * PAGE, F(USERPTR) | WRITABLE, &handle, NULL));
+	CHECK(pages != MAP_FAILED);
+	CHECK(!alloc(&gpus[0], (uintptr_t)pages, 2 * PAGE, F(USERPTR) | WRITABLE, &handle, NULL));
 	map_both(handle);
-	a = (struct kfd_ioctl_create_queue_args){
-		.ring_base_address = (uintptr_t)g->ring,
-		.ring_size = PAGE,
-		.write_pointer_address = (uintptr_t)g->control + 0x38,
-		.read_pointer_address = (uintptr_t)g->control + 0x80,
-		.gpu_id = g->id,
-		.queue_type = KFD_IOC_QUEUE_TYPE_COMPUTE_AQL,
-		.queue_percentage = 100,
-		.queue_priority = 7,
-	};
-	CHECK(!ioctl(kfd, AMDKFD_IOC_CREATE_QUEUE, &a));
-	doorbells = mmap(NULL, DOORBELLS, PROT_READ | PROT_WRITE, MAP_SHARED, kfd, (off_t)(a.doorbell_offset & ~(DOORBELLS - 1)));
-	CHECK(doorbells != MAP_FAILED);
-	g->doorbell = (_Atomic uint64_t *)(void *)(doorbells + (a.doorbell_offset & (DOORBELLS - 1)));
-}
-
-/* A barrier packet, which when it is done counts the signal at that address down. */
-static void submit(struct gpu *g, uint64_t signal)
-{
-	uint8_t *packet = g->ring + g->index % 64 * 64;
-
-	memset(packet + 2, 0, 62);
-	memcpy(packet + 56, &signal, sizeof(signal));
-	atomic_store((_Atomic uint16_t *)(void *)packet, 3 | 1 << 8 | 2 << 9 | 2 << 11);
-	atomic_store((_Atomic uint64_t *)(void *)(g->control + 0x38), g->index + 1);
-	atomic_store(g->doorbell, g->index++);
-}
-
-static bool wait_zero(struct signal *s)
-{
-	for (int i = 0; i < 100000; i++) {
-		if (!atomic_load(&s->value))
-			return true;
-		usleep(100);
-	}
-	return false;
+	create_queue(&g->queue, kfd, g->id, pages);
 }
 
 int main(void)
@@ -239,8 +176,8 @@ int main(void)
 		struct signal *of_peer = gpus[!(round % 2)].vram;
 
 		atomic_store(&of_peer->value, 1);
-		submit(g, VA(!(round % 2)));
-		CHECK(wait_zero(of_peer));
+		barrier_at(&g->queue, 0, VA(!(round % 2)));
+		CHECK(wait_zero(of_peer, 10000));
 		if (round % 10 > 7)
 			usleep(60000);
 	}

@@ -500,3 +500,12 @@ bool guest_event(struct guest *g, struct hsv_event *event, int timeout_ms)
 	guest_offer(g, &g->event, (uint16_t)head);
 	return true;
 }
+
+bool guest_next_event(struct guest *g, struct hsv_event *event)
+{
+	do
+		if (!guest_event(g, event, CLIENT_TIMEOUT_MS))
+			return false;
+	while (event->type == HSV_EVENT_PARK);
+	return true;
+}

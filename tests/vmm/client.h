@@ -93,5 +93,7 @@ int guest_request(struct guest *g, uint32_t type, uint32_t process, uint32_t cod
 		  uint32_t *out_size);
 /* The next event, which gives its buffer back. False after timeout_ms. */
 bool guest_event(struct guest *g, struct hsv_event *event, int timeout_ms);
+/* The next event but for PARK, which may come between any two. */
+bool guest_next_event(struct guest *g, struct hsv_event *event);
 
 #endif

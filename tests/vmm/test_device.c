@@ -686,16 +686,6 @@ static bool wait_signal(void)
 	return signal_value() == 0;
 }
 
-/* The next event but for PARK, which may come between any two. */
-static bool next_event(struct hsv_event *event)
-{
-	do
-		if (!guest_event(&g, event, CLIENT_TIMEOUT_MS))
-			return false;
-	while (event->type == HSV_EVENT_PARK);
-	return true;
-}
-
 static void doorbell_to_event(void **state)
 {
 	struct hsv_event event;
@@ -703,7 +693,7 @@ static void doorbell_to_event(void **state)
 	uint64_t exits;
 
 	submit(queue, 0);
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	assert_int_equal(event.type, HSV_EVENT_SIGNAL);
 	assert_int_equal(event.process, 0);
 	assert_int_equal(event.event_id, 5);
@@ -713,7 +703,7 @@ static void doorbell_to_event(void **state)
 	exits = atomic_load(&harness_counters.vm_exits);
 	for (unsigned i = 1; i < 200; i++) {
 		submit(queue, i);
-		assert_true(next_event(&event));
+		assert_true(guest_next_event(&g, &event));
 	}
 	assert_int_equal(atomic_load(&harness_counters.vm_exits), exits);
 	assert_int_equal(destroy(0), 0);
@@ -801,20 +791,20 @@ static void memory_fault_event(void **state)
 	uint32_t queue = make_queue();
 
 	submit(queue, 0);
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	*(uint64_t *)(g.ram + GUEST_MEMORY + SIGNAL) = 0;
 	submit(queue, 1);
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	/* A signal that isn't mapped. */
 	*(uint64_t *)(g.ram + GUEST_MEMORY + RING + 2 * 64 + 56) = 0;
 	submit(queue, 2);
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	memset(g.ram + GUEST_MEMORY + RING + 3 * 64 + 4, 0, 60);
 	*(uint64_t *)(g.ram + GUEST_MEMORY + RING + 3 * 64 + 56) = 0x123450000ull;
 	atomic_store((_Atomic uint64_t *)(g.ram + GUEST_MEMORY + AMD_QUEUE + 0x38), 4);
 	atomic_store((_Atomic uint16_t *)(g.ram + GUEST_MEMORY + RING + 3 * 64), 3 | 1 << 8);
 	atomic_store((_Atomic uint64_t *)(g.doorbells) + queue, 3);
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	assert_int_equal(event.type, HSV_EVENT_MEMORY_FAULT);
 	assert_int_equal(event.memory.va, 0x123450000ull);
 	assert_int_equal(event.memory.not_present, 1);
@@ -875,7 +865,7 @@ static void memory_unplugged_under_the_gpu(void **state)
 	struct hsv_event event;
 
 	submit(queue, 0);
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	assert_int_equal(client_dma_unmap(g.sock, 0, GUEST_RAM), 0);
 	atomic_store((_Atomic uint64_t *)(g.doorbells) + queue, 1); /* a fault: the ring is gone */
 	usleep(20000);
@@ -883,7 +873,7 @@ static void memory_unplugged_under_the_gpu(void **state)
 	assert_int_equal(guest_start(&g, g.features), 0);
 	queue = make_queue();
 	submit(queue, 0);
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	assert_int_equal(event.type, HSV_EVENT_SIGNAL);
 }
 

@@ -256,15 +256,6 @@ static void overlaps_with_buffers(void **state)
 
 /* ---- What is kept for the guest ---- */
 
-static bool next_event(struct hsv_event *event)
-{
-	do
-		if (!guest_event(&g, event, CLIENT_TIMEOUT_MS))
-			return false;
-	while (event->type == HSV_EVENT_PARK);
-	return true;
-}
-
 static void none_is_lost(void **state)
 {
 	struct hsv_process *p = &harness_device->processes[0];
@@ -283,7 +274,7 @@ static void none_is_lost(void **state)
 	for (unsigned i = 0; i < GUEST_BUFFERS + MAX_UNTOLD_PAGES; i++) {
 		if (i == GUEST_BUFFERS + 3)
 			continue;
-		assert_true(next_event(&event));
+		assert_true(guest_next_event(&g, &event));
 		assert_int_equal(event.type, HSV_EVENT_PAGES);
 		assert_int_equal(event.process, 0);
 		assert_int_equal(event.pages.va, PVA + i * 4096);
@@ -291,11 +282,11 @@ static void none_is_lost(void **state)
 		assert_int_equal(event.pages.prot, RW);
 		guest_kick(&g, HSV_QUEUE_EVENT);
 	}
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	assert_int_equal(event.type, HSV_EVENT_PAGES);
 	assert_int_equal(event.pages.va, PVA + (GUEST_BUFFERS + 3) * 4096);
 	assert_int_equal(event.pages.prot, 1);
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	assert_int_equal(event.type, HSV_EVENT_SIGNAL);
 	assert_false(guest_event(&g, &event, 50));
 }
@@ -387,7 +378,7 @@ static void expect_request(uint64_t va)
 {
 	struct hsv_event event;
 
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	assert_int_equal(event.type, HSV_EVENT_PAGES);
 	assert_int_equal(event.process, 0);
 	assert_int_equal(event.pages.va, va);
@@ -443,7 +434,7 @@ static void no_such_page(void **state)
 	assert_int_equal(answer(PVA + 0x6000, 4096, RW, EFAULT, NULL, 0), 0);
 	assert_false(guest_event(&g, &event, 50));
 	assert_int_equal(answer(PVA + 0x5000, 4096, RW, EFAULT, NULL, 0), 0);
-	assert_true(next_event(&event));
+	assert_true(guest_next_event(&g, &event));
 	assert_int_equal(event.type, HSV_EVENT_MEMORY_FAULT);
 	assert_int_equal(event.memory.va, PVA + 0x5000);
 	assert_int_equal(event.memory.not_present, 1);

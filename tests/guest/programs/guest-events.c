@@ -493,17 +493,12 @@ static void smi_part(void)
 	munmap(smi_happen(), 4 * PAGE);
 }
 
-/* Other processes' events are for the superuser who asks for them. */
-static void smi_others(void)
+/* The same in another process, whose number this is. */
+static pid_t smi_elsewhere(void)
 {
-	uint64_t all = 1ull << 63;
-	char text[16384], want[32];
-	int own, others, down[2];
+	int status;
 	pid_t pid;
 
-	kfd_start();
-	own = open_smi(SMI(UNMAP_FROM_GPU));
-	others = open_smi(SMI(UNMAP_FROM_GPU) | all);
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
@@ -511,7 +506,22 @@ static void smi_others(void)
 		smi_happen();
 		_exit(test_failures != 0);
 	}
-	CHECK(waitpid(pid, &down[0], 0) == pid && down[0] == 0);
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	return pid;
+}
+
+/* Other processes' events are for the superuser who asks for them. */
+static void smi_others(void)
+{
+	uint64_t all = 1ull << 63;
+	char text[16384], want[32];
+	int own, others;
+	pid_t pid;
+
+	kfd_start();
+	own = open_smi(SMI(UNMAP_FROM_GPU));
+	others = open_smi(SMI(UNMAP_FROM_GPU) | all);
+	pid = smi_elsewhere();
 	CHECK(smi_lines(own, text, sizeof(text)) == 0);
 	CHECK(smi_lines(others, text, sizeof(text)) >= 1);
 	snprintf(want, sizeof(want), " -%d @", pid);
@@ -520,13 +530,7 @@ static void smi_others(void)
 	CHECK(!seteuid(65534));
 	others = open_smi(SMI(UNMAP_FROM_GPU) | all);
 	CHECK(!seteuid(0));
-	pid = fork();
-	if (pid == 0) {
-		kfd_start();
-		smi_happen();
-		_exit(test_failures != 0);
-	}
-	CHECK(waitpid(pid, &down[0], 0) == pid && down[0] == 0);
+	smi_elsewhere();
 	CHECK(smi_lines(others, text, sizeof(text)) == 0);
 }
 
