@@ -103,9 +103,9 @@ void arbiter_report_fault(struct arbiter_client *client, const struct arbiter_fa
 /* The same of what the core tells (kfd_front_ops.report). */
 struct kfd_fault; /* core/kfd.h */
 void arbiter_report_kfd_fault(struct arbiter_client *client, const struct kfd_fault *fault);
-/* Publishes what pageable memory costs. */
+/* Publishes what the core counts, but for what executors count themselves. */
 struct kfd_stats;
-void arbiter_count_paging(struct arbiter_counters *counters, const struct kfd_stats *stats);
+void arbiter_publish(struct arbiter_counters *counters, const struct kfd_stats *stats);
 
 /* gpu_config.trace, with turn_ctx as its ctx. */
 extern const struct gpu_trace_ops arbiter_trace_ops;

@@ -116,10 +116,15 @@ void arbiter_report_fault(struct arbiter_client *client, const struct arbiter_fa
 	}
 }
 
-void arbiter_count_paging(struct arbiter_counters *counters, const struct kfd_stats *stats)
+void arbiter_publish(struct arbiter_counters *counters, const struct kfd_stats *stats)
 {
 	struct arbiter_paging *p = &counters->paging;
 
+	atomic_store_explicit(&counters->vram_used, stats->vram_used, memory_order_relaxed);
+	atomic_store_explicit(&counters->vram_peak, stats->vram_peak, memory_order_relaxed);
+	atomic_store_explicit(&counters->system_pinned, stats->system_pinned, memory_order_relaxed);
+	atomic_store_explicit(&counters->processes, stats->processes, memory_order_relaxed);
+	atomic_store_explicit(&counters->queues, stats->queues, memory_order_relaxed);
 	atomic_store_explicit(&p->requests, stats->page_requests, memory_order_relaxed);
 	atomic_store_explicit(&p->pages, stats->requested_pages, memory_order_relaxed);
 	atomic_store_explicit(&p->waits, stats->page_waits, memory_order_relaxed);

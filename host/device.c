@@ -115,12 +115,7 @@ void front_publish(void)
 		struct kfd_stats stats;
 
 		kfd_gpu_stats(front.device, i, &stats);
-		atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
-		atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
-		atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
-		atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
-		atomic_store_explicit(&c->queues, stats.queues, memory_order_relaxed);
-		arbiter_count_paging(c, &stats);
+		arbiter_publish(c, &stats);
 	}
 }
 

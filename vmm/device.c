@@ -395,14 +395,9 @@ void hsv_device_publish(struct hsv_device *dev)
 		return;
 	memset(&stats, 0, sizeof(stats));
 	kfd_device_stats(dev->kfd, &stats);
-	atomic_store_explicit(&c->vram_used, stats.vram_used, memory_order_relaxed);
-	atomic_store_explicit(&c->vram_peak, stats.vram_peak, memory_order_relaxed);
-	atomic_store_explicit(&c->system_pinned, stats.system_pinned, memory_order_relaxed);
 	atomic_store_explicit(&c->faults, stats.faults, memory_order_relaxed);
 	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
-	atomic_store_explicit(&c->processes, stats.processes, memory_order_relaxed);
-	atomic_store_explicit(&c->queues, stats.queues, memory_order_relaxed);
-	arbiter_count_paging(c, &stats);
+	arbiter_publish(c, &stats);
 }
 
 const struct hsv_device_exits *hsv_device_exits(const struct hsv_device *dev)
