@@ -4,7 +4,7 @@
  *
  * The program has one end of a pair of stream sockets, so that read, write, poll and close on it need no help of ours: lines wait in it to be
  * read, and what the program writes, its mask of events, waits at our end until the next event, before which it is looked at. Sockets are of
- * bounded size; a line that has no room is lost, as with amdkfd. When the program has closed its end, ours is closed at the next event.
+ * bounded size; a line that has no room is lost, as with amdkfd. When the program has closed its end, ours is closed at the next event or opening.
  *
  * A host process has a GPU of its own, so only its own events are told, whatever the mask says of others.
  *
@@ -41,30 +41,6 @@ static struct {
 	unsigned resets;
 } smi = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-int smi_open(struct kfd_ioctl_smi_events_args *args)
-{
-	int pair[2], size = QUEUE_SIZE, err = 0;
-
-	if (front_gpu_index(args->gpuid) == front.num_gpus)
-		return -EINVAL;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return -errno;
-	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	pthread_mutex_lock(&smi.lock);
-	if (smi.num < MAX_CLIENTS)
-		smi.clients[smi.num++] = (struct client){.fd = pair[1], .gpu_id = args->gpuid};
-	else
-		err = -EMFILE;
-	pthread_mutex_unlock(&smi.lock);
-	if (err) {
-		close(pair[0]);
-		close(pair[1]);
-		return err;
-	}
-	args->anon_fd = (uint32_t)pair[0];
-	return 0;
-}
-
 /* Takes what the program wrote. False: it has closed its end. */
 static bool take_mask(struct client *c)
 {
@@ -80,6 +56,44 @@ static bool take_mask(struct client *c)
 	return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
+/* Forgets those that have closed. Lock held. */
+static void listen_to_all(void)
+{
+	for (unsigned i = 0; i < smi.num;) {
+		if (take_mask(&smi.clients[i])) {
+			i++;
+			continue;
+		}
+		close(smi.clients[i].fd);
+		smi.clients[i] = smi.clients[--smi.num];
+	}
+}
+
+int smi_open(struct kfd_ioctl_smi_events_args *args)
+{
+	int pair[2], size = QUEUE_SIZE, err = 0;
+
+	if (front_gpu_index(args->gpuid) == front.num_gpus)
+		return -EINVAL;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	pthread_mutex_lock(&smi.lock);
+	listen_to_all();
+	if (smi.num < MAX_CLIENTS)
+		smi.clients[smi.num++] = (struct client){.fd = pair[1], .gpu_id = args->gpuid};
+	else
+		err = -EMFILE;
+	pthread_mutex_unlock(&smi.lock);
+	if (err) {
+		close(pair[0]);
+		close(pair[1]);
+		return err;
+	}
+	args->anon_fd = (uint32_t)pair[0];
+	return 0;
+}
+
 static __attribute__((format(printf, 3, 4))) void tell(uint32_t gpu_id, unsigned event, const char *format, ...)
 {
 	char line[KFD_SMI_EVENT_MSG_SIZE];
@@ -92,17 +106,13 @@ static __attribute__((format(printf, 3, 4))) void tell(uint32_t gpu_id, unsigned
 	if (n > (int)sizeof(line) - 1)
 		n = sizeof(line) - 1;
 	pthread_mutex_lock(&smi.lock);
+	listen_to_all();
 	for (unsigned i = 0; i < smi.num; i++) {
-		struct client *c = &smi.clients[i];
+		const struct client *c = &smi.clients[i];
 
-		if (!take_mask(c)) {
-			close(c->fd);
-			*c = smi.clients[--smi.num];
-			i--;
-		} else if (c->gpu_id == gpu_id && c->events & KFD_SMI_EVENT_MASK_FROM_INDEX(event)) {
-			/* All of it or nothing: a line is one piece of the socket's memory. */
+		/* All of it or nothing: a line is one piece of the socket's memory. */
+		if (c->gpu_id == gpu_id && c->events & KFD_SMI_EVENT_MASK_FROM_INDEX(event))
 			send(c->fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-		}
 	}
 	pthread_mutex_unlock(&smi.lock);
 	errno = saved;
