@@ -508,7 +508,7 @@ static int about_share(struct arbiter_client *c, uint32_t type, const void *key,
 		if (err)
 			gone(c);
 		else
-			err = reply.error ? reply.error : num_fds ? got : 0;
+			err = reply.error ? reply.error : num_fds ? got : type == ARBITER_MSG_SHARED ? -EMFILE : 0;
 	}
 	pthread_mutex_unlock(&c->lock);
 	return err;

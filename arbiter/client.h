@@ -145,7 +145,7 @@ int arbiter_charge_vram(void *client, int64_t bytes);
 #define ARBITER_KEY 16 /* bytes */
 int arbiter_share(struct arbiter_client *client, const void *key, int fd);
 void arbiter_unshare(struct arbiter_client *client, const void *key);
-/* A descriptor (close-on-exec, the caller's), -ENOENT, -ECONNREFUSED. */
+/* A descriptor (close-on-exec, the caller's), -ENOENT, -ECONNREFUSED, -EMFILE: there was none free for it. */
 int arbiter_shared(struct arbiter_client *client, const void *key);
 
 #endif

@@ -299,7 +299,7 @@ static int read_ticket(int fd, struct ticket **ticket, int *file)
 	for (uint32_t i = 0; i < t->num_extents; i++) {
 		const struct vram_extent *e = &t->extents[i];
 
-		if ((e->offset | e->size) & (FRONT_PAGE - 1) || !e->size || e->size > (uint64_t)st.st_size ||
+		if ((e->offset | e->size) & (FRONT_PAGE - 1) || !e->size || e->size > t->size - sum || e->size > (uint64_t)st.st_size ||
 		    e->offset > (uint64_t)st.st_size - e->size)
 			goto bad;
 		sum += e->size;
@@ -403,7 +403,7 @@ int share_import_ipc(struct kfd_ioctl_ipc_import_handle_args *args)
 		return -EINVAL;
 	fd = arbiter_shared(front.gpus[0].client, args->share_handle);
 	if (fd < 0)
-		return -EINVAL; /* as amdkfd of any handle that isn't one */
+		return fd == -EMFILE ? fd : -EINVAL; /* as amdkfd of any handle that isn't one */
 	err = import(gpu, fd, args->va_addr, &handle, &ipc_flags);
 	close(fd);
 	if (err)

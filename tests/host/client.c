@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -28,6 +29,7 @@
 #include <unistd.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <cmocka.h>
 
 #include <poll.h>
@@ -856,6 +858,17 @@ static int import_dmabuf(int fd, uint64_t va, uint64_t *handle)
 
 #define SHARE_VA 0x600000000000ull
 
+/* From here on no descriptor can be opened. */
+static void no_more_files(void)
+{
+	struct rlimit limit;
+	int next = dup(0);
+
+	CHECK(next > 0 && !close(next) && !getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = (rlim_t)next;
+	CHECK(!setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 static void case_share_ipc(void)
 {
 	struct kfd_ioctl_ipc_import_handle_args i;
@@ -890,6 +903,9 @@ static void case_share_ipc(void)
 		CHECK(!map_gpu(i.handle, false));
 		CHECK(!munmap(mine, 4 * PAGE));
 		CHECK(!free_gpu(i.handle));
+		no_more_files();
+		FAILS(import_ipc(key, SHARE_VA, &i), EMFILE);
+		CHECK(fcntl(0, F_GETFD) >= 0);
 		_exit(0);
 	}
 	CHECK(finish(pid) == 0);
@@ -979,6 +995,44 @@ static void case_share_dmabuf(void)
 	CHECK(*p == 0);
 }
 
+/* What a dma-buf says of itself is another process's word. The parts of this one are much larger than the whole, but for a sum that is beyond 2^64. */
+static void case_share_forged(void)
+{
+	const uint64_t huge = (1ull << 63) - PAGE;
+	struct {
+		uint64_t magic, size;
+		uint32_t flags, num_extents, rest[2];
+		struct {
+			uint64_t offset, size;
+		} extents[3];
+	} ticket;
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec iov = {&ticket, sizeof(ticket)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
+	int fd, ends[2], file = memfd_create("forged", MFD_CLOEXEC);
+	uint64_t handle;
+
+	start();
+	CHECK(!alloc((void *)SHARE_VA, PAGE, F(VRAM) | WRITABLE, &handle, NULL));
+	fd = export_dmabuf(handle, O_CLOEXEC);
+	CHECK(fd >= 0 && recv(fd, &ticket, sizeof(ticket), MSG_PEEK) == (ssize_t)offsetof(__typeof__(ticket), extents[1]));
+	ticket.num_extents = 3;
+	for (int i = 0; i < 3; i++) {
+		ticket.extents[i].offset = 0;
+		ticket.extents[i].size = i ? huge : 64 * PAGE;
+	}
+	ticket.size = 64 * PAGE + huge + huge;
+	CHECK(ticket.size == 62 * PAGE);
+	CHECK(file >= 0 && !ftruncate(file, (off_t)huge) && !socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends));
+	control.align = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&control.align), &file, sizeof(file));
+	CHECK(sendmsg(ends[0], &msg, 0) == sizeof(ticket));
+	FAILS(import_dmabuf(ends[1], SHARE_VA + (64ul << 20), &handle), EINVAL);
+}
+
 static void in_child(void **state)
 {
 	void (*run)(void) = (void (*)(void)) * state;
@@ -1046,6 +1100,9 @@ static void case_smi(void)
 	CHECK(!strcmp(text, want));
 	FAILS(read((int)quiet.anon_fd, text, sizeof(text)), EAGAIN);
 	CHECK(!close((int)quiet.anon_fd) && !close(p.fd));
+	/* Those that are closed make room, though nothing happens. */
+	for (int i = 0; i < 200; i++)
+		CHECK(!ioctl(kfd, AMDKFD_IOC_SMI_EVENTS, &smi) && !close((int)smi.anon_fd));
 }
 
 int main(int argc, char **argv)
@@ -1103,7 +1160,7 @@ int main(int argc, char **argv)
 		CASE(svm),	    CASE(exit_with_work),
 		CASE(threads),	    CASE(quota_shared),
 		CASE(cancel),       CASE(share_ipc),
-		CASE(share_dmabuf), CASE(smi),
+		CASE(share_dmabuf), CASE(share_forged), CASE(smi),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, NULL, NULL);
