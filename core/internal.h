@@ -183,8 +183,11 @@ void memory_free_all(struct kfd_process *p); /* after the vm is destroyed */
 int memory_map_part(struct kfd_process_device *pdd, const struct kfd_memory *m, uint64_t start, uint64_t end,
 		    unsigned prot);
 
-/* Where the first buffer begins that is in [va, end) of the GPU by what the program asked for; end: none is. */
-uint64_t memory_next_buffer(struct kfd_process_device *pdd, uint64_t va, uint64_t end);
+/*
+ * Where the first buffer begins that is in [va, end) of the GPU by what the program asked for; end: none is. Without all, perhaps only of those
+ * that the GPU's page table has not whole.
+ */
+uint64_t memory_next_buffer(struct kfd_process_device *pdd, uint64_t va, uint64_t end, bool all);
 /* va is in a buffer whose pages went away for good. */
 bool memory_is_gone(struct kfd_process_device *pdd, uint64_t va);
 

@@ -446,12 +446,11 @@ static bool overlaps_buffer(struct kfd_process *p, uint32_t gpus, uint64_t start
 	return false;
 }
 
-uint64_t memory_next_buffer(struct kfd_process_device *pdd, uint64_t va, uint64_t end)
+uint64_t memory_next_buffer(struct kfd_process_device *pdd, uint64_t va, uint64_t end, bool all)
 {
 	struct kfd_process *p = pdd->process;
 
-	/* All that are whole are in the GPU's page table, which is looked at when something is mapped. */
-	for (uint32_t id = 1; p->holes && id < p->max_memories; id++) {
+	for (uint32_t id = 1; (p->holes || all) && id < p->max_memories; id++) {
 		const struct kfd_memory *m = p->memories[id];
 
 		if (m && is_on(pdd, m) && m->va < end && va < m->va + m->size)
@@ -524,10 +523,33 @@ static int check_alloc(struct kfd_process *p, const struct kfd_process_device *p
 	return 0;
 }
 
+/* A buffer without memory, with its id but not in the table. NULL: there is no room. */
+static struct kfd_memory *new_memory(struct kfd_process_device *pdd, uint64_t va, uint64_t size, uint32_t flags)
+{
+	struct kfd_process *p = pdd->process;
+	struct kfd_memory *m;
+
+	if (!charge_records(p->device, sizeof(*m)))
+		return NULL;
+	m = calloc(1, sizeof(*m));
+	if (!m) {
+		atomic_fetch_sub(&p->device->records, sizeof(*m));
+		return NULL;
+	}
+	m->gpu = pdd->node->index;
+	m->flags = flags;
+	m->va = va;
+	m->size = size;
+	m->id = take_id(p);
+	if (m->id)
+		return m;
+	memory_free(p, m);
+	return NULL;
+}
+
 int memory_make(struct kfd_process_device *pdd, uint64_t va, uint64_t size, uint32_t flags, size_t max_extents, struct kfd_memory **memory)
 {
 	struct kfd_process *p = pdd->process;
-	struct kfd_device *d = p->device;
 	struct kfd_memory *m;
 	int err;
 
@@ -535,19 +557,10 @@ int memory_make(struct kfd_process_device *pdd, uint64_t va, uint64_t size, uint
 		return -EINVAL;
 	if (va && svm_backed(p, va, va + size))
 		return -EADDRINUSE;
-	if (!charge_records(d, sizeof(*m)))
+	m = new_memory(pdd, va, size, flags);
+	if (!m)
 		return -ENOMEM;
-	m = calloc(1, sizeof(*m));
-	if (!m) {
-		atomic_fetch_sub(&d->records, sizeof(*m));
-		return -ENOMEM;
-	}
-	m->gpu = pdd->node->index;
-	m->flags = flags;
-	m->va = va;
-	m->size = size;
-	m->id = take_id(p);
-	err = m->id ? grow_extents(p, m, max_extents) : -ENOMEM;
+	err = grow_extents(p, m, max_extents);
 	if (err) {
 		memory_free(p, m);
 		return err;
@@ -572,29 +585,15 @@ int kfd_ioctl_ALLOC_MEMORY_OF_GPU(struct kfd_process *p, struct kfd_request *req
 {
 	struct kfd_ioctl_alloc_memory_of_gpu_args *args = request->args;
 	struct kfd_process_device *pdd = pdd_by_id(p, args->gpu_id);
-	struct kfd_device *d = p->device;
 	struct kfd_memory *m;
 	int err = check_alloc(p, pdd, args);
 
 	if (err)
 		return err;
-	if (!charge_records(d, sizeof(*m)))
+	m = new_memory(pdd, args->va_addr, (args->size + KFD_PAGE - 1) & ~(KFD_PAGE - 1), args->flags & ~HSV_KFD_ALLOC_SVM);
+	if (!m)
 		return -ENOMEM;
-	m = calloc(1, sizeof(*m));
-	if (!m) {
-		atomic_fetch_sub(&d->records, sizeof(*m));
-		return -ENOMEM;
-	}
-	m->gpu = pdd->node->index;
-	m->flags = args->flags & ~HSV_KFD_ALLOC_SVM;
 	m->svm = args->flags & HSV_KFD_ALLOC_SVM;
-	m->va = args->va_addr;
-	m->size = (args->size + KFD_PAGE - 1) & ~(KFD_PAGE - 1);
-	m->id = take_id(p);
-	err = -ENOMEM;
-	if (!m->id)
-		goto free_memory;
-
 	if (m->flags & F(VRAM)) {
 		err = alloc_vram(p, m, request);
 	} else if (m->flags & (F(GTT) | F(USERPTR))) {

@@ -81,20 +81,15 @@ static int map_pages(struct kfd_process_device *pdd, uint64_t va, uint64_t end, 
 	return err;
 }
 
-static int add_pages(struct kfd_process_device *pdd, const struct hsv_pages_args *args, const struct mem_extent *e)
+/* Maps what the attributes leave of [va, end), which begins at e. */
+static int add_allowed(struct kfd_process_device *pdd, uint64_t va, uint64_t end, uint32_t rights, const struct mem_extent *e)
 {
-	uint64_t va = args->va, end = va + args->size, at = 0;
+	uint64_t at = 0;
 	int err = 0;
 
-	/* Buffers whose pages are away keep their addresses, though the GPU has nothing there. */
-	end = memory_next_buffer(pdd, va, end);
-	if (end == va) {
-		err = -EADDRINUSE;
-		end = va + args->size;
-	}
 	while (va < end && !err) {
 		uint64_t to = end;
-		unsigned allowed = svm_allowed(pdd, va, &to), prot = allowed & args->prot;
+		unsigned allowed = svm_allowed(pdd, va, &to), prot = allowed & rights;
 
 		/* Rights that only the program lacks may come; what the attributes deny is a fault at once. */
 		if (prot)
@@ -104,7 +99,21 @@ static int add_pages(struct kfd_process_device *pdd, const struct hsv_pages_args
 			gpu_vm_pages_answer(pdd->vm, va, to - va, -EACCES);
 		va = to;
 	}
-	return err == -EEXIST ? -EADDRINUSE : err;
+	return err;
+}
+
+static int add_pages(struct kfd_process_device *pdd, const struct hsv_pages_args *args, const struct mem_extent *e)
+{
+	/* Buffers whose pages are away keep their addresses, though the GPU has nothing there. */
+	uint64_t end = memory_next_buffer(pdd, args->va, args->va + args->size, false);
+	int err = add_allowed(pdd, args->va, end, args->prot, e);
+
+	/* The others are looked for only when the page table has shown that there is one: there may be many. */
+	if (err == -EEXIST) {
+		end = memory_next_buffer(pdd, args->va, end, true);
+		err = add_allowed(pdd, args->va, end, args->prot, e);
+	}
+	return end == args->va || err == -EEXIST ? -EADDRINUSE : err;
 }
 
 static int give_pages(struct kfd_process_device *pdd, const struct hsv_pages_args *args, const struct mem_extent *list)

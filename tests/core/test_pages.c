@@ -259,6 +259,13 @@ static void buffers(void **state)
 	assert_int_equal(fake.answer_error, 0); /* who waits tries again, by the buffer's rights */
 	assert_int_equal(kfd_process_pages_invalidate(process, VA, 6 * PAGE), 0);
 	assert_int_equal(fake_mapped_bytes(), 2 * PAGE);
+	/* Who waits for the pages before it has them, or would ask for ever. */
+	assert_int_equal(give(VA, 4 * PAGE, HSV_PAGES_READ, RAM_AT), 0);
+	assert_ptr_equal(fake_translate(VA, NULL), ram);
+	assert_ptr_equal(fake_translate(VA + PAGE, NULL), ram + PAGE);
+	assert_ptr_equal(fake_translate(VA + 2 * PAGE, NULL), ram + 64 * PAGE);
+	assert_int_equal(kfd_process_pages_invalidate(process, VA, 6 * PAGE), 0);
+	assert_int_equal(fake_mapped_bytes(), 2 * PAGE);
 	/* While its pages are away, too: pages up to it are given. */
 	assert_int_equal(kfd_memory_invalidate(process, a.handle), 0);
 	assert_int_equal(give(VA + 2 * PAGE, PAGE, HSV_PAGES_READ, RAM_AT), -EADDRINUSE);
