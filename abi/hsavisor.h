@@ -131,7 +131,7 @@ enum hsv_request_type {
 	/*
 	 * Pages of a process with XNACK on: what the GPU sees at [va, va + size) from now on; whatever pages it had there before are
 	 * replaced. The answer to HSV_EVENT_PAGES, or unasked (prefetch). args: struct hsv_pages_args, arrays: hsv_extents whose sizes
-	 * sum to size (none if error is set: waves that wait for the range get a memory fault). -EADDRINUSE if a buffer is mapped there.
+	 * sum to size (none if error is set: waves that wait for the range get a memory fault). Up to a buffer; -EADDRINUSE if one is at va.
 	 */
 	HSV_REQ_PAGES = 13,
 	/*
