@@ -11,7 +11,7 @@
  *
  * Clients are not trusted: packets are parsed from a private copy, answers are sent without
  * blocking (a client that doesn't read its answer is disconnected), and descriptors sent to us are
- * closed.
+ * closed, but for those to be shared.
  */
 #define LOG_PART "arbiter"
 #include "arbiter/server.h"
