@@ -6,12 +6,11 @@
  * the queue's read index must have come as far as packets were written, and each completion signal
  * must have reached zero.
  */
-#include "bench/programs/hsa-bench.h"
+#include "tests/programs/hsa.h"
 
 int main(int argc, char **argv)
 {
 	long count = argc > 1 ? atol(argv[1]) : 10000, warm = 1000;
-	hsa_agent_t gpu;
 	hsa_signal_t signal;
 	hsa_queue_t *queue;
 	struct kernel empty;
@@ -23,15 +22,15 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	t = calloc((size_t)count, sizeof(*t));
-	gpu = open_gpu();
-	empty = find_kernel(gpu, load_code(gpu, "empty"), "empty");
-	queue = open_queue(gpu);
-	check(hsa_signal_create(1, 0, NULL, &signal), "hsa_signal_create");
+	open_agents();
+	empty = find_kernel(load_code("empty"), "empty");
+	queue = open_queue(1024);
+	signal = new_signal(1);
 	for (long i = -warm; i < count; i++) {
 		double start = now_us();
 
 		hsa_signal_store_relaxed(signal, 1);
-		index = submit(queue, &empty, 1, 64, NULL, signal);
+		index = submit(queue, &empty, 1, 64, NULL, signal, 0);
 		if (hsa_signal_wait_scacquire(signal, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX,
 					      HSA_WAIT_STATE_ACTIVE) != 0) {
 			fprintf(stderr, "dispatch-latency: WRONG signal value\n");

@@ -15,11 +15,9 @@
  * 64 of them), REPEAT may be followed by ":GROUPS". What is timed is run until it is compiled before. The results are checked on the CPU (of some
  * work-items, for emulated guests are slow): "verified", or "WRONG ..." and exit code 1.
  */
-#include "bench/programs/hsa-bench.h"
+#include "tests/programs/hsa.h"
 
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #define GROUP  256
 #define DEPTH  16 /* kernels on the queue at once in a loop */
@@ -35,9 +33,6 @@ struct args {
 };
 
 struct load {
-	hsa_agent_t gpu;
-	hsa_amd_memory_pool_t vram, system;
-	hsa_executable_t code;
 	hsa_queue_t *queue;
 	hsa_signal_t signal[DEPTH];
 	struct kernel kernel;
@@ -48,18 +43,9 @@ struct load {
 	uint64_t launched;
 };
 
-static void *allocate(struct load *l, hsa_amd_memory_pool_t pool, size_t size)
-{
-	void *p;
-
-	check(hsa_amd_memory_pool_allocate(pool, size, 0, &p), "memory");
-	check(hsa_amd_agents_allow_access(1, &l->gpu, NULL, p), "allow_access");
-	return p;
-}
-
 static uint32_t *upload(struct load *l, const uint32_t *from)
 {
-	uint32_t *p = allocate(l, l->vram, l->n * 4ull);
+	uint32_t *p = allocate(vram_pool, l->n * 4ull);
 
 	check(hsa_memory_copy(p, from, l->n * 4ull), "copy");
 	return p;
@@ -79,15 +65,11 @@ static void open_load(struct load *l, const char *name, const char *repeat)
 		fprintf(stderr, "gpu-load: 1 to 65536 work-groups\n");
 		exit(2);
 	}
-	l->gpu = open_gpu();
-	l->vram = find_pool(l->gpu, HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_COARSE_GRAINED);
-	l->system = find_pool(find_agent(HSA_DEVICE_TYPE_CPU),
-			      HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_KERNARG_INIT);
-	l->code = load_code(l->gpu, "load");
-	l->kernel = find_kernel(l->gpu, l->code, name);
-	l->queue = open_queue(l->gpu);
+	open_agents();
+	l->kernel = find_kernel(load_code("load"), name);
+	l->queue = open_queue(1024);
 	for (unsigned i = 0; i < DEPTH; i++)
-		check(hsa_signal_create(0, 0, NULL, &l->signal[i]), "signal");
+		l->signal[i] = new_signal(0);
 	l->n = l->groups * GROUP;
 	size = l->n * 4ull;
 	l->a = malloc(size);
@@ -98,14 +80,14 @@ static void open_load(struct load *l, const char *name, const char *repeat)
 		l->a[i] = (uint32_t)((i * 2654435761ull + 12345) % l->n);
 		l->b[i] = i * 40503u + 7;
 	}
-	l->args = allocate(l, l->system, 4096);
+	l->args = allocate(system_pool, 4096);
 	l->args->a = upload(l, l->a);
 	l->args->b = upload(l, l->b);
 	if (!strcmp(name, "endless")) {
-		l->args->out = allocate(l, l->system, 4096);
+		l->args->out = allocate(system_pool, 4096);
 		l->args->out[0] = 0;
 	} else {
-		l->args->out = allocate(l, l->vram, size > 4096 ? size : 4096);
+		l->args->out = allocate(vram_pool, size > 4096 ? size : 4096);
 		check(hsa_amd_memory_fill(l->args->out, 0, size / 4), "fill");
 	}
 	l->args->n = !strcmp(name, "matmul") ? MATRIX : l->n;
@@ -117,7 +99,7 @@ static void launch(struct load *l)
 	hsa_signal_t signal = l->signal[l->launched++ % DEPTH];
 
 	hsa_signal_store_relaxed(signal, 1);
-	submit(l->queue, &l->kernel, l->groups, GROUP, l->args, signal);
+	submit(l->queue, &l->kernel, l->groups, GROUP, l->args, signal, 0);
 }
 
 static void wait_for(struct load *l, uint64_t number)

@@ -17,11 +17,8 @@
  * End of input or "quit" ends it; exit code 1 when anything differed. When VRAM runs out while it
  * allocates: "full at N MiB", exit code 3.
  */
-#define _GNU_SOURCE
-#include "bench/programs/hsa-bench.h"
+#include "tests/programs/hsa.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <sys/mman.h>
 
 #define PIECE (4u << 20)
@@ -32,8 +29,6 @@ struct args {
 	uint32_t base, seed;
 };
 
-static hsa_agent_t gpu, cpu;
-static hsa_amd_memory_pool_t vram, kernarg;
 static struct kernel fill, check_kernel;
 static hsa_queue_t *queue;
 static hsa_signal_t done;
@@ -52,7 +47,7 @@ static void run(const struct kernel *k, uint32_t *data, uint32_t base)
 {
 	*args = (struct args){data, differ, base, seed};
 	hsa_signal_store_relaxed(done, 1);
-	submit(queue, k, WORDS / 256, 256, args, done);
+	submit(queue, k, WORDS / 256, 256, args, done, 0);
 	hsa_signal_wait_scacquire(done, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX,
 				  HSA_WAIT_STATE_BLOCKED);
 }
@@ -108,18 +103,18 @@ static void say_free(void)
 	uint64_t available = 0, size = 0;
 
 	hsa_agent_get_info(gpu, (hsa_agent_info_t)HSA_AMD_AGENT_INFO_MEMORY_AVAIL, &available);
-	hsa_amd_memory_pool_get_info(vram, HSA_AMD_MEMORY_POOL_INFO_SIZE, &size);
+	hsa_amd_memory_pool_get_info(vram_pool, HSA_AMD_MEMORY_POOL_INFO_SIZE, &size);
 	printf("free %llu of %llu\n", (unsigned long long)available, (unsigned long long)size);
 }
 
-static void allocate(uint32_t mib)
+static void allocate_pieces(uint32_t mib)
 {
 	hsa_agent_t both[2] = {gpu, cpu};
 
 	pieces = mib / 4;
 	piece = calloc(pieces ? pieces : 1, sizeof(*piece));
 	for (uint32_t p = 0; p < pieces; p++) {
-		if (hsa_amd_memory_pool_allocate(vram, PIECE, 0, (void **)&piece[p]) ||
+		if (hsa_amd_memory_pool_allocate(vram_pool, PIECE, 0, (void **)&piece[p]) ||
 		    hsa_amd_agents_allow_access(2, both, NULL, piece[p])) {
 			printf("full at %u MiB\n", p * 4);
 			exit(3);
@@ -132,7 +127,6 @@ int main(int argc, char **argv)
 	hsa_executable_t code;
 	bool wrong = false;
 	char line[64];
-	void *p;
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: swap-check MIB SEED\n");
@@ -140,20 +134,15 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	seed = (uint32_t)atoi(argv[2]);
-	gpu = open_gpu();
-	cpu = find_agent(HSA_DEVICE_TYPE_CPU);
-	vram = find_pool(gpu, HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_COARSE_GRAINED);
-	kernarg = find_pool(cpu, HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_KERNARG_INIT);
-	code = load_code(gpu, "swap");
-	fill = find_kernel(gpu, code, "fill");
-	check_kernel = find_kernel(gpu, code, "check");
-	queue = open_queue(gpu);
-	check(hsa_signal_create(0, 0, NULL, &done), "signal");
-	check(hsa_amd_memory_pool_allocate(kernarg, 4096, 0, &p), "memory");
-	check(hsa_amd_agents_allow_access(1, &gpu, NULL, p), "allow_access");
-	args = p;
-	differ = (uint32_t *)p + 64;
-	allocate((uint32_t)atoi(argv[1]));
+	open_agents();
+	code = load_code("swap");
+	fill = find_kernel(code, "fill");
+	check_kernel = find_kernel(code, "check");
+	queue = open_queue(1024);
+	done = new_signal(0);
+	args = allocate(system_pool, 4096);
+	differ = (uint32_t *)args + 64;
+	allocate_pieces((uint32_t)atoi(argv[1]));
 	write_all();
 	puts("filled");
 	while (fgets(line, sizeof(line), stdin)) {

@@ -19,27 +19,14 @@
  * error (printed as "queue error 0xN"), 4 a hostile dispatch neither ended nor failed within its seconds. A GPU memory fault ends the program by the
  * runtime's own message and abort.
  */
-#include <fcntl.h>
-#include <hsa/hsa.h>
-#include <hsa/hsa_ext_amd.h>
+#include "tests/programs/hsa.h"
+
 #include <inttypes.h>
-#include <libgen.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
 #define N	   1024u
 #define RING	   64u
 #define HOSTILE_MS 3000u
-#define HEADER                                                                                                                                       \
-	(HSA_PACKET_TYPE_KERNEL_DISPATCH << HSA_PACKET_HEADER_TYPE | HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCACQUIRE_FENCE_SCOPE |             \
-	 HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCRELEASE_FENCE_SCOPE | 1u << HSA_KERNEL_DISPATCH_PACKET_SETUP_DIMENSIONS << 16)
 
-static hsa_agent_t gpu, cpu;
-static hsa_amd_memory_pool_t vram_pool, system_pool;
 static hsa_executable_t executable;
 static hsa_queue_t *queue;
 static hsa_signal_t done;
@@ -48,112 +35,14 @@ static void *arguments;
 static unsigned long dispatches;
 static unsigned seed;
 
-static void check(hsa_status_t s, const char *what)
-{
-	const char *text = "";
-
-	if (s == HSA_STATUS_SUCCESS || s == HSA_STATUS_INFO_BREAK)
-		return;
-	hsa_status_string(s, &text);
-	fprintf(stderr, "e2e-gpu: %s: %s\n", what, text);
-	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static hsa_status_t find_agent(hsa_agent_t agent, void *data)
-{
-	hsa_device_type_t type;
-
-	hsa_agent_get_info(agent, HSA_AGENT_INFO_DEVICE, &type);
-	if (type == HSA_DEVICE_TYPE_GPU)
-		gpu = agent;
-	else if (type == HSA_DEVICE_TYPE_CPU)
-		cpu = agent;
-	return HSA_STATUS_SUCCESS;
-}
-
-static hsa_status_t find_pool(hsa_amd_memory_pool_t pool, void *data)
-{
-	hsa_amd_segment_t segment;
-	bool can_allocate = false;
-	uint32_t flags = 0;
-
-	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_SEGMENT, &segment);
-	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_RUNTIME_ALLOC_ALLOWED, &can_allocate);
-	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_GLOBAL_FLAGS, &flags);
-	if (segment != HSA_AMD_SEGMENT_GLOBAL || !can_allocate)
-		return HSA_STATUS_SUCCESS;
-	if (data == &system_pool && !(flags & HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_FINE_GRAINED))
-		return HSA_STATUS_SUCCESS;
-	*(hsa_amd_memory_pool_t *)data = pool;
-	return HSA_STATUS_INFO_BREAK;
-}
-
-static void *allocate(hsa_amd_memory_pool_t pool, size_t size)
-{
-	hsa_agent_t both[2] = {cpu, gpu};
-	void *p = NULL;
-
-	check(hsa_amd_memory_pool_allocate(pool, size, 0, &p), "hsa_amd_memory_pool_allocate");
-	check(hsa_amd_agents_allow_access(2, both, NULL, p), "hsa_amd_agents_allow_access");
-	return p;
-}
-
-static void on_queue_error(hsa_status_t s, hsa_queue_t *q, void *data)
-{
-	printf("queue error 0x%x\n", (unsigned)s);
-	fflush(stdout);
-	_exit(3);
-}
-
-static void load_code(void)
-{
-	char name[64] = "", self[4096], path[4352];
-	hsa_code_object_reader_t reader;
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	int fd;
-
-	self[n > 0 ? n : 0] = 0;
-	hsa_agent_get_info(gpu, HSA_AGENT_INFO_NAME, name);
-	snprintf(path, sizeof(path), "%s/e2e-kernels.%s.co", dirname(self), name);
-	fd = open(path, O_RDONLY);
-	if (fd < 0) {
-		perror(path);
-		exit(1);
-	}
-	check(hsa_code_object_reader_create_from_file(fd, &reader), "hsa_code_object_reader_create_from_file");
-	check(hsa_executable_create_alt(HSA_PROFILE_FULL, HSA_DEFAULT_FLOAT_ROUNDING_MODE_DEFAULT, NULL, &executable), "hsa_executable_create_alt");
-	check(hsa_executable_load_agent_code_object(executable, gpu, reader, NULL, NULL), "hsa_executable_load_agent_code_object");
-	check(hsa_executable_freeze(executable, NULL), "hsa_executable_freeze");
-}
-
-static void make_queue(void)
-{
-	check(hsa_queue_create(gpu, RING, HSA_QUEUE_TYPE_MULTI, on_queue_error, NULL, UINT32_MAX, UINT32_MAX, &queue), "hsa_queue_create");
-}
-
 static void start(void)
 {
 	const char *file = getenv("E2E_ADDRESSES");
 
-	check(hsa_init(), "hsa_init");
-	check(hsa_iterate_agents(find_agent, NULL), "hsa_iterate_agents");
-	if (!gpu.handle) {
-		fprintf(stderr, "e2e-gpu: no GPU\n");
-		exit(1);
-	}
-	check(hsa_amd_agent_iterate_memory_pools(gpu, find_pool, &vram_pool), "the GPU's memory pools");
-	check(hsa_amd_agent_iterate_memory_pools(cpu, find_pool, &system_pool), "the CPU's memory pools");
-	load_code();
-	make_queue();
-	check(hsa_signal_create(1, 0, NULL, &done), "hsa_signal_create");
+	open_agents();
+	executable = load_code("e2e-kernels");
+	queue = open_queue(RING);
+	done = new_signal(1);
 	state = allocate(vram_pool, sizeof(*state) * N);
 	out = allocate(system_pool, sizeof(*out) * N);
 	arguments = allocate(system_pool, 4096);
@@ -169,48 +58,23 @@ static void start(void)
 	}
 }
 
-static void submit(uint64_t object, uint32_t private_size, uint32_t group_size, uint32_t items)
+static void start_kernel(const struct kernel *k, uint32_t items)
 {
-	uint64_t index = hsa_queue_add_write_index_relaxed(queue, 1);
-	hsa_kernel_dispatch_packet_t *p = (hsa_kernel_dispatch_packet_t *)queue->base_address + index % queue->size;
-
-	memset((char *)p + 4, 0, sizeof(*p) - 4);
-	p->workgroup_size_x = 64;
-	p->workgroup_size_y = p->workgroup_size_z = 1;
-	p->grid_size_x = items;
-	p->grid_size_y = p->grid_size_z = 1;
-	p->private_segment_size = private_size;
-	p->group_segment_size = group_size;
-	p->kernel_object = object;
-	p->kernarg_address = arguments;
-	p->completion_signal = done;
 	hsa_signal_store_relaxed(done, 1);
-	__atomic_store_n((uint32_t *)p, HEADER, __ATOMIC_RELEASE);
-	hsa_signal_store_screlease(queue->doorbell_signal, (hsa_signal_value_t)index);
+	submit(queue, k, items / 64, 64, arguments, done, 0);
 }
 
 static void submit_kernel(const char *name, uint32_t items)
 {
-	hsa_executable_symbol_t symbol;
-	uint64_t object;
-	uint32_t private_size, group_size;
+	struct kernel k = find_kernel(executable, name);
 
-	check(hsa_executable_get_symbol_by_name(executable, name, &gpu, &symbol), name);
-	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_OBJECT, &object);
-	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_PRIVATE_SEGMENT_SIZE, &private_size);
-	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_GROUP_SEGMENT_SIZE, &group_size);
-	submit(object, private_size, group_size, items);
+	start_kernel(&k, items);
 }
 
-/* Waits in short pieces, so that a lost completion is told from a slow one by the caller. True: it completed. */
+/* A lost completion is told from a slow one by the caller. */
 static bool completed(unsigned ms, hsa_wait_state_t how)
 {
-	double end = now() + ms / 1e3;
-
-	while (now() < end)
-		if (hsa_signal_wait_scacquire(done, HSA_SIGNAL_CONDITION_LT, 1, 50000000, how) < 1)
-			return true;
-	return false;
+	return wait_signal(done, ms / 1e3, how);
 }
 
 static void one_step(void)
@@ -226,7 +90,7 @@ static void one_step(void)
 	for (unsigned i = 0; i < N; i++)
 		want[i] = want[i] * 1664525u + (i ^ (uint32_t)dispatches) + 1013904223u;
 	memset(out, 0, sizeof(*out) * N);
-	submit_kernel("step.kd", N);
+	submit_kernel("step", N);
 	/* By turns, as programs do: waiting for an interrupt, and spinning. */
 	if (!completed(120000, dispatches % 2 ? HSA_WAIT_STATE_ACTIVE : HSA_WAIT_STATE_BLOCKED)) {
 		printf("e2e-gpu: dispatch %lu was not completed in two minutes\n", dispatches);
@@ -295,7 +159,7 @@ static int spin(void)
 	out[0] = 0;
 	a[0] = out;
 	a[1] = out + 64;
-	submit_kernel("spin.kd", 256);
+	submit_kernel("spin", 256);
 	while (!completed(1000, HSA_WAIT_STATE_BLOCKED))
 		;
 	printf("e2e-gpu: WRONG: it ended\n");
@@ -311,7 +175,7 @@ static int store(uint64_t address)
 
 	a->where = address;
 	a->value = 0xbad0bad0;
-	submit_kernel("store.kd", 64);
+	submit_kernel("store", 64);
 	if (!completed(10 * HOSTILE_MS, HSA_WAIT_STATE_BLOCKED))
 		return 4;
 	printf("stored\n");
@@ -329,7 +193,7 @@ static int vram(size_t mib)
 	for (uint32_t i = 0; i < 2; i++) {
 		a->where = (uintptr_t)ends[i];
 		a->value = 0x1000 + i;
-		submit_kernel("store.kd", 64);
+		submit_kernel("store", 64);
 		if (!completed(60000, HSA_WAIT_STATE_BLOCKED))
 			return 4;
 	}
@@ -365,12 +229,9 @@ static int code(void)
 {
 	static const uint32_t encodings[] = {0xbe800000, 0x80000000, 0xb0000000, 0xbf000000, 0xbf800000, 0xc0000000, 0x7e000000, 0x00000000, 0xd1000000, 0xd8000000, 0xdc000000, 0xe0000000, 0xd3800000};
 	uint32_t *words = allocate(vram_pool, 8192);
-	hsa_executable_symbol_t symbol;
-	uint64_t object;
+	struct kernel random = {.object = (uintptr_t)words, .private_size = 256, .group_size = 1024};
 
-	check(hsa_executable_get_symbol_by_name(executable, "step.kd", &gpu, &symbol), "step.kd");
-	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_OBJECT, &object);
-	check(hsa_memory_copy(words, (void *)object, 64), "hsa_memory_copy");
+	check(hsa_memory_copy(words, (void *)find_kernel(executable, "step").object, 64), "hsa_memory_copy");
 	*(uint64_t *)(words + 4) = 256; /* where the code begins */
 	words[11] |= 63;		   /* all registers that a kernel can ask for */
 	words[12] |= 0x1f;
@@ -380,7 +241,7 @@ static int code(void)
 		words[i] = rand_r(&seed) % 64 ? e | ((uint32_t)random64() & 0x007fffff) : (uint32_t)random64();
 	}
 	words[2047] = 0xbf810000; /* s_endpgm */
-	submit((uintptr_t)words, 256, 1024, 256);
+	start_kernel(&random, 256);
 	printf("%s\n", completed(HOSTILE_MS, HSA_WAIT_STATE_BLOCKED) ? "completed" : "did not end");
 	fflush(stdout);
 	_exit(0);
@@ -401,7 +262,7 @@ static int packets(void)
 		hsa_queue_store_write_index_screlease(queue, queue->size * (uint64_t)(round + 1));
 		hsa_signal_store_screlease(queue->doorbell_signal, queue->size * (round + 1) - 1);
 		pause_ms(HOSTILE_MS / 6);
-		make_queue();
+		queue = open_queue(RING);
 	}
 	printf("no error\n");
 	fflush(stdout);
@@ -434,7 +295,7 @@ static int header(void)
 	uint64_t *words = (uint64_t *)queue;
 
 	for (int i = 0; i < 50; i++) {
-		submit_kernel("step.kd", N);
+		submit_kernel("step", N);
 		words[sizeof(*queue) / 8 + (unsigned)rand_r(&seed) % 24] = random64();
 		*((uint64_t **)queue->doorbell_signal.handle)[1] = (uint64_t)i;
 		pause_ms(20);

@@ -8,24 +8,16 @@
  *   e2e-svm storm SECONDS  kernels work on memory that is swapped, split, collapsed, write-protected and forked from all the time
  *   e2e-svm fault HOW      a kernel touches what isn't there (wild, unmapped, none, read-only, running: unmapped while it runs): the event has the right address
  *
- * Exit status: 0 as it should be, 1 wrong, 4 a kernel did not end.
+ * Exit status: 0 as it should be, 1 wrong, 3 an error of the queue, 4 a kernel did not end.
  */
-#define _GNU_SOURCE /* mremap, memfd_create */
-#include <fcntl.h>
-#include <hsa/hsa.h>
-#include <hsa/hsa_ext_amd.h>
-#include <libgen.h>
+#include "tests/programs/hsa.h"
+
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21
@@ -38,12 +30,7 @@
 #define MIB   (1u << 20)
 #define PAGE  4096u
 #define LIMIT 180 /* seconds that a kernel may take on a busy machine, in an emulated guest */
-#define HEADER                                                                                                                                       \
-	(HSA_PACKET_TYPE_KERNEL_DISPATCH << HSA_PACKET_HEADER_TYPE | HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCACQUIRE_FENCE_SCOPE |             \
-	 HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCRELEASE_FENCE_SCOPE | 1u << HSA_KERNEL_DISPATCH_PACKET_SETUP_DIMENSIONS << 16)
 
-static hsa_agent_t gpu, cpu;
-static hsa_amd_memory_pool_t system_pool;
 static hsa_executable_t executable;
 static hsa_queue_t *queue;
 static hsa_signal_t done;
@@ -64,52 +51,6 @@ static const char *part = "start";
 			WRONG("line %d: %s", __LINE__, #x);                                                                                          \
 	} while (0)
 
-static void check(hsa_status_t s, const char *what)
-{
-	const char *text = "";
-
-	if (s == HSA_STATUS_SUCCESS || s == HSA_STATUS_INFO_BREAK)
-		return;
-	hsa_status_string(s, &text);
-	WRONG("%s: %s", what, text);
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static hsa_status_t find_agent(hsa_agent_t agent, void *data)
-{
-	hsa_device_type_t type;
-
-	hsa_agent_get_info(agent, HSA_AGENT_INFO_DEVICE, &type);
-	if (type == HSA_DEVICE_TYPE_GPU)
-		gpu = agent;
-	else if (type == HSA_DEVICE_TYPE_CPU)
-		cpu = agent;
-	return HSA_STATUS_SUCCESS;
-}
-
-static hsa_status_t find_pool(hsa_amd_memory_pool_t pool, void *data)
-{
-	uint32_t flags = 0;
-
-	hsa_amd_memory_pool_get_info(pool, HSA_AMD_MEMORY_POOL_INFO_GLOBAL_FLAGS, &flags);
-	if (!(flags & HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_FINE_GRAINED))
-		return HSA_STATUS_SUCCESS;
-	system_pool = pool;
-	return HSA_STATUS_INFO_BREAK;
-}
-
-static void on_queue_error(hsa_status_t s, hsa_queue_t *q, void *data)
-{
-	WRONG("queue error 0x%x", (unsigned)s);
-}
-
 /* Of a fault that is expected: the page, or a range of it. */
 static uintptr_t fault_from, fault_to;
 
@@ -127,36 +68,19 @@ static hsa_status_t on_event(const hsa_amd_event_t *event, void *data)
 
 static void start(void)
 {
-	char self[4096], path[4352], isa[128] = "";
-	hsa_code_object_reader_t reader;
-	hsa_agent_t both[2];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char isa[128] = "";
 	hsa_isa_t first = {0};
-	int fd;
 
-	self[n > 0 ? n : 0] = 0;
-	check(hsa_init(), "hsa_init");
-	check(hsa_iterate_agents(find_agent, NULL), "hsa_iterate_agents");
-	MUST(gpu.handle);
+	open_agents();
 	check(hsa_agent_get_info(gpu, HSA_AGENT_INFO_ISA, &first), "ISA");
 	check(hsa_isa_get_info_alt(first, HSA_ISA_INFO_NAME, isa), "ISA name");
 	printf("%s\n", isa);
 	if (!strstr(isa, ":xnack+"))
 		WRONG("the agent is %s: XNACK is not on", isa);
-	check(hsa_amd_agent_iterate_memory_pools(cpu, find_pool, NULL), "the CPU's memory pools");
-	snprintf(path, sizeof(path), "%s/e2e-svm-kernels.gfx90a.co", dirname(self));
-	fd = open(path, O_RDONLY);
-	MUST(fd >= 0);
-	check(hsa_code_object_reader_create_from_file(fd, &reader), "hsa_code_object_reader_create_from_file");
-	check(hsa_executable_create_alt(HSA_PROFILE_FULL, HSA_DEFAULT_FLOAT_ROUNDING_MODE_DEFAULT, NULL, &executable), "hsa_executable_create_alt");
-	check(hsa_executable_load_agent_code_object(executable, gpu, reader, NULL, NULL), "hsa_executable_load_agent_code_object");
-	check(hsa_executable_freeze(executable, NULL), "hsa_executable_freeze");
-	check(hsa_queue_create(gpu, 64, HSA_QUEUE_TYPE_MULTI, on_queue_error, NULL, UINT32_MAX, UINT32_MAX, &queue), "hsa_queue_create");
-	check(hsa_signal_create(1, 0, NULL, &done), "hsa_signal_create");
-	check(hsa_amd_memory_pool_allocate(system_pool, PAGE, 0, &arguments), "hsa_amd_memory_pool_allocate");
-	both[0] = cpu;
-	both[1] = gpu;
-	check(hsa_amd_agents_allow_access(2, both, NULL, arguments), "hsa_amd_agents_allow_access");
+	executable = load_code("e2e-svm-kernels");
+	queue = open_queue(64);
+	done = new_signal(1);
+	arguments = allocate(system_pool, PAGE);
 	check(hsa_amd_register_system_event_handler(on_event, NULL), "hsa_amd_register_system_event_handler");
 }
 
@@ -171,43 +95,23 @@ struct arguments {
 };
 
 /* Starts a kernel whose arguments are these bytes. */
-static void submit(const char *name, const void *bytes, size_t size, uint32_t items)
+static void start_kernel(const char *name, const void *bytes, size_t size, uint32_t items)
 {
-	hsa_executable_symbol_t symbol;
-	hsa_kernel_dispatch_packet_t *p;
-	uint64_t index;
+	struct kernel k = find_kernel(executable, name);
 
 	memset(arguments, 0, PAGE);
 	memcpy(arguments, bytes, size);
-	check(hsa_executable_get_symbol_by_name(executable, name, &gpu, &symbol), name);
-	index = hsa_queue_add_write_index_relaxed(queue, 1);
-	p = (hsa_kernel_dispatch_packet_t *)queue->base_address + index % queue->size;
-	memset((char *)p + 4, 0, sizeof(*p) - 4);
-	p->workgroup_size_x = 64;
-	p->workgroup_size_y = p->workgroup_size_z = 1;
-	p->grid_size_x = items;
-	p->grid_size_y = p->grid_size_z = 1;
-	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_OBJECT, &p->kernel_object);
-	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_PRIVATE_SEGMENT_SIZE, &p->private_segment_size);
-	hsa_executable_symbol_get_info(symbol, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_GROUP_SEGMENT_SIZE, &p->group_segment_size);
-	p->kernarg_address = arguments;
-	p->completion_signal = done;
 	hsa_signal_store_relaxed(done, 1);
-	__atomic_store_n((uint32_t *)p, HEADER, __ATOMIC_RELEASE);
-	hsa_signal_store_screlease(queue->doorbell_signal, (hsa_signal_value_t)index);
+	submit(queue, &k, items / 64, 64, arguments, done, 0);
 }
 
 static void finish(void)
 {
-	double end = now() + LIMIT;
-
-	while (hsa_signal_wait_scacquire(done, HSA_SIGNAL_CONDITION_LT, 1, 50000000, HSA_WAIT_STATE_BLOCKED) >= 1) {
-		if (now() > end) {
-			printf("e2e-svm: %s: a kernel did not end\n", part);
-			fflush(stdout);
-			_exit(4);
-		}
-	}
+	if (wait_signal(done, LIMIT, HSA_WAIT_STATE_BLOCKED))
+		return;
+	printf("e2e-svm: %s: a kernel did not end\n", part);
+	fflush(stdout);
+	_exit(4);
 }
 
 /* p[i] = p[i] * 3 + k */
@@ -215,7 +119,7 @@ static void mix(uint32_t *p, uint32_t n, uint32_t k)
 {
 	struct arguments a = {.p = p, .a = n, .b = WIDTH, .c = k};
 
-	submit("mix.kd", &a, sizeof(a), WIDTH);
+	start_kernel("mix", &a, sizeof(a), WIDTH);
 	finish();
 }
 
@@ -226,7 +130,7 @@ static uint32_t sum(const uint32_t *p, uint32_t n)
 	uint32_t s = 0;
 
 	memset(out, 0xee, sizeof(out));
-	submit("sum.kd", &a, sizeof(a), WIDTH);
+	start_kernel("sum", &a, sizeof(a), WIDTH);
 	finish();
 	for (uint32_t i = 0; i < WIDTH; i++)
 		s += out[i];
@@ -569,7 +473,7 @@ static void attributes(void)
 	check(hsa_amd_svm_attributes_set(p, n * 4, set, 2), "hsa_amd_svm_attributes_set");
 	check(hsa_amd_svm_attributes_get(p, n * 4, get, 2), "hsa_amd_svm_attributes_get");
 	MUST(get[0].attribute == HSA_AMD_SVM_ATTRIB_AGENT_ACCESSIBLE && get[1].value); /* ROCr gives the flag as it is */
-	check(hsa_signal_create(1, 0, NULL, &prefetched), "hsa_signal_create");
+	prefetched = new_signal(1);
 	check(hsa_amd_svm_prefetch_async(p, n * 4, gpu, 0, NULL, prefetched), "hsa_amd_svm_prefetch_async");
 	while (hsa_signal_wait_scacquire(prefetched, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX, HSA_WAIT_STATE_BLOCKED) >= 1)
 		;
@@ -613,7 +517,7 @@ static void atomics(void)
 		counter = (_Atomic uint32_t *)(p + 1000 + cas * 2000);
 		*counter = 7;
 		a.p = counter;
-		submit(cas ? "count_cas.kd" : "count.kd", &a, sizeof(a), items);
+		start_kernel(cas ? "count_cas" : "count", &a, sizeof(a), items);
 		for (int i = 0; i < 2; i++)
 			MUST(!pthread_create(&threads[i], NULL, count_thread, (void *)(uintptr_t)mine));
 		for (int i = 0; i < 2; i++)
@@ -633,7 +537,7 @@ static void atomics(void)
 
 		*turn = 0;
 		*word = 1;
-		submit("pingpong.kd", &a, sizeof(a), 64);
+		start_kernel("pingpong", &a, sizeof(a), 64);
 		for (uint32_t r = 0; r < turns; r++) {
 			*word += 3;
 			want = (want + 3) * 5 + 1;
@@ -720,7 +624,7 @@ static void storm(double seconds)
 	do {
 		struct arguments a = {.p = p, .a = n, .b = WIDTH, .c = 4};
 
-		submit("rounds.kd", &a, sizeof(a), WIDTH);
+		start_kernel("rounds", &a, sizeof(a), WIDTH);
 		finish();
 		total += 4;
 		kernels++;
@@ -757,22 +661,22 @@ static int fault(const char *how)
 		a.a = 1;
 		fault_from = 0x123456789000;
 		fault_to = fault_from + PAGE;
-		submit("mix.kd", &a, sizeof(a), WIDTH);
+		start_kernel("mix", &a, sizeof(a), WIDTH);
 	} else if (!strcmp(how, "unmapped")) {
 		MUST(!munmap((char *)p + 5 * PAGE, PAGE));
 		fault_from += 5 * PAGE;
 		fault_to = fault_from + PAGE;
-		submit("mix.kd", &a, sizeof(a), WIDTH);
+		start_kernel("mix", &a, sizeof(a), WIDTH);
 	} else if (!strcmp(how, "none")) {
 		MUST(!mprotect((char *)p + 7 * PAGE, PAGE, PROT_NONE));
 		fault_from += 7 * PAGE;
 		fault_to = fault_from + PAGE;
-		submit("mix.kd", &a, sizeof(a), WIDTH);
+		start_kernel("mix", &a, sizeof(a), WIDTH);
 	} else if (!strcmp(how, "read-only")) {
 		MUST(!mprotect((char *)p + 9 * PAGE, PAGE, PROT_READ));
 		fault_from += 9 * PAGE;
 		fault_to = fault_from + PAGE;
-		submit("mix.kd", &a, sizeof(a), WIDTH);
+		start_kernel("mix", &a, sizeof(a), WIDTH);
 	} else if (!strcmp(how, "running")) {
 		volatile uint32_t *words = malloc(64);
 		struct {
@@ -782,7 +686,7 @@ static int fault(const char *how)
 		} b = {p, n, WIDTH, words, words + 8};
 
 		words[0] = words[8] = 0;
-		submit("look.kd", &b, sizeof(b), WIDTH);
+		start_kernel("look", &b, sizeof(b), WIDTH);
 		while (!words[0])
 			usleep(1000);
 		MUST(!munmap(p, n * 4));

@@ -4,15 +4,12 @@
  * pages of the program while those are discarded, forked and freed; doorbells after a long pause
  * (parked); a GPU memory fault; programs that are killed at work.
  */
-#include "kfd.h"
+#include "tests/programs/hsa.h"
 
-#include <hsa/hsa.h>
-#include <hsa/hsa_ext_amd.h>
+#include "kfd.h"
 
 #define SIZE (256 * PAGE)
 
-static hsa_agent_t gpu, cpu;
-static hsa_amd_memory_pool_t pool;
 static hsa_signal_t done;
 static void *vram;
 
@@ -23,42 +20,11 @@ static void *vram;
 			fail_at(__FILE__, __LINE__, "%s: status %#x", #call, (unsigned)s_);        \
 	} while (0)
 
-static hsa_status_t find_agent(hsa_agent_t agent, void *data)
-{
-	hsa_device_type_t type;
-
-	(void)data;
-	hsa_agent_get_info(agent, HSA_AGENT_INFO_DEVICE, &type);
-	if (type == HSA_DEVICE_TYPE_GPU)
-		gpu = agent;
-	else if (type == HSA_DEVICE_TYPE_CPU)
-		cpu = agent;
-	return HSA_STATUS_SUCCESS;
-}
-
-static hsa_status_t find_pool(hsa_amd_memory_pool_t p, void *data)
-{
-	hsa_amd_segment_t segment;
-	bool can_allocate = false;
-
-	(void)data;
-	hsa_amd_memory_pool_get_info(p, HSA_AMD_MEMORY_POOL_INFO_SEGMENT, &segment);
-	hsa_amd_memory_pool_get_info(p, HSA_AMD_MEMORY_POOL_INFO_RUNTIME_ALLOC_ALLOWED,
-				     &can_allocate);
-	if (segment != HSA_AMD_SEGMENT_GLOBAL || !can_allocate)
-		return HSA_STATUS_SUCCESS;
-	pool = p;
-	return HSA_STATUS_INFO_BREAK;
-}
-
 static void start(void)
 {
-	HSA(hsa_init());
-	HSA(hsa_iterate_agents(find_agent, NULL));
-	CHECK(gpu.handle && cpu.handle);
-	HSA(hsa_amd_agent_iterate_memory_pools(gpu, find_pool, NULL));
-	HSA(hsa_amd_memory_pool_allocate(pool, SIZE, 0, &vram));
-	HSA(hsa_signal_create(1, 0, NULL, &done));
+	open_agents();
+	HSA(hsa_amd_memory_pool_allocate(vram_pool, SIZE, 0, &vram));
+	done = new_signal(1);
 }
 
 static void copy(void *to, hsa_agent_t to_agent, const void *from, hsa_agent_t from_agent)
