@@ -106,6 +106,8 @@ enum fake_op {
 		       u64 at addr + 8 */
 	FAKE_IDS,   /* adds 1 to the u32 at addr[flat work-group id] */
 	FAKE_SPIN,  /* adds 1 to the u64 at arg in turns, until the u64 at addr is not 0 */
+	FAKE_SLICES, /* ends in its arg-th slice: at addr { u64 begun and not ended, most at once } */
+	FAKE_NAPS,   /* the same, with a wave that sleeps at the end of each */
 	FAKE_MEET,  /* a slice of about 100 us: at addr { u64 running, most at once, CUs seen as bits } */
 };
 struct fake_args {

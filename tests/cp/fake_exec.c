@@ -108,6 +108,15 @@ static void *access_va(struct workgroup *wg, struct mem_view *view, uint64_t va,
 	return e->host + (va & 0xfff);
 }
 
+/* One more at word[0]; the most so far are at word[1]. */
+static void count_one(_Atomic uint64_t *word)
+{
+	uint64_t now = atomic_fetch_add(word, 1) + 1, most = atomic_load(word + 1);
+
+	while (most < now && !atomic_compare_exchange_weak(word + 1, &most, now))
+		;
+}
+
 static enum exec_result run(struct workgroup *wg, struct mem_view *view, uint64_t budget,
 			    const atomic_uint *stop)
 {
@@ -160,16 +169,25 @@ static enum exec_result run(struct workgroup *wg, struct mem_view *view, uint64_
 			view->quiesce(view);
 		}
 		return EXEC_YIELD;
+	case FAKE_SLICES:
+	case FAKE_NAPS:
+		word = access_va(wg, view, args.addr, GPU_PROT_READ | GPU_PROT_WRITE);
+		if (!word)
+			return EXEC_MEMORY_FAULT;
+		if (!f->slices)
+			count_one(word);
+		wg->waves[0].sleep = args.op == FAKE_NAPS;
+		if (++f->slices < args.arg)
+			return EXEC_YIELD;
+		atomic_fetch_sub(word, 1);
+		return EXEC_DONE;
 	case FAKE_MEET: {
-		uint64_t now, most, end = clock_ns() + 100000;
+		uint64_t end = clock_ns() + 100000;
 
 		word = access_va(wg, view, args.addr, GPU_PROT_READ | GPU_PROT_WRITE);
 		if (!word)
 			return EXEC_MEMORY_FAULT;
-		now = atomic_fetch_add(word, 1) + 1;
-		most = atomic_load(word + 1);
-		while (most < now && !atomic_compare_exchange_weak(word + 1, &most, now))
-			;
+		count_one(word);
 		atomic_fetch_or(word + 2, 1ull << wg->cu);
 		while (clock_ns() < end)
 			sched_yield();

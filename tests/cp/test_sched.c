@@ -429,6 +429,42 @@ static void cu_mask_bounds_threads(void **state)
 	client_close(c);
 }
 
+/*
+ * The CP thread's slices are short: what one of them interrupted goes on before others of its dispatch begin, but not for ever, and not while it waits.
+ * Here is no other thread.
+ */
+static void begun_work_goes_on_first(void **state)
+{
+	static const struct {
+		uint64_t op, slices;
+		unsigned least, most; /* begun at once, of 40 */
+	} cases[] = {
+		{FAKE_SLICES, 2, 1, 1},
+		{FAKE_SLICES, 10, 1, 1},
+		{FAKE_SLICES, 200, 2, 40},
+		{FAKE_NAPS, 10, 2, 40},
+	};
+	struct client client, *c = &client;
+	struct kernel k;
+	struct aql q;
+
+	client_open(c, "gfx90a", 1, NULL, NULL);
+	client_kernel(c, &k, 32);
+	aql_open(&q, c, 16, true);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_Atomic uint64_t *begun = client_alloc(c, 16, NULL);
+		struct signal *done = client_signal(c, 1, 0);
+		struct packet p = dispatch_packet(
+			c, &k, (struct fake_args){cases[i].op, client_va(c, begun), cases[i].slices}, 64, 40, done);
+
+		aql_submit(&q, &p);
+		assert_true(wait_value(&done->value, 0, 20000));
+		assert_int_equal(atomic_load(&begun[0]), 0);
+		assert_in_range(atomic_load(&begun[1]), cases[i].least, cases[i].most);
+	}
+	client_close(c);
+}
+
 /* ------------------------------------------------------------------ limits */
 
 static void kernels_are_limited(void **state)
@@ -859,6 +895,7 @@ int main(void)
 		cmocka_unit_test(priorities),
 		cmocka_unit_test(priorities_across_processes),
 		cmocka_unit_test(cu_mask_bounds_threads),
+		cmocka_unit_test(begun_work_goes_on_first),
 		cmocka_unit_test(kernels_are_limited),
 		cmocka_unit_test(kernels_are_stopped_on_request),
 		cmocka_unit_test(timeline),
