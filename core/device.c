@@ -80,7 +80,7 @@ void kfd_device_close(struct kfd_device *device)
 	for (uint32_t i = 0; i < device->config.max_processes; i++)
 		if (device->slots[i])
 			kfd_process_destroy(device->slots[i]);
-	shares_free(device);
+	kfd_device_end_shares(device);
 	pthread_cond_destroy(&device->unpinned);
 	pthread_mutex_destroy(&device->lock);
 	device_free(device);

@@ -202,7 +202,6 @@ void vram_give_back(struct kfd_node *n, const struct mem_extent *extents, size_t
 
 /* share.c */
 void share_leave(struct kfd_device *d, struct kfd_share *share); /* a buffer has it no more */
-void shares_free(struct kfd_device *d);				 /* when no process is left */
 
 /* svm.c */
 /* Bytes of [start, end) that are in the SVM object m; not where the program has unmapped a part of it. */

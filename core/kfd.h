@@ -149,6 +149,8 @@ int kfd_process_pages_invalidate(struct kfd_process *process, uint64_t va, uint6
 
 /* HSV_REQ_SHARE_PUT (abi/hsavisor.h). -EINVAL: no such share, or it was put as often as it was exported. */
 int kfd_device_share_put(struct kfd_device *device, uint32_t share);
+/* All dma-bufs are gone (the VM was reset), and so are all processes. */
+void kfd_device_end_shares(struct kfd_device *device);
 
 /* The front end made doorbell stores of the process trap, on all GPUs. 0: they stopped polling. -EAGAIN: work
  * was there; it goes on polling and will say idle again, after which the front end, whose trap is

@@ -118,7 +118,7 @@ void share_leave(struct kfd_device *d, struct kfd_share *s)
 		share_end(s);
 }
 
-void shares_free(struct kfd_device *d)
+void kfd_device_end_shares(struct kfd_device *d)
 {
 	for (uint32_t i = 0; i < d->num_shares; i++)
 		if (d->shares[i])

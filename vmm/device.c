@@ -118,6 +118,7 @@ static void reset_device(void *ctx)
 	vram_reset(dev); /* requests may wait for what the guest won't do any more */
 	control_pause(dev, true);
 	end_processes(dev);
+	kfd_device_end_shares(dev->kfd);
 	events_reset(dev);
 	vram_reset(dev);
 	control_resume(dev);

@@ -548,6 +548,36 @@ static void reset_ends_processes(void **state)
 	}
 }
 
+/* A dma-buf of a guest that is no more keeps no VRAM, nor can be had by the next one. */
+static void reset_ends_shares(void **state)
+{
+	struct kfd_ioctl_acquire_vm_args acquire = {.drm_fd = 1};
+	struct kfd_ioctl_export_dmabuf_args export;
+	struct kfd_ioctl_alloc_memory_of_gpu_args alloc;
+	struct kfd_ioctl_import_dmabuf_args import = {.dmabuf_fd = 1};
+	struct hsv_config config;
+	struct hsv_extent extents[16];
+	uint32_t size;
+
+	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
+	acquire.gpu_id = import.gpu_id = config.gpu_id;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(create(0), 0);
+		assert_int_equal(ioctl_(0, AMDKFD_IOC_ACQUIRE_VM, &acquire), 0);
+		size = sizeof(extents);
+		assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0, _IOC_NR(AMDKFD_IOC_IMPORT_DMABUF), &import, sizeof(import), NULL, 0, extents, &size), -EINVAL);
+		alloc = (struct kfd_ioctl_alloc_memory_of_gpu_args){
+			.size = HARNESS_VRAM, .gpu_id = config.gpu_id, .flags = KFD_IOC_ALLOC_MEM_FLAGS_VRAM | WRITABLE};
+		size = sizeof(extents);
+		assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0, _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &alloc, sizeof(alloc), NULL, 0, extents, &size), 0);
+		export = (struct kfd_ioctl_export_dmabuf_args){.handle = alloc.handle};
+		assert_int_equal(ioctl_(0, AMDKFD_IOC_EXPORT_DMABUF, &export), 0);
+		assert_int_equal(export.dmabuf_fd, 1);
+		assert_int_equal(guest_start(&g, g.features), 0);
+		assert_int_equal(guest_request(&g, HSV_REQ_SHARE_PUT, 0, export.dmabuf_fd, NULL, 0, NULL, 0, NULL, NULL), -EINVAL);
+	}
+}
+
 /* ---- Right use ---- */
 
 static void configuration(void **state)
@@ -924,6 +954,7 @@ int main(void)
 		TEST(vram_is_zeroed_between_vms),
 		PLAIN(disconnect_in_mid_request),
 		TEST(reset_ends_processes),
+		TEST(reset_ends_shares),
 		TEST(configuration),
 		TEST(all_processes),
 		TEST(versions_and_topology),
