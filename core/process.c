@@ -83,17 +83,22 @@ static int on_page_request(void *ctx, uint64_t va, uint64_t size, unsigned prot)
 	return p->device->config.ops->page_request(p->ctx, va, size, prot);
 }
 
-/* The process is idle when it is on all its GPUs. A GPU that has got work since it said so is found when it is to be parked. */
+/* Tells the front end if the process is idle: on all its GPUs. */
+static void tell_idle(struct kfd_process *p)
+{
+	uint32_t all = atomic_load(&p->polled);
+
+	if ((atomic_load(&p->idle) & all) == all && p->device->config.ops->idle)
+		p->device->config.ops->idle(p->ctx);
+}
+
+/* A GPU that has got work since it said so is found when it is to be parked. */
 static void on_idle(void *ctx)
 {
 	struct kfd_process_device *pdd = ctx;
-	struct kfd_process *p = pdd->process;
-	uint32_t all = atomic_load(&p->polled);
 
-	if (((atomic_fetch_or(&p->idle, pdd_bit(pdd)) | pdd_bit(pdd)) & all) != all)
-		return;
-	if (p->device->config.ops->idle)
-		p->device->config.ops->idle(p->ctx);
+	atomic_fetch_or(&pdd->process->idle, pdd_bit(pdd));
+	tell_idle(pdd->process);
 }
 
 static const struct gpu_vm_ops vm_ops = {
@@ -263,6 +268,9 @@ int kfd_process_parked(struct kfd_process *process)
 		else
 			err = -EAGAIN;
 	}
+	/* That one may have said so while another was being parked. */
+	if (err)
+		tell_idle(process);
 	return err;
 }
 

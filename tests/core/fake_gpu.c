@@ -258,6 +258,8 @@ void gpu_vm_wake(struct gpu_vm *vm)
 bool gpu_vm_park(struct gpu_vm *vm)
 {
 	fake.parks++;
+	if (fake.parking)
+		fake.parking(vm);
 	return fake.park_answer && vm != fake.busy_vm;
 }
 

@@ -14,6 +14,7 @@ struct fake_state {
 	void *ctx;
 	int vms, queues, maps, suspended, wakes, parks, updates;
 	bool park_answer;
+	void (*parking)(struct gpu_vm *vm); /* what happens meanwhile */
 	struct gpu_vm *queue_vm, *busy_vm; /* of the latest queue; one that is never parked */
 	struct gpu_queue_desc desc;
 	uint32_t mask[32];

@@ -410,6 +410,12 @@ static void test_faults(void **state)
 	kfd_events_free(events);
 }
 
+static void idle_again(struct gpu_vm *vm)
+{
+	if (vm == process->pdds[1].vm)
+		fake.ops->idle(&process->pdds[0]);
+}
+
 /* The process is idle when all GPUs are that it has ever used. */
 static void test_idle(void **state)
 {
@@ -435,13 +441,20 @@ static void test_idle(void **state)
 	assert_int_equal(idles, 3);
 	fake.ops->idle(b);
 	assert_int_equal(idles, 4);
+	/* Nor does it matter that it is idle again before the other one is parked. */
+	fake.busy_vm = a->vm;
+	fake.parking = idle_again;
+	assert_int_equal(kfd_process_parked(process), -EAGAIN);
+	assert_int_equal(idles, 5);
+	fake.parking = NULL;
 	fake.busy_vm = NULL;
+
 	assert_int_equal(kfd_process_parked(process), 0);
 	fake.wakes = 0;
 	kfd_process_unpark(process);
 	assert_int_equal(fake.wakes, 2);
 	fake.ops->idle(a);
-	assert_int_equal(idles, 4);
+	assert_int_equal(idles, 5);
 }
 
 #define ATTR(name) KFD_IOCTL_SVM_ATTR_##name
