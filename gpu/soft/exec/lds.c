@@ -515,23 +515,10 @@ DS_FN(op_nop)
 {
 }
 
-/* X(name without the type, type32, type64, kind) */
+/* As DS_ATOMICS. */
 #define DS_SRC2(X)                                                                                                     \
-	X(ADD, U32, U64, AT_ADD)                                                                                       \
-	X(SUB, U32, U64, AT_SUB)                                                                                       \
-	X(RSUB, U32, U64, AT_RSUB)                                                                                     \
-	X(INC, U32, U64, AT_INC)                                                                                       \
-	X(DEC, U32, U64, AT_DEC)                                                                                       \
-	X(MIN, I32, I64, AT_SMIN)                                                                                      \
-	X(MAX, I32, I64, AT_SMAX)                                                                                      \
-	X(MIN, U32, U64, AT_UMIN)                                                                                      \
-	X(MAX, U32, U64, AT_UMAX)                                                                                      \
-	X(AND, B32, B64, AT_AND)                                                                                       \
-	X(OR, B32, B64, AT_OR)                                                                                         \
-	X(XOR, B32, B64, AT_XOR)                                                                                       \
-	X(WRITE, B32, B64, AT_SWAP)                                                                                    \
-	X(MIN, F32, F64, AT_FMIN)                                                                                      \
-	X(MAX, F32, F64, AT_FMAX)
+	DS_ARITHMETIC(X)                                                                                               \
+	X(WRITE, B32, B64, AT_SWAP)
 #define DEF_SRC2(NAME, T32, T64, kind)                                                                                 \
 	DS_FN(op_##NAME##_src2_##T32)                                                                                  \
 	{                                                                                                              \

@@ -95,8 +95,8 @@
 	X(WRITE_B96, VM_X3)                                                                                            \
 	X(WRITE_B128, VM_X4)
 
-/* X(name without the type, type32, type64, kind): four forms each, with and without return. */
-#define DS_ATOMICS(X)                                                                                                  \
+/* X(name without the type, type32, type64, kind): operations with data from a register or, as *_SRC2, from another place of LDS. */
+#define DS_ARITHMETIC(X)                                                                                               \
 	X(ADD, U32, U64, AT_ADD)                                                                                       \
 	X(SUB, U32, U64, AT_SUB)                                                                                       \
 	X(RSUB, U32, U64, AT_RSUB)                                                                                     \
@@ -106,12 +106,16 @@
 	X(MAX, I32, I64, AT_SMAX)                                                                                      \
 	X(MIN, U32, U64, AT_UMIN)                                                                                      \
 	X(MAX, U32, U64, AT_UMAX)                                                                                      \
-	X(MIN, F32, F64, AT_FMIN)                                                                                      \
-	X(MAX, F32, F64, AT_FMAX)                                                                                      \
-	X(ADD, F32, F64, AT_FADD)                                                                                      \
 	X(AND, B32, B64, AT_AND)                                                                                       \
 	X(OR, B32, B64, AT_OR)                                                                                         \
 	X(XOR, B32, B64, AT_XOR)                                                                                       \
+	X(MIN, F32, F64, AT_FMIN)                                                                                      \
+	X(MAX, F32, F64, AT_FMAX)
+
+/* The same: four forms each, with and without return. */
+#define DS_ATOMICS(X)                                                                                                  \
+	DS_ARITHMETIC(X)                                                                                               \
+	X(ADD, F32, F64, AT_FADD)                                                                                      \
 	X(MSKOR, B32, B64, AT_MSKOR)                                                                                   \
 	X(CMPST, B32, B64, AT_CMPSWAP)                                                                                 \
 	X(CMPST, F32, F64, AT_FCMPSWAP)
