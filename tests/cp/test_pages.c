@@ -167,6 +167,28 @@ static void *paged(struct real *r, unsigned num, uint64_t *va)
 	return r->place[0] + at * PAGE;
 }
 
+/* What kernels take. */
+struct args {
+	uint64_t out, in;
+	uint32_t n; /* some have no use for it: 16 bytes */
+};
+struct count_args {
+	uint64_t counter, old;
+	uint32_t pages;
+};
+struct add_args {
+	uint64_t words;
+	uint32_t num, rounds;
+};
+#define ARGS(a) &(a), sizeof(a)
+
+static void begin(struct real *r, struct aql *q, const char *kernel, const void *args, size_t size, unsigned wg, unsigned groups, struct signal *done)
+{
+	struct packet p = real_packet(&r->c, &r->co, kernel, args, size, wg, groups, 0, done);
+
+	aql_submit(q, &p);
+}
+
 static void run(struct real *r, const char *kernel, const void *args, size_t size, unsigned wg, unsigned groups, uint32_t lds)
 {
 	struct signal *done = client_signal(&r->c, 1, 0);
@@ -180,10 +202,7 @@ static void run(struct real *r, const char *kernel, const void *args, size_t siz
 static void copies(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t add;
-	} args = {.add = 3};
+	struct args args = {.n = 3};
 	unsigned pages = 2048, words = pages * 1024;
 	uint32_t *out = paged(r, pages, &args.out), *in = paged(r, pages, &args.in);
 	struct gpu_vm_stats stats;
@@ -191,7 +210,7 @@ static void copies(void **state)
 
 	for (unsigned i = 0; i < words; i++)
 		in[i] = i * 2654435761u;
-	run(r, "copy", &args, 20, 256, words / 256, 0);
+	run(r, "copy", ARGS(args), 256, words / 256, 0);
 	for (unsigned i = 0; i < words; i++)
 		assert_int_equal(out[i], i * 2654435761u + 3);
 	gpu_vm_get_stats(r->c.vm, &stats);
@@ -206,7 +225,7 @@ static void copies(void **state)
 	assert_true(r->pages / r->requests >= 16);
 	/* Now all is there. */
 	atomic_store(&r->requests, 0);
-	run(r, "copy", &args, 20, 256, words / 256, 0);
+	run(r, "copy", ARGS(args), 256, words / 256, 0);
 	assert_int_equal(r->requests, 0);
 	gpu_vm_unmap_pages(r->c.vm, PAGED_VA, (uint64_t)PAGED_PAGES * PAGE);
 	gpu_vm_get_paging(r->c.vm, &paging);
@@ -219,9 +238,7 @@ static void copies(void **state)
 static void wide_accesses(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-	} args;
+	struct args args;
 	unsigned items = 64 * 1024;
 	uint32_t *out = paged(r, 256, &args.out), *in = paged(r, 257, &args.in);
 
@@ -236,18 +253,15 @@ static void wide_accesses(void **state)
 static void gathers(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t pages;
-	} args = {.pages = 1000};
+	struct args args = {.n = 1000};
 	unsigned items = 64 * 100;
-	uint32_t *out = paged(r, 8, &args.out), *in = paged(r, args.pages, &args.in);
+	uint32_t *out = paged(r, 8, &args.out), *in = paged(r, args.n, &args.in);
 
-	for (unsigned i = 0; i < args.pages * 1024; i++)
+	for (unsigned i = 0; i < args.n * 1024; i++)
 		in[i] = i * 3;
-	run(r, "gather", &args, 20, 64, items / 64, 0);
+	run(r, "gather", ARGS(args), 64, items / 64, 0);
 	for (uint32_t i = 0; i < items; i++)
-		assert_int_equal(out[i], ((i * 2654435761u >> 7) % args.pages * 1024 + i % 1024) * 3);
+		assert_int_equal(out[i], ((i * 2654435761u >> 7) % args.n * 1024 + i % 1024) * 3);
 }
 
 static void scatters(void **state)
@@ -262,40 +276,43 @@ static void scatters(void **state)
 
 	r->delays = true;
 	memset(out, 0xee, args.pages * PAGE);
-	run(r, "scatter", &args, 12, 64, items / 64, 0);
+	run(r, "scatter", ARGS(args), 64, items / 64, 0);
 	for (uint32_t i = 0; i < items; i++)
 		assert_int_equal(out[i % args.pages * 1024 + i / args.pages], i % 3 ? i : 0xeeeeeeee);
+}
+
+/* So many work-items have counted, each in the page of its number, modulo pages. */
+static void expect_counted(const uint32_t *counter, unsigned pages, unsigned items)
+{
+	uint32_t sum = 0, want = 0;
+
+	for (unsigned i = 0; i < pages; i++)
+		sum += counter[i * 1024];
+	for (unsigned i = 0; i < items; i++)
+		want += 1 + i / pages;
+	assert_int_equal(sum, want);
 }
 
 /* What is replayed is not done twice. */
 static void atomics(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t counter, old;
-		uint32_t pages;
-	} args = {.pages = 333};
+	struct count_args args = {.pages = 333};
 	unsigned items = 256 * 100, hits = 0;
-	uint32_t *counter = paged(r, args.pages, &args.counter), *old = paged(r, 32, &args.old), sum = 0, want = 0;
+	uint32_t *counter = paged(r, args.pages, &args.counter), *old = paged(r, 32, &args.old);
 
 	r->delays = r->stingy = true;
-	run(r, "count", &args, 20, 256, items / 256, 0);
-	for (unsigned i = 0; i < args.pages; i++)
-		sum += counter[i * 1024];
-	for (unsigned i = 0; i < items; i++) {
-		want += 1 + i / args.pages;
+	run(r, "count", ARGS(args), 256, items / 256, 0);
+	expect_counted(counter, args.pages, items);
+	for (unsigned i = 0; i < items; i++)
 		hits += old[i] == 0;
-	}
-	assert_int_equal(sum, want);
 	assert_int_equal(hits, args.pages); /* each counter was 0 for one */
 }
 
 static void scalars(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-	} args;
+	struct args args;
 	unsigned groups = 500;
 	uint32_t *out = paged(r, 2, &args.out), *in = paged(r, groups + 1, &args.in);
 
@@ -310,16 +327,13 @@ static void scalars(void **state)
 static void groups_with_lds(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t tmp;
-	} args = {0};
+	struct args args = {0};
 	unsigned groups = 30;
 	uint32_t *out = paged(r, groups, &args.out), *in = paged(r, groups * 512 * 97 / 1024 + 1, &args.in);
 
 	for (unsigned i = 0; i < groups * 512 * 97; i++)
 		in[i] = i * 7;
-	run(r, "sum", &args, 20, 512, groups, 512 * 4);
+	run(r, "sum", ARGS(args), 512, groups, 512 * 4);
 	for (unsigned g = 0; g < groups; g++) {
 		uint32_t want = 0;
 
@@ -332,17 +346,14 @@ static void groups_with_lds(void **state)
 static void flat_accesses(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t tmp;
-	} args = {0};
+	struct args args = {0};
 	unsigned items = 128 * 4;
 	uint32_t *out = paged(r, 1, &args.out), *in = paged(r, items, &args.in);
 
 	r->delays = true;
 	for (unsigned i = 0; i < items; i++)
 		in[i * 1024] = i * 5;
-	run(r, "both", &args, 20, 128, items / 128, 128 * 4);
+	run(r, "both", ARGS(args), 128, items / 128, 128 * 4);
 	for (uint32_t i = 0; i < items; i++) {
 		assert_int_equal(out[i], 1000000 + (i & 1 ? i * 5 : i));
 		assert_int_equal(in[i * 1024], i & 1 ? 1000000 + i * 5 : i * 5);
@@ -352,17 +363,14 @@ static void flat_accesses(void **state)
 static void others_spin(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t flag;
-	} args = {0};
+	struct args args = {0};
 	unsigned groups = 6;
 	uint32_t *out = paged(r, 2, &args.out), *in = paged(r, groups, &args.in);
 
 	r->delays = true;
 	for (unsigned g = 0; g < groups; g++)
 		in[g * 1024] = 100 + 2 * g;
-	run(r, "one_waits", &args, 20, 256, groups, 4);
+	run(r, "one_waits", ARGS(args), 256, groups, 4);
 	for (unsigned i = 0; i < groups * 256; i++)
 		assert_int_equal(out[i], 101 + 2 * (i / 256));
 }
@@ -370,16 +378,13 @@ static void others_spin(void **state)
 static void matrices(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t n;
-	} args = {.n = 40};
+	struct args args = {.n = 40};
 	float *out = paged(r, 64, &args.out), *in = paged(r, 48, &args.in);
 
 	r->delays = true;
 	for (unsigned i = 0; i < 48 * 1024; i++)
 		in[i] = (float)(i % 7) - 3;
-	run(r, "matrix", &args, 20, 64, 1, 0);
+	run(r, "matrix", ARGS(args), 64, 1, 0);
 	for (unsigned l = 0; l < 64; l++) {
 		for (unsigned i = 0; i < 4; i++) {
 			unsigned row = l / 16 * 4 + i, col = l % 16;
@@ -427,6 +432,21 @@ static uint32_t word_at(struct real *r, uint64_t va)
 	return v;
 }
 
+/* The kernel, while pages of its memory move as long as it runs. */
+static void run_while_pages_move(struct real *r, const char *kernel, const void *args, size_t size, unsigned wg, unsigned groups, uint64_t va, unsigned pages)
+{
+	struct signal *done = client_signal(&r->c, 1, 0);
+	unsigned moves = 0;
+
+	begin(r, &r->q, kernel, args, size, wg, groups, done);
+	do {
+		move_pages(r, va, pages, 50);
+		moves += 50;
+	} while (atomic_load(&done->value) && moves < 4000);
+	assert_true(wait_value(&done->value, 0, 120000));
+	print_message("%u moves, %u requests\n", moves, r->requests);
+}
+
 static void loads_while_pages_move(void **state)
 {
 	struct real *r = *state;
@@ -434,23 +454,13 @@ static void loads_while_pages_move(void **state)
 		uint64_t out, in;
 		uint32_t words, rounds;
 	} args = {.words = 256 * 1024, .rounds = 30};
-	struct signal *done = client_signal(&r->c, 1, 0);
-	unsigned items = 64 * 16, moves = 0;
+	unsigned items = 64 * 16;
 	uint64_t *out = paged(r, 2, &args.out);
 	uint32_t *in = paged(r, 256, &args.in), *copy = malloc(args.words * 4ul);
-	struct packet p;
 
 	for (unsigned i = 0; i < args.words; i++)
 		copy[i] = in[i] = i * 2654435761u >> 3;
-	p = real_packet(&r->c, &r->co, "stream", &args, 24, 64, items / 64, 0, done);
-	aql_submit(&r->q, &p);
-	while (atomic_load(&done->value) && moves < 4000) {
-		move_pages(r, args.in, 256, 50);
-		moves += 50;
-	}
-	assert_true(wait_value(&done->value, 0, 120000));
-	print_message("%u moves, %u requests\n", moves, r->requests);
-	assert_true(moves >= 50);
+	run_while_pages_move(r, "stream", ARGS(args), 64, items / 64, args.in, 256);
 	for (unsigned i = 0; i < items; i++) {
 		uint64_t want = 0;
 
@@ -465,23 +475,10 @@ static void loads_while_pages_move(void **state)
 static void stores_while_pages_move(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t words;
-		uint32_t num, rounds;
-	} args = {.num = 128 * 1024, .rounds = 40};
-	struct signal *done = client_signal(&r->c, 1, 0);
-	unsigned moves = 0;
-	struct packet p;
+	struct add_args args = {.num = 128 * 1024, .rounds = 40};
 
 	paged(r, 128, &args.words);
-	p = real_packet(&r->c, &r->co, "add", &args, 16, 128, 8, 0, done);
-	aql_submit(&r->q, &p);
-	do {
-		move_pages(r, args.words, 128, 50);
-		moves += 50;
-	} while (atomic_load(&done->value) && moves < 4000);
-	assert_true(wait_value(&done->value, 0, 120000));
-	print_message("%u moves, %u requests\n", moves, r->requests);
+	run_while_pages_move(r, "add", ARGS(args), 128, 8, args.words, 128);
 	for (unsigned i = 0; i < args.num; i++)
 		assert_int_equal(word_at(r, args.words + 4ul * i), args.rounds);
 }
@@ -490,98 +487,87 @@ static void stores_while_pages_move(void **state)
 static void turned_on_later(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t counter, old;
-		uint32_t pages;
-	} args = {.pages = 32};
+	struct count_args args = {.pages = 32};
 	unsigned items = 256 * 4;
-	uint32_t *counter, *old, sum = 0, want = 0;
+	uint32_t *counter, *old;
 
 	for (unsigned on = 0; on < 2; on++) {
 		gpu_vm_set_paging(r->c.vm, on);
 		counter = on ? paged(r, args.pages, &args.counter) : client_alloc(&r->c, args.pages * PAGE, &args.counter);
 		old = on ? paged(r, 1, &args.old) : client_alloc(&r->c, PAGE, &args.old);
 		memset(counter, 0, args.pages * PAGE);
-		run(r, "count", &args, 20, 256, items / 256, 0);
-		sum = want = 0;
-		for (unsigned i = 0; i < args.pages; i++)
-			sum += counter[i * 1024];
-		for (unsigned i = 0; i < items; i++) {
-			want += 1 + i / args.pages;
-			sum += old[i] > UINT16_MAX;
-		}
-		assert_int_equal(sum, want);
+		run(r, "count", ARGS(args), 256, items / 256, 0);
+		expect_counted(counter, args.pages, items);
+		for (unsigned i = 0; i < items; i++)
+			assert_true(old[i] <= UINT16_MAX);
 	}
+}
+
+struct mix_args {
+	uint64_t p;
+	uint32_t n, width, k;
+};
+
+/* p is where args->p lies. */
+static void mix(struct real *r, const struct mix_args *args, uint32_t *p, unsigned round)
+{
+	for (uint32_t i = 0; i < args->n; i++)
+		p[i] = (i + round) * 2654435761u;
+	run(r, "mix", ARGS(*args), 64, 16, 0);
+	for (uint32_t i = 0; i < args->n; i++)
+		assert_int_equal(p[i], (i + round) * 2654435761u * 3 + 5);
+	gpu_vm_unmap_pages(r->c.vm, PAGED_VA, 1024 * PAGE);
 }
 
 /* At odd places, read and then written, faulting again and again. */
 static void in_place(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t p;
-		uint32_t n, width, k;
-	} args = {.n = 3 << 18, .width = 1024, .k = 5};
+	struct mix_args args = {.n = 3 << 18, .width = 1024, .k = 5};
 	uint32_t *p = (uint32_t *)paged(r, 769, &args.p) + 9;
 
 	args.p += 36;
 	for (unsigned round = 0; round < 6; round++) {
 		r->delays = round & 1;
 		r->stingy = round & 2;
-		for (uint32_t i = 0; i < args.n; i++)
-			p[i] = (i + round) * 2654435761u;
-		run(r, "mix", &args, 20, 64, 16, 0);
-		for (uint32_t i = 0; i < args.n; i++)
-			assert_int_equal(p[i], (i + round) * 2654435761u * 3 + 5);
-		gpu_vm_unmap_pages(r->c.vm, PAGED_VA, 1024 * PAGE);
+		mix(r, &args, p, round);
 	}
 	/* Waves of which only some lanes have something to do, in one page. */
 	for (unsigned round = 0; round < 40; round++) {
 		args.n = round % 20 * 37 + 25;
 		r->delays = round & 1;
-		for (uint32_t i = 0; i < args.n; i++)
-			p[i] = (i + round) * 2654435761u;
-		run(r, "mix", &args, 20, 64, 16, 0);
-		for (uint32_t i = 0; i < args.n; i++)
-			assert_int_equal(p[i], (i + round) * 2654435761u * 3 + 5);
-		gpu_vm_unmap_pages(r->c.vm, PAGED_VA, 1024 * PAGE);
+		mix(r, &args, p, round);
 	}
+}
+
+static void expect_fault(struct real *r, uint64_t va)
+{
+	assert_true(wait_uint(&r->c.faults, 1, 20000));
+	assert_int_equal(r->c.fault.va, va);
 }
 
 static void no_such_page(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t add;
-	} args = {0};
-	struct packet p;
+	struct args args = {0};
 
 	paged(r, 64, &args.out);
 	paged(r, 64, &args.in);
 	r->rights[(args.in - PAGED_VA) / PAGE + 37] = 0;
-	p = real_packet(&r->c, &r->co, "copy", &args, 20, 256, 256, 0, NULL);
-	aql_submit(&r->q, &p);
-	assert_true(wait_uint(&r->c.faults, 1, 20000));
-	assert_int_equal(r->c.fault.va, args.in + 37 * PAGE);
+	begin(r, &r->q, "copy", ARGS(args), 256, 256, NULL);
+	expect_fault(r, args.in + 37 * PAGE);
 	assert_true(r->c.fault.not_present && !r->c.fault.read_only);
 }
 
 static void read_only_page(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t words;
-		uint32_t num, rounds;
-	} args = {.num = 64 * 1024, .rounds = 1};
-	struct packet p;
+	struct add_args args = {.num = 64 * 1024, .rounds = 1};
 
 	paged(r, 64, &args.words);
 	r->rights[(args.words - PAGED_VA) / PAGE + 13] = GPU_PROT_READ;
-	p = real_packet(&r->c, &r->co, "add", &args, 16, 64, 4, 0, NULL);
-	aql_submit(&r->q, &p);
-	assert_true(wait_uint(&r->c.faults, 1, 20000));
-	assert_int_equal(r->c.fault.va, args.words + 13 * PAGE);
+	begin(r, &r->q, "add", ARGS(args), 64, 4, NULL);
+	expect_fault(r, args.words + 13 * PAGE);
 	/* It was read before. */
 	assert_true(r->c.fault.read_only && !r->c.fault.not_present);
 }
@@ -590,17 +576,11 @@ static void read_only_page(void **state)
 static void refused(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t add;
-	} args = {.in = 0x700000000000};
-	struct packet p;
+	struct args args = {.in = 0x700000000000};
 
 	paged(r, 4, &args.out);
-	p = real_packet(&r->c, &r->co, "copy", &args, 20, 64, 1, 0, NULL);
-	aql_submit(&r->q, &p);
-	assert_true(wait_uint(&r->c.faults, 1, 20000));
-	assert_int_equal(r->c.fault.va, args.in);
+	begin(r, &r->q, "copy", ARGS(args), 64, 1, NULL);
+	expect_fault(r, args.in);
 }
 
 static uint64_t cpu_ns(void)
@@ -615,13 +595,9 @@ static uint64_t cpu_ns(void)
 static void waits_and_ends(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t add;
-	} args = {.add = 1}, here = {.add = 9};
+	struct args args = {.n = 1}, here = {.n = 9};
 	struct signal *done = client_signal(&r->c, 1, 0);
 	uint32_t *out = client_alloc(&r->c, 4096, &here.out), *in = client_alloc(&r->c, 4096, &here.in);
-	struct packet p;
 	struct aql q;
 	uint64_t cpu;
 
@@ -629,8 +605,7 @@ static void waits_and_ends(void **state)
 	paged(r, 1024, &args.out);
 	paged(r, 1024, &args.in);
 	aql_open(&q, &r->c, 16, true);
-	p = real_packet(&r->c, &r->co, "copy", &args, 20, 256, 4096, 0, done);
-	aql_submit(&q, &p);
+	begin(r, &q, "copy", ARGS(args), 256, 4096, done);
 	assert_true(wait_uint(&r->requests, 1, 5000) || r->requests > 1);
 	sleep_ms(50);
 	cpu = cpu_ns();
@@ -638,7 +613,7 @@ static void waits_and_ends(void **state)
 	cpu = cpu_ns() - cpu;
 	print_message("%u us of CPU time in 300 ms\n", (unsigned)(cpu / 1000));
 	assert_true(cpu < 100000000);
-	run(r, "copy", &here, 20, 64, 16, 0);
+	run(r, "copy", ARGS(here), 64, 16, 0);
 	assert_int_equal(out[1023], in[1023] + 9);
 	/* Suspended and resumed, unmapped, stopped: nothing changes. */
 	gpu_vm_suspend(r->c.vm);
@@ -653,7 +628,7 @@ static void waits_and_ends(void **state)
 	gpu_queue_destroy(q.queue);
 	/* Late answers concern nobody. */
 	let_go(r, false);
-	run(r, "copy", &args, 20, 256, 4096, 0);
+	run(r, "copy", ARGS(args), 256, 4096, 0);
 	assert_int_equal(r->c.faults, 0);
 }
 
@@ -661,18 +636,13 @@ static void waits_and_ends(void **state)
 static void waits_and_goes_on(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t counter, old;
-		uint32_t pages;
-	} args = {.pages = 40};
+	struct count_args args = {.pages = 40};
 	struct signal *done = client_signal(&r->c, 1, 0);
-	uint32_t *counter = paged(r, args.pages, &args.counter), sum = 0;
-	struct packet p;
+	uint32_t *counter = paged(r, args.pages, &args.counter);
 
 	let_go(r, true);
 	paged(r, 4, &args.old);
-	p = real_packet(&r->c, &r->co, "count", &args, 20, 256, 10, 0, done);
-	aql_submit(&r->q, &p);
+	begin(r, &r->q, "count", ARGS(args), 256, 10, done);
 	for (unsigned i = 0; i < 20; i++) {
 		sleep_ms(2);
 		gpu_vm_suspend(r->c.vm);
@@ -682,11 +652,7 @@ static void waits_and_goes_on(void **state)
 	}
 	let_go(r, false);
 	assert_true(wait_value(&done->value, 0, 30000));
-	for (unsigned i = 0; i < args.pages; i++)
-		sum += counter[i * 1024];
-	for (unsigned i = 0; i < 2560; i++)
-		sum -= 1 + i / args.pages;
-	assert_int_equal(sum, 0);
+	expect_counted(counter, args.pages, 2560);
 }
 
 /* A process that ends while its waves wait, and while answers come. */
@@ -695,18 +661,13 @@ static void process_ends(void **state)
 	struct real *r = *state;
 
 	for (unsigned i = 0; i < 20; i++) {
-		struct {
-			uint64_t out, in;
-			uint32_t add;
-		} args = {.in = PAGED_VA, .out = PAGED_VA + 0x1000000};
-		struct packet p;
+		struct args args = {.in = PAGED_VA, .out = PAGED_VA + 0x1000000};
 		struct aql q;
 
 		gpu_vm_unmap_pages(r->c.vm, PAGED_VA, (uint64_t)PAGED_PAGES * PAGE);
 		r->c.used = r->c.used > POOL_SIZE / 2 ? POOL_SIZE / 2 : r->c.used;
 		aql_open(&q, &r->c, 16, true);
-		p = real_packet(&r->c, &r->co, "copy", &args, 20, 256, 4096, 0, NULL);
-		aql_submit(&q, &p);
+		begin(r, &q, "copy", ARGS(args), 256, 4096, NULL);
 		if (i & 1)
 			sleep_ms(i / 4);
 		gpu_queue_destroy(q.queue);
@@ -718,10 +679,7 @@ static void process_ends(void **state)
 static void packets(void **state)
 {
 	struct real *r = *state;
-	struct {
-		uint64_t out, in;
-		uint32_t add;
-	} args = {.add = 1};
+	struct args args = {.n = 1};
 	uint64_t src, dst, kernarg, signal_va;
 	uint32_t *from = paged(r, 300, &src), *to = paged(r, 300, &dst), words = 300 * 1024, *out;
 	struct ring ring;
@@ -746,7 +704,7 @@ static void packets(void **state)
 	done = (void *)paged(r, 1, &signal_va);
 	memset(done, 0, sizeof(*done));
 	atomic_store(&done->value, 1);
-	p = real_packet(&r->c, &r->co, "copy", &args, 20, 256, 16, 0, NULL);
+	p = real_packet(&r->c, &r->co, "copy", ARGS(args), 256, 16, 0, NULL);
 	uint8_t *there = paged(r, 1, &kernarg);
 	uint64_t old;
 
@@ -763,53 +721,72 @@ static void packets(void **state)
 	gpu_vm_unmap_pages(r->c.vm, dst, 300 * PAGE);
 	ring_put(&ring, copy, 7);
 	ring_ring(&ring);
-	assert_true(wait_uint(&r->c.faults, 1, 20000));
-	assert_int_equal(r->c.fault.va, dst + 100 * PAGE);
+	expect_fault(r, dst + 100 * PAGE);
+}
+
+static uint64_t pages_mapped(struct real *r)
+{
+	struct gpu_vm_stats stats;
+
+	gpu_vm_get_stats(r->c.vm, &stats);
+	return stats.pages;
+}
+
+/* Pages as the answers to requests map them, from the first page of pageable memory. */
+static int map_pages(struct real *r, unsigned first, unsigned num, void *host, unsigned prot)
+{
+	return gpu_vm_map(r->c.vm, PAGED_VA + first * PAGE, (uint64_t)num * PAGE, host, prot | GPU_PROT_PAGE | GPU_PROT_MORE);
+}
+
+static int read_page(struct real *r, unsigned page, uint32_t *v)
+{
+	return gpu_vm_read(r->c.vm, PAGED_VA + page * PAGE, v, 4);
+}
+
+static int write_page(struct real *r, unsigned page)
+{
+	uint32_t v = 1;
+
+	return gpu_vm_write(r->c.vm, PAGED_VA + page * PAGE, &v, 4);
 }
 
 /* Buffers over pages, pages over pages, pages against buffers. */
 static void mapping(void **state)
 {
+	const unsigned r_only = GPU_PROT_READ, rw = GPU_PROT_READ | GPU_PROT_WRITE, all = 1024;
 	struct real *r = *state;
-	const unsigned page = GPU_PROT_PAGE | GPU_PROT_MORE;
-	struct gpu_vm_stats stats;
 	uint8_t *host = r->place[1];
-	uint64_t va = PAGED_VA, big = 4ull << 20;
 	uint32_t v;
 
 	memset(host, 7, 16 * PAGE);
-	assert_int_equal(gpu_vm_map(r->c.vm, va, big, host, GPU_PROT_READ | page), 0);
-	assert_int_equal(gpu_vm_write(r->c.vm, va, &va, 4), -EFAULT);
+	assert_int_equal(map_pages(r, 0, all, host, r_only), 0);
+	assert_int_equal(write_page(r, 0), -EFAULT);
 	/* more rights for a part, then other memory for a part of that */
-	assert_int_equal(gpu_vm_map(r->c.vm, va + 4 * PAGE, 8 * PAGE, host + 4 * PAGE, GPU_PROT_READ | GPU_PROT_WRITE | page), 0);
-	assert_int_equal(gpu_vm_write(r->c.vm, va + 5 * PAGE, &va, 4), 0);
-	assert_int_equal(gpu_vm_map(r->c.vm, va + 6 * PAGE, PAGE, r->place[0], GPU_PROT_READ | page), 0);
-	assert_int_equal(gpu_vm_read(r->c.vm, va + 6 * PAGE, &v, 4), 0);
+	assert_int_equal(map_pages(r, 4, 8, host + 4 * PAGE, rw), 0);
+	assert_int_equal(write_page(r, 5), 0);
+	assert_int_equal(map_pages(r, 6, 1, r->place[0], r_only), 0);
+	assert_int_equal(read_page(r, 6, &v), 0);
 	assert_int_equal(v, 0);
-	gpu_vm_get_stats(r->c.vm, &stats);
-	assert_int_equal(stats.pages, big / PAGE);
+	assert_int_equal(pages_mapped(r), all);
 	/* less rights */
-	assert_int_equal(gpu_vm_map(r->c.vm, va + 5 * PAGE, PAGE, host + 5 * PAGE, GPU_PROT_READ | page), 0);
-	assert_int_equal(gpu_vm_write(r->c.vm, va + 5 * PAGE, &va, 4), -EFAULT);
+	assert_int_equal(map_pages(r, 5, 1, host + 5 * PAGE, r_only), 0);
+	assert_int_equal(write_page(r, 5), -EFAULT);
 	/* a buffer replaces pages, and is not replaced */
-	assert_int_equal(gpu_vm_map(r->c.vm, va + 2 * PAGE, 2 * PAGE, r->place[0], GPU_PROT_READ), 0);
-	assert_int_equal(gpu_vm_map(r->c.vm, va + 3 * PAGE, 2 * PAGE, host, GPU_PROT_READ | page), -EEXIST);
-	gpu_vm_get_stats(r->c.vm, &stats);
-	assert_int_equal(stats.pages, big / PAGE - 2);
-	gpu_vm_unmap_pages(r->c.vm, va, 4 * PAGE);
-	assert_int_equal(gpu_vm_read(r->c.vm, va, &v, 4), -EFAULT);
-	assert_int_equal(gpu_vm_read(r->c.vm, va + 3 * PAGE, &v, 4), 0);
+	assert_int_equal(gpu_vm_map(r->c.vm, PAGED_VA + 2 * PAGE, 2 * PAGE, r->place[0], r_only), 0);
+	assert_int_equal(map_pages(r, 3, 2, host, r_only), -EEXIST);
+	assert_int_equal(pages_mapped(r), all - 2);
+	gpu_vm_unmap_pages(r->c.vm, PAGED_VA, 4 * PAGE);
+	assert_int_equal(read_page(r, 0, &v), -EFAULT);
+	assert_int_equal(read_page(r, 3, &v), 0);
 	/* by where they lie */
 	gpu_vm_unmap_pages_at(r->c.vm, host + 8 * PAGE, PAGE);
-	assert_int_equal(gpu_vm_read(r->c.vm, va + 8 * PAGE, &v, 4), -EFAULT);
-	assert_int_equal(gpu_vm_read(r->c.vm, va + 7 * PAGE, &v, 4), 0);
-	gpu_vm_unmap_pages_at(r->c.vm, host, big);
-	gpu_vm_get_stats(r->c.vm, &stats);
-	assert_int_equal(stats.pages, 1); /* the one of the other place */
+	assert_int_equal(read_page(r, 8, &v), -EFAULT);
+	assert_int_equal(read_page(r, 7, &v), 0);
+	gpu_vm_unmap_pages_at(r->c.vm, host, all * PAGE);
+	assert_int_equal(pages_mapped(r), 1); /* the one of the other place */
 	gpu_vm_unmap_pages(r->c.vm, 0, 1ull << 48);
-	gpu_vm_get_stats(r->c.vm, &stats);
-	assert_int_equal(stats.pages, 0);
-	gpu_vm_unmap(r->c.vm, va, big);
+	assert_int_equal(pages_mapped(r), 0);
+	gpu_vm_unmap(r->c.vm, PAGED_VA, all * PAGE);
 }
 
 int main(int argc, char **argv)
