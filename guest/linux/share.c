@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * share.c - buffers that several processes have: EXPORT_DMABUF, GET_DMABUF_INFO, IMPORT_DMABUF and IPC_IMPORT_HANDLE.
+ * share.c - buffers that several processes have: EXPORT_DMABUF, GET_DMABUF_INFO, IMPORT_DMABUF and
+ * IPC_IMPORT_HANDLE.
  *
- * A dma-buf is made of VRAM or of GTT. VRAM is a share of the host's (<abi/kfd_ioctls.h>), which the dma-buf gives back at its end; GTT is pages, of which
- * the dma-buf and every buffer have a reference. An imported buffer is like any other: with its own extents or pages, handle and offset to mmap. The memory
- * lives as long as anybody has it, whoever made it.
+ * A dma-buf is made of VRAM or of GTT. VRAM is a share of the host's (<abi/kfd_ioctls.h>), which
+ * the dma-buf gives back at its end; GTT is pages, of which the dma-buf and every buffer have a
+ * reference. An imported buffer is like any other: with its own extents or pages, handle and offset
+ * to mmap. The memory lives as long as anybody has it, whoever made it.
  *
- * A dma-buf can be passed on and imported by any process of this device. Other drivers can't have its memory (map_dma_buf fails): VRAM has no addresses
- * that another device could reach.
+ * A dma-buf can be passed on and imported by any process of this device. Other drivers can't have
+ * its memory (map_dma_buf fails): VRAM has no addresses that another device could reach.
  */
 #include <linux/dma-buf.h>
 #include <linux/fcntl.h>
@@ -30,12 +32,14 @@ struct hsv_share {
 
 /* ---- dma-bufs ---- */
 
-static struct sg_table *share_map(struct dma_buf_attachment *attachment, enum dma_data_direction dir)
+static struct sg_table *share_map(struct dma_buf_attachment *attachment,
+				  enum dma_data_direction dir)
 {
 	return ERR_PTR(-EOPNOTSUPP);
 }
 
-static void share_unmap(struct dma_buf_attachment *attachment, struct sg_table *table, enum dma_data_direction dir)
+static void share_unmap(struct dma_buf_attachment *attachment, struct sg_table *table,
+			enum dma_data_direction dir)
 {
 }
 
@@ -132,7 +136,10 @@ static int share_fill(struct hsv_process *process, struct hsv_share *share, u64 
 	return err;
 }
 
-/* EXPORT_DMABUF. -EINVAL: no such buffer, or doorbells and the like; -EPERM: a USERPTR buffer; -ENOMEM. */
+/*
+ * EXPORT_DMABUF. -EINVAL: no such buffer, or doorbells and the like; -EPERM: a USERPTR buffer;
+ * -ENOMEM.
+ */
 long hsv_ioctl_export_dmabuf(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_export_dmabuf_args *args = data;
@@ -170,7 +177,10 @@ free:
 	return err;
 }
 
-/* GET_DMABUF_INFO. There is no metadata. -EBADF: no such descriptor; -EINVAL: no dma-buf of this device. */
+/*
+ * GET_DMABUF_INFO. There is no metadata. -EBADF: no such descriptor; -EINVAL: no dma-buf of this
+ * device.
+ */
 long hsv_ioctl_get_dmabuf_info(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_get_dmabuf_info_args *args = data;
@@ -205,8 +215,8 @@ static int vram_imported(struct hsv_memory *memory, struct hsv_call *call, u64 h
 }
 
 /*
- * Imports VRAM by the ioctl nr, whose struct is in args (size bytes, handle in it at handle) and is as the host leaves it afterwards. most: pages that the
- * buffer can have.
+ * Imports VRAM by the ioctl nr, whose struct is in args (size bytes, handle in it at handle) and is
+ * as the host leaves it afterwards. most: pages that the buffer can have.
  */
 static int vram_import(struct hsv_process *process, unsigned int nr, void *args, u32 size, const u64 *handle, u64 most, u64 *mmap_offset)
 {
@@ -216,7 +226,8 @@ static int vram_import(struct hsv_process *process, unsigned int nr, void *args,
 
 	if (!memory)
 		return -ENOMEM;
-	call = hsv_memory_call(memory, 0, min_t(u64, most, HSV_MAX_EXTENTS) * sizeof(struct hsv_extent));
+	call = hsv_memory_call(memory, 0,
+			       min_t(u64, most, HSV_MAX_EXTENTS) * sizeof(struct hsv_extent));
 	if (call) {
 		memcpy(call->args, args, size);
 		err = hsv_call_send(call, HSV_REQ_KFD_IOCTL, nr, size, 0, true);
@@ -261,7 +272,8 @@ static int gtt_import(struct hsv_process *process, const struct hsv_share *share
 }
 
 /*
- * IMPORT_DMABUF. -EBADF, -EINVAL: not a dma-buf of this device, another GPU or a bad address; -ENODEV: no VM acquired; -EADDRINUSE: an SVM range; -ENOMEM.
+ * IMPORT_DMABUF. -EBADF, -EINVAL: not a dma-buf of this device, another GPU or a bad address;
+ * -ENODEV: no VM acquired; -EADDRINUSE: an SVM range; -ENOMEM.
  */
 long hsv_ioctl_import_dmabuf(struct hsv_process *process, void *data)
 {
@@ -291,7 +303,10 @@ long hsv_ioctl_import_dmabuf(struct hsv_process *process, void *data)
 	return err;
 }
 
-/* IPC_IMPORT_HANDLE. -EINVAL: no buffer has that handle, another GPU or a bad address; -ENODEV: no VM acquired; -EADDRINUSE; -ENOMEM. */
+/*
+ * IPC_IMPORT_HANDLE. -EINVAL: no buffer has that handle, another GPU or a bad address; -ENODEV: no
+ * VM acquired; -EADDRINUSE; -ENOMEM.
+ */
 long hsv_ioctl_ipc_import(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_ipc_import_handle_args *args = data;
