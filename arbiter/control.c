@@ -12,6 +12,8 @@
 #include "arbiter/pool.h"
 #include "hsavisor-version.h"
 
+#define ROWS_PER_ANSWER 256 /* whatever they tell, they are less than ARBITER_MSG_MAX */
+
 void answer_u64(struct json_object *o, const char *key, uint64_t v)
 {
 	json_object_object_add(o, key, json_object_new_uint64(v));
@@ -99,15 +101,21 @@ static struct json_object *tenant_json(struct tenant *x)
 	return o;
 }
 
+/* An answer is one packet. */
 static void op_list(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer, struct json_object *req,
 		    struct json_object *a)
 {
-	struct json_object *list = json_object_new_array();
+	struct json_object *list = json_object_new_array(), *from = NULL;
+	uint64_t row = 0, first;
 
+	json_object_object_get_ex(req, "from", &from);
+	first = json_object_get_uint64(from);
 	for (uint32_t i = 0; i < gpus->num; i++)
-		for (struct tenant *x = gpus->gpu[i].tenants.list; x; x = x->next)
-			json_object_array_add(list, tenant_json(x));
+		for (struct tenant *x = gpus->gpu[i].tenants.list; x; x = x->next, row++)
+			if (row >= first && row - first < ROWS_PER_ANSWER)
+				json_object_array_add(list, tenant_json(x));
 	json_object_object_add(a, "tenants", list);
+	json_object_object_add(a, "more", json_object_new_boolean(row > first && row - first > ROWS_PER_ANSWER));
 }
 
 static void op_faults(struct arbiter_gpus *gpus, struct control_facts *f, uid_t peer,

@@ -83,6 +83,8 @@ int daemon_failed(int err);
 /* Starts hsavisord in the background with this socket (arbiter_socket_path()) and extra arguments
  * (NULL-terminated, may be NULL). 0 or exit code. */
 int daemon_start(char *const *extra);
+/* The rows of "list", all of them, the caller's. 0, or negative errno as of daemon_try. */
+int daemon_list(struct json_object **tenants);
 /* The row of a tenant on a GPU in "list", the caller's; NULL when there is none. */
 struct json_object *daemon_tenant(const char *name, uint32_t gpu);
 uint64_t json_u64(struct json_object *o, const char *key);    /* 0 when missing */

@@ -92,17 +92,16 @@ int cmd_list(int argc, char **argv)
 {
 	static const char usage[] =
 		"Usage: hsavisor list [--json]\nShows the tenants that share the GPUs, each on each GPU that it has.\n";
-	struct json_object *a, *list = NULL;
+	struct json_object *list;
 	size_t gpus = 0;
 	bool json = false;
 	int code = options(argc, argv, usage, &json, NULL);
 
 	if (code >= 0)
 		return code;
-	code = daemon_request("list", NULL, &a);
+	code = daemon_list(&list);
 	if (code)
-		return code;
-	json_object_object_get_ex(a, "tenants", &list);
+		return daemon_failed(code);
 	for (size_t i = 0; i < json_object_array_length(list); i++)
 		if (json_u64(json_object_array_get_idx(list, i), "gpu") >= gpus)
 			gpus = json_u64(json_object_array_get_idx(list, i), "gpu") + 1;
@@ -135,7 +134,7 @@ int cmd_list(int argc, char **argv)
 			       (unsigned long long)json_u64(o, "priority"), cap, reservation(o));
 		}
 	}
-	json_object_put(a);
+	json_object_put(list);
 	return EXIT_OK;
 }
 

@@ -121,21 +121,49 @@ int daemon_request(const char *op, struct json_object *request, struct json_obje
 	return 0;
 }
 
+int daemon_list(struct json_object **tenants)
+{
+	struct json_object *all = json_object_new_array(), *request, *answer, *list, *more;
+	bool again;
+
+	do {
+		size_t n = 0;
+		int err;
+
+		request = json_object_new_object();
+		json_object_object_add(request, "op", json_object_new_string("list"));
+		json_object_object_add(request, "from", json_object_new_uint64(json_object_array_length(all)));
+		err = daemon_try(request, &answer);
+		if (!err && (!json_object_object_get_ex(answer, "tenants", &list) || !json_object_is_type(list, json_type_array))) {
+			json_object_put(answer);
+			err = -EPROTO;
+		}
+		if (err) {
+			json_object_put(all);
+			return err;
+		}
+		for (; n < json_object_array_length(list); n++)
+			json_object_array_add(all, json_object_get(json_object_array_get_idx(list, n)));
+		again = n && json_object_object_get_ex(answer, "more", &more) && json_object_get_boolean(more);
+		json_object_put(answer);
+	} while (again);
+	*tenants = all;
+	return 0;
+}
+
 struct json_object *daemon_tenant(const char *name, uint32_t gpu)
 {
-	struct json_object *answer, *list, *row = NULL;
+	struct json_object *list, *row = NULL;
 
-	if (transact("{\"op\":\"list\"}", &answer))
+	if (daemon_list(&list))
 		return NULL;
-	if (json_object_object_get_ex(answer, "tenants", &list)) {
-		for (size_t i = 0; i < json_object_array_length(list); i++) {
-			struct json_object *o = json_object_array_get_idx(list, i);
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
 
-			if (!strcmp(json_str(o, "name"), name) && json_u64(o, "gpu") == gpu)
-				row = json_object_get(o);
-		}
+		if (!strcmp(json_str(o, "name"), name) && json_u64(o, "gpu") == gpu)
+			row = json_object_get(o);
 	}
-	json_object_put(answer);
+	json_object_put(list);
 	return row;
 }
 

@@ -292,18 +292,17 @@ char *metrics_text(struct json_object *status, struct json_object *tenants, size
 
 char *metrics_ask(size_t *size, int *err)
 {
-	struct json_object *status = NULL, *answer = NULL, *tenants = NULL;
+	struct json_object *status = NULL, *tenants = NULL;
 	char *text;
 
 	*err = daemon_ask("status", &status);
 	if (!*err)
-		*err = daemon_ask("list", &answer);
+		*err = daemon_list(&tenants);
 	if (*err)
 		text = metrics_text(NULL, NULL, size);
 	else {
-		json_object_object_get_ex(answer, "tenants", &tenants);
 		text = metrics_text(status, tenants, size);
-		json_object_put(answer);
+		json_object_put(tenants);
 	}
 	if (status)
 		json_object_put(status);

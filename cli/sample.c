@@ -76,7 +76,7 @@ static void fill(struct sample_row *r, struct json_object *o, const struct sampl
 
 int sample_take(struct sample *s, const struct sample *before)
 {
-	struct json_object *status, *answer, *list, *gpus;
+	struct json_object *status, *gpus;
 	int err = daemon_ask("status", &status);
 
 	*s = (struct sample){0};
@@ -97,17 +97,10 @@ int sample_take(struct sample *s, const struct sample *before)
 		}
 	}
 	json_object_put(status);
-	err = daemon_ask("list", &answer);
+	err = daemon_list(&s->tenants);
 	if (err)
 		return err;
 	s->time_ns = now_ns();
-	if (!json_object_object_get_ex(answer, "tenants", &list) ||
-	    !json_object_is_type(list, json_type_array)) {
-		json_object_put(answer);
-		return -EPROTO;
-	}
-	s->tenants = json_object_get(list);
-	json_object_put(answer);
 	/* Another daemon, or one that started anew: its totals began at 0. */
 	if (before && (before->daemon_pid != s->daemon_pid || before->uptime_ns > s->uptime_ns))
 		before = NULL;

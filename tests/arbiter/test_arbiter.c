@@ -318,6 +318,48 @@ static void *hog(void *arg)
 	return NULL;
 }
 
+/* More rows than an answer has. */
+static void all_tenants_are_listed(void **state)
+{
+	static const struct server_config large = {.gpus = {{.pool = 8192 * MIB}, {.pool = 8192 * MIB}}, .num_gpus = 2, .default_quota = 16 * MIB};
+	static struct arbiter_client *clients[300];
+	struct json_object *a, *list, *more;
+	struct rlimit files;
+	struct arbiter_grant grant;
+	char name[64], request[64];
+	size_t rows = 0;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	files.rlim_cur = files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	daemon_stop(&hsavisord, SIGTERM);
+	daemon_start(&hsavisord, &large, NULL);
+	for (uint32_t i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "%063u", i);
+		assert_int_equal(arbiter_connect_gpu(ARBITER_HOST, name, 0, 0, i >= 256, &clients[i], &grant, NULL), 0);
+	}
+	do {
+		snprintf(request, sizeof(request), "{\"op\":\"list\",\"from\":%zu}", rows);
+		a = control(request);
+		assert_true(json_object_object_get_ex(a, "tenants", &list));
+		for (size_t i = 0; i < json_object_array_length(list); i++) {
+			struct json_object *v, *o = json_object_array_get_idx(list, i);
+
+			snprintf(name, sizeof(name), "%063zu", rows++);
+			assert_true(json_object_object_get_ex(o, "name", &v));
+			assert_string_equal(json_object_get_string(v), name);
+		}
+		assert_true(json_object_object_get_ex(a, "more", &more));
+		assert_int_equal(json_object_get_boolean(more), rows < 300);
+		json_object_put(a);
+	} while (rows < 300);
+	a = control("{\"op\":\"list\",\"from\":300}");
+	assert_true(json_object_object_get_ex(a, "tenants", &list) && !json_object_array_length(list));
+	json_object_put(a);
+	for (int i = 0; i < 300; i++)
+		arbiter_disconnect(clients[i]);
+}
+
 static void turns_are_fair(void **state)
 {
 	struct runner r[3] = {0};
@@ -534,6 +576,7 @@ int main(void)
 		cmocka_unit_test(names_and_quotas),
 		cmocka_unit_test(host_processes_share_a_quota),
 		cmocka_unit_test(what_the_dead_leave_is_given_back),
+		cmocka_unit_test(all_tenants_are_listed),
 		cmocka_unit_test(turns_are_fair),
 		cmocka_unit_test(a_lone_tenant_keeps_its_turn),
 		cmocka_unit_test(a_holder_that_dies_frees_the_gpu),
