@@ -25,6 +25,7 @@
 #define MAX_EVENTS    20000000ull
 #define DEFAULT_FILE  "hsavisor-trace.json"
 #define PACKET_BYTES  4096
+#define GPU_STEP      100000000u /* between the numbers of a tenant on its GPUs; viewers take 32 bits */
 
 static const char usage[] =
 	"Usage: hsavisor trace [-o FILE] [--seconds N] [TENANT ...]\n"
@@ -40,6 +41,7 @@ struct options {
 	double seconds; /* 0: no limit */
 	const char *tenants[MAX_TENANTS];
 	unsigned num_tenants;
+	size_t num_gpus; /* of the daemon */
 };
 
 static volatile sig_atomic_t ended;
@@ -134,9 +136,14 @@ static int on_packet(const struct options *o, struct rings *rings, int sock, uns
 	if (!strcmp(json_str(p, "event"), "gone")) {
 		rings_remove(rings, json_u64(p, "serial"));
 	} else if (fd >= 0 && wanted(o, json_str(p, "tenant"))) {
-		uint64_t tenant = json_u64(p, "tenant_id");
+		uint64_t gpu = json_u64(p, "gpu"), tenant = json_u64(p, "tenant_id") + gpu * GPU_STEP;
+		char label[96];
 
-		trace_file_tenant(rings->file, tenant, json_str(p, "tenant"), json_str(p, "kind"));
+		if (o->num_gpus > 1)
+			snprintf(label, sizeof(label), "%.63s:%llu", json_str(p, "tenant"), (unsigned long long)gpu);
+		else
+			snprintf(label, sizeof(label), "%s", json_str(p, "tenant"));
+		trace_file_tenant(rings->file, tenant, label, json_str(p, "kind"));
 		err = rings_add(rings, fd, json_u64(p, "serial"), tenant, json_u64(p, "pid"),
 				json_u64(p, "from"));
 		++*seen;
@@ -156,6 +163,19 @@ static int on_packets(const struct options *o, struct rings *rings, int sock, un
 	while (!err && poll(&p, 1, 0) > 0)
 		err = on_packet(o, rings, sock, seen);
 	return err;
+}
+
+static size_t count_gpus(void)
+{
+	struct json_object *status, *gpus;
+	size_t n = 0;
+
+	if (daemon_ask("status", &status))
+		return 0;
+	if (json_object_object_get_ex(status, "gpus", &gpus) && json_object_is_type(gpus, json_type_array))
+		n = json_object_array_length(gpus);
+	json_object_put(status);
+	return n;
 }
 
 /* 0 with *sock, or an exit code after it said why. */
@@ -257,6 +277,7 @@ int cmd_trace(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
+	o.num_gpus = count_gpus();
 	start = now_ns(); /* before executors make the first event */
 	code = begin(&sock);
 	if (code)

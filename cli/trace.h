@@ -16,7 +16,7 @@
 /* ------------------------------------------------------------------ trace_json.c */
 
 /*
- * In the JSON a tenant is a process and each of its queues a thread; so are the turns of each
+ * In the JSON a tenant (on each of its GPUs) is a process and each of its queues a thread; so are the turns of each
  * executor. What comes from executors is their word: text is escaped, times are made plausible, and
  * the number of threads is bounded.
  */

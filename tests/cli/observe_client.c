@@ -161,18 +161,28 @@ static void wait_for_trace(bool on)
 	}
 }
 
-int main(int argc, char **argv)
+/* From here on all is said of the tenant on that GPU; what was said of another stays. */
+static bool join(const char *name, uint32_t gpu)
 {
 	struct arbiter_grant grant;
-	char error[256] = "", line[256], word[64], text[64];
+	char error[256] = "";
 
-	if (argc != 2 || arbiter_connect(ARBITER_VM, argv[1], 64 << 20, &client, &grant, error)) {
+	if (arbiter_connect_gpu(ARBITER_VM, name, 64 << 20, 0, gpu, &client, &grant, error)) {
 		fprintf(stderr, "observe-client: %s\n", error);
-		return 1;
+		return false;
 	}
 	arbiter_set_namer(client, name_kernel, NULL);
 	counters = arbiter_counters(client);
 	shared = (void *)((char *)counters - offsetof(struct arbiter_page, counters));
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	char line[256], word[64], text[64];
+
+	if (argc != 2 || !join(argv[1], 0))
+		return 1;
 	puts("ok");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
@@ -197,6 +207,8 @@ int main(int argc, char **argv)
 			trace_evil();
 		else if (!strcmp(word, "wait"))
 			wait_for_trace(!strcmp(text, "on"));
+		else if (!strcmp(word, "join") && join(argv[1], (uint32_t)strtoul(text, NULL, 0)))
+			;
 		else
 			return 3;
 		puts("ok");

@@ -44,8 +44,8 @@ def start(*args, **kwargs):
     return p
 
 
-def start_daemon():
-    p = start(HSAVISORD, "--socket", SOCKET, "--vram", "4G", stderr=subprocess.DEVNULL)
+def start_daemon(*options):
+    p = start(HSAVISORD, "--socket", SOCKET, "--vram", "4G", *options, stderr=subprocess.DEVNULL)
     wait_until(lambda: subprocess.run([HSAVISOR, "status"], env=ENV, capture_output=True, check=False).returncode == 0)
     return p
 
@@ -752,6 +752,25 @@ def test_trace_daemon_vanishes():
     path, said = end(None)
     assert "went away" in said
     assert len([e for e in check_trace(path)[1] if e.get("cat") == "dispatch"]) == 5
+
+
+def test_trace_of_a_tenant_with_two_gpus():
+    start_daemon("--gpu", "gfx90a", "--gpu", "gfx900")
+    a = Tenant("both")
+    end = record()
+    a.do("wait", "on")
+    a.do("trace", 3)
+    a.do("join", 1)
+    a.do("wait", "on")
+    a.do("trace", 4)
+    time.sleep(0.3)
+    _, events, names, _ = check_trace(end()[0])
+    pids = {name: pid for pid, name in names.items() if isinstance(pid, int)}
+    for name, n in (("both:0 (vm)", 3), ("both:1 (vm)", 4)):
+        assert len([e for e in events if e["pid"] == pids[name] and e.get("cat") == "dispatch"]) == n
+        assert [e for e in events if e["pid"] == pids[name] and e["ph"] == "C" and e["name"] == "VRAM"]
+    a.end()
+    call("stop", "--force")
 
 
 def test_metrics_daemon_vanishes():
