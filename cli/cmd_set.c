@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arbiter/client.h"
 #include "base/duration.h"
 #include "base/size.h"
 #include "cli/cli.h"
@@ -107,14 +108,23 @@ int policy_option(int c, const char *text, struct json_object **policy)
 	return 0;
 }
 
-int policy_set(const char *tenant, struct json_object *policy, bool save,
-	       struct json_object **answer)
+/* A request about a tenant; gpu: on that one only, the caller's number, NULL: on all that it has. */
+static struct json_object *about(const char *op, const char *tenant, struct json_object *gpu)
 {
-	struct json_object *request = json_object_new_object(), *a;
+	struct json_object *request = json_object_new_object();
+
+	json_object_object_add(request, "op", json_object_new_string(op));
+	json_object_object_add(request, "tenant", json_object_new_string(tenant));
+	if (gpu)
+		json_object_object_add(request, "gpu", json_object_get(gpu));
+	return request;
+}
+
+static int set_on(const char *tenant, struct json_object *gpu, struct json_object *policy, bool save, struct json_object **answer)
+{
+	struct json_object *request = about("set", tenant, gpu), *a;
 	int code;
 
-	json_object_object_add(request, "op", json_object_new_string("set"));
-	json_object_object_add(request, "tenant", json_object_new_string(tenant));
 	json_object_object_add(request, "policy", policy);
 	if (save)
 		json_object_object_add(request, "save", json_object_new_boolean(true));
@@ -126,13 +136,20 @@ int policy_set(const char *tenant, struct json_object *policy, bool save,
 	return code;
 }
 
-static int get(const char *tenant, struct json_object **answer)
+int policy_set(const char *tenant, struct json_object *policy, bool save,
+	       struct json_object **answer)
 {
-	struct json_object *request = json_object_new_object();
+	return set_on(tenant, NULL, policy, save, answer);
+}
 
-	json_object_object_add(request, "op", json_object_new_string("get"));
-	json_object_object_add(request, "tenant", json_object_new_string(tenant));
-	return daemon_request(NULL, request, answer);
+/* --gpu N. NULL after it said why. */
+static struct json_object *gpu_option(const char *text)
+{
+	struct json_object *gpu = number(text, 0, ARBITER_MAX_GPUS - 1);
+
+	if (!gpu)
+		cli_fail(0, "--gpu: '%s' is not the number of a GPU", text);
+	return gpu;
 }
 
 static const char *or_none(struct json_object *policy, const char *key)
@@ -178,7 +195,9 @@ int cmd_set(int argc, char **argv)
 		"  --vram SIZE             VRAM quota, up to the one that it was started with\n"
 		"  --kernel-timeout TIME   GPU time after which a kernel is stopped, like 10s; or "
 		"none\n"
-		"  --save                  put it into the daemon's configuration file, too\n"
+		"  --gpu N                 on that GPU only, if it has several\n"
+		"  --save                  put it into the daemon's configuration file, too (for all "
+		"GPUs)\n"
 		"  --json                  print what it has now as JSON\n"
 		"\n"
 		"Exit status: 0 done, 1 refused, 2 bad usage, 3 hsavisord not running, 4 no such "
@@ -189,11 +208,12 @@ int cmd_set(int argc, char **argv)
 					      {"cap", required_argument, NULL, 'c'},
 					      {"vram", required_argument, NULL, 'v'},
 					      {"kernel-timeout", required_argument, NULL, 'k'},
+					      {"gpu", required_argument, NULL, 'g'},
 					      {"save", no_argument, NULL, 's'},
 					      {"json", no_argument, NULL, 'j'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};
-	struct json_object *policy = NULL, *answer;
+	struct json_object *policy = NULL, *gpu = NULL, *answer;
 	bool save = false, json = false;
 	int c, code = 0;
 
@@ -203,8 +223,13 @@ int cmd_set(int argc, char **argv)
 			save = true;
 		} else if (c == 'j') {
 			json = true;
+		} else if (c == 'g') {
+			json_object_put(gpu);
+			gpu = gpu_option(optarg);
+			code = gpu ? 0 : EXIT_USAGE;
 		} else if (c == 'h' || c == '?') {
 			json_object_put(policy);
+			json_object_put(gpu);
 			return cli_usage(usage, c);
 		} else {
 			code = policy_option(c, optarg, &policy);
@@ -216,10 +241,12 @@ int cmd_set(int argc, char **argv)
 		code = cli_fail(EXIT_USAGE, "--save: there is nothing to save");
 	if (code) {
 		json_object_put(policy);
+		json_object_put(gpu);
 		return code;
 	}
-	code = policy ? policy_set(argv[optind], policy, save, &answer)
-		      : get(argv[optind], &answer);
+	code = policy ? set_on(argv[optind], gpu, policy, save, &answer)
+		      : daemon_request(NULL, about("get", argv[optind], gpu), &answer);
+	json_object_put(gpu);
 	if (code)
 		return code;
 	json_object_object_del(answer, "ok");
@@ -234,35 +261,39 @@ int cmd_set(int argc, char **argv)
 int cmd_reset(int argc, char **argv)
 {
 	static const char usage[] =
-		"Usage: hsavisor reset TENANT [--process PID]\n"
+		"Usage: hsavisor reset TENANT [--process PID] [--gpu N]\n"
 		"Stops the kernels of a tenant that run now. Their queues get an error, as from a "
 		"GPU reset; the\n"
 		"programs go on, and other queues do.\n"
 		"\n"
-		"  --process PID  of this process only (in a VM: its guest's pid)\n";
-	static const struct option known[] = {
-		{"process", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'}, {0}};
-	struct json_object *request, *pid = NULL, *answer;
+		"  --process PID  of this process only (in a VM: its guest's pid)\n"
+		"  --gpu N        on that GPU only, if it has several\n";
+	static const struct option known[] = {{"process", required_argument, NULL, 'p'},
+					      {"gpu", required_argument, NULL, 'g'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
+	struct json_object *request, *pid = NULL, *gpu = NULL, *answer;
 	int c, code;
 
 	optind = 0;
 	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-		if (c != 'p') {
-			json_object_put(pid);
-			return cli_usage(usage, c);
-		}
+		struct json_object **v = c == 'g' ? &gpu : &pid;
+
+		json_object_put(*v);
+		*v = c == 'g' ? gpu_option(optarg) : c == 'p' ? number(optarg, 1, INT32_MAX) : NULL;
+		if (*v)
+			continue;
+		json_object_put(gpu);
 		json_object_put(pid);
-		pid = number(optarg, 1, INT32_MAX);
-		if (!pid)
-			return cli_fail(EXIT_USAGE, "bad process id '%s'", optarg);
+		return c == 'g' ? EXIT_USAGE : c == 'p' ? cli_fail(EXIT_USAGE, "bad process id '%s'", optarg) : cli_usage(usage, c);
 	}
 	if (optind + 1 != argc || !cli_name_ok(argv[optind])) {
+		json_object_put(gpu);
 		json_object_put(pid);
 		return cli_usage(usage, '?');
 	}
-	request = json_object_new_object();
-	json_object_object_add(request, "op", json_object_new_string("reset"));
-	json_object_object_add(request, "tenant", json_object_new_string(argv[optind]));
+	request = about("reset", argv[optind], gpu);
+	json_object_put(gpu);
 	if (pid)
 		json_object_object_add(request, "process", pid);
 	code = daemon_request(NULL, request, &answer);

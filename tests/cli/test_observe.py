@@ -754,8 +754,26 @@ def test_trace_daemon_vanishes():
     assert len([e for e in check_trace(path)[1] if e.get("cat") == "dispatch"]) == 5
 
 
-def test_trace_of_a_tenant_with_two_gpus():
+def weights():
+    return [(row["gpu"], row["weight"]) for row in json.loads(call("list", "--json"))]
+
+
+def test_a_tenant_with_two_gpus():
     start_daemon("--gpu", "gfx90a", "--gpu", "gfx900")
+    a = Tenant("both")
+    a.do("join", 1)
+    call("set", "both", "--gpu", "1", "--weight", "300")
+    assert weights() == [(0, 100), (1, 300)]
+    assert json.loads(call("set", "both", "--gpu", "1", "--json"))["policy"]["weight"] == 300
+    assert "weight 100" in call("set", "both", "--gpu", "0")
+    call("set", "both", "--weight", "7")
+    assert weights() == [(0, 7), (1, 7)]
+    call("set", "both", "--gpu", "2", code=1, says="no number of a GPU")
+    call("reset", "both", "--gpu", "1")
+    a.end()
+
+
+def test_trace_of_a_tenant_with_two_gpus():
     a = Tenant("both")
     end = record()
     a.do("wait", "on")
