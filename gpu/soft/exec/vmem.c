@@ -371,6 +371,64 @@ static bool load_lanes(struct exec_ctx *ctx, struct wave *w, const struct isa_op
 	return true;
 }
 
+/*
+ * Several lanes, all of them at one place: hardware makes one access of them. Programs count on it: compilers take what is loaded from a uniform address for
+ * uniform, and what another agent stores there once it has seen the wave's store is not overwritten by a lane that comes late.
+ */
+static bool at_one_place(const struct vmem_access *a, unsigned dwords)
+{
+	uint64_t in = a->in[0], first, diff = 0;
+
+	if (!(a->mask & (a->mask - 1)) || a->step != 4)
+		return false;
+	first = a->addr[__builtin_ctzll(a->mask)];
+	if (a->addr[63 - __builtin_clzll(a->mask)] != first)
+		return false;
+	for (uint64_t l = 0; l < WAVE_LANES; l++)
+		diff |= (a->addr[l] ^ first) & -(a->mask >> l & 1);
+	for (unsigned i = 1; i < dwords; i++)
+		in &= a->in[i];
+	return !diff && !(a->mask & ~in);
+}
+
+/* What is there, for all lanes. */
+static bool load_once(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *dst, enum vmem_kind kind, const struct vmem_access *a)
+{
+	unsigned bytes = vmem_bytes(kind), dwords = (bytes + 3) / 4;
+	uint64_t va = a->addr[__builtin_ctzll(a->mask)];
+	uint32_t v[4 * WAVE_LANES] = {0}, kept = vmem_kept(w); /* rows, of which the first lane counts */
+
+	if ((va & MEM_PAGE_MASK) + bytes > MEM_PAGE_SIZE) {
+		uint32_t piece[4] = {0};
+
+		if (!exec_mem_read(ctx, va, piece, bytes))
+			return false;
+		for (unsigned i = 0; i < dwords; i++)
+			v[i * WAVE_LANES] = piece[i];
+	} else {
+		const uint8_t *p = mem_translate(ctx->view, va, GPU_PROT_READ);
+
+		if (!p) {
+			exec_memory_fault(ctx, va, GPU_PROT_READ);
+			return false;
+		}
+		if (bytes < 4)
+			v[0] = load_bytes(p, bytes);
+		else
+			load_dwords(v, 0, p, dwords);
+	}
+	for (unsigned i = 0; i < dwords; i++) {
+		uint32_t *row = reg_row(w, dst, i);
+
+		for (uint64_t m = a->mask; m; m &= m - 1) {
+			unsigned lane = __builtin_ctzll(m);
+
+			row[lane] = vmem_place(kind, row[lane] & kept, v[i * WAVE_LANES]);
+		}
+	}
+	return true;
+}
+
 bool vmem_load(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *dst, enum vmem_kind kind, const struct vmem_access *a)
 {
 	unsigned dwords = kind >= VM_X1 ? kind - VM_X1 + 1 : 1;
@@ -378,6 +436,8 @@ bool vmem_load(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *d
 
 	if (!vmem_there(ctx, a, vmem_bytes(kind), GPU_PROT_READ))
 		return false;
+	if (at_one_place(a, dwords))
+		return load_once(ctx, w, dst, kind, a);
 	if (kind < VM_X1)
 		return load_short(ctx, reg_row(w, dst, 0), kind, a);
 	for (unsigned i = 0; i < dwords; i++)
@@ -490,10 +550,16 @@ bool vmem_store(struct exec_ctx *ctx, struct wave *w, const struct isa_operand *
 {
 	unsigned dwords = kind >= VM_X1 ? kind - VM_X1 + 1 : 1;
 	uint64_t in = UINT64_MAX;
+	struct vmem_access last;
 
 	if (!vmem_there(ctx, a, vmem_bytes(kind), GPU_PROT_WRITE))
 		return false;
 	ctx->stored = true;
+	if (at_one_place(a, dwords)) {
+		last = *a;
+		last.mask = 1ull << (63 - __builtin_clzll(a->mask));
+		a = &last;
+	}
 	if (kind < VM_X1)
 		return store_short(ctx, reg_row(w, data, 0), kind, a);
 	for (unsigned i = 0; i < dwords; i++)
@@ -744,6 +810,19 @@ static void whole_access(const struct vmem_spread *x, bool wide, uint64_t mask, 
 		a->addr[l] = lane_address(x, wide, l);
 }
 
+/* As at_one_place(). */
+static bool spread_over_one(const struct vmem_spread *x, bool wide, uint64_t mask)
+{
+	unsigned first = mask ? (unsigned)__builtin_ctzll(mask) : 0;
+	uint32_t diff = 0;
+
+	if (!(mask & (mask - 1)) || x->lo[63 - __builtin_clzll(mask)] != x->lo[first])
+		return false;
+	for (unsigned l = 0; l < WAVE_LANES; l++)
+		diff |= ((x->lo[l] ^ x->lo[first]) | (wide ? x->hi[l] ^ x->hi[first] : 0)) & -(uint32_t)(mask >> l & 1);
+	return !diff;
+}
+
 /* Registers that are the access's rows. */
 static const struct isa_operand spread_rows = {.kind = ISA_OPND_VGPR, .dwords = 4};
 
@@ -756,8 +835,9 @@ bool vmem_spread_load(struct exec_ctx *ctx, struct vmem_spread *x, uint64_t mask
 	struct wave *w = ctx->wave;
 	uint32_t (*saved)[WAVE_LANES] = w->vgpr, off[WAVE_LANES];
 	struct vmem_access a;
+	bool once = spread_over_one(x, wide, mask);
 
-	do {
+	while (!once) {
 		/* Short ones are dwords with something behind. */
 		struct window win = window_of(r, x, wide, bytes < 4 ? 4 : bytes, GPU_PROT_READ);
 		uint64_t in = lanes_in(&win, x, wide, mask, off);
@@ -765,7 +845,9 @@ bool vmem_spread_load(struct exec_ctx *ctx, struct vmem_spread *x, uint64_t mask
 		if (in)
 			gather_lanes(w, x, kind, win.host, off, in);
 		mask &= ~in;
-	} while (mask && tries++ < 2 && mem_find_range(ctx->view, lane_address(x, wide, (unsigned)__builtin_ctzll(mask)), r));
+		if (!mask || tries++ == 2 || !mem_find_range(ctx->view, lane_address(x, wide, (unsigned)__builtin_ctzll(mask)), r))
+			break;
+	}
 	if (!mask)
 		return true;
 	whole_access(x, wide, mask, &a);
@@ -802,6 +884,8 @@ bool vmem_spread_store(struct exec_ctx *ctx, struct vmem_spread *x, uint64_t mas
 	struct vmem_access a;
 
 	ctx->stored = true;
+	if (spread_over_one(x, wide, mask))
+		mask = 1ull << (63 - __builtin_clzll(mask));
 	for (unsigned tries = 0; tries < 2; tries++) {
 		struct window win = window_of(r, x, wide, bytes, GPU_PROT_WRITE);
 		uint64_t in = lanes_in(&win, x, wide, mask, off);

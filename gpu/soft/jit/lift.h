@@ -47,6 +47,8 @@ struct vop { /* a queued vector operation */
 	unsigned lds_offset, lds_row, lds_dwords;
 	V rows[MAX_STRIPS]; /* a read of guest memory: where each strip lies, lanes so many bytes apart */
 	unsigned rows_step;
+	bool rows_same; /* all lanes of the wave at one place: same[] is what the first strip has read there, dwords by twos */
+	V same[2];
 	unsigned early, num_early; /* rows that go to struct wave as soon as they are read */
 };
 
@@ -356,6 +358,6 @@ V opaque(struct lift *l, V x);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
 
 /* ---- lift_known.c ---- */
-void emit_rows_read(struct lift *l, const struct vop *q, unsigned strip);
+void emit_rows_read(struct lift *l, struct vop *q, unsigned strip);
 
 #endif

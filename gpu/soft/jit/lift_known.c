@@ -124,6 +124,37 @@ void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool gu
 	}
 }
 
+/* The dwords at one place, by twos (i64, i32). */
+static void read_place(struct lift *l, V p, unsigned n, V got[2])
+{
+	for (unsigned k = 0; k < n; k += 2)
+		got[k / 2] = volatile_load(l, k + 1 < n ? l->i64 : l->i32, at(l, p, 4 * k), 1);
+}
+
+/* Those for all lanes of a strip: rows, and pairs where there are two. */
+static void same_rows(struct lift *l, V got[2], unsigned n, V rows[4], V pairs[2])
+{
+	for (unsigned k = 0; k < n; k += 2) {
+		V x = got[k / 2];
+
+		if (k + 1 == n) {
+			rows[k] = splat(l, x);
+			continue;
+		}
+		rows[k] = splat(l, LLVMBuildTrunc(l->b, x, l->i32, ""));
+		rows[k + 1] = splat(l, LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, x, c64(l, 32), ""), l->i32, ""));
+		pairs[k / 2] = splat(l, x);
+	}
+}
+
+void read_same(struct lift *l, V p, unsigned n, V rows[4], V pairs[2])
+{
+	V got[2];
+
+	read_place(l, p, n, got);
+	same_rows(l, got, n, rows, pairs);
+}
+
 /* The dwords (or the short value) of a strip's lanes, and perhaps pairs of them; p: host address of its first lane's. */
 static void known_load(struct lift *l, const struct access *a, const int32_t *delta, unsigned strip, V p, V out[4], V pairs[2])
 {
@@ -147,8 +178,7 @@ static void known_load(struct lift *l, const struct access *a, const int32_t *de
 			out[0] = splat(l, widened(l, a->kind, volatile_load(l, short_type(l, a->bytes), p, 1)));
 			return;
 		}
-		for (unsigned k = 0; k < n; k++)
-			out[k] = splat(l, volatile_load(l, l->i32, at(l, p, 4 * k), 1));
+		read_same(l, p, n, out, pairs);
 		return;
 	case LANES_DWORDS:
 		x = volatile_load(l, vec(l->i32, e.span / 4), at(l, p, (uint64_t)(int64_t)(e.low - d[0])), 1);
@@ -202,12 +232,60 @@ static void known_store(struct lift *l, const struct access *a, const int32_t *d
 			volatile_store(l, x, p, 1);
 		return;
 	}
-	for (unsigned k = 0; k < n; k++) {
-		V value = store_value(l, a, rows[k]);
+	for (unsigned k = 0; k < n; k += n & 1 ? 1 : 2) {
+		V value = n & 1 ? store_value(l, a, rows[k]) : pairs[k / 2];
 		LLVMTypeRef types[2] = {LLVMTypeOf(value), vec(l->ptr, l->width)};
 		V args[4] = {value, lane_pointers(l, at(l, p, 4 * k), delta + strip * l->width), c32(l, 1), mask ? mask : all_lanes(l)};
 
 		intrinsic(l, "llvm.masked.scatter", types, 2, args, 4);
+	}
+}
+
+/* A row's value in the lane whose bit is the only one; NULL: in the last lane. */
+static V value_of(struct lift *l, const V row[MAX_STRIPS], V bit)
+{
+	V any = NULL;
+
+	if (!bit)
+		return LLVMBuildExtractElement(l->b, row[l->strips - 1], c32(l, l->width - 1), "");
+	for (unsigned s = 0; s < l->strips; s++) {
+		V x = LLVMBuildSelect(l->b, mask_strip(l, bit, s), row[s], LLVMConstNull(l->vi32), "");
+
+		any = any ? OR(any, x) : x;
+	}
+	return intrinsic(l, "llvm.vector.reduce.or", &l->vi32, 1, &any, 1);
+}
+
+/* All lanes at one place: one access, as on hardware, of the last active lane's value. */
+static void store_once(struct lift *l, const struct access *a, V p, V (*rows)[MAX_STRIPS])
+{
+	LLVMBasicBlockRef some, done = NULL;
+	V bit = NULL, x, y;
+
+	if (!l->reg.now.exec_full) {
+		V args[2] = {get_exec(l), LLVMConstInt(l->i1, 1, 0)};
+
+		some = new_block(l, "");
+		done = new_block(l, "");
+		LLVMBuildCondBr(l->b, IS(NE, args[0], c64(l, 0)), some, done);
+		go_to(l, some);
+		bit = LLVMBuildLShr(l->b, c64(l, 1ull << 63), intrinsic(l, "llvm.ctlz", &l->i64, 1, args, 2), "");
+	}
+	for (unsigned k = 0; k < a->dwords; k += 2) {
+		x = value_of(l, rows[k], bit);
+		if (k + 1 < a->dwords) {
+			y = LLVMBuildShl(l->b, LLVMBuildZExt(l->b, value_of(l, rows[k + 1], bit), l->i64, ""), c64(l, 32), "");
+			x = OR(y, LLVMBuildZExt(l->b, x, l->i64, ""));
+		} else if (a->bytes < 4) {
+			if (a->kind == VM_U8_HI || a->kind == VM_16_HI)
+				x = LLVMBuildLShr(l->b, x, c32(l, 16), "");
+			x = LLVMBuildTrunc(l->b, x, short_type(l, a->bytes), "");
+		}
+		volatile_store(l, x, at(l, p, 4 * k), 1);
+	}
+	if (done) {
+		LLVMBuildBr(l->b, done);
+		go_to(l, done);
 	}
 }
 
@@ -380,15 +458,17 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 	struct extent all = extent_of(delta, 0, WAVE_LANES, a->bytes), e[MAX_STRIPS];
 	bool wave = x->level == LEVEL_WAVE && all.span <= mem_near_bytes(MEM_NEAR_CLASSES - 1), keep = !l->reg.now.exec_full && !ji->quiet;
 	LLVMBasicBlockRef slow, join, from[2];
-	V host[MAX_STRIPS], got[4][MAX_STRIPS], old[4][MAX_STRIPS], pairs[MAX_STRIPS][2], wide[MAX_STRIPS][2], step[4][MAX_STRIPS], out[4];
+	V host[MAX_STRIPS], got[4][MAX_STRIPS], old[4][MAX_STRIPS], pairs[MAX_STRIPS][2], wide[MAX_STRIPS][2], step[4][MAX_STRIPS], out[MAX_STRIPS][4];
 	unsigned twin;
+	bool once;
 
 	for (unsigned s = 0; s < l->strips; s++) {
 		e[s] = extent_of(delta, s * l->width, l->width, a->bytes);
 		if (e[s].span > mem_near_bytes(MEM_NEAR_CLASSES - 1))
 			return false;
 	}
-	if (a->store && overlap(delta, a->bytes))
+	once = wave && all.span == a->bytes;
+	if (a->store && !once && overlap(delta, a->bytes))
 		return false;
 	if (wave)
 		e[0] = all;
@@ -407,7 +487,9 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 	find_lanes(l, ji, prot, x, base, fits, wave, host, slow, e);
 	for (unsigned s = l->strips; s--;)
 		host[s] = at(l, host[wave ? 0 : s], (uint64_t)(int64_t)(delta[s * l->width] - e[wave ? 0 : s].low));
-	for (unsigned s = 0; s < l->strips; s++) {
+	if (a->store && once)
+		store_once(l, a, host[0], old);
+	for (unsigned s = 0; s < l->strips && !(a->store && once); s++) {
 		if (a->store) {
 			V rows[4];
 
@@ -420,15 +502,14 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 		twin = 0;
 		while (twin < s && (!wave || memcmp(delta + twin * l->width, delta + s * l->width, l->width * sizeof(*delta))))
 			twin++;
-		if (twin < s && a->bytes >= 4) { /* at the same places as a strip before */
-			for (unsigned k = 0; k < n; k++)
-				got[k][s] = got[k][twin];
+		if (twin < s) { /* at the same places as a strip before */
+			memcpy(out[s], out[twin], sizeof(out[s]));
 			memcpy(pairs[s], pairs[twin], sizeof(pairs[s]));
-			continue;
+		} else {
+			known_load(l, a, delta, s, host[s], out[s], pairs[s]);
 		}
-		known_load(l, a, delta, s, host[s], out, pairs[s]);
 		for (unsigned k = 0; k < n; k++)
-			got[k][s] = a->bytes < 4 ? placed(l, a->kind, out[k], old[k][s]) : out[k];
+			got[k][s] = a->bytes < 4 ? placed(l, a->kind, out[s][k], old[k][s]) : out[s][k];
 	}
 	if (a->store)
 		say_stored(l);
@@ -597,7 +678,7 @@ bool lift_known_rows(struct lift *l, const struct jit_inst *ji)
 	for (unsigned s = 0; s < all; s++)
 		host[s] = phi2(l, host[s], from, stepped[s], slow);
 	q = &l->queue[l->queued++];
-	*q = (struct vop){.ji = ji, .mask_of = -1, .mask_pair = -1, .rows_step = (unsigned)step};
+	*q = (struct vop){.ji = ji, .mask_of = -1, .mask_pair = -1, .rows_step = (unsigned)step, .rows_same = wave && !step};
 	q->exec = l->reg.now.exec_full || ji->quiet ? NULL : get_exec(l);
 	for (unsigned s = 0; s < l->strips; s++)
 		q->rows[s] = wave ? at(l, host[0], (uint64_t)s * l->width * (unsigned)step) : host[s];
@@ -606,23 +687,7 @@ bool lift_known_rows(struct lift *l, const struct jit_inst *ji)
 	return true;
 }
 
-/* One value for all lanes of the strip: rows, and pairs where there are two. */
-static void read_same(struct lift *l, V p, unsigned n, V rows[4], V pairs[2])
-{
-	for (unsigned k = 0; k < n; k += 2) {
-		V x = volatile_load(l, k + 1 < n ? l->i64 : l->i32, at(l, p, 4 * k), 1);
-
-		if (k + 1 == n) {
-			rows[k] = splat(l, x);
-			continue;
-		}
-		rows[k] = splat(l, LLVMBuildTrunc(l->b, x, l->i32, ""));
-		rows[k + 1] = splat(l, LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, x, c64(l, 32), ""), l->i32, ""));
-		pairs[k / 2] = splat(l, x);
-	}
-}
-
-void emit_rows_read(struct lift *l, const struct vop *q, unsigned strip)
+void emit_rows_read(struct lift *l, struct vop *q, unsigned strip)
 {
 	unsigned row = q->ji->ci.inst.dst[0].index, n, e = q->rows_step / 4;
 	V rows[4], pairs[2] = {NULL, NULL}, p = q->rows[strip];
@@ -630,8 +695,10 @@ void emit_rows_read(struct lift *l, const struct vop *q, unsigned strip)
 
 	plain_access(q->ji->ci.inst.op, &a);
 	n = a.dwords;
+	if (!e && !(q->rows_same && q->same[0]))
+		read_place(l, p, n, q->same);
 	if (!e)
-		read_same(l, p, n, rows, pairs);
+		same_rows(l, q->same, n, rows, pairs);
 	for (unsigned b = 0; e && b < n; b += e) {
 		V x = volatile_load(l, vec(l->i32, l->width * e), at(l, p, 4 * b), 1);
 

@@ -783,9 +783,14 @@ static void global_load(struct lift *l, struct global *g)
 	way_done(l, g);
 	go_to(l, same);
 	for (unsigned s = 0; s < l->strips; s++) {
-		host = translate(l, g->place, strip_va(l, g, s), 4 * n, NULL, g->slow);
+		V rows[4], pairs[2], x = strip_va(l, g, s);
+
+		host = translate(l, g->place, x, 4 * n, NULL, g->slow);
+		read_same(l, host, n, rows, pairs);
+		va = s ? va : x;
+		/* What all strips read in one place is what the first one has read. */
 		for (unsigned k = 0; k < n; k++)
-			g->got[g->ways][k][s] = splat(l, volatile_load(l, l->i32, at(l, host, 4 * k), 1));
+			g->got[g->ways][k][s] = s ? LLVMBuildSelect(l->b, IS(EQ, x, va), g->got[g->ways][k][0], rows[k], "") : rows[k];
 	}
 	way_done(l, g);
 	go_to(l, strips);

@@ -68,6 +68,8 @@ V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n);
 void store_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p, V mask);
 
 /* lift_known.c */
+/* n dwords at p, by twos in one access each: the same for all lanes of a strip. */
+void read_same(struct lift *l, V p, unsigned n, V rows[4], V pairs[2]);
 /*
  * An access whose lanes' addresses are x's. base: their roots less the instruction's offset (lin_address()), or, of a buffer, NULL; then the interpreter does it
  * unless fits. False: nothing emitted.
