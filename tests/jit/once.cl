@@ -42,7 +42,7 @@ TURNS(u64_far, ulong, FAR)
 			if (sizeof(T) == 8)                                                                            \
 				sum += low != high;                                                                    \
 		}                                                                                                      \
-		bad[get_local_id(0)] = sum;                                                                            \
+		bad[get_local_id(0)] += sum;                                                                           \
 	}
 SAME(u8_near, uchar, NEAR)
 SAME(u16_near, ushort, NEAR)

@@ -19,7 +19,8 @@
 
 #include "tests/exec/runner.h"
 
-#define LIMIT	5 /* seconds without a turn */
+#define LIMIT	5   /* seconds without a turn */
+#define WHILE	0.1 /* seconds that each kind is tried for */
 #define PATTERN 0x100000001ull
 
 static struct runner runner;
@@ -156,7 +157,8 @@ static void test_stores(void **state)
 {
 	for (unsigned f = 0; f < sizeof(firsts) / sizeof(firsts[0]); f++)
 		for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-			run_beside("turns", &kinds[k], firsts[f], 3000, take_turns, NULL);
+			for (double end = now() + WHILE; now() < end;)
+				run_beside("turns", &kinds[k], firsts[f], 120, take_turns, NULL);
 }
 
 static void test_loads(void **state)
@@ -166,7 +168,8 @@ static void test_loads(void **state)
 	for (unsigned f = 0; f < sizeof(firsts) / sizeof(firsts[0]); f++)
 		for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 			memset(bad, 0, 4096);
-			run_beside("same", &kinds[k], firsts[f], 8000, count, bad);
+			for (double end = now() + WHILE; now() < end;)
+				run_beside("same", &kinds[k], firsts[f], 2000, count, bad);
 			for (unsigned l = 0; l < 64; l++)
 				if (bad[l])
 					print_message("%s, lanes %u to 63, lane %u: %u times something else\n", kinds[k].name, firsts[f], l, bad[l]);
