@@ -158,7 +158,7 @@ static void test_stores(void **state)
 	for (unsigned f = 0; f < sizeof(firsts) / sizeof(firsts[0]); f++)
 		for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
 			for (double end = now() + WHILE; now() < end;)
-				run_beside("turns", &kinds[k], firsts[f], 120, take_turns, NULL);
+				run_beside("turns", &kinds[k], firsts[f], 40, take_turns, NULL);
 }
 
 static void test_loads(void **state)
