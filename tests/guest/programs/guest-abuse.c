@@ -296,13 +296,19 @@ static void restless(void)
 
 /* ---- mappings ---- */
 
+static bool all_gone(uint8_t *p, uint8_t *moved, uint8_t *q)
+{
+	return touch(p) == SIGBUS && touch(moved) == SIGBUS && touch(q) == SIGBUS;
+}
+
 static void mapping(uint32_t flags)
 {
 	uint64_t size = 16 * PAGE;
 	uint8_t *p, *q, *moved;
+	int status, looked[2];
 	struct buffer b;
-	int status;
 	pid_t pid;
+	char c = 0;
 	long err;
 
 	EXPECT(gpu_alloc(&b, flags, reserve(size), size, 0), 0);
@@ -339,18 +345,21 @@ static void mapping(uint32_t flags)
 	/* It isn't memory that a GPU can be given once more. */
 	CHECK(gpu_alloc(&(struct buffer){0}, USERPTR, (uintptr_t)q, PAGE, (uintptr_t)q) < 0);
 	fflush(stdout);
+	CHECK(!pipe(looked));
 	pid = fork();
 	if (pid == 0) {
 		/* Shared with the child, and gone for it too. */
 		CHECK(p[0] == 1 && moved[0] == 9);
-		while (!touch(p) && !touch(moved))
+		CHECK(write(looked[1], &c, 1) == 1);
+		for (int i = 0; i < 4000 && !all_gone(p, moved, q); i++)
 			msleep(5);
-		_exit(touch(p) == SIGBUS && touch(moved) == SIGBUS && touch(q) == SIGBUS ? 0 : 1);
+		_exit(!all_gone(p, moved, q));
 	}
-	msleep(50);
+	close(looked[1]);
+	CHECK(read(looked[0], &c, 1) == 1);
+	close(looked[0]);
 	EXPECT(gpu_free(b.handle), 0);
-	CHECK(touch(p) == SIGBUS && touch(p + 15 * PAGE) == SIGBUS && touch(moved) == SIGBUS &&
-	      touch(q) == SIGBUS);
+	CHECK(all_gone(p, moved, q) && touch(p + 15 * PAGE) == SIGBUS);
 	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
 	map_fd(drm, b.offset, size, MAP_SHARED, &err);
 	EXPECT(err, -EINVAL);
