@@ -240,6 +240,40 @@ static struct isa_inst lds_inst(void)
 	return in;
 }
 
+/* Reads of LDS by lanes that are the rows of a matrix, 16 or 8 of them in each of its columns. */
+enum { COLUMN_INSTS = 6 };
+static void column_insts(struct isa_inst in[COLUMN_INSTS])
+{
+	static const uint16_t ops[] = {ISA_V_AND_B32, ISA_V_MUL_U32_U24, ISA_V_LSHRREV_B32, ISA_V_LSHL_ADD_U32}, reads[] = {ISA_DS_READ_B32, ISA_DS_READ2_B32, ISA_DS_READ_B64,
+			      ISA_DS_READ2_B64};
+	const struct isa_operand v0 = {.kind = ISA_OPND_VGPR, .dwords = 1}, v1 = {.kind = ISA_OPND_VGPR, .dwords = 1, .index = 1}, v2 = {.kind = ISA_OPND_VGPR, .dwords = 1, .index = 2};
+	struct isa_operand k = {.kind = ISA_OPND_CONST, .dwords = 1};
+	unsigned shift = 3 + rnd() % 2, wide = rnd() % 2;
+
+	for (unsigned i = 0; i < 4; i++)
+		in[i] = (struct isa_inst){.op = ops[i], .format = ISA_FMT_VOP3, .size = 8, .dst[0] = i == 2 ? v2 : v1};
+	k.value = (1u << shift) - 1;
+	in[0].src[0] = k;
+	in[0].src[1] = v0;
+	k.value = 20 + 4 * (rnd() % 20);
+	in[1].src[0] = k;
+	in[1].src[1] = v1;
+	k.value = shift;
+	in[2].src[0] = k;
+	in[2].src[1] = v0;
+	k.value = 2 + wide;
+	in[3].src[0] = v2;
+	in[3].src[1] = k;
+	in[3].src[2] = v1;
+	for (unsigned i = 4; i < COLUMN_INSTS; i++) {
+		bool two = rnd() & 1;
+
+		in[i] = (struct isa_inst){.op = reads[2 * wide + two], .format = ISA_FMT_DS, .size = 8, .offset = (int32_t)(rnd() & 0x0f0f)};
+		in[i].src[0] = v1;
+		in[i].dst[0] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = (uint8_t)((wide + 1) << two), .index = (uint16_t)(rnd() % 16)};
+	}
+}
+
 /* Matrix operations on a few accumulators, so that one follows another on the same. */
 static struct isa_inst matrix_inst(void)
 {
@@ -511,8 +545,11 @@ static void one_unit(bool full)
 		unsigned k = rnd() % 16;
 
 		in[i] = k == 0 ? address_inst() : k == 1 ? lds_inst() : k <= 3 && matrices ? matrix_inst() : random_inst();
-		seen[in[i].op]++;
 	}
+	if (rnd() % 4 == 0)
+		column_insts(in + rnd() % (NI - COLUMN_INSTS));
+	for (unsigned i = 0; i < NI; i++)
+		seen[in[i].op]++;
 	for (unsigned n = 0; n < 10; n++) {
 		unsigned before = failures;
 

@@ -219,18 +219,69 @@ static void check(const struct kind *t, unsigned level, mfma_fn *fn)
 	}
 }
 
+/* Two accumulators whose operations have the same A, some steps only one of them: as if it were two chains. */
+static void check_two(const struct kind *t, unsigned level, const struct mfma_functions *f, unsigned kind)
+{
+	enum { STEPS = 2 * MFMA_MAX_STEPS };
+	static rows a[STEPS], b[STEPS], b2[STEPS], d, e, want[2];
+	const uint32_t(*abb[3 * STEPS])[WAVE_LANES];
+
+	for (unsigned n = 0; n < 24; n++) {
+		unsigned steps = 1 + rnd() % (n < 12 ? 4 : STEPS);
+
+		fill(t, d, 32, false, n % 3);
+		fill(t, e, 32, false, n % 3);
+		memcpy(want[0], d, sizeof(d));
+		memcpy(want[1], e, sizeof(e));
+		for (unsigned s = 0; s < steps; s++) {
+			unsigned who = s ? rnd() % 4 : 0;
+
+			fill(t, a[s], 2, true, n % 3);
+			fill(t, b[s], 2, true, n % 3);
+			fill(t, b2[s], 2, true, n % 3);
+			abb[3 * s] = (const uint32_t(*)[WAVE_LANES])a[s];
+			abb[3 * s + 1] = who == 1 ? NULL : (const uint32_t(*)[WAVE_LANES])b[s];
+			abb[3 * s + 2] = who == 2 ? NULL : (const uint32_t(*)[WAVE_LANES])b2[s];
+			if (who != 1)
+				reference(t, want[0], want[0], a[s], b[s]);
+			if (who != 2)
+				reference(t, want[1], want[1], a[s], b2[s]);
+		}
+		f->two[kind](d, e, abb, steps);
+		for (unsigned i = 0; i < 32; i++)
+			for (unsigned l = 0; l < WAVE_LANES; l++)
+				if (d[i][l] != want[0][i][l] || e[i][l] != want[1][i][l])
+					fail_msg("two of %s, v%u, %u steps: register %u lane %u: 0x%08x and 0x%08x, not 0x%08x and 0x%08x", t->name, level, steps, i, l,
+						 d[i][l], e[i][l], want[0][i][l], want[1][i][l]);
+	}
+}
+
+static void test_two(void **state)
+{
+	static const unsigned levels[] = {1, 3, 4};
+
+	for (unsigned v = 0; v < 3; v++)
+		for (unsigned t = 0; exec_valu_rows_of(levels[v]) && t < MFMA_KINDS; t++) {
+			const struct mfma_functions *f = exec_mfma_functions(levels[v]);
+
+			assert_int_equal(f->two[t] != NULL, MFMA_HAS_TWO(kinds[t].type, kinds[t].m));
+			if (f->two[t])
+				check_two(&kinds[t], levels[v], f, t);
+		}
+}
+
 static void test_steps(void **state)
 {
 	static const unsigned levels[] = {1, 3, 4};
 
 	for (unsigned v = 0; v < 3; v++)
 		for (unsigned t = 0; exec_valu_rows_of(levels[v]) && t < MFMA_KINDS; t++)
-			check(&kinds[t], levels[v], exec_mfma_functions(levels[v])[t]);
+			check(&kinds[t], levels[v], exec_mfma_functions(levels[v])->one[t]);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_two)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,19 @@ enum mfma_index {
  */
 typedef void mfma_fn(uint32_t (*d)[WAVE_LANES], const uint32_t (*c)[WAVE_LANES], const uint32_t (*const *ab)[WAVE_LANES], unsigned steps);
 
-/* By mfma_index. level: 1, 3, 4 as in valu.c, which must work here; 0: the one in use. */
-mfma_fn *const *exec_mfma_functions(unsigned level);
+/*
+ * D = A x B + D and E = A x B' + E, which is to read each element of A once: abb has 3 * steps pointers, A, B and B' of each step. B or B' may be NULL: the
+ * step is the other's alone. Both have one. Nothing overlaps with d or e. Any number of steps.
+ */
+typedef void mfma_two_fn(uint32_t (*d)[WAVE_LANES], uint32_t (*e)[WAVE_LANES], const uint32_t (*const *abb)[WAVE_LANES], unsigned steps);
+#define MFMA_HAS_TWO(TYPE, M) ((TYPE) == MFMA_F32 && (M) == 16)
+
+struct mfma_functions { /* by mfma_index */
+	mfma_fn *one[MFMA_KINDS];
+	mfma_two_fn *two[MFMA_KINDS]; /* NULL unless MFMA_HAS_TWO */
+};
+
+/* level: 1, 3, 4 as in valu.c, which must work here; 0: the one in use. */
+const struct mfma_functions *exec_mfma_functions(unsigned level);
 
 #endif

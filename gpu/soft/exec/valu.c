@@ -18,7 +18,7 @@
 		exec_rows_vopc##level[], exec_rows_vop3##level[], exec_rows_vop3p##level[],        \
 		exec_rows_lane##level[], exec_rows_mfma##level[], exec_rows_ds##level[],           \
 		exec_rows_flat##level[], exec_rows_buffer##level[];                                \
-	extern mfma_fn *const exec_mfma##level[MFMA_KINDS];                             \
+	extern const struct mfma_functions exec_mfma##level;                            \
 	extern vmem_spread_fn vmem_spread_load##level, vmem_spread_store##level;                   \
 	static const struct vmem_spread_fns spread##level = {vmem_spread_load##level, vmem_spread_store##level}; \
 	static const struct exec_row *const rows##level[] = {                                      \
@@ -68,11 +68,11 @@ const struct exec_row *const *exec_valu_rows(void)
 	return exec_valu_rows_of(wished_level());
 }
 
-mfma_fn *const *exec_mfma_functions(unsigned level)
+const struct mfma_functions *exec_mfma_functions(unsigned level)
 {
 	if (!level)
 		level = wished_level();
-	return level == 4 ? exec_mfma_v4 : level == 3 ? exec_mfma_v3 : exec_mfma_v1;
+	return level == 4 ? &exec_mfma_v4 : level == 3 ? &exec_mfma_v3 : &exec_mfma_v1;
 }
 
 const struct vmem_spread_fns *exec_spread(void)

@@ -21,17 +21,23 @@
 #include "gpu/soft/exec/valu_gen.h"
 #include "gpu/soft/exec/valu_mfma_vec.h"
 
-#define MFMA_KERNEL(N, TYPE, ...)                                                                                      \
+#define MFMA_KERNEL(N, TYPE, M, ...)                                                                                   \
 	static void mfma_##N(uint32_t (*d)[LANES], const uint32_t (*c)[LANES], const uint32_t (*const *ab)[LANES], unsigned steps)       \
 	{                                                                                                              \
-		mat_any(TYPE, __VA_ARGS__, MFMA_STEPS(TYPE), d, c, ab, steps);                                         \
+		mat_any(TYPE, M, __VA_ARGS__, MFMA_STEPS(TYPE), d, c, ab, steps);                                      \
+	}                                                                                                              \
+	static void __attribute__((unused)) two_##N(uint32_t (*d)[LANES], uint32_t (*e)[LANES], const uint32_t (*const *abb)[LANES], unsigned steps) \
+	{                                                                                                              \
+		if (MFMA_HAS_TWO(TYPE, M))                                                                             \
+			mat_two(M, __VA_ARGS__, d, e, abb, steps);                                                     \
 	}
 MFMA_TABLE(MFMA_KERNEL)
 
 #define exec_mfma VALU_SYM(exec_mfma)
-#define MFMA_POINTER(N, ...) mfma_##N,
-extern mfma_fn *const exec_mfma[MFMA_KINDS];
-mfma_fn *const exec_mfma[MFMA_KINDS] = {MFMA_TABLE(MFMA_POINTER)};
+#define MFMA_ONE(N, ...)     mfma_##N,
+#define MFMA_TWO(N, TYPE, M, ...) MFMA_HAS_TWO(TYPE, M) ? two_##N : NULL,
+extern const struct mfma_functions exec_mfma;
+const struct mfma_functions exec_mfma = {{MFMA_TABLE(MFMA_ONE)}, {MFMA_TABLE(MFMA_TWO)}};
 
 struct mfma {
 	enum mfma_type type;

@@ -258,7 +258,7 @@ MAT_INLINE size_t mat_at(size_t m, size_t blk, size_t i)
 
 /* Steps: A and B of each are floats at ab[2 * s], ab[2 * s + 1]. */
 MAT_INLINE void mat_large(enum mfma_type type, unsigned m, unsigned k, unsigned blocks, unsigned pack, unsigned steps, MAT_ROWS(d), MAT_IN(c),
-			  const float *const *ab)
+			  const uint32_t (*const *ab)[LANES])
 {
 	enum { COLS = 2 };
 	const size_t cols = m / VW < COLS ? 1 : COLS, rows = ACCS / cols;
@@ -280,7 +280,7 @@ MAT_INLINE void mat_large(enum mfma_type type, unsigned m, unsigned k, unsigned 
 						acc[i * cols + j] = type == MFMA_I8 ? v_zero()
 							: v_load(from + mat_at(m, 0, i) + j * VW);
 				for (unsigned s = 0; s < steps; s++) {
-					const float *a = ab[2 * s] + m * blk + i0, *b = ab[2 * s + 1] + m * blk + j0;
+					const float *a = (const float *)ab[2 * s] + m * blk + i0, *b = (const float *)ab[2 * s + 1] + m * blk + j0;
 
 					/* Two base registers, not one for every element. */
 					__asm__("" : "+r"(a), "+r"(b));
@@ -325,11 +325,90 @@ MAT_INLINE void mat_large(enum mfma_type type, unsigned m, unsigned k, unsigned 
 		mat_fix_nans(d, m * m * blocks / LANES, false);
 }
 
+/* ---- two accumulators of 16 rows, f32 ---- */
+
+MAT_INLINE void mat_two_steps(unsigned m, unsigned k, unsigned blocks, bool first, bool second, vec_f *x, vec_f *y, const float *a, const float *b,
+			      const float *c)
+{
+	__asm__("" : "+r"(a), "+r"(b), "+r"(c));
+	MAT_UNROLL(4)
+	for (size_t n = 0; n < k; n++) {
+		size_t at = m * blocks * n;
+		vec_f p = first ? v_load(b + at) : v_zero(), q = second ? v_load(c + at) : v_zero();
+
+		MAT_UNROLL(8)
+		for (size_t i = 0; i < ACCS / 2; i++) {
+			vec_f e = v_all(a[at + i]);
+
+			if (first)
+				x[i] = v_fma(e, p, x[i]);
+			if (second)
+				y[i] = v_fma(e, q, y[i]);
+		}
+	}
+}
+
+/* With vectors as long as rows: the half of the rows of each accumulator at a time, so that an element of A serves two multiplications, too. */
+MAT_INLINE void mat_two_rows(unsigned m, unsigned k, unsigned blocks, MAT_ROWS(d), MAT_ROWS(e), const uint32_t (*const *abb)[LANES], unsigned steps)
+{
+	enum { ROWS = ACCS / 2 };
+	vec_bad bad = {0};
+
+	for (size_t blk = 0; blk < blocks; blk++)
+		for (size_t i0 = 0; i0 < m; i0 += ROWS) {
+			float *to = (float *)d + mat_at(m, blk, i0), *also = (float *)e + mat_at(m, blk, i0);
+			vec_f x[ROWS], y[ROWS];
+
+			MAT_UNROLL(8)
+			for (size_t i = 0; i < ROWS; i++) {
+				x[i] = v_load(to + mat_at(m, 0, i));
+				y[i] = v_load(also + mat_at(m, 0, i));
+			}
+			for (unsigned s = 0; s < steps; s++) {
+				const float *a = (const float *)abb[3 * s] + m * blk + i0;
+				const float *b = (const float *)abb[3 * s + 1], *c = (const float *)abb[3 * s + 2];
+
+				if (b && c)
+					mat_two_steps(m, k, blocks, true, true, x, y, a, b + m * blk, c + m * blk);
+				else if (b)
+					mat_two_steps(m, k, blocks, true, false, x, y, a, b + m * blk, NULL);
+				else
+					mat_two_steps(m, k, blocks, false, true, x, y, a, NULL, c + m * blk);
+			}
+			MAT_UNROLL(8)
+			for (size_t i = 0; i < ROWS; i++) {
+				v_store(to + mat_at(m, 0, i), x[i]);
+				v_store(also + mat_at(m, 0, i), y[i]);
+				bad |= v_nan(x[i], y[i]);
+			}
+		}
+	if (v_any(bad)) {
+		mat_fix_nans(d, m * m * blocks / LANES, false);
+		mat_fix_nans(e, m * m * blocks / LANES, false);
+	}
+}
+
+/* With shorter ones, one after the other: mat_large() does that with one accumulator. */
+MAT_INLINE void mat_two(unsigned m, unsigned k, unsigned blocks, unsigned pack, MAT_ROWS(d), MAT_ROWS(e), const uint32_t (*const *abb)[LANES], unsigned steps)
+{
+	if (m == VW) {
+		mat_two_rows(m, k, blocks, d, e, abb, steps);
+		return;
+	}
+	for (unsigned s = 0; s < steps; s++)
+		for (unsigned h = 0; h < 2; h++) {
+			const uint32_t(*ab[2])[LANES] = {abb[3 * s], abb[3 * s + 1 + h]};
+
+			if (ab[1])
+				mat_large(MFMA_F32, m, k, blocks, pack, 1, h ? e : d, (MAT_IN())(h ? e : d), ab);
+		}
+}
+
 /* ---- 4 rows, 16 blocks: A's elements are spread over the lanes of their block ---- */
 
 #define QUAD(f, x, i) ((i) == 0 ? f(x, 0) : (i) == 1 ? f(x, 1) : (i) == 2 ? f(x, 2) : f(x, 3))
 
-MAT_INLINE void mat_small(enum mfma_type type, unsigned k, unsigned steps, MAT_ROWS(d), MAT_IN(c), const float *const *ab)
+MAT_INLINE void mat_small(enum mfma_type type, unsigned k, unsigned steps, MAT_ROWS(d), MAT_IN(c), const uint32_t (*const *ab)[LANES])
 {
 	bool flush = type == MFMA_F16 || type == MFMA_BF16;
 	vec_bad bad = {0};
@@ -343,7 +422,7 @@ MAT_INLINE void mat_small(enum mfma_type type, unsigned k, unsigned steps, MAT_R
 		for (unsigned s = 0; s < steps; s++) {
 			MAT_UNROLL(4)
 			for (unsigned n = 0; n < k; n++) {
-				vec_f x = v_load(ab[2 * s] + n * LANES + l), y = v_load(ab[2 * s + 1] + n * LANES + l);
+				vec_f x = v_load((const float *)ab[2 * s][n] + l), y = v_load((const float *)ab[2 * s + 1][n] + l);
 
 				MAT_UNROLL(4)
 				for (unsigned i = 0; i < 4; i++)
@@ -464,21 +543,17 @@ MAT_INLINE void mat_any(enum mfma_type type, unsigned m, unsigned k, unsigned bl
 		}
 		mat_f64(m, steps, d, c, (const double(*)[LANES])x, (const double(*)[LANES])y);
 	} else if (type == MFMA_F32) {
-		const float *rows[2 * MFMA_MAX_STEPS];
-
-		for (unsigned s = 0; s < 2 * steps && s < 2 * most; s++)
-			rows[s] = (const float *)ab[s];
 		if (m == 4)
-			mat_small(type, k, steps, d, c, rows);
+			mat_small(type, k, steps, d, c, ab);
 		else
-			mat_large(type, m, k, blocks, pack, steps, d, c, rows);
+			mat_large(type, m, k, blocks, pack, steps, d, c, ab);
 	} else {
 		float x[2 * MFMA_STEPS(MFMA_F16)][4][LANES] ROW_ALIGN;
-		const float *rows[2 * MFMA_STEPS(MFMA_F16)];
+		const uint32_t(*rows[2 * MFMA_STEPS(MFMA_F16)])[LANES];
 
 		for (unsigned s = 0; s < 2 * steps && s < 2 * most; s++) {
 			mat_expand(type, pack, x[s], ab[s]);
-			rows[s] = x[s][0];
+			rows[s] = (MAT_IN())x[s];
 		}
 		if (m == 4)
 			mat_small(type, k, steps, d, c, rows);

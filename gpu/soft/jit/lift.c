@@ -494,6 +494,8 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 	before_inst(l, in);
 	if (lift_valu(l, ji))
 		return;
+	if (!reads_lds(in))
+		l->num_windows = 0;
 	if (lift_mem(l, ji)) {
 		l->back.valid &= !changes_more(in);
 		store_early(l, ji);

@@ -56,6 +56,16 @@ struct vop { /* a queued vector operation */
 struct lds_base {
 	V first[MAX_STRIPS];  /* first lanes, i64 */
 	const int32_t *delta; /* of the others from them */
+	int32_t low, high;    /* what is known to be inside, in bytes from first lanes */
+};
+
+/* Two vectors of LDS, from low bytes behind a base's first lane on: as they have been read in this block, and are still. */
+#define MAX_WINDOWS 32
+struct lds_seen {
+	const struct lds_base *base;
+	unsigned strip;
+	int32_t low;
+	V x;
 };
 
 struct wide_pair {
@@ -94,10 +104,12 @@ struct lin_check { /* a root's lanes do not wrap around: checked in this block *
 /* lift_mfma.c: matrix operations put off, the steps of one accumulator; rows of sources on the stack. */
 #define MFMA_LATER  16
 #define MFMA_COPIES 64
+#define MFMA_LIST   (3 * 2 * MFMA_MAX_STEPS) /* pointers in a list of steps: two accumulators' and what they have in common */
 struct mfma_later {
 	int kind;
 	unsigned row, rows, steps; /* no steps: unused */
 	V ab[2 * MFMA_MAX_STEPS];
+	uint16_t a_row[MFMA_MAX_STEPS]; /* number + 1 of A's in struct wave; 0: A is a copy */
 };
 struct mfma_copy {
 	unsigned rows;
@@ -177,10 +189,12 @@ struct lift {
 	unsigned num_masks;
 	struct lds_base *lds_base[256], bases[MAX_BASES]; /* in this block */
 	unsigned num_bases;
+	struct lds_seen windows[MAX_WINDOWS];
+	unsigned num_windows;
 	struct bits256 home; /* vector registers that are always in struct wave: accumulators */
 	struct mfma_later later[MFMA_LATER];
 	struct mfma_copy copy[MFMA_COPIES];
-	V rooms[MFMA_COPIES], lists[MFMA_LATER];
+	V rooms[MFMA_COPIES], list;
 	unsigned next_copy;
 	V bound;	/* LDS size, i32 */
 	V lds;
@@ -338,6 +352,8 @@ void forget_mfma(struct lift *l); /* at a block's begin */
 void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip);
 /* Accesses of lanes whose places are known; called before the queue is flushed. */
 bool lift_known_ds(struct lift *l, const struct jit_inst *ji);
+/* A read of LDS as known here, that writes nothing there. */
+bool reads_lds(const struct isa_inst *in);
 bool lift_ds(struct lift *l, const struct jit_inst *ji);
 /* ---- lift_ds.c ---- */
 bool lift_ds_other(struct lift *l, const struct jit_inst *ji);

@@ -586,6 +586,8 @@ static struct lds_base *find_base(struct lift *l, const struct jit_inst *ji, uns
 	flush_queue(l);
 	base = &l->bases[l->num_bases++];
 	base->delta = d;
+	base->low = e.low;
+	base->high = e.low + (int32_t)span;
 	for (unsigned s = 0; s < l->strips; s++) {
 		V first = lane0(l, get_v(l, r, s)), least = e.low ? ADD(first, c32(l, (uint32_t)e.low)) : first;
 		V ok = IS(ULE, least, LLVMBuildSub(l->b, l->bound, c32(l, span), ""));
@@ -634,30 +636,40 @@ static bool known_readable(const struct lift *l, const int32_t *delta, unsigned 
 	return all;
 }
 
-/* The dwords of a strip's lanes, d from where p points, and perhaps pairs of them. */
-static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[4], V pairs[2])
+/* Of an extent of more than one vector and up to two the second one begins with this dword: odd sizes would be read in many pieces. 0: it is no such. */
+static unsigned second_vector(const struct lift *l, struct extent e)
 {
-	struct extent e = extent_of(d, l->width, n);
-	bool even = !(n & 1);
-	unsigned all, second;
+	unsigned all = (unsigned)(e.high - e.low) / 4;
+
+	return all > l->width && all <= 2 * l->width ? all - l->width : 0;
+}
+
+static V read_extent(struct lift *l, V p, struct extent e)
+{
+	unsigned second = second_vector(l, e);
 	V x, y, order[128];
 
-	if (e.high - e.low == (int32_t)(4 * n) || !few_vectors(l, d, n)) {
-		read_lanes_apart(l, p, d, n, false, out, pairs);
-		return;
-	}
-	all = (unsigned)(e.high - e.low) / 4;
 	p = at(l, p, (uint64_t)(int64_t)e.low);
-	/* Two vectors, the second one up to the last dword: odd sizes would be read in many pieces. */
-	second = all > l->width && all < 2 * l->width ? all - l->width : 0;
-	x = aligned1(LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, second ? l->width : all), p, ""));
-	if (second) {
-		for (unsigned i = 0; i < 2 * l->width; i++)
-			order[i] = c32(l, i);
-		y = aligned1(LLVMBuildLoad2(l->b, l->vi32, at(l, p, 4 * second), ""));
-		x = LLVMBuildShuffleVector(l->b, x, y, LLVMConstVector(order, 2 * l->width), "");
+	x = aligned1(LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, second ? l->width : (unsigned)(e.high - e.low) / 4), p, ""));
+	if (!second)
+		return x;
+	for (unsigned i = 0; i < 2 * l->width; i++)
+		order[i] = c32(l, i);
+	y = aligned1(LLVMBuildLoad2(l->b, l->vi32, at(l, p, 4 * second), ""));
+	return LLVMBuildShuffleVector(l->b, x, y, LLVMConstVector(order, 2 * l->width), "");
+}
+
+/* The dwords of a strip's lanes, d from where p points, and perhaps pairs of them. e, x: an extent that has them all, as it has been read, or NULL. */
+static void known_read_of(struct lift *l, V p, const int32_t *d, unsigned n, struct extent e, V x, V out[4], V pairs[2])
+{
+	unsigned all = (unsigned)(e.high - e.low) / 4, second = second_vector(l, e);
+	bool even = !(n & 1);
+	V order[128];
+
+	if (!x)
+		x = read_extent(l, p, e);
+	if (second)
 		all = 2 * l->width;
-	}
 	for (unsigned k = 0; k < n; k++) {
 		for (unsigned i = 0; i < l->width; i++) {
 			unsigned dword = (unsigned)(d[i] - e.low) / 4 + k;
@@ -681,6 +693,100 @@ static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[
 	}
 }
 
+/*
+ * Columns of a matrix whose rows are the lanes: of so many strips that their dwords of one lane are four, these lie one behind the other, in all lanes. NULL: not
+ * so, or not known; else where they are, from the wave's first lane.
+ */
+static const int32_t *columns(const struct lift *l, unsigned r, unsigned dwords)
+{
+	uint16_t delta = l->at[LEVEL_WAVE].v[r].delta;
+	const int32_t *d = delta ? l->code->delta[delta - 1] : NULL;
+	unsigned many = 4 / dwords;
+
+	if (!d || dwords > 2 || l->width < 8 || few_vectors(l, d, dwords))
+		return NULL;
+	for (unsigned s = 0; s < l->strips; s++)
+		for (unsigned i = 0; i < l->width; i++)
+			if (d[s * l->width + i] - d[s / many * many * l->width + i] != (int32_t)(s % many * dwords * 4))
+				return NULL;
+	return d;
+}
+
+/* Of two vectors the first (second) halves of each 128 bits, elements of so many dwords in turns. */
+static V unpack(struct lift *l, V a, V b, unsigned dwords, bool second)
+{
+	V order[64];
+
+	for (unsigned i = 0; i < l->width; i++) {
+		unsigned e = i % 4 / dwords; /* element: of a and b in turns */
+
+		order[i] = c32(l, (e & 1) * l->width + i / 4 * 4 + 2 * second + (dwords == 1 ? e / 2 : i % 2));
+	}
+	return LLVMBuildShuffleVector(l->b, a, b, LLVMConstVector(order, l->width), "");
+}
+
+/* The four dwords from where p points of every fourth lane from lane on, one behind the other. */
+static V four_of_lanes(struct lift *l, V p, const int32_t *d, unsigned lane)
+{
+	V part[16], order[64];
+	unsigned n = l->width / 4;
+
+	for (unsigned i = 0; i < n; i++)
+		part[i] = aligned1(LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, 4), at(l, p, (uint64_t)(int64_t)d[lane + 4 * i]), ""));
+	for (unsigned size = 8; n > 1; n /= 2, size *= 2) {
+		for (unsigned i = 0; i < size; i++)
+			order[i] = c32(l, i);
+		for (unsigned i = 0; i < n / 2; i++)
+			part[i] = LLVMBuildShuffleVector(l->b, part[2 * i], part[2 * i + 1], LLVMConstVector(order, size), "");
+	}
+	return part[0];
+}
+
+/* Reads them for all strips: blocks of four by four dwords are transposed. */
+static void read_columns(struct lift *l, V p, const int32_t *d, const struct ds_part *part)
+{
+	unsigned n = part->dwords;
+
+	for (unsigned s = 0; s < l->strips; s += 4 / n) {
+		V x[4], t[4];
+
+		for (unsigned i = 0; i < 4; i++)
+			x[i] = four_of_lanes(l, p, d + s * l->width, i);
+		for (unsigned i = 0; i < 4; i++)
+			t[i] = unpack(l, x[i & 2], x[(i & 2) + 1], 1, i & 1);
+		for (unsigned k = 0; k < 4; k++)
+			set_v(l, part->row + k % n, s + k / n, unpack(l, t[k / 2], t[2 + k / 2], 2, k & 1));
+	}
+}
+
+static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[4], V pairs[2])
+{
+	struct extent e = extent_of(d, l->width, n);
+
+	if (e.high - e.low == (int32_t)(4 * n) || !few_vectors(l, d, n))
+		read_lanes_apart(l, p, d, n, false, out, pairs);
+	else
+		known_read_of(l, p, d, n, e, NULL, out, pairs);
+}
+
+/*
+ * The extent of two vectors that a strip's read needs, from its first lane on, widened to whole pairs of dwords where they are inside: one read of every other
+ * dword is often followed by one of those between. False: it needs less, or more.
+ */
+static bool pair_extent(const struct lift *l, const struct vop *q, const int32_t *d, struct extent *e)
+{
+	int32_t offset = (int32_t)q->lds_offset, low, high;
+
+	*e = extent_of(d, l->width, q->lds_dwords);
+	if (!few_vectors(l, d, q->lds_dwords) || !second_vector(l, *e))
+		return false;
+	low = (e->low + offset) & -8;
+	high = (e->high + offset + 7) & -8;
+	if (low >= q->lds->low && high <= q->lds->high && high - low <= (int32_t)(8 * l->width))
+		*e = (struct extent){low - offset, high - offset};
+	return true;
+}
+
 /* Stores in the order of lanes. */
 static void known_write(struct lift *l, V p, const int32_t *d, unsigned n, V rows[4], V pairs[2])
 {
@@ -701,11 +807,36 @@ static void known_write(struct lift *l, V p, const int32_t *d, unsigned n, V row
 	}
 }
 
+/* Such an extent as it has been read before, or is now. */
+static V seen_extent(struct lift *l, const struct vop *q, unsigned strip, V p, struct extent e)
+{
+	int32_t low = e.low + (int32_t)q->lds_offset;
+	struct lds_seen *w;
+
+	for (unsigned i = 0; i < l->num_windows && i < MAX_WINDOWS; i++) {
+		w = &l->windows[i];
+		if (w->base == q->lds && w->strip == strip && w->low == low && e.high - e.low == (int32_t)(8 * l->width))
+			return w->x;
+	}
+	w = &l->windows[l->num_windows++ % MAX_WINDOWS];
+	*w = (struct lds_seen){q->lds, strip, low, read_extent(l, p, e)};
+	/* Others are longer or shorter: not looked for. */
+	if (e.high - e.low != (int32_t)(8 * l->width))
+		w->base = NULL;
+	return w->x;
+}
+
 void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip)
 {
-	V where = ADD(q->lds->first[strip], c64(l, q->lds_offset)), out[4], pairs[2] = {NULL, NULL};
+	V where = ADD(q->lds->first[strip], c64(l, q->lds_offset)), out[4], pairs[2] = {NULL, NULL}, p;
+	const int32_t *d = q->lds->delta + strip * l->width;
+	struct extent e;
 
-	known_read(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), q->lds->delta + strip * l->width, q->lds_dwords, out, pairs);
+	p = LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, "");
+	if (pair_extent(l, q, d, &e))
+		known_read_of(l, p, d, q->lds_dwords, e, seen_extent(l, q, strip, p, e), out, pairs);
+	else
+		known_read(l, p, d, q->lds_dwords, out, pairs);
 	for (unsigned k = 0; k < q->lds_dwords; k++)
 		set_v(l, q->lds_row + k, strip, out[k]);
 	for (unsigned k = 0; k + 1 < q->lds_dwords; k += 2)
@@ -719,6 +850,7 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 	const struct isa_inst *in = &ji->ci.inst;
 	struct lds_base *base;
 	struct ds_part part[2];
+	const int32_t *wave;
 	bool store;
 	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
 	unsigned r = in->src[0].index;
@@ -746,15 +878,29 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 			}
 		return true;
 	}
-	if (l->queued + 2 > QUEUE_SIZE)
+	wave = columns(l, r, part[0].dwords);
+	if (wave || l->queued + 2 > QUEUE_SIZE)
 		flush_queue(l);
-	for (unsigned p = 0; p < parts; p++) {
+	for (unsigned p = 0; wave && p < parts; p++) {
+		V where = ADD(base->first[0], c64(l, part[p].offset));
+
+		read_columns(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), wave, &part[p]);
+	}
+	for (unsigned p = 0; !wave && p < parts; p++) {
 		l->queue[l->queued++] = (struct vop){.ji = ji, .lds = base, .mask_of = -1, .mask_pair = -1, .lds_offset = part[p].offset,
 						     .lds_row = part[p].row, .lds_dwords = part[p].dwords};
 		for (unsigned k = 0; k < part[p].dwords; k++)
 			l->lds_base[part[p].row + k] = NULL;
 	}
 	return true;
+}
+
+bool reads_lds(const struct isa_inst *in)
+{
+	struct ds_part part[2];
+	bool store;
+
+	return in->format == ISA_FMT_DS && !in->gds && ds_parts(in, part, &store) && !store;
 }
 
 bool lift_ds(struct lift *l, const struct jit_inst *ji)

@@ -65,14 +65,14 @@ static unsigned row_number(const struct isa_operand *o)
 
 /* ------------------------------------------------------------------ calls */
 
-static void emit_call(struct lift *l, int kind, V d, V c, V ab, unsigned steps)
+static void emit_call(struct lift *l, size_t fn_at, V args[3], unsigned steps)
 {
-	V args[4] = {d, c, ab, c32(l, steps)}, table, fn;
+	V all[4] = {args[0], args[1], args[2], c32(l, steps)}, table, fn;
 	LLVMTypeRef p[4] = {l->ptr, l->ptr, l->ptr, l->i32};
 
 	table = load_field(l, l->frame, offsetof(struct jit_frame, mfma), l->ptr);
-	fn = load_field(l, table, (size_t)kind * sizeof(mfma_fn *), l->ptr);
-	LLVMBuildCall2(l->b, LLVMFunctionType(LLVMVoidTypeInContext(l->c), p, 4, 0), fn, args, 4, "");
+	fn = load_field(l, table, fn_at, l->ptr);
+	LLVMBuildCall2(l->b, LLVMFunctionType(LLVMVoidTypeInContext(l->c), p, 4, 0), fn, all, 4, "");
 }
 
 static V row_at(struct lift *l, unsigned row)
@@ -80,38 +80,98 @@ static V row_at(struct lift *l, unsigned row)
 	return row_ptr(l, row >= 256, row & 255, 0);
 }
 
-/* Where a chain's pointers to A and B are. */
-static V list_of(struct lift *l, unsigned chain)
+/* The pointers to A and B, on the stack. */
+static V put_list(struct lift *l, const V *ab, unsigned n)
 {
-	if (!l->lists[chain])
-		l->lists[chain] = LLVMBuildAlloca(l->at_entry, LLVMArrayType2(l->ptr, 2 * MFMA_MAX_STEPS), "");
-	return l->lists[chain];
+	if (!l->list)
+		l->list = LLVMBuildAlloca(l->at_entry, LLVMArrayType2(l->ptr, MFMA_LIST), "");
+	for (unsigned i = 0; i < n; i++)
+		store_field(l, l->list, i * sizeof(void *), ab[i]);
+	return l->list;
 }
 
-static void put_step(struct lift *l, unsigned chain, unsigned step, V a, V b)
+static void emit_one(struct lift *l, int kind, V d, V c, const V *ab, unsigned steps)
 {
-	store_field(l, list_of(l, chain), 2 * step * sizeof(void *), a);
-	store_field(l, list_of(l, chain), (2 * step + 1) * sizeof(void *), b);
+	emit_call(l, offsetof(struct mfma_functions, one) + (size_t)kind * sizeof(mfma_fn *), (V[]){d, c, put_list(l, ab, 2 * steps)}, steps);
+}
+
+static void emit_chain(struct lift *l, const struct mfma_later *m)
+{
+	emit_one(l, m->kind, row_at(l, m->row), row_at(l, m->row), m->ab, m->steps);
+}
+
+/* Do steps of two chains have the same A? */
+static bool same_a(const struct mfma_later *x, unsigned i, const struct mfma_later *y, unsigned j)
+{
+	return x->a_row[i] == y->a_row[j] && (x->a_row[i] || x->ab[2 * i] == y->ab[2 * j]);
+}
+
+/* Does a chain from one of its steps on have the A of another's step? */
+static bool has_a(const struct mfma_later *m, unsigned from, const struct mfma_later *x, unsigned i)
+{
+	for (; from < m->steps; from++)
+		if (same_a(m, from, x, i))
+			return true;
+	return false;
+}
+
+/* Two chains as one list: steps with the same A together. How many are; *n: the list's length. */
+static unsigned merge(struct lift *l, const struct mfma_later *x, const struct mfma_later *y, V *list, unsigned *n)
+{
+	unsigned i = 0, j = 0, both = 0;
+	V none = LLVMConstNull(l->ptr);
+
+	for (*n = 0; i < x->steps || j < y->steps; (*n)++, list += 3) {
+		bool first = i < x->steps, second = j < y->steps;
+
+		if (first && second && !same_a(x, i, y, j)) {
+			first = !has_a(y, j, x, i) || has_a(x, i, y, j);
+			second = !first;
+		}
+		list[0] = first ? x->ab[2 * i] : y->ab[2 * j];
+		list[1] = first ? x->ab[2 * i + 1] : none;
+		list[2] = second ? y->ab[2 * j + 1] : none;
+		both += first && second;
+		i += first;
+		j += second;
+	}
+	return both;
+}
+
+/* Does what two chains have to do in one call, if they have enough in common. */
+static bool emit_two(struct lift *l, const struct mfma_later *x, const struct mfma_later *y)
+{
+	const struct kind *k = &kinds[x->kind];
+	V list[MFMA_LIST];
+	unsigned n;
+
+	/* The host's vectors have to be as long as the matrix's rows. */
+	if (x->kind != y->kind || !MFMA_HAS_TWO(k->type, k->m) || l->width != k->m || 2 * merge(l, x, y, list, &n) < n)
+		return false;
+	emit_call(l, offsetof(struct mfma_functions, two) + (size_t)x->kind * sizeof(mfma_two_fn *),
+		  (V[]){row_at(l, x->row), row_at(l, y->row), put_list(l, list, 3 * n)}, n);
+	return true;
 }
 
 void emit_mfma_later(struct lift *l)
 {
-	for (unsigned i = 0; i < MFMA_LATER; i++) {
-		const struct mfma_later *m = &l->later[i];
+	bool done[MFMA_LATER] = {false};
 
-		if (m->steps)
-			emit_call(l, m->kind, row_at(l, m->row), row_at(l, m->row), list_of(l, i), m->steps);
+	for (unsigned i = 0; i < MFMA_LATER; i++) {
+		for (unsigned j = i + 1; l->later[i].steps && !done[i] && j < MFMA_LATER; j++)
+			if (l->later[j].steps && !done[j])
+				done[i] = done[j] = emit_two(l, &l->later[i], &l->later[j]);
+		if (l->later[i].steps && !done[i])
+			emit_chain(l, &l->later[i]);
 	}
 }
 
 static void flush_chain(struct lift *l, unsigned i)
 {
-	struct mfma_later *m = &l->later[i];
-
 	/* It does what was put off, too. */
 	l->back.exit = NULL;
-	emit_call(l, m->kind, row_at(l, m->row), row_at(l, m->row), list_of(l, i), m->steps);
-	m->steps = 0;
+	emit_chain(l, &l->later[i]);
+	l->later[i].steps = 0;
 }
 
 void flush_mfma(struct lift *l)
@@ -217,13 +277,15 @@ static bool touches_home(const struct lift *l, const struct isa_operand *o, unsi
 }
 
 /*
- * The rows in memory: of registers that stay as they are in struct wave, where they may be already and may have to go anyway; of others a copy on the stack.
+ * The rows in memory: of registers that stay as they are in struct wave, where they may be already and may have to go anyway; of others a *copy on the stack.
  */
-static V source_rows(struct lift *l, const struct jit_inst *ji, const struct isa_operand *o, unsigned rows, V keep)
+static V source_rows(struct lift *l, const struct jit_inst *ji, const struct isa_operand *o, unsigned rows, V keep, bool *copy)
 {
+	*copy = false;
 	if (is_home(l, o, rows))
 		return row_at(l, row_number(o));
-	if (!stays(l, ji, o->index, rows))
+	*copy = !stays(l, ji, o->index, rows);
+	if (*copy)
 		return copied(l, o->index, rows, keep);
 	for (unsigned n = 0; n < rows; n++)
 		store_row_once(l, o->index + n);
@@ -248,7 +310,7 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 	int kind = kind_of(in->op);
 	const struct kind *k = &kinds[kind < 0 ? 0 : kind];
 	unsigned nd = rows_of_d(k), na = rows_of_a(k), row = row_number(d), crow = row_number(co), chain, unused = MFMA_LATER;
-	bool wide = k->type == MFMA_F64, constant = co->kind == ISA_OPND_CONST, memory;
+	bool wide = k->type == MFMA_F64, constant = co->kind == ISA_OPND_CONST, memory, copy[2];
 	struct mfma_later *m;
 	V a, b;
 
@@ -265,8 +327,8 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 	memory = touches_home(l, ao, na) || touches_home(l, bo, na);
 	if (memory)
 		flush_mfma(l);
-	a = source_rows(l, ji, ao, na, NULL);
-	b = source_rows(l, ji, bo, na, a);
+	a = source_rows(l, ji, ao, na, NULL, &copy[0]);
+	b = source_rows(l, ji, bo, na, a, &copy[1]);
 	for (chain = 0; chain < MFMA_LATER; chain++) {
 		m = &l->later[chain];
 		if (m->steps && m->kind == kind && m->row == row && crow == row && !constant && m->steps < k->steps)
@@ -287,18 +349,18 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 		chain = unused;
 	}
 	m = &l->later[chain];
-	put_step(l, chain, m->steps, a, b);
 	if (constant)
 		fill_rows(l, row, nd, wide, co->value);
 	if (!memory && (constant || crow == row)) {
 		m->kind = kind;
 		m->row = row;
 		m->rows = nd;
+		m->a_row[m->steps] = copy[0] ? 0 : (uint16_t)(row_number(ao) + 1);
 		m->ab[2 * m->steps] = a;
 		m->ab[2 * m->steps + 1] = b;
 		m->steps++;
 	} else {
-		emit_call(l, kind, row_at(l, row), row_at(l, constant ? row : crow), list_of(l, chain), 1);
+		emit_one(l, kind, row_at(l, row), row_at(l, constant ? row : crow), (V[]){a, b}, 1);
 	}
 	for (unsigned i = 0; i < nd && d->kind == ISA_OPND_VGPR; i++)
 		memset(l->reg.v[d->index + i], 0, sizeof(l->reg.v[0]));

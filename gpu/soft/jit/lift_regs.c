@@ -413,6 +413,7 @@ void forget(struct lift *l)
 	memset(l->reg.lin, 0, sizeof(l->reg.lin));
 	memset(l->lds_base, 0, sizeof(l->lds_base));
 	l->num_bases = 0;
+	l->num_windows = 0;
 	l->window.base = NULL;
 	memset(l->reg.s, 0, sizeof(l->reg.s));
 	memset(l->reg.p, 0, sizeof(l->reg.p));

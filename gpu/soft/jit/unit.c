@@ -68,7 +68,7 @@ static struct {
 	bool started;
 	_Atomic uint64_t ns; /* CPU time of compilations */
 	cpu_set_t cpus; /* where its thread may run: not only where the GPU's thread that starts it is kept */
-	mfma_fn *const *mfma;
+	const struct mfma_functions *mfma;
 	const struct vmem_spread_fns *spread;
 } compiler = {.once = PTHREAD_ONCE_INIT,
 	      .lock = PTHREAD_MUTEX_INITIALIZER,

@@ -252,7 +252,7 @@ struct jit_frame {
 	uint32_t (*store)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji, struct vmem_spread *x, uint64_t mask, uint32_t what);
 	/* A quiescent point; true: the slice is over. */
 	uint32_t (*pause)(struct exec_ctx *ctx, struct jit_frame *f);
-	mfma_fn *const *mfma; /* exec_mfma_functions() */
+	const struct mfma_functions *mfma; /* exec_mfma_functions() */
 };
 
 #define JIT_NO_WAVE UINT32_MAX
@@ -299,7 +299,7 @@ struct jit_module {
 	void (*free)(struct jit_unit *unit);
 };
 #define JIT_MODULE_SYMBOL "hsavisor_jit_module"
-#define JIT_LAYOUT ((uint32_t)(sizeof(struct jit_code) << 20 ^ sizeof(struct wave) << 12 ^ sizeof(struct workgroup) << 8 ^ sizeof(struct exec_ctx) << 4 ^ sizeof(struct jit_inst) ^ sizeof(struct jit_frame) << 16 ^ sizeof(struct mem_view)))
+#define JIT_LAYOUT ((uint32_t)(sizeof(struct jit_code) << 20 ^ sizeof(struct wave) << 12 ^ sizeof(struct workgroup) << 8 ^ sizeof(struct exec_ctx) << 4 ^ sizeof(struct jit_inst) ^ sizeof(struct jit_frame) << 16 ^ sizeof(struct mem_view) ^ sizeof(struct mfma_functions) << 22))
 
 /* module.c: the module, loaded at the first call; NULL: there is none, or it does not work here. */
 const struct jit_module *jit_module_get(void);
