@@ -9,6 +9,9 @@
  * Loads look at one of the view's ranges each. A lane whose address is not in it stops before that iteration, and the range is looked for; where there is
  * none (faults, missing pages, memory in small pieces) the next iterations are done with vectors: lanes may be any number of iterations apart.
  * After as many iterations as there is fuel for, of any lane, the loop's header has its turn, where the slice may end.
+ *
+ * Most such loops go through memory by steps, beside what they gather. That all steps there may be lie in the range is seen before the lane's first one, so there is
+ * a brief form of the loop, which looks at the gathers' addresses only, and takes for granted what masks mostly are: lanes that have not left have no bit.
  */
 #include <stddef.h>
 #include <string.h>
@@ -27,10 +30,21 @@ struct loop {
 	V room[256];		   /* rows on the stack */
 	V value[256], wide[256];   /* of the lane as an iteration begins: registers; pairs that are added to as one */
 	V bit[WAVE_SGPRS / 2];	   /* its bits of the masks then */
+	V brief_bit[WAVE_SGPRS / 2]; /* the same in the brief form */
 	V mask[WAVE_SGPRS / 2];	   /* of the lanes that have run */
+	V exec, old[WAVE_SGPRS / 2]; /* as the loop began: EXEC, masks */
 	V left, off, count, most;  /* lanes still to run, lanes that have left the loop; iterations of the lane, most of any */
 	V miss_va, miss_slot;	   /* slot: 0, or 1 + the number of the range that an address was not in */
 	LLVMBasicBlockRef stop;	   /* the lane stops as the iteration began */
+	bool brief;
+	uint32_t step[256];	   /* that each iteration adds to the pair, a power of 2; 0: no such pair */
+	V first[256];		   /* such a pair as the lane began */
+	V from[SERIAL_LOADS];	   /* host address of a load by steps, as the lane began; NULL: another load */
+	struct sum {		   /* of another: the addition that makes its address, of what is the same in all iterations and the rest (low, high halves) */
+		const struct isa_operand *fixed[2], *rest[2];
+	} sum[SERIAL_LOADS];
+	V bias[SERIAL_LOADS];	   /* fixed from the range's begin; NULL: there is none */
+	V rest[SERIAL_LOADS];	   /* as the addition found it, in the iteration */
 };
 
 /* What the lifter's types and registers are for vectors. */
@@ -113,20 +127,111 @@ static bool wide_addition(const struct jit_inst *ji, const struct jit_inst *next
 	       !(b->src[1].kind == ISA_OPND_VGPR && b->src[1].index == a->dst[0].index);
 }
 
-static void emit_wide_addition(struct lift *l, const struct isa_inst *a, const struct isa_inst *b)
+static void emit_wide_addition(struct lift *l, struct loop *p, const struct isa_inst *a, const struct isa_inst *b)
 {
-	V x, y;
+	V x[2];
 
 	flush_queue(l);
-	x = wide_source(l, &a->src[0], &b->src[0]);
-	y = wide_source(l, &a->src[1], &b->src[1]);
-	set_v64(l, a->dst[0].index, 0, ADD(x, y));
+	for (unsigned i = 0; i < 2; i++) {
+		x[i] = wide_source(l, &a->src[i], &b->src[i]);
+		for (unsigned k = 0; k < p->s->num_loads; k++)
+			if (p->sum[k].rest[0] == &a->src[i])
+				p->rest[k] = x[i];
+	}
+	set_v64(l, a->dst[0].index, 0, ADD(x[0], x[1]));
+}
+
+/* What an operand of an instruction of the loop is in all iterations: itself, or what has been moved to it; or NULL. */
+static const struct isa_operand *same_always(const struct lift *l, const struct serial *s, const struct isa_operand *o, const struct jit_inst *until)
+{
+	const struct isa_operand *same = o;
+
+	if (o->kind != ISA_OPND_VGPR || !bit_get(&s->blk->vwrite, o->index))
+		return o;
+	for (const struct jit_inst *ji = &l->code->inst[s->blk->first]; ji != until; ji = &l->code->inst[ji->next]) {
+		const struct isa_inst *in = &ji->ci.inst;
+		struct jit_regs regs;
+
+		jit_inst_regs(in, true, &regs);
+		if (bit_get(&regs.vwrite, o->index))
+			same = in->op == ISA_V_MOV_B32 && !in->sdwa && !in->dpp && in->src[0].kind != ISA_OPND_VGPR ? &in->src[0] : NULL;
+	}
+	return same == o ? NULL : same;
+}
+
+/* The addition that has made a load's address in its iteration, if a source of it is the same in all iterations. */
+static bool address_sum(const struct lift *l, const struct serial *s, const struct jit_inst *load, struct sum *sum)
+{
+	const struct jit_code *c = l->code;
+	unsigned r = load->ci.inst.src[0].index;
+
+	sum->rest[0] = NULL;
+	for (const struct jit_inst *ji = &c->inst[s->blk->first]; load->ci.inst.src[2].kind == ISA_OPND_NONE && ji != load; ji = &c->inst[ji->next]) {
+		const struct jit_inst *next = &c->inst[ji->next];
+		struct jit_regs regs;
+
+		jit_inst_regs(&ji->ci.inst, true, &regs);
+		if (!bit_get(&regs.vwrite, r) && !bit_get(&regs.vwrite, r + 1))
+			continue;
+		sum->rest[0] = NULL;
+		if (next == load || ji->ci.inst.dst[0].index != r || !wide_addition(ji, next))
+			continue;
+		for (unsigned i = 0; i < 2 && !sum->rest[0]; i++) {
+			sum->fixed[0] = same_always(l, s, &ji->ci.inst.src[i], ji);
+			sum->fixed[1] = same_always(l, s, &next->ci.inst.src[i], next);
+			if (sum->fixed[0] && sum->fixed[1]) {
+				sum->rest[0] = &ji->ci.inst.src[!i];
+				sum->rest[1] = &next->ci.inst.src[!i];
+			}
+		}
+		ji = next;
+	}
+	return sum->rest[0];
+}
+
+/* Where the load's address lies from its range's begin, and the address. */
+static V load_offset(struct lift *l, struct loop *p, unsigned i, V *va)
+{
+	const struct isa_inst *in = &p->s->load[i]->ci.inst;
+	const struct range_values *r = &p->range[i];
+	V off;
+
+	if (p->brief && p->bias[i]) {
+		off = ADD(p->rest[i], p->bias[i]);
+		*va = ADD(off, r->first);
+		return off;
+	}
+	if (in->src[2].kind != ISA_OPND_NONE)
+		*va = ADD(LLVMBuildZExt(l->b, get_v(l, in->src[0].index, 0), l->i64, ""), get_s64(l, in->src[2].index));
+	else
+		*va = get_v64(l, in->src[0].index, 0);
+	*va = ADD(*va, c64(l, (uint64_t)(int64_t)in->offset));
+	return LLVMBuildSub(l->b, *va, r->first, "");
+}
+
+/* Is what is loaded to this register a number of floating point for the next that reads it? Then it need not go through a general register. */
+static bool is_float(const struct lift *l, const struct serial *s, const struct jit_inst *load, unsigned row)
+{
+	const struct jit_code *c = l->code;
+	const struct jit_inst *last = load;
+
+	for (uint32_t k = 0, i = s->blk->first; k + 1 < s->blk->count; k++, i = c->inst[i].next)
+		last = &c->inst[i];
+	while (load != last) {
+		const struct lane_op *op;
+
+		load = &c->inst[load->next];
+		op = lane_op_of(load->ci.inst.op);
+		for (unsigned i = 0; i < 3; i++)
+			if (load->ci.inst.src[i].kind == ISA_OPND_VGPR && load->ci.inst.src[i].index == row)
+				return op && (op->src[i] == K_F32 || op->src[i] == K_F64);
+	}
+	return false;
 }
 
 static void emit_load(struct lift *l, struct loop *p, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
-	LLVMBasicBlockRef go = new_block(l, ""), miss = new_block(l, "miss");
 	unsigned row = in->dst[0].index, k = 0, i = 0;
 	const struct range_values *r;
 	struct access a;
@@ -137,27 +242,30 @@ static void emit_load(struct lift *l, struct loop *p, const struct jit_inst *ji)
 	r = &p->range[i];
 	plain_access(in->op, &a);
 	flush_queue(l);
-	if (in->src[2].kind != ISA_OPND_NONE)
-		va = ADD(LLVMBuildZExt(l->b, get_v(l, in->src[0].index, 0), l->i64, ""), get_s64(l, in->src[2].index));
-	else
-		va = get_v64(l, in->src[0].index, 0);
-	va = ADD(va, c64(l, (uint64_t)(int64_t)in->offset));
-	off = LLVMBuildSub(l->b, va, r->first, "");
-	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULE, off, r->limit), go, miss), true);
-	go_to(l, miss);
-	LLVMBuildStore(l->b, va, p->miss_va);
-	LLVMBuildStore(l->b, c32(l, 1 + p->slot[i]), p->miss_slot);
-	LLVMBuildBr(l->b, p->stop);
-	go_to(l, go);
-	host = indexed(l, r->host, off);
+	if (p->brief && p->from[i]) {
+		host = indexed(l, p->from[i], LLVMBuildMul(l->b, load64(l, p->count), c64(l, p->step[in->src[0].index]), ""));
+	} else {
+		LLVMBasicBlockRef go = new_block(l, ""), miss = new_block(l, "miss");
+
+		off = load_offset(l, p, i, &va);
+		emit_weights(l, LLVMBuildCondBr(l->b, IS(ULE, off, r->limit), go, miss), true);
+		go_to(l, miss);
+		LLVMBuildStore(l->b, va, p->miss_va);
+		LLVMBuildStore(l->b, c32(l, 1 + p->slot[i]), p->miss_slot);
+		LLVMBuildBr(l->b, p->stop);
+		go_to(l, go);
+		host = indexed(l, r->host, off);
+	}
 	if (a.bytes < 4)
 		set_v(l, row, 0, widened(l, a.kind, volatile_load(l, a.bytes == 1 ? l->i8 : l->i16, host, 1)));
 	for (; a.bytes >= 4 && k + 1 < a.dwords; k += 2) {
-		x = volatile_load(l, l->i64, at(l, host, 4 * k), 1);
-		set_v64(l, row + k, 0, x);
+		x = volatile_load(l, is_float(l, p->s, ji, row + k) ? l->f64 : l->i64, at(l, host, 4 * k), 1);
+		set_v64(l, row + k, 0, LLVMBuildBitCast(l->b, x, l->i64, ""));
 	}
-	if (a.bytes >= 4 && k < a.dwords)
-		set_v(l, row + k, 0, volatile_load(l, l->i32, at(l, host, 4 * k), 1));
+	if (a.bytes >= 4 && k < a.dwords) {
+		x = volatile_load(l, is_float(l, p->s, ji, row + k) ? l->f32 : l->i32, at(l, host, 4 * k), 1);
+		set_v(l, row + k, 0, LLVMBuildBitCast(l->b, x, l->i32, ""));
+	}
 }
 
 /* The block's instructions, of a lane. */
@@ -171,7 +279,7 @@ static void emit_instructions(struct lift *l, struct loop *p)
 		const struct isa_inst *in = &ji->ci.inst;
 
 		if (k + 2 < blk->count && wide_addition(ji, &c->inst[ji->next])) {
-			emit_wide_addition(l, in, &c->inst[ji->next].ci.inst);
+			emit_wide_addition(l, p, in, &c->inst[ji->next].ci.inst);
 			k++;
 			i = ji->next;
 		} else if (serial_mask_op(in->op)) {
@@ -200,6 +308,116 @@ static bool is_wide(const struct lift *l, const struct serial *s, unsigned r)
 	return false;
 }
 
+/* ------------------------------------------------------------------ loads by steps */
+
+/* What iterations add to the pair at r, if that is all that happens to it and a power of 2; or 0. */
+static uint32_t step_of(const struct lift *l, const struct serial *s, unsigned r)
+{
+	const struct jit_code *c = l->code;
+	uint32_t step = 0;
+
+	for (uint32_t k = 0, i = s->blk->first; k + 1 < s->blk->count; k++, i = c->inst[i].next) {
+		const struct isa_inst *in = &c->inst[i].ci.inst, *high = &c->inst[c->inst[i].next].ci.inst;
+		struct jit_regs regs;
+
+		jit_inst_regs(in, true, &regs);
+		if (!bit_get(&regs.vwrite, r) && !bit_get(&regs.vwrite, r + 1))
+			continue;
+		if (step || k + 2 >= s->blk->count || in->dst[0].index != r || !wide_addition(&c->inst[i], &c->inst[c->inst[i].next]))
+			return 0;
+		for (unsigned n = 0; n < 2; n++)
+			if (in->src[n].kind == ISA_OPND_CONST && high->src[n].kind == ISA_OPND_CONST && !(uint32_t)high->src[n].value &&
+			    in->src[!n].kind == ISA_OPND_VGPR && in->src[!n].index == r && high->src[!n].kind == ISA_OPND_VGPR && high->src[!n].index == r + 1)
+				step = (uint32_t)in->src[n].value;
+		if (!step || (step & (step - 1)) || step > 1 << 16)
+			return 0;
+		k++;
+		i = c->inst[i].next;
+	}
+	return step;
+}
+
+/* Is the pair's addition before this load? */
+static bool added_before(const struct lift *l, const struct serial *s, unsigned r, const struct jit_inst *load)
+{
+	const struct jit_code *c = l->code;
+
+	for (uint32_t i = s->blk->first; &c->inst[i] != load; i = c->inst[i].next)
+		if (c->inst[i].ci.inst.dst[0].kind == ISA_OPND_VGPR && c->inst[i].ci.inst.dst[0].index == r)
+			return true;
+	return false;
+}
+
+static bool by_steps(const struct loop *p, unsigned load)
+{
+	const struct isa_inst *in = &p->s->load[load]->ci.inst;
+
+	return in->src[2].kind == ISA_OPND_NONE && p->wide[in->src[0].index] && p->step[in->src[0].index];
+}
+
+static bool has_brief_form(const struct loop *p)
+{
+	for (unsigned i = 0; i < p->s->num_loads; i++)
+		if (by_steps(p, i))
+			return true;
+	return false;
+}
+
+/* A value of which LLVM knows nothing, so that what is added to it is not taken apart again. */
+static V opaque64(struct lift *l, V x)
+{
+	LLVMTypeRef fn = LLVMFunctionType(l->i64, &l->i64, 1, 0);
+
+	return LLVMBuildCall2(l->b, fn, LLVMGetInlineAsm(fn, "", 0, "=r,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0), &x, 1, "");
+}
+
+/* Of the addresses of other loads: what is the same in all iterations, from the range's begin. */
+static void find_biases(struct lift *l, struct loop *p)
+{
+	for (unsigned i = 0; i < p->s->num_loads; i++) {
+		const struct jit_inst *ji = p->s->load[i];
+		struct sum *sum = &p->sum[i];
+		V fixed;
+
+		if (p->from[i] || !address_sum(l, p->s, ji, sum))
+			continue;
+		fixed = ADD(wide_source(l, sum->fixed[0], sum->fixed[1]), c64(l, (uint64_t)(int64_t)ji->ci.inst.offset));
+		p->bias[i] = opaque64(l, LLVMBuildSub(l->b, fixed, p->range[i].first, ""));
+	}
+}
+
+/*
+ * Has the lane most_of iterations in the brief form? Where each load by steps begins then. Not to be in the brief form are lanes near a range's end, and all if some
+ * have bits of masks: those are the same conditions for all, so they are found outside of the loop over lanes.
+ */
+static V may_be_brief(struct lift *l, struct loop *p, V most_of)
+{
+	V ok = NULL, none, masks = c64(l, 0);
+
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (made(p, m))
+			masks = OR(masks, p->old[m]);
+	none = IS(EQ, AND(masks, p->exec), c64(l, 0));
+	for (unsigned i = 0; i < p->s->num_loads; i++) {
+		const struct isa_inst *in = &p->s->load[i]->ci.inst;
+		unsigned r = in->src[0].index;
+		V off, all, room, in_range;
+
+		if (!by_steps(p, i))
+			continue;
+		off = ADD(get_v64(l, r, 0), LLVMBuildSub(l->b, c64(l, (uint64_t)((int64_t)in->offset + (added_before(l, p->s, r, p->s->load[i]) ? p->step[r] : 0))),
+						    p->range[i].first, ""));
+		p->from[i] = indexed(l, p->range[i].host, off);
+		all = LLVMBuildMul(l->b, most_of, c64(l, p->step[r]), "");
+		room = LLVMBuildSelect(l->b, AND(none, IS(UGT, p->range[i].limit, all)), LLVMBuildSub(l->b, p->range[i].limit, all, ""), c64(l, 0), "");
+		in_range = IS(ULT, off, room);
+		ok = ok ? AND(ok, in_range) : in_range;
+	}
+	return ok;
+}
+
+/* ------------------------------------------------------------------ a lane's begin and end */
+
 static V lane_place(struct lift *l, struct loop *p, unsigned r, V lane)
 {
 	return indexed(l, p->room[r], LLVMBuildShl(l->b, lane, c64(l, 2), ""));
@@ -215,7 +433,7 @@ static void take_lane(struct lift *l, struct loop *p, V lane)
 			l->reg.v[r][0] = LLVMBuildLoad2(l->b, l->i32, lane_place(l, p, r, lane), "");
 	for (unsigned r = 0; r < 256; r++) {
 		if (p->wide[r])
-			LLVMBuildStore(l->b, get_v64(l, r, 0), p->wide[r]);
+			LLVMBuildStore(l->b, p->first[r] = get_v64(l, r, 0), p->wide[r]);
 		else if (p->value[r])
 			LLVMBuildStore(l->b, l->reg.v[r][0], p->value[r]);
 	}
@@ -223,7 +441,7 @@ static void take_lane(struct lift *l, struct loop *p, V lane)
 		if (is_mask(p, m)) {
 			l->reg.p[m] = AND(LLVMBuildLShr(l->b, get_pair(l, m), lane, ""), c64(l, 1));
 			if (made(p, m))
-				LLVMBuildStore(l->b, l->reg.p[m], p->bit[m]);
+				LLVMBuildStore(l->b, LLVMBuildTrunc(l->b, l->reg.p[m], l->i1, ""), p->bit[m]);
 		}
 }
 
@@ -231,7 +449,9 @@ static void take_lane(struct lift *l, struct loop *p, V lane)
 static void read_variables(struct lift *l, struct loop *p)
 {
 	for (unsigned r = 0; r < 256; r++) {
-		if (p->wide[r])
+		if (p->wide[r] && p->brief && p->step[r])
+			set_v64(l, r, 0, ADD(p->first[r], LLVMBuildMul(l->b, load64(l, p->count), c64(l, p->step[r]), "")));
+		else if (p->wide[r])
 			set_v64(l, r, 0, load64(l, p->wide[r]));
 		else if (p->value[r])
 			set_v(l, r, 0, LLVMBuildLoad2(l->b, l->i32, p->value[r], ""));
@@ -240,20 +460,20 @@ static void read_variables(struct lift *l, struct loop *p)
 	}
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (made(p, m))
-			l->reg.p[m] = load64(l, p->bit[m]);
+			l->reg.p[m] = LLVMBuildZExt(l->b, LLVMBuildLoad2(l->b, l->i1, p->brief ? p->brief_bit[m] : p->bit[m], ""), l->i64, "");
 }
 
 static void write_variables(struct lift *l, struct loop *p)
 {
 	for (unsigned r = 0; r < 256; r++) {
-		if (p->wide[r])
+		if (p->wide[r] && !(p->brief && p->step[r]))
 			LLVMBuildStore(l->b, get_v64(l, r, 0), p->wide[r]);
 		else if (p->value[r])
 			LLVMBuildStore(l->b, get_v(l, r, 0), p->value[r]);
 	}
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (made(p, m))
-			LLVMBuildStore(l->b, get_pair(l, m), p->bit[m]);
+			LLVMBuildStore(l->b, LLVMBuildTrunc(l->b, get_pair(l, m), l->i1, ""), p->brief ? p->brief_bit[m] : p->bit[m]);
 }
 
 /* Registers of the set to their rows, and the bits to the masks. */
@@ -270,17 +490,70 @@ static void give_lane(struct lift *l, struct loop *p, const struct bits256 *whic
 		}
 }
 
+/* The lane has left: what it leaves, and that it has. */
+static void leave_loop(struct lift *l, struct loop *p, V lane, LLVMBasicBlockRef over)
+{
+	give_lane(l, p, &p->s->leave, lane);
+	LLVMBuildStore(l->b, OR(load64(l, p->off), LLVMBuildShl(l->b, c64(l, 1), lane, "")), p->off);
+	LLVMBuildBr(l->b, over);
+}
+
+/* A lane's iterations in one of the forms, until it leaves or has had so many; the builder goes on where that is so. */
+static void emit_iterations(struct lift *l, struct loop *p, LLVMBasicBlockRef iterate, V lane, V most_of, LLVMBasicBlockRef over)
+{
+	LLVMBasicBlockRef out = new_block(l, ""), more = new_block(l, ""), enough = new_block(l, "");
+	V on;
+
+	go_to(l, iterate);
+	read_variables(l, p);
+	emit_instructions(l, p);
+	LLVMBuildStore(l->b, ADD(load64(l, p->count), c64(l, 1)), p->count);
+	on = IS(NE, AND(get_pair(l, PAIR_EXEC), c64(l, 1)), c64(l, 0));
+	LLVMBuildCondBr(l->b, on, more, out);
+	go_to(l, out);
+	leave_loop(l, p, lane, over);
+	go_to(l, more);
+	write_variables(l, p);
+	LLVMBuildCondBr(l->b, IS(ULT, load64(l, p->count), most_of), iterate, enough);
+	go_to(l, enough);
+}
+
+/* The brief form, if the lane has iterations there; then it goes on at iterate, or stops. */
+static void emit_brief(struct lift *l, struct loop *p, V lane, V most_of, LLVMBasicBlockRef iterate, LLVMBasicBlockRef over)
+{
+	LLVMBasicBlockRef brief = new_block(l, "brief"), stop = p->stop, end = new_block(l, "");
+	struct registers begin = l->reg;
+	V ok = may_be_brief(l, p, most_of);
+
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (made(p, m))
+			LLVMBuildStore(l->b, LLVMConstInt(l->i1, 0, 0), p->brief_bit[m]);
+	find_biases(l, p);
+	emit_weights(l, LLVMBuildCondBr(l->b, ok, brief, iterate), true);
+	p->brief = true;
+	p->stop = end;
+	emit_iterations(l, p, brief, lane, most_of, over);
+	LLVMBuildBr(l->b, end);
+	go_to(l, end);
+	l->reg = begin;
+	read_variables(l, p);
+	p->brief = false;
+	p->stop = stop;
+	write_variables(l, p);
+	LLVMBuildBr(l->b, stop);
+	l->reg = begin;
+}
+
 /*
  * From lane to lane, and each lane's iterations, no more than most_of. The builder ends where no more lanes are to run: there are none, or one's address was not in
  * its range, which is then still among those left.
  */
 static void emit_lanes(struct lift *l, struct loop *p, V most_of)
 {
-	LLVMBasicBlockRef next = new_block(l, "lane"), iterate = new_block(l, "iterate"), out = new_block(l, ""), more = new_block(l, ""),
-			  over = new_block(l, ""), done = new_block(l, "");
+	LLVMBasicBlockRef next = new_block(l, "lane"), iterate = new_block(l, "iterate"), over = new_block(l, ""), done = new_block(l, "");
 	struct registers begin;
 	struct vectors was;
-	V args[2], lane, on, left;
+	V args[2], lane, left;
 
 	one_lane(l, &was);
 	p->stop = new_block(l, "stop");
@@ -289,21 +562,13 @@ static void emit_lanes(struct lift *l, struct loop *p, V most_of)
 	lane = first_of_mask(l, load64(l, p->left));
 	take_lane(l, p, lane);
 	LLVMBuildStore(l->b, c64(l, 0), p->count);
-	LLVMBuildBr(l->b, iterate);
-	go_to(l, iterate);
 	begin = l->reg;
-	read_variables(l, p);
-	emit_instructions(l, p);
-	LLVMBuildStore(l->b, ADD(load64(l, p->count), c64(l, 1)), p->count);
-	on = IS(NE, AND(get_pair(l, PAIR_EXEC), c64(l, 1)), c64(l, 0));
-	LLVMBuildCondBr(l->b, on, more, out);
-	go_to(l, out);
-	give_lane(l, p, &p->s->leave, lane);
-	LLVMBuildStore(l->b, OR(load64(l, p->off), LLVMBuildShl(l->b, c64(l, 1), lane, "")), p->off);
-	LLVMBuildBr(l->b, over);
-	go_to(l, more);
-	write_variables(l, p);
-	LLVMBuildCondBr(l->b, IS(ULT, load64(l, p->count), most_of), iterate, p->stop);
+	if (has_brief_form(p))
+		emit_brief(l, p, lane, most_of, iterate, over);
+	else
+		LLVMBuildBr(l->b, iterate);
+	emit_iterations(l, p, iterate, lane, most_of, over);
+	LLVMBuildBr(l->b, p->stop);
 	go_to(l, p->stop);
 	l->reg = begin;
 	read_variables(l, p);
@@ -331,10 +596,12 @@ static void make_variables(struct lift *l, struct loop *p)
 	for (unsigned r = 0; r < 256; r++) {
 		bool low = is_wide(l, s, r), high = r && p->wide[r - 1];
 
-		if (low && !high)
+		if (low && !high) {
 			p->wide[r] = LLVMBuildAlloca(l->at_entry, l->i64, "");
-		else if (bit_get(&s->go_on, r) && !high)
+			p->step[r] = step_of(l, s, r);
+		} else if (bit_get(&s->go_on, r) && !high) {
 			p->value[r] = LLVMBuildAlloca(l->at_entry, l->i32, "");
+		}
 		if (bit_get(&s->in, r) || bit_get(&s->go_on, r) || bit_get(&s->leave, r)) {
 			p->room[r] = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, WAVE_LANES * 4), "");
 			LLVMSetAlignment(p->room[r], 64);
@@ -342,7 +609,8 @@ static void make_variables(struct lift *l, struct loop *p)
 	}
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (made(p, m)) {
-			p->bit[m] = LLVMBuildAlloca(l->at_entry, l->i64, "");
+			p->bit[m] = LLVMBuildAlloca(l->at_entry, l->i1, "");
+			p->brief_bit[m] = LLVMBuildAlloca(l->at_entry, l->i1, "");
 			p->mask[m] = LLVMBuildAlloca(l->at_entry, l->i64, "");
 		}
 	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -448,7 +716,7 @@ void lift_serial(struct lift *l, const struct serial *s)
 	go_to(l, begin);
 	forget(l);
 	lin_enter(l, s->blk);
-	exec = get_pair(l, PAIR_EXEC);
+	exec = p->exec = get_pair(l, PAIR_EXEC);
 	rows_to_stack(l, p);
 	read_ranges(l, p);
 	LLVMBuildStore(l->b, exec, p->left);
@@ -457,7 +725,7 @@ void lift_serial(struct lift *l, const struct serial *s)
 	LLVMBuildStore(l->b, c32(l, 0), p->miss_slot);
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (made(p, m)) {
-			mask[m] = get_pair(l, m);
+			mask[m] = p->old[m] = get_pair(l, m);
 			LLVMBuildStore(l->b, c64(l, 0), p->mask[m]);
 		}
 	/* The header has paid for one iteration. */
