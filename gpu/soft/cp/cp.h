@@ -108,6 +108,7 @@ struct executor {
 	unsigned index; /* 0: the CP thread */
 	bool started;
 	enum cpu_slice slice; /* its own */
+	unsigned quiet;	      /* its own; the CP thread's passes since one in which queues had something for it to do */
 	struct mem_view view;
 	uint64_t view_serial, view_gen; /* which vm and generation the view's entries belong to */
 	_Atomic(struct gpu_vm *) vm;	/* attached to */
@@ -116,6 +117,14 @@ struct executor {
 	struct dispatch *current;	/* sched_lock */
 	struct profile_page *profile_page; /* its own; where it counted last */
 };
+
+#define QUIET_PASSES 8
+
+/* The CP thread may stay with waves for longer, as nothing else has come for a while. */
+static inline bool cp_quiet(const struct executor *ex)
+{
+	return ex->quiet >= QUIET_PASSES;
+}
 
 static inline struct executor *view_executor(struct mem_view *view)
 {

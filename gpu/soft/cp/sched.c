@@ -37,6 +37,7 @@
 /* Instructions per slice, shared by the waves of a work-group. The CP thread's are short: it must
  * get back to its queues. */
 #define SLICE_CP     16000u
+#define SLICE_QUIET  48000u /* the CP thread's when it had nothing else to do for a while */
 #define SLICE_WORKER 200000u
 #define SLICE_MIN    500u
 /* How many slices of the CP thread a work-group may have before others of its dispatch begin. */
@@ -48,6 +49,7 @@
 
 /* Work-groups are handed out as many at a time as take about so long, by what those before took. */
 #define HAND_CP_NS     15000u
+#define HAND_QUIET_NS  45000u /* to the CP thread when it had nothing else to do for a while */
 #define HAND_WORKER_NS 60000u
 #define HAND_MAX       4096u
 
@@ -178,7 +180,7 @@ static bool is_little(const struct dispatch *d)
 /* How many work-groups ex gets now. */
 static uint32_t share(const struct dispatch *d, const struct executor *ex)
 {
-	uint64_t ns = ex->index ? HAND_WORKER_NS : HAND_CP_NS, n, even;
+	uint64_t ns = ex->index ? HAND_WORKER_NS : cp_quiet(ex) ? HAND_QUIET_NS : HAND_CP_NS, n, even;
 
 	if (!d->wg_ns)
 		return 1;
@@ -556,7 +558,7 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 	if (slot->fresh)
 		result = prepare(slot);
 	if (result == EXEC_YIELD) {
-		slice = (ex->index ? SLICE_WORKER : SLICE_CP) / d->waves_per_wg;
+		slice = (ex->index ? SLICE_WORKER : cp_quiet(ex) ? SLICE_QUIET : SLICE_CP) / d->waves_per_wg;
 		if (slice < SLICE_MIN)
 			slice = SLICE_MIN;
 		result = exec_run_range(&slot->wg, &d->setup, &ex->view, &slot->range, slice,

@@ -30,6 +30,7 @@
 
 #define RUN_NS                                                                                     \
 	20000u /* the CP thread runs waves at most so long (and one slice) between two passes */
+#define RUN_QUIET_NS	50000u /* the same when it had nothing else to do for a while */
 #define SPREAD_NS	10000u /* a small dispatch older than this gets workers */
 #define SLEEP_MIN_NS	20000u
 #define SLEEP_BUSY_NS	250000u	 /* longest sleep between passes while a queue waits or waves run */
@@ -362,7 +363,7 @@ static bool cp_run_waves(struct executor *ex, bool *running)
 		ran += sched_run(ex, slot) + 1;
 		any = true;
 		pthread_mutex_lock(&gpu->sched_lock);
-		if (ran >= RUN_NS || turn_lost(gpu))
+		if (ran >= (cp_quiet(ex) ? RUN_QUIET_NS : RUN_NS) || turn_lost(gpu))
 			break;
 	}
 	turn_leave(gpu);
@@ -475,6 +476,7 @@ static void *cp_main(void *arg)
 		if (atomic_load(&gpu->quit))
 			break;
 		step_all(ex, &pass);
+		ex->quiet = pass.progress ? 0 : ex->quiet + !cp_quiet(ex);
 		deliver(gpu);
 		pass.progress |= cp_run_waves(ex, &pass.running);
 		if (pass.progress) {

@@ -23,6 +23,7 @@ void leave_function(struct lift *l)
 	V left = LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
 
 	store_field(l, l->frame, offsetof(struct jit_frame, executed), LLVMBuildSub(l->b, limit, left, ""));
+	fence_streams(l);
 	LLVMBuildRetVoid(l->b);
 }
 
@@ -470,6 +471,7 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 			     false);
 		go_to(l, fence);
 		LLVMBuildFence(l->b, LLVMAtomicOrderingSequentiallyConsistent, 0, "");
+		fence_streams(l);
 		store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 0, 0));
 		LLVMBuildBr(l->b, go);
 		go_to(l, go);
@@ -799,6 +801,7 @@ bool lift_code(struct lift *l)
 	l->frame = LLVMGetParam(l->fn, 0);
 	l->ctx = LLVMGetParam(l->fn, 1);
 	find_home(l);
+	l->streams = may_stream(c);
 	vars = new_block(l, "vars");
 	start = new_block(l, "start");
 	LLVMPositionBuilderAtEnd(l->at_entry, vars);

@@ -94,6 +94,8 @@ struct seen {
 	int64_t low, high;
 };
 
+#define MAX_ROWS_READ 8
+
 #define MAX_CHECKED 32
 struct lin_check { /* a root's lanes do not wrap around: checked in this block */
 	V root;
@@ -177,6 +179,8 @@ struct lift {
 	unsigned next_sum;
 	struct seen seen[MAX_SEEN];
 	unsigned num_seen;
+	V row_read[MAX_ROWS_READ]; /* addresses of rows that this block has loaded so far; there may be more */
+	unsigned rows_read;
 
 	struct back back;
 	struct vop queue[QUEUE_SIZE];
@@ -208,6 +212,7 @@ struct lift {
 	uint32_t first_slot, slots;
 	V serial_pause;			    /* lift_serial.c: iterations until lanes may be tried one after the other */
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
+	bool streams;			    /* may_stream() */
 };
 
 /* ---- widen.c ---- */
@@ -372,8 +377,12 @@ void masked_store(struct lift *l, V value, V p, V mask, unsigned align);
 /* The same value, of which LLVM knows nothing: for comparing lanes. */
 V opaque(struct lift *l, V x);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
+/* What was stored past the caches is there for all before what is stored from here on. */
+void fence_streams(struct lift *l);
 
 /* ---- lift_known.c ---- */
+/* May the kernel store past the caches? */
+bool may_stream(const struct jit_code *c);
 void emit_rows_read(struct lift *l, struct vop *q, unsigned strip);
 
 #endif

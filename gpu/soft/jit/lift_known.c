@@ -451,14 +451,77 @@ static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot,
 		host[s] = translate(l, place, lanes_va(l, x, s, e[s].low), e[s].span, s ? NULL : outside, slow);
 }
 
+/* ------------------------------------------------------------------ stores past the caches */
+
+/* The wave's lanes lie one behind the other: whole lines of the caches, if the first one begins there. */
+static bool whole_row(const int32_t *delta, const struct access *a)
+{
+	for (unsigned i = 0; i < WAVE_LANES; i++)
+		if (delta[i] - delta[0] != (int32_t)(i * a->bytes))
+			return false;
+	return a->bytes >= 4;
+}
+
+bool may_stream(const struct jit_code *c)
+{
+	struct access a;
+
+	for (uint32_t i = 0; i < c->num_inst; i++)
+		if (c->inst[i].ci.inst.format == ISA_FMT_GLOBAL && plain_access(c->inst[i].ci.inst.op, &a) && a.store && a.bytes >= 4)
+			return true;
+	return false;
+}
+
+/* Where the wave's row is that a load reads, for streams_row(). */
+static void note_row_read(struct lift *l, const struct lin *x, const struct extent *e)
+{
+	if (l->streams && l->rows_read < MAX_ROWS_READ)
+		l->row_read[l->rows_read++] = lanes_va(l, x, 0, e->low);
+}
+
+/*
+ * A store reads the lines that it writes first, to no use where all of them is written. Past the caches it does not; but who reads them soon must not find them in
+ * memory only. So this is for grids that store more than the caches hold anyway, and for lines that were not just read (in-place updates). i1, or NULL: never.
+ */
+static V streams_row(struct lift *l, const struct access *a, const struct lin *x, const struct extent *e, V host)
+{
+	V yes, va = lanes_va(l, x, 0, e->low), room = load_field(l, l->frame, offsetof(struct jit_frame, store_room), l->i64);
+
+	if (!l->streams || !l->reg.now.exec_full || x->level != LEVEL_WAVE || !whole_row(x->delta, a))
+		return NULL;
+	yes = AND(IS(ULT, room, c64(l, a->bytes)), IS(EQ, AND(LLVMBuildPtrToInt(l->b, host, l->i64, ""), c64(l, 63)), c64(l, 0)));
+	for (unsigned i = 0; i < l->rows_read; i++)
+		yes = AND(yes, IS(NE, va, l->row_read[i]));
+	return yes;
+}
+
+/* The rows of a store for which that holds; the builder goes on where it does not. The block returned is to lead to where both ways meet. */
+static LLVMBasicBlockRef stream_rows(struct lift *l, const struct access *a, V yes, V (*rows)[MAX_STRIPS], V (*pairs)[2], const V *host)
+{
+	LLVMBasicBlockRef stream = new_block(l, "stream"), go = new_block(l, "");
+
+	LLVMBuildCondBr(l->b, yes, stream, go);
+	go_to(l, stream);
+	for (unsigned s = 0; s < l->strips; s++) {
+		V of[4];
+
+		for (unsigned k = 0; k < a->dwords; k++)
+			of[k] = rows[k][s];
+		stream_in_order(l, of, pairs[s], a->dwords, host[s]);
+	}
+	stream = LLVMGetInsertBlock(l->b);
+	go_to(l, go);
+	return stream;
+}
+
 bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V base[MAX_STRIPS], V fits)
 {
 	const int32_t *delta = x->delta;
 	unsigned n = a->dwords, prot = a->store ? GPU_PROT_WRITE : GPU_PROT_READ;
 	struct extent all = extent_of(delta, 0, WAVE_LANES, a->bytes), e[MAX_STRIPS];
 	bool wave = x->level == LEVEL_WAVE && all.span <= mem_near_bytes(MEM_NEAR_CLASSES - 1), keep = !l->reg.now.exec_full && !ji->quiet;
-	LLVMBasicBlockRef slow, join, from[2];
-	V host[MAX_STRIPS], got[4][MAX_STRIPS], old[4][MAX_STRIPS], pairs[MAX_STRIPS][2], wide[MAX_STRIPS][2], step[4][MAX_STRIPS], out[MAX_STRIPS][4];
+	LLVMBasicBlockRef slow, join, from[2], stream = NULL, stored;
+	V host[MAX_STRIPS], got[4][MAX_STRIPS], old[4][MAX_STRIPS], pairs[MAX_STRIPS][2], wide[MAX_STRIPS][2], step[4][MAX_STRIPS], out[MAX_STRIPS][4], past;
 	unsigned twin;
 	bool once;
 
@@ -487,6 +550,9 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 	find_lanes(l, ji, prot, x, base, fits, wave, host, slow, e);
 	for (unsigned s = l->strips; s--;)
 		host[s] = at(l, host[wave ? 0 : s], (uint64_t)(int64_t)(delta[s * l->width] - e[wave ? 0 : s].low));
+	past = a->store ? streams_row(l, a, x, &e[0], host[0]) : NULL;
+	if (past)
+		stream = stream_rows(l, a, past, old, pairs, host);
 	if (a->store && once)
 		store_once(l, a, host[0], old);
 	for (unsigned s = 0; s < l->strips && !(a->store && once); s++) {
@@ -510,6 +576,13 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 		}
 		for (unsigned k = 0; k < n; k++)
 			got[k][s] = a->bytes < 4 ? placed(l, a->kind, out[s][k], old[k][s]) : out[s][k];
+	}
+	if (stream) {
+		stored = new_block(l, "");
+		LLVMBuildBr(l->b, stored);
+		LLVMPositionBuilderAtEnd(l->b, stream);
+		LLVMBuildBr(l->b, stored);
+		go_to(l, stored);
 	}
 	if (a->store)
 		say_stored(l);
@@ -664,6 +737,8 @@ bool lift_known_rows(struct lift *l, const struct jit_inst *ji)
 		for (unsigned k = 0; k < n; k++)
 			get_v(l, row + k, s);
 	get_exec(l);
+	if (wave && x.level == LEVEL_WAVE)
+		note_row_read(l, &x, &e[0]);
 	slow = new_block(l, "slow");
 	join = new_block(l, "");
 	find_lanes(l, ji, GPU_PROT_READ, &x, base, NULL, wave, host, slow, e);

@@ -263,6 +263,22 @@ void store_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p, V ma
 		volatile_store(l, x, p, 1);
 }
 
+void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p)
+{
+	LLVMMetadataRef one = LLVMValueAsMetadata(c32(l, 1));
+	V x = LLVMBuildStore(l->b, in_order(l, rows, pairs, n), p);
+
+	LLVMSetVolatile(x, 1);
+	LLVMSetAlignment(x, 4 * l->width);
+	LLVMSetMetadata(x, LLVMGetMDKindIDInContext(l->c, "nontemporal", 11), LLVMMetadataAsValue(l->c, LLVMMDNodeInContext2(l->c, &one, 1)));
+}
+
+void fence_streams(struct lift *l)
+{
+	if (l->streams)
+		intrinsic(l, "llvm.x86.sse.sfence", NULL, 0, NULL, 0);
+}
+
 /*
  * The same value, of which LLVM knows nothing. Comparing lanes of which it knows how they were made keeps LLVM 19 busy for ever: it rewrites
  * masks back and forth.

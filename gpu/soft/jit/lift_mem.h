@@ -66,6 +66,8 @@ void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *
 V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n);
 /* Stores them, of the lanes of mask (NULL: all). */
 void store_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p, V mask);
+/* The same of all lanes, past the caches; p is at a place that the host's vectors divide. fence_streams() has to follow before other threads are told of it. */
+void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p);
 
 /* lift_known.c */
 /* n dwords at p, by twos in one access each: the same for all lanes of a strip. */

@@ -593,7 +593,7 @@ void lin_enter(struct lift *l, const struct jit_block *blk)
 	memset(l->wide, 0, sizeof(l->wide));
 	l->num_checked = 0;
 	memset(l->sums, 0, sizeof(l->sums));
-	l->num_seen = 0;
+	l->num_seen = l->rows_read = 0;
 	for (unsigned i = 0; i < NUM_LEVELS; i++) {
 		memcpy(l->at[i].v, l->code->shape[i][blk - l->code->block], sizeof(l->at[i].v));
 		memset(&l->at[i].carry, 0, sizeof(l->at[i].carry));

@@ -70,12 +70,23 @@ static struct {
 	cpu_set_t cpus; /* where its thread may run: not only where the GPU's thread that starts it is kept */
 	const struct mfma_functions *mfma;
 	const struct vmem_spread_fns *spread;
+	uint64_t cache_bytes; /* of the host: what is more than this and stored will not be there when it is read */
 } compiler = {.once = PTHREAD_ONCE_INIT,
 	      .lock = PTHREAD_MUTEX_INITIALIZER,
 	      .more = PTHREAD_COND_INITIALIZER,
 	      .last = &compiler.first};
 
 static bool start_compiler(void);
+
+#define CACHE_BYTES (32ull << 20) /* where the host does not say */
+
+static uint64_t cache_bytes(void)
+{
+	const char *wish = getenv("HSAVISOR_JIT_CACHE");
+	long size = sysconf(_SC_LEVEL3_CACHE_SIZE);
+
+	return wish ? strtoull(wish, NULL, 0) : size > 0 ? (uint64_t)size : CACHE_BYTES;
+}
 
 static void init_once(void)
 {
@@ -91,6 +102,7 @@ static void init_once(void)
 	compiler.exact = wish && !strcmp(wish, "exact");
 	compiler.mfma = exec_mfma_functions(0);
 	compiler.spread = exec_spread();
+	compiler.cache_bytes = cache_bytes();
 }
 
 int jit_init(void)
@@ -518,6 +530,7 @@ static void set_frame(struct jit_frame *f, const struct jit_unit *u, uint64_t bu
 	f->load = spread_load;
 	f->store = spread_store;
 	f->mfma = compiler.mfma;
+	f->store_room = UINT64_MAX;
 }
 
 static uint64_t instructions(const struct jit_unit *u, const struct jit_frame *f)
@@ -587,6 +600,8 @@ static void set_range(struct jit_frame *f, struct workgroup *wg, const struct di
 		memcpy(f->num, setup->num_wg, sizeof(f->num));
 	}
 	memcpy(f->id, wg->id, sizeof(f->id));
+	if (setup)
+		f->store_room = compiler.cache_bytes / setup->grid[0] / setup->grid[1] / setup->grid[2];
 }
 
 /* The waves as they are now; the registers and pc of the one that has left are up to date. */
