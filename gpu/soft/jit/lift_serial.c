@@ -295,16 +295,23 @@ static void emit_instructions(struct lift *l, struct loop *p)
 	flush_queue(l);
 }
 
-/* Is it the low half of a pair that iterations add to? */
+/* Is it the low half of a pair that iterations add to, or otherwise make as one number? */
 static bool is_wide(const struct lift *l, const struct serial *s, unsigned r)
 {
 	const struct jit_code *c = l->code;
 
 	if (r == 255 || !bit_get(&s->go_on, r) || !bit_get(&s->go_on, r + 1))
 		return false;
-	for (uint32_t k = 0, i = s->blk->first; k + 2 < s->blk->count; k++, i = c->inst[i].next)
-		if (c->inst[i].ci.inst.dst[0].index == r && wide_addition(&c->inst[i], &c->inst[c->inst[i].next]))
+	for (uint32_t k = 0, i = s->blk->first; k + 1 < s->blk->count; k++, i = c->inst[i].next) {
+		const struct isa_inst *in = &c->inst[i].ci.inst;
+
+		if (in->dst[0].kind != ISA_OPND_VGPR || in->dst[0].index != r)
+			continue;
+		if (in->format < ISA_FMT_FLAT && in->dst[0].dwords == 2)
 			return true;
+		if (k + 2 < s->blk->count && wide_addition(&c->inst[i], &c->inst[c->inst[i].next]))
+			return true;
+	}
 	return false;
 }
 
