@@ -243,7 +243,7 @@ static V base_step(struct lift *l, V base)
 	return d;
 }
 
-/* To the second-level cache: other waves are next. Does no harm where nothing is. */
+/* To the second-level cache: other waves are next. Of the range only: what a kernel computes must not choose what else of the process comes into a cache. */
 static void prefetch(struct lift *l, V p)
 {
 	intrinsic(l, "llvm.prefetch", &l->ptr, 1, (V[]){p, c32(l, 0), c32(l, 2), c32(l, 1)}, 4);
@@ -252,7 +252,7 @@ static void prefetch(struct lift *l, V p)
 bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 {
 	const struct isa_inst *in = &ji->ci.inst;
-	V address[MAX_STRIPS], rows[MAX_STRIPS][4], step[MAX_STRIPS][4], z[4], base, first, size, have, host, ok, fn, ret, args[4], ahead = NULL;
+	V address[MAX_STRIPS], rows[MAX_STRIPS][4], step[MAX_STRIPS][4], z[4], base, first, size, have, host, start, last, ok, fn, ret, args[4], ahead = NULL;
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
 	LLVMBasicBlockRef again, miss, fit, slow, join, from[2];
 	unsigned n, group, slot;
@@ -301,10 +301,12 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 	go_to(l, fit);
 	if (!b.a.store && l->blk->in_sync)
 		ahead = base_step(l, base);
+	last = LLVMBuildSub(l->b, size, c64(l, 1), "");
 	base = LLVMBuildSub(l->b, base, first, "");
-	host = LLVMBuildGEP2(l->b, l->i8, host, &base, 1, "");
+	start = host;
+	host = indexed(l, host, base);
 	if (ahead)
-		ahead = LLVMBuildGEP2(l->b, l->i8, host, &ahead, 1, "");
+		ahead = ADD(base, ahead);
 	for (unsigned s = 0; s < l->strips; s++) {
 		if (b.a.store)
 			from_rows(l, rows[s], n, z);
@@ -317,7 +319,7 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 			else
 				z[g] = volatile_load(l, l->vi32, p, 1);
 			if (ahead)
-				prefetch(l, LLVMBuildGEP2(l->b, l->i8, ahead, &off, 1, ""));
+				prefetch(l, indexed(l, start, smaller(l, "llvm.umin", ADD(ahead, off), last)));
 		}
 		if (!b.a.store)
 			to_rows(l, z, n, rows[s]);
