@@ -17,7 +17,7 @@
 
 #include <linux/types.h>
 
-#define HSV_ABI_VERSION 1
+#define HSV_ABI_VERSION 2
 
 /* Virtio device id, from the range the virtio specification leaves unassigned; the PCI device id is
  * 0x1040 + this. */
@@ -38,11 +38,12 @@
 #define HSV_QUEUE_SIZE	  256
 
 /* Shared memory regions (VIRTIO_PCI_CAP_SHARED_MEMORY_CFG ids). */
-#define HSV_SHM_DOORBELLS 0 /* max_processes slots of HSV_DOORBELL_SLOT bytes */
-#define HSV_SHM_VRAM	  1 /* the VM's VRAM quota */
+#define HSV_SHM_DOORBELLS 0 /* of each GPU, one after the other: max_processes slots of HSV_DOORBELL_SLOT bytes */
+#define HSV_SHM_VRAM	  1 /* of each GPU, one after the other: vram_size bytes */
 
 #define HSV_DOORBELL_SLOT 8192 /* bytes of doorbells of a GPU process: 1024 of 8, as gfx9 */
 #define HSV_MAX_PROCESSES 256
+#define HSV_MAX_GPUS	  8
 #define HSV_PAGE_SIZE	  4096
 
 /* Limits of one control message. */
@@ -50,15 +51,20 @@
 #define HSV_MAX_ARRAY	(1u << 20) /* bytes of arrays that follow, each direction */
 #define HSV_MAX_EXTENTS (HSV_MAX_ARRAY / 2 / sizeof(struct hsv_extent)) /* in one message */
 
+/* A GPU of the device. Where it is not KFD's gpu_id that names it, its index in struct hsv_config does. */
+struct hsv_gpu_config {
+	__le32 gpu_id;	      /* KFD's id of the GPU, non-zero, 16 bits; each GPU's its own */
+	__le32 pci_device_id; /* of the AMD device it presents to libdrm, e.g. 0x740f */
+	__le64 vram_size;     /* bytes of its part of SHM_VRAM, a page multiple: the most that the VM's quota of it can be */
+};
+
 /* Device configuration space. */
 struct hsv_config {
 	__le32 abi_version;
 	__le32 kfd_version;   /* major << 16 | minor, what AMDKFD_IOC_GET_VERSION answers */
-	__le32 gpu_id;	      /* KFD's id of the GPU, non-zero, 16 bits */
 	__le32 max_processes; /* at most HSV_MAX_PROCESSES */
-	__le64 vram_size;     /* bytes of SHM_VRAM, the VM's quota */
-	__le32 pci_device_id; /* of the AMD device it presents to libdrm, e.g. 0x740f */
-	__le32 reserved;
+	__le32 num_gpus;      /* 1 .. HSV_MAX_GPUS */
+	struct hsv_gpu_config gpus[HSV_MAX_GPUS]; /* zero from num_gpus on */
 };
 
 /* A run of memory: guest-physical in requests (GTT, USERPTR), an offset into SHM_VRAM in answers to
@@ -78,8 +84,8 @@ struct hsv_extent {
 enum hsv_request_type {
 	/*
 	 * A process opened /dev/kfd: makes a GPU process. The driver chooses process (0 ..
-	 * max_processes - 1, free). Its doorbell slot is process * HSV_DOORBELL_SLOT in
-	 * SHM_DOORBELLS. args: struct hsv_process_args.
+	 * max_processes - 1, free). Its doorbell slot of the GPU with index i is the one with number
+	 * i * max_processes + process in SHM_DOORBELLS. args: struct hsv_process_args.
 	 */
 	HSV_REQ_PROCESS_CREATE = 1,
 	/* Ends queues, unmaps and frees everything of the process. When answered, the GPU touches
@@ -92,8 +98,8 @@ enum hsv_request_type {
 	 * answer's arrays are hsv_extents in SHM_VRAM.
 	 */
 	HSV_REQ_KFD_IOCTL = 3,
-	/* DRM_AMDGPU_INFO: args: struct drm_amdgpu_info; the answer's array is what goes to
-	   return_pointer. */
+	/* DRM_AMDGPU_INFO of the GPU with index code: args: struct drm_amdgpu_info; the answer's array is
+	   what goes to return_pointer. -EINVAL: no such GPU. */
 	HSV_REQ_DRM_INFO = 4,
 	/* The topology below /sys/class/kfd/kfd/topology; args: struct hsv_topology_args; answer
 	   array: hsv_topology_file records. */
@@ -116,13 +122,13 @@ enum hsv_request_type {
 	 * resume when nothing invalidated is left.
 	 */
 	HSV_REQ_MEMORY_RESTORE = 8,
-	/* The user mapping of the process's doorbells is gone (answer to HSV_EVENT_PARK). No args.
+	/* The user mapping of the process's doorbells of all GPUs is gone (answer to HSV_EVENT_PARK). No args.
 	 */
 	HSV_REQ_PARKED = 9,
 	/* A store to a parked doorbell page faulted: when answered, the device polls the doorbells
 	   again and they may be mapped. No args. */
 	HSV_REQ_UNPARK = 10,
-	/* The guest has unmapped all VRAM and will send VRAM_BACK before it maps any again (answer to
+	/* The guest has unmapped all VRAM, of all GPUs, and will send VRAM_BACK before it maps any again (answer to
 	   HSV_EVENT_VRAM_AWAY). No process, no args. */
 	HSV_REQ_VRAM_AWAY = 11,
 	/* The guest is about to map VRAM: when answered, all of it is there, until the next
@@ -193,8 +199,9 @@ struct hsv_pages_args {
 
 struct hsv_topology_args {
 	__le32 cpus;
-	__le32 render_minor; /* of the DRM render node, 128.. */
+	__le32 reserved;
 	__le64 memory;	     /* bytes of the guest's memory */
+	__le32 render_minors[HSV_MAX_GPUS]; /* of each GPU's DRM render node, 128.. */
 };
 
 /* Followed by path (relative to topology/, no leading slash, not terminated) and content; records
@@ -210,7 +217,7 @@ enum hsv_event_type {
 	HSV_EVENT_MEMORY_FAULT = 2, /* memory */
 	HSV_EVENT_HW_EXCEPTION = 3, /* GPU process lost: exception */
 	HSV_EVENT_PARK = 4, /* please unmap the process's doorbells and answer HSV_REQ_PARKED */
-	HSV_EVENT_VRAM_AWAY = 5, /* of no process: please unmap VRAM and answer HSV_REQ_VRAM_AWAY. A
+	HSV_EVENT_VRAM_AWAY = 5, /* of no process: please unmap the VRAM of all GPUs and answer HSV_REQ_VRAM_AWAY. A
 				    guest that doesn't keeps it. */
 	/* The GPU waits for memory of a process with XNACK on: pages; answered by HSV_REQ_PAGES of at least its first page. The range may be
 	   larger than what is needed at once: what of it can be had for the same price. At most HSV_MAX_PAGE_REQUESTS of a process are unanswered. */
@@ -225,9 +232,12 @@ struct hsv_event {
 		struct {
 			__le64 va;
 			__le32 not_present, read_only, no_execute, imprecise;
+			__le32 gpu; /* index */
+			__le32 reserved;
 		} memory;
 		struct {
 			__le32 reset_type, reset_cause, memory_lost;
+			__le32 gpu; /* index */
 		} exception;
 		struct {
 			__le64 va, size;

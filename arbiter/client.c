@@ -493,15 +493,16 @@ int arbiter_charge_vram(void *client, int64_t bytes)
 	return err;
 }
 
-/* A message about a share: 0, or the descriptor that came with the answer, or negative errno. */
-static int about_share(struct arbiter_client *c, uint32_t type, const void *key, int fd)
+/* A message with a key (NULL: none) and perhaps a descriptor: 0, or the descriptor that came with the answer, or negative errno. */
+static int ask_key(struct arbiter_client *c, uint32_t type, const void *key, int fd)
 {
 	struct arbiter_msg msg = {.magic = ARBITER_MAGIC, .version = ARBITER_VERSION, .type = type};
 	struct arbiter_reply reply;
 	unsigned num_fds = 1;
 	int got, err = -ECONNREFUSED;
 
-	memcpy(msg.name, key, ARBITER_KEY);
+	if (key)
+		memcpy(msg.name, key, ARBITER_KEY);
 	pthread_mutex_lock(&c->lock);
 	if (arbiter_alive(c)) {
 		err = transact(c->sock, &msg, fd, &reply, &got, &num_fds);
@@ -516,15 +517,26 @@ static int about_share(struct arbiter_client *c, uint32_t type, const void *key,
 
 int arbiter_share(struct arbiter_client *client, const void *key, int fd)
 {
-	return about_share(client, ARBITER_MSG_SHARE, key, fd);
+	return ask_key(client, ARBITER_MSG_SHARE, key, fd);
 }
 
 void arbiter_unshare(struct arbiter_client *client, const void *key)
 {
-	about_share(client, ARBITER_MSG_UNSHARE, key, -1);
+	ask_key(client, ARBITER_MSG_UNSHARE, key, -1);
 }
 
 int arbiter_shared(struct arbiter_client *client, const void *key)
 {
-	return about_share(client, ARBITER_MSG_SHARED, key, -1);
+	return ask_key(client, ARBITER_MSG_SHARED, key, -1);
+}
+
+int arbiter_one_file(struct arbiter_client *client, int *fd)
+{
+	int got = ask_key(client, ARBITER_MSG_ONE_FILE, NULL, -1);
+
+	if (got <= 0)
+		return got ? got : -EPROTO;
+	close_fd(&client->vram_fd);
+	*fd = client->vram_fd = got;
+	return 0;
 }

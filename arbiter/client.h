@@ -77,6 +77,12 @@ int arbiter_connect_max(enum arbiter_kind kind, const char *name, uint64_t vram,
  */
 int arbiter_connect_gpu(enum arbiter_kind kind, const char *name, uint64_t vram, uint64_t vram_max, uint32_t gpu,
 			struct arbiter_client **client, struct arbiter_grant *grant, char *error);
+/*
+ * Of a VM that is on several GPUs, any one of its clients, before any VRAM is charged: the VRAM of all of them is in one memfd from now on, that of
+ * each GPU, of the size that was granted, behind that of the ones before it in the daemon's order. *fd: that memfd, owned by client: do not close;
+ * the granted vram_fds are to be used no more. -EINVAL, -ENOMEM, -EMFILE, -ECONNREFUSED (no daemon).
+ */
+int arbiter_one_file(struct arbiter_client *client, int *fd);
 void arbiter_disconnect(struct arbiter_client *client);
 /* After fork in the child: frees memory and descriptors without telling the arbiter anything. */
 void arbiter_forget(struct arbiter_client *client);

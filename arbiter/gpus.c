@@ -3,8 +3,10 @@
 #include "arbiter/gpus.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct arbiter_gpu *gpus_with(struct arbiter_gpus *g, const char *name, uint32_t first)
 {
@@ -81,4 +83,56 @@ int gpus_hello(struct arbiter_gpus *g, const struct arbiter_msg *raw, int sock, 
 	if (gpu->tenants.last_id < before)
 		gpu->tenants.last_id = before;
 	return err;
+}
+
+/* The executor of the VM on that GPU, if it has one there. */
+static struct executor *vm_executor(struct arbiter_gpus *g, uint32_t gpu, const char *name)
+{
+	const struct tenant *x = tenants_find(&g->gpu[gpu].tenants, name);
+
+	return x && x->kind == ARBITER_VM ? x->executors : NULL;
+}
+
+int gpus_one_file(struct arbiter_gpus *g, const struct executor *executor)
+{
+	const char *name = executor->tenant->name;
+	struct executor *all[ARBITER_MAX_GPUS];
+	int fds[ARBITER_MAX_GPUS], fd;
+	uint64_t size = 0;
+	uint32_t n = 0;
+
+	if (executor->kind != ARBITER_VM)
+		return -EINVAL;
+	for (uint32_t i = 0; i < g->num; i++) {
+		struct executor *e = vm_executor(g, i, name);
+
+		if (!e)
+			continue;
+		if (e->charged || e->pool.charge || !e->vram_alone)
+			return -EINVAL;
+		all[n++] = e;
+		size += e->tenant->vram_max;
+	}
+	fd = tenants_vram_file(size);
+	if (fd < 0)
+		return fd;
+	for (uint32_t i = 0; i < n; i++) {
+		fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (fds[i] >= 0)
+			continue;
+		while (i)
+			close(fds[--i]);
+		close(fd);
+		return -EMFILE;
+	}
+	close(fd);
+	size = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		close(all[i]->vram_fd);
+		all[i]->vram_fd = fds[i];
+		all[i]->vram_offset = size;
+		all[i]->vram_alone = false;
+		size += all[i]->tenant->vram_max;
+	}
+	return executor->vram_fd;
 }

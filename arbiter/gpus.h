@@ -35,4 +35,10 @@ uint32_t gpus_count_tenants(struct arbiter_gpus *gpus);
 int gpus_hello(struct arbiter_gpus *gpus, const struct arbiter_msg *msg, int sock, pid_t peer, uid_t peer_uid,
 	       struct executor **executor, char *message);
 
+/*
+ * ARBITER_MSG_ONE_FILE of the executor of a VM: puts the VRAM of all executors of that VM in one memfd. The memfd, an executor's; -EINVAL: it is
+ * none of a VM, or it has VRAM already; -errno.
+ */
+int gpus_one_file(struct arbiter_gpus *gpus, const struct executor *executor);
+
 #endif

@@ -214,14 +214,14 @@ int pool_join(const struct tenants *t, struct executor *e, uint64_t vram_max)
 
 struct leftover {
 	int fd, swap_fd;
-	off_t size;
+	off_t offset, size;
 };
 
 static void *give_back(void *arg)
 {
 	struct leftover *l = arg;
 
-	if (fallocate(l->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, l->size))
+	if (fallocate(l->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, l->offset, l->size))
 		log_warn("VRAM of a tenant that left can't be given back: %s", strerror(errno));
 	close(l->fd);
 	if (l->swap_fd >= 0)
@@ -247,7 +247,7 @@ void pool_forget(struct tenants *t, struct executor *e)
 	l = malloc(sizeof(*l));
 	if (!l)
 		return;
-	*l = (struct leftover){e->vram_fd, e->pool.swap_fd, (off_t)e->tenant->vram_max};
+	*l = (struct leftover){e->vram_fd, e->pool.swap_fd, (off_t)e->vram_offset, (off_t)e->tenant->vram_max};
 	e->vram_fd = e->pool.swap_fd = -1;
 	if (pthread_create(&thread, NULL, give_back, l))
 		give_back(l);
@@ -311,12 +311,19 @@ static void passed_over(struct turns *turns, struct executor *e, uint64_t now, c
 	is_here(turns, e, now);
 }
 
-/* Memory that a file takes. */
-static uint64_t taken(int fd)
+/* Does its VRAM take memory? Where others' is in the same file nothing counts what was only reserved there (fallocate): that is given back here. */
+static bool takes_memory(const struct executor *e)
 {
+	off_t from = (off_t)e->vram_offset, size = (off_t)e->tenant->vram_max, data;
 	struct stat st;
 
-	return fstat(fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+	if (e->vram_alone)
+		return !fstat(e->vram_fd, &st) && st.st_blocks;
+	data = lseek(e->vram_fd, from, SEEK_DATA);
+	if (data >= 0 && data < from + size)
+		return true;
+	fallocate(e->vram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, size);
+	return false;
 }
 
 static void look_leaving(struct tenants *t, struct turns *turns, struct executor *e, uint64_t now)
@@ -325,7 +332,7 @@ static void look_leaving(struct tenants *t, struct turns *turns, struct executor
 		passed_over(turns, e, now, "it refuses");
 	} else if (atomic_load(&e->page->vram_done) == e->pool.order) {
 		/* Its word is not enough. */
-		if (taken(e->vram_fd)) {
+		if (takes_memory(e)) {
 			passed_over(turns, e, now, "it says it is, but it is not");
 			return;
 		}

@@ -18,7 +18,7 @@
 #include "arbiter/client.h"
 
 #define ARBITER_MAGIC	 0x31565348u /* "HSV1" */
-#define ARBITER_VERSION	 3
+#define ARBITER_VERSION	 4
 #define ARBITER_NAME_MAX 64	      /* with its NUL */
 #define ARBITER_MSG_MAX	 (384 * 1024) /* largest packet: a JSON answer */
 
@@ -30,6 +30,8 @@ enum arbiter_msg_type {
 	ARBITER_MSG_SHARE = 3,
 	ARBITER_MSG_UNSHARE = 4,
 	ARBITER_MSG_SHARED = 5,
+	/* Of a VM, once it is on all of its GPUs and before it has any VRAM: the VRAM of all of them is to be in one memfd, in the order of the GPUs. */
+	ARBITER_MSG_ONE_FILE = 6,
 };
 
 /* Of the memory shared with an executor: the page, then faults, then the trace ring. */
@@ -53,7 +55,7 @@ struct arbiter_msg { /* executor -> arbiter */
 
 struct arbiter_reply { /* with a HELLO's: descriptors: page, wake eventfd, VRAM (not for
 			  ARBITER_HOST), swap file and bell (if VRAM is overcommitted);
-			  with a SHARED's: the descriptor */
+			  with a SHARED's: the descriptor; with a ONE_FILE's: the memfd */
 	uint32_t magic;
 	int32_t error; /* 0 or negative errno */
 	uint32_t tenant, threads;

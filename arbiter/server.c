@@ -423,6 +423,13 @@ static int executor_message(struct server *s, struct connection *c, const void *
 			reply.error = 0;
 		}
 		break;
+	case ARBITER_MSG_ONE_FILE:
+		reply.error = c->executor ? gpus_one_file(&s->gpus, c->executor) : -EPROTO;
+		if (reply.error >= 0) {
+			fds[num_fds++] = reply.error;
+			reply.error = 0;
+		}
+		break;
 	default:
 		return -EPROTO;
 	}

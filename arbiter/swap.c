@@ -188,15 +188,18 @@ static int punch(int fd, uint64_t offset, uint64_t size)
 }
 
 /*
- * Copies what from has, page by page, to the same place of to. back: an error of writing is waited
+ * Copies what the VRAM's memfd has, page by page, to the same place of the swap file, or back from there. An error of writing back is waited
  * out. *bytes: what was copied.
  */
-static int copy(struct swap *s, int from, int to, bool back, uint64_t *bytes)
+static int copy(struct swap *s, bool back, uint64_t *bytes)
 {
-	off_t at = 0, end, size = (off_t)s->config.size;
+	const struct swap_config *c = &s->config;
+	int from = back ? s->file : c->vram_fd, to = back ? c->vram_fd : s->file;
+	off_t at = back ? 0 : (off_t)c->vram_offset, last = at + (off_t)c->size, end;
+	off_t ahead = (off_t)c->vram_offset * (back ? 1 : -1); /* of a place in to before that in from */
 
 	*bytes = 0;
-	while (at < size) {
+	while (at < last) {
 		int err;
 
 		at = lseek(from, at, SEEK_DATA);
@@ -207,15 +210,15 @@ static int copy(struct swap *s, int from, int to, bool back, uint64_t *bytes)
 		if (end < 0)
 			return -errno;
 		end = (end + PAGE_BYTES - 1) & ~(off_t)(PAGE_BYTES - 1);
-		if (end > size)
-			end = size;
+		if (end > last)
+			end = last;
 		for (; at < end;) {
 			size_t part = end - at < (off_t)BOUNCE ? (size_t)(end - at) : BOUNCE;
 
 			err = read_all(from, s->bounce, part, at);
 			if (err)
 				return err;
-			while ((err = write_all(to, s->bounce, part, at)) && back) {
+			while ((err = write_all(to, s->bounce, part, at + ahead)) && back) {
 				struct timespec wait = {0, 100000000};
 
 				log_warn("no memory to bring VRAM back to (%s)", strerror(-err));
@@ -234,10 +237,10 @@ static int copy(struct swap *s, int from, int to, bool back, uint64_t *bytes)
 static int move_out(struct swap *s)
 {
 	uint64_t bytes;
-	int err = copy(s, s->config.vram_fd, s->file, false, &bytes);
+	int err = copy(s, false, &bytes);
 
 	if (!err)
-		err = punch(s->config.vram_fd, 0, s->config.size);
+		err = punch(s->config.vram_fd, s->config.vram_offset, s->config.size);
 	if (err) {
 		/* Punching frees all or, on a kernel without it, nothing. */
 		punch(s->file, 0, s->config.size);
@@ -292,7 +295,7 @@ static void come(struct swap *s)
 	int err;
 
 	pthread_mutex_lock(&s->lock);
-	err = copy(s, s->file, s->config.vram_fd, true, &bytes);
+	err = copy(s, true, &bytes);
 	if (err) {
 		log_error(
 			"swapped VRAM can't be read back (%s): it is lost, and so is this process",
@@ -460,7 +463,7 @@ void swap_clear(struct swap *s, uint64_t offset, uint64_t size)
 	if (s->away)
 		punch(s->file, offset, size);
 	/* Also of VRAM that is away: what a VM wrote there against the rules. */
-	if (punch(s->config.vram_fd, offset, size))
+	if (punch(s->config.vram_fd, s->config.vram_offset + offset, size))
 		log_error("VRAM can't be cleared: %s", strerror(errno));
 	pthread_mutex_unlock(&s->lock);
 }

@@ -40,7 +40,8 @@ struct swap_config {
 	struct arbiter_client *client;
 	uint8_t *vram; /* mapping of all of it */
 	uint64_t size; /* bytes */
-	int vram_fd;   /* its memfd, the caller's */
+	int vram_fd;   /* the memfd it is in, the caller's, */
+	uint64_t vram_offset; /* and where in that, bytes */
 	bool syscalls; /* programs here may pass VRAM to system calls, whose accesses have to wait,
 			  too */
 	const struct swap_ops *ops;

@@ -50,6 +50,11 @@ static int sealed_memfd(const char *name, uint64_t size)
 	return fd;
 }
 
+int tenants_vram_file(uint64_t size)
+{
+	return sealed_memfd("hsavisor-vram", size);
+}
+
 static void executor_free(struct executor *e)
 {
 	if (e->shared)
@@ -79,7 +84,8 @@ static struct executor *executor_new(enum arbiter_kind kind, uint64_t vram)
 	e->page_fd = sealed_memfd("hsavisor-tenant", sizeof(struct arbiter_shared));
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (kind != ARBITER_HOST)
-		e->vram_fd = sealed_memfd("hsavisor-vram", vram);
+		e->vram_fd = tenants_vram_file(vram);
+	e->vram_alone = true;
 	if (e->page_fd < 0 || e->wake_fd < 0 || (kind != ARBITER_HOST && e->vram_fd < 0))
 		goto fail;
 	e->shared = mmap(NULL, sizeof(*e->shared), PROT_READ | PROT_WRITE, MAP_SHARED, e->page_fd,

@@ -45,6 +45,8 @@ struct executor {
 	int sock; /* borrowed from the connection */
 	uint32_t faults_seen; /* of page->faults: read, or lost */
 	int page_fd, wake_fd, vram_fd;
+	uint64_t vram_offset; /* where in vram_fd its VRAM is, vram_max bytes */
+	bool vram_alone;      /* nothing else is in vram_fd */
 	struct arbiter_shared *shared;
 	struct arbiter_page *page; /* the first one of it */
 	int64_t charged; /* VRAM it has allocated, bytes */
@@ -93,6 +95,8 @@ struct tenants {
  */
 int tenants_hello(struct tenants *t, const struct arbiter_msg *msg, int sock, pid_t peer,
 		  uid_t peer_uid, struct executor **executor, char *message);
+/* A memfd of that size that nobody can resize; -errno. */
+int tenants_vram_file(uint64_t size);
 struct tenant *tenants_find(const struct tenants *t, const char *name);
 /* The connection ended. A tenant goes with the last of its executors: a process that outlives
  * `hsavisor run` keeps it. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "arbiter/client.h"
+#include "base/gpu_list.h"
 #include "cli/cli.h"
 
 #define READY_LIMIT_MS 20000
@@ -54,13 +55,11 @@ int broker_option(int c, const char *text, struct broker_options *options)
 {
 	const struct passwd *user;
 
-	long gpu;
-
 	switch (c - BROKER_OPTION) {
 	case 'G':
-		if (!cli_number(text, 0, ARBITER_MAX_GPUS - 1, &gpu))
-			return cli_fail(EXIT_USAGE, "--gpu: '%s' is not the number of a GPU", text);
-		options->gpu = text;
+		if (!gpu_list_parse(text, ARBITER_MAX_GPUS))
+			return cli_fail(EXIT_USAGE, "bad list of GPUs '%s': write 0,1 and the like", text);
+		options->gpus = text;
 		return 0;
 	case 's':
 		if (strcmp(text, "try") && strcmp(text, "require") && strcmp(text, "off"))
@@ -123,7 +122,7 @@ int broker_start(const char *name, uint64_t vram, uint64_t vram_max,
 	const struct {
 		const char *option, *value;
 	} given[] = {{"--jit-store", cli_jit_store(vm_store(name, store_name, sizeof(store_name)))},
-		     {"--gpu", options->gpu},
+		     {"--gpus", options->gpus},
 		     {"--sandbox", options->sandbox},
 		     {"--user", options->user},
 		     {"--socket-group", options->socket_group},

@@ -131,11 +131,12 @@ int host_program_profile(const char *path);
 
 /* Options of commands that start a broker, which it gets as they are; NULL: its default. */
 struct broker_options {
-	const char *gpu, *sandbox, *user, *socket_group, *socket_mode;
+	const char *gpus, *sandbox, *user, *socket_group, *socket_mode;
 };
 #define BROKER_OPTION 256
 #define BROKER_OPTIONS                                                                             \
-	{"gpu", required_argument, NULL, BROKER_OPTION + 'G'},                                     \
+	{"gpus", required_argument, NULL, BROKER_OPTION + 'G'},                                    \
+		{"gpu", required_argument, NULL, BROKER_OPTION + 'G'},                             \
 		{"sandbox", required_argument, NULL, BROKER_OPTION + 's'},                         \
 		{"user", required_argument, NULL, BROKER_OPTION + 'u'},                            \
 		{"socket-group", required_argument, NULL, BROKER_OPTION + 'g'},                    \
@@ -143,7 +144,8 @@ struct broker_options {
 		"socket-mode", required_argument, NULL, BROKER_OPTION + 'm'                        \
 	}
 #define BROKER_HELP                                                                                \
-	"  --gpu N        which of the daemon's GPUs the VM has (default 0)\n"                  \
+	"  --gpus LIST    which of the daemon's GPUs the VM has, like 0,1 (default 0); the VRAM "  \
+	"quota is of each\n"                                                                      \
 	"  --sandbox try|require|off  the broker's isolation: as far as the host permits "         \
 	"(default), "                                                                              \
 	"all of it or no VM, none\n"                                                               \

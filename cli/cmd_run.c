@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "arbiter/client.h"
+#include "base/gpu_list.h"
 #include "base/size.h"
 #include "cli/cli.h"
 
@@ -54,20 +55,6 @@ static int wait_for(pid_t pid)
 		if (errno != EINTR)
 			return EXIT_FAIL;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-/* "0,2" as bits; 0: it is no such list. */
-static uint32_t parse_gpus(const char *text)
-{
-	uint32_t gpus = 0;
-
-	for (;; text += 2) {
-		if (*text < '0' || *text >= '0' + ARBITER_MAX_GPUS || (text[1] && text[1] != ','))
-			return 0;
-		gpus |= 1u << (*text - '0');
-		if (!text[1])
-			return gpus;
-	}
 }
 
 int cmd_run(int argc, char **argv)
@@ -122,7 +109,7 @@ int cmd_run(int argc, char **argv)
 					"there is no Debian 13 tree; make it with: make image");
 			break;
 		case 'g':
-			gpus = parse_gpus(optarg);
+			gpus = gpu_list_parse(optarg, ARBITER_MAX_GPUS);
 			if (!gpus)
 				return cli_fail(EXIT_USAGE, "bad list of GPUs '%s': write 0,1 and the like", optarg);
 			break;

@@ -28,7 +28,7 @@
 #undef KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE
 #define KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE (1u << 31)
 
-#define KFD_MAX_GPUS 8 /* of a device */
+#define KFD_MAX_GPUS HSV_MAX_GPUS /* of a device */
 
 struct kfd_device;
 struct kfd_process;
@@ -93,6 +93,7 @@ struct kfd_gpu_config {
 	void *vram; /* host mapping of the tenant's VRAM, zeroed when first handed out and again
 		       when freed */
 	uint64_t vram_size; /* bytes of it: the most the quota can be */
+	uint64_t vram_offset; /* what extents of VRAM in answers begin to count from, bytes: where it is in what the front end shows */
 	void *doorbells;    /* host mapping of max_processes * HSV_DOORBELL_SLOT bytes */
 	uint32_t gpu_id;    /* KFD gpu_id, non-zero, 16 bits; each GPU's its own */
 };

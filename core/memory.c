@@ -221,7 +221,7 @@ static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_re
 		m->extents[i].host = (uint8_t *)node->config.vram + list[i].offset;
 		m->extents[i].size = list[i].size;
 		clear(node, m->extents[i].host, list[i].size);
-		out[i].addr = list[i].offset;
+		out[i].addr = node->config.vram_offset + list[i].offset;
 		out[i].size = list[i].size;
 	}
 	request->out_size = n * sizeof(*out);

@@ -225,7 +225,7 @@ static int import(struct kfd_process_device *pdd, struct kfd_share *s, uint64_t 
 	}
 	for (size_t i = 0; i < s->num_extents; i++) {
 		m->extents[i] = s->extents[i];
-		out[i].addr = (uint64_t)(s->extents[i].host - (uint8_t *)s->node->config.vram);
+		out[i].addr = s->node->config.vram_offset + (uint64_t)(s->extents[i].host - (uint8_t *)s->node->config.vram);
 		out[i].size = s->extents[i].size;
 	}
 	m->num_extents = s->num_extents;

@@ -175,7 +175,7 @@ static void gpu_node(struct writer *w, struct kfd_node *n, const struct hsv_topo
 	text(w, "gfx_target_version %u\nvendor_id 4098\ndevice_id %u\n", props->gfx_target_version,
 	     props->pci_device_id);
 	/* On a bus of its own, as device 0. */
-	text(w, "location_id %u\ndomain 0\ndrm_render_minor %u\nhive_id 0\n", node << 8, args->render_minor + n->index);
+	text(w, "location_id %u\ndomain 0\ndrm_render_minor %u\nhive_id 0\n", node << 8, args->render_minors[n->index]);
 	text(w, "num_sdma_engines %u\nnum_sdma_xgmi_engines 0\nnum_sdma_queues_per_engine %u\n",
 	     props->num_sdma_engines, props->sdma_queues_per_engine);
 	text(w, "num_cp_queues %u\nmax_engine_clk_fcompute 1000\nlocal_mem_size 0\n",

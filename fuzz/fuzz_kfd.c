@@ -467,7 +467,7 @@ static void run_queue(struct input *in, struct process *p, struct call *c)
 static void ask(struct input *in, struct process *p, struct call *c)
 {
 	struct drm_amdgpu_info info = {0};
-	struct hsv_topology_args topology = {.cpus = take8(in), .render_minor = 128, .memory = RAM};
+	struct hsv_topology_args topology = {.cpus = take8(in), .render_minors = {128, 129}, .memory = RAM};
 	struct kfd_stats stats;
 	size_t size = 0, capacity = (size_t)take8(in) * 64;
 	uint8_t *buf = malloc(capacity + !capacity);

@@ -58,7 +58,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static struct gpu_config gpu_config = {.target = "gfx90a", .threads = 1};
 	static struct arbiter_counters counters;
-	struct hsv_device_config config = {.vram_size = VRAM, .counters = &counters};
+	struct hsv_device_config config = {.num_gpus = 1, .gpus = {{.vram_size = VRAM, .counters = &counters}}};
 	int pipes[2];
 
 	MUST(mkdtemp(dir));
@@ -66,7 +66,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	config.vram_fd = memfd_create("vram", MFD_CLOEXEC);
 	MUST(config.vram_fd >= 0 && !ftruncate(config.vram_fd, VRAM));
 	MUST(!gpu_open(&gpu_config, &gpu));
-	config.gpu = gpu;
+	config.gpus[0].gpu = gpu;
 	MUST(!hsv_device_open(&config, &device));
 	MUST(!vfio_user_server_open(address.sun_path, &hsv_device_vfio_ops, device, &server));
 	kinds[0] = memfd_create("ram", MFD_CLOEXEC);

@@ -31,7 +31,8 @@ enum { CONTROL_RINGS = 0, EVENT_RINGS = 0x3000, EVENTS = 0x6000, BODIES = 0x8000
 #define SIZE	   256 /* of the queues */
 
 static struct hsv_device *dev;
-static struct gpu *gpu;
+#define NUM_GPUS 2
+static struct gpu *gpus[NUM_GPUS];
 static struct arbiter_counters counters;
 static int ram_fd, more_fd;
 static uint8_t *ram;
@@ -54,20 +55,24 @@ static int make_file(const char *name, size_t size)
 static void clean_up(void)
 {
 	hsv_device_close(dev);
-	gpu_close(gpu);
+	for (int i = 0; i < NUM_GPUS; i++)
+		gpu_close(gpus[i]);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static struct gpu_config gpu_config = {.target = "gfx90a", .threads = 1};
-	struct hsv_device_config config = {.vram_size = VRAM, .counters = &counters};
+	static struct gpu_config gpu_configs[NUM_GPUS] = {{.target = "gfx90a", .threads = 1}, {.target = "gfx900", .threads = 1}};
+	struct hsv_device_config config = {.num_gpus = NUM_GPUS};
 
-	config.vram_fd = make_file("vram", VRAM);
+	config.vram_fd = make_file("vram", NUM_GPUS * VRAM);
 	ram_fd = make_file("ram", RAM);
 	more_fd = make_file("more", MORE);
 	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, 0);
-	MUST(ram != MAP_FAILED && !gpu_open(&gpu_config, &gpu));
-	config.gpu = gpu;
+	MUST(ram != MAP_FAILED);
+	for (int i = 0; i < NUM_GPUS; i++) {
+		MUST(!gpu_open(&gpu_configs[i], &gpus[i]));
+		config.gpus[i] = (struct hsv_device_gpu){.gpu = gpus[i], .vram_size = VRAM, .counters = &counters};
+	}
 	MUST(!hsv_device_open(&config, &dev));
 	atexit(clean_up);
 	return 0;
@@ -186,13 +191,14 @@ struct body {
 };
 
 #define NR(name) _IOC_NR(AMDKFD_IOC_##name)
-#define GPU_ID	 le32toh(dev->config.gpu_id)
+#define GPU_ID	 le32toh(dev->config.gpus[gpu].gpu_id)
 
 /* Arguments as a driver would send them; *in_size: bytes of arrays behind them. Returns args_size. */
 static uint32_t template(struct input *in, unsigned which, struct body *b, uint32_t *in_size, uint32_t *code)
 {
 	uint64_t va = 0x10000000ull + take8(in) % 16 * 0x10000ull;
 	uint64_t handle = g.handles[take8(in) % 8];
+	unsigned gpu = va >> 19 & 1;
 
 	switch (which) {
 	case 0: {
@@ -267,11 +273,12 @@ static uint32_t template(struct input *in, unsigned which, struct body *b, uint3
 	case 8: {
 		struct drm_amdgpu_info a = {.return_size = 256, .query = take8(in)};
 
+		*code = gpu;
 		memcpy(b->rest, &a, sizeof(a));
 		return sizeof(a);
 	}
 	case 9: {
-		struct hsv_topology_args a = {.cpus = take8(in), .render_minor = 128, .memory = take_number(in)};
+		struct hsv_topology_args a = {.cpus = take8(in), .render_minors = {128, 129}, .memory = take_number(in)};
 
 		memcpy(b->rest, &a, sizeof(a));
 		return sizeof(a);

@@ -221,11 +221,13 @@ static int make_tree(void)
 static int write_topology(int root)
 {
 	struct sysinfo si;
-	struct hsv_topology_args args = {.render_minor = FRONT_RENDER_MINOR};
+	struct hsv_topology_args args = {0};
 	size_t size = 0, capacity;
 	uint8_t *buf;
 	int err;
 
+	for (uint32_t i = 0; i < front.num_gpus; i++)
+		args.render_minors[i] = FRONT_RENDER_MINOR + i;
 	sysinfo(&si);
 	args.cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	args.memory = (uint64_t)si.totalram * si.mem_unit;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * broker.c - hsavisor-broker: the GPU of one VM.
+ * broker.c - hsavisor-broker: the GPUs of one VM.
  *
- * It registers the VM as a tenant with hsavisord, opens the GPU it was granted, and serves the
+ * It registers the VM as a tenant of each of its GPUs with hsavisord, opens the GPUs it was granted, and serves the
  * device on a UNIX socket that a QEMU connects to. It outlives QEMU: when one goes away its state
  * is dropped and the next may connect. SIGTERM and SIGINT end it; so does a VM whose memory
  * vanishes under it. Before a QEMU is let in it isolates itself (isolation.c); what it needs a path
@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #include "arbiter/client.h"
+#include "base/gpu_list.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "gpu/gpu.h"
@@ -48,7 +49,7 @@
 struct options {
 	const char *name, *socket, *arbiter, *jit_store;
 	uint64_t vram, vram_max;
-	uint32_t gpu;
+	uint32_t gpus; /* bit i: GPU i */
 	int ready_fd;
 	gid_t socket_group; /* -1: the starter's */
 	mode_t socket_mode; /* 0: as the group suggests */
@@ -57,13 +58,13 @@ struct options {
 
 static const char usage[] =
 	"Usage: hsavisor-broker --name NAME --socket PATH [OPTIONS]\n"
-	"Serves the GPU of one virtual machine to a QEMU (vfio-user-pci).\n"
+	"Serves the GPUs of one virtual machine to a QEMU (vfio-user-pci).\n"
 	"\n"
 	"  --name NAME            name of the tenant: 1 to 63 of A-Z a-z 0-9 . _ -\n"
 	"  --socket PATH          UNIX socket for QEMU to connect to; made here\n"
-	"  --vram SIZE            VRAM quota, e.g. 512M or 2G (default: what hsavisord gives)\n"
+	"  --vram SIZE            VRAM quota of each GPU, e.g. 512M or 2G (default: what hsavisord gives)\n"
 	"  --vram-max SIZE        what `hsavisor set` may raise the quota to (default: the quota)\n"
-	"  --gpu N                which of hsavisord's GPUs (default 0)\n"
+	"  --gpus LIST            which of hsavisord's GPUs, like 0,1 (default 0); --gpu N: one\n"
 	"  --arbiter-socket PATH  hsavisord's control socket\n"
 	"  --ready-fd N           write \"ready\" to this descriptor, and close it, when QEMU may "
 	"connect\n"
@@ -85,7 +86,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		SOCKET,
 		VRAM,
 		VRAM_MAX,
-		GPU,
+		GPUS,
 		ARBITER,
 		READY,
 		GROUP,
@@ -101,7 +102,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"socket", required_argument, NULL, SOCKET},
 		{"vram", required_argument, NULL, VRAM},
 		{"vram-max", required_argument, NULL, VRAM_MAX},
-		{"gpu", required_argument, NULL, GPU},
+		{"gpus", required_argument, NULL, GPUS},
+		{"gpu", required_argument, NULL, GPUS},
 		{"arbiter-socket", required_argument, NULL, ARBITER},
 		{"ready-fd", required_argument, NULL, READY},
 		{"socket-group", required_argument, NULL, GROUP},
@@ -118,7 +120,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	char *end;
 	int c;
 
-	*o = (struct options){.ready_fd = -1, .socket_group = (gid_t)-1};
+	*o = (struct options){.gpus = 1, .ready_fd = -1, .socket_group = (gid_t)-1};
 	isolation_defaults(&o->isolation);
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
@@ -135,10 +137,10 @@ static int parse_options(int argc, char **argv, struct options *o)
 				return -EINVAL;
 			}
 			break;
-		case GPU:
-			o->gpu = (uint32_t)strtoul(optarg, &end, 10);
-			if (*optarg < '0' || *optarg > '9' || *end) {
-				fprintf(stderr, "hsavisor-broker: '%s' is not the number of a GPU\n", optarg);
+		case GPUS:
+			o->gpus = gpu_list_parse(optarg, ARBITER_MAX_GPUS);
+			if (!o->gpus) {
+				fprintf(stderr, "hsavisor-broker: '%s' is not a list of GPUs, like 0,1\n", optarg);
 				return -EINVAL;
 			}
 			break;
@@ -288,17 +290,97 @@ static int open_store(const char *path)
 	return ret;
 }
 
+/* A GPU of the VM. */
+struct vm_gpu {
+	struct arbiter_client *client;
+	struct arbiter_grant grant;
+	struct gpu *gpu;
+};
+
+/* Registers the VM with hsavisord on each of its GPUs. *vram_fd: the memfd with the VRAM of all. 0 or -errno after it said why. */
+static int join(const struct options *o, struct vm_gpu *gpus, uint32_t *num_gpus, int *vram_fd)
+{
+	char error[256] = "";
+	int ret = 0;
+
+	for (uint32_t i = 0; i < ARBITER_MAX_GPUS && !ret; i++) {
+		struct vm_gpu *g = &gpus[*num_gpus];
+
+		if (!(o->gpus & 1u << i))
+			continue;
+		ret = arbiter_connect_gpu(ARBITER_VM, o->name, o->vram, o->vram_max, i, &g->client, &g->grant, error);
+		*num_gpus += !ret;
+	}
+	*vram_fd = gpus[0].grant.vram_fd;
+	if (!ret && *num_gpus > 1)
+		ret = arbiter_one_file(gpus[0].client, vram_fd);
+	if (ret)
+		fprintf(stderr, "hsavisor-broker: %s\n", error[0] ? error : strerror(-ret));
+	return ret;
+}
+
+static int open_gpu(struct vm_gpu *g)
+{
+	struct gpu_config config = {
+		.target = g->grant.target,
+		.threads = g->grant.threads,
+		.turn = &arbiter_turn_ops,
+		.turn_ctx = g->client,
+		.trace = &arbiter_trace_ops,
+		.limits = arbiter_limits(g->client),
+		.backlog = &arbiter_counters(g->client)->backlog,
+		.compile_ns = &arbiter_counters(g->client)->jit_ns,
+	};
+	int ret;
+
+	memcpy(config.cpus, g->grant.cpus, sizeof(config.cpus));
+	ret = gpu_open(&config, &g->gpu);
+	if (ret)
+		fprintf(stderr, "hsavisor-broker: can't open the GPU %s: %s\n", g->grant.target, strerror(-ret));
+	return ret;
+}
+
+static int open_device(struct vm_gpu *gpus, uint32_t num_gpus, int vram_fd, struct hsv_device **device)
+{
+	struct hsv_device_config config = {.num_gpus = num_gpus, .vram_fd = vram_fd};
+	int ret;
+
+	for (uint32_t i = 0; i < num_gpus; i++) {
+		ret = open_gpu(&gpus[i]);
+		if (ret)
+			return ret;
+		config.gpus[i] = (struct hsv_device_gpu){
+			.gpu = gpus[i].gpu,
+			.vram_size = gpus[i].grant.vram_size,
+			.counters = arbiter_counters(gpus[i].client),
+			.arbiter = gpus[i].client,
+		};
+	}
+	ret = hsv_device_open(&config, device);
+	if (ret)
+		fprintf(stderr, "hsavisor-broker: can't make the device: %s\n", strerror(-ret));
+	return ret;
+}
+
+static void say_what(const struct options *o, const struct vm_gpu *gpus, uint32_t num_gpus)
+{
+	printf("hsavisor-broker: %s: ", o->name);
+	for (uint32_t i = 0; i < num_gpus; i++)
+		printf("%s%s with %llu MiB of VRAM", i ? ", " : "", gpus[i].grant.target,
+		       (unsigned long long)(arbiter_vram_limit(gpus[i].client) >> 20));
+	printf(" on %s\n", o->socket);
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
-	struct arbiter_client *arbiter = NULL;
-	struct arbiter_grant grant;
-	struct gpu *gpu = NULL;
+	struct vm_gpu gpus[ARBITER_MAX_GPUS] = {0};
+	uint32_t num_gpus = 0;
 	struct hsv_device *device = NULL;
 	struct vfio_user_server *server = NULL;
-	char error[256] = "";
 	sigset_t set;
-	int signals, ret;
+	int signals, vram_fd, ret;
 
 	if (parse_options(argc, argv, &options))
 		return 2;
@@ -319,12 +401,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 
-	ret = arbiter_connect_gpu(ARBITER_VM, options.name, options.vram, options.vram_max, options.gpu, &arbiter,
-				  &grant, error);
-	if (ret) {
-		fprintf(stderr, "hsavisor-broker: %s\n", error[0] ? error : strerror(-ret));
-		return 1;
-	}
+	ret = join(&options, gpus, &num_gpus, &vram_fd);
+	if (ret)
+		goto out;
 	ret = vfio_user_server_open(options.socket, &hsv_device_vfio_ops, NULL, &server);
 	if (!ret)
 		ret = admit(&options);
@@ -338,40 +417,12 @@ int main(int argc, char **argv)
 	ret = isolation_enter(&options.isolation);
 	if (ret)
 		goto out;
-	struct gpu_config gpu_config = {
-		.target = grant.target,
-		.threads = grant.threads,
-		.turn = &arbiter_turn_ops,
-		.turn_ctx = arbiter,
-		.trace = &arbiter_trace_ops,
-		.limits = arbiter_limits(arbiter),
-		.backlog = &arbiter_counters(arbiter)->backlog,
-		.compile_ns = &arbiter_counters(arbiter)->jit_ns,
-	};
-	memcpy(gpu_config.cpus, grant.cpus, sizeof(gpu_config.cpus));
-	ret = gpu_open(&gpu_config, &gpu);
-	if (ret) {
-		fprintf(stderr, "hsavisor-broker: can't open the GPU %s: %s\n", grant.target,
-			strerror(-ret));
+	ret = open_device(gpus, num_gpus, vram_fd, &device);
+	if (ret)
 		goto out;
-	}
-	struct hsv_device_config device_config = {
-		.gpu = gpu,
-		.vram_fd = grant.vram_fd,
-		.vram_size = grant.vram_size,
-		.counters = arbiter_counters(arbiter),
-		.arbiter = arbiter,
-	};
-	ret = hsv_device_open(&device_config, &device);
-	if (ret) {
-		fprintf(stderr, "hsavisor-broker: can't make the device: %s\n", strerror(-ret));
-		goto out;
-	}
 	vfio_user_server_set_device(server, device);
 	hsv_device_publish(device);
-	printf("hsavisor-broker: %s: %s with %llu MiB of VRAM on %s\n", options.name, grant.target,
-	       (unsigned long long)(arbiter_vram_limit(arbiter) >> 20), options.socket);
-	fflush(stdout);
+	say_what(&options, gpus, num_gpus);
 	ret = isolation_seal(&options.isolation, options.name);
 	if (ret)
 		goto out;
@@ -382,9 +433,11 @@ int main(int argc, char **argv)
 out:
 	vfio_user_server_close(server);
 	hsv_device_close(device);
-	if (gpu)
-		gpu_close(gpu);
-	arbiter_disconnect(arbiter);
+	for (uint32_t i = 0; i < num_gpus; i++)
+		if (gpus[i].gpu)
+			gpu_close(gpus[i].gpu);
+	for (uint32_t i = 0; i < num_gpus; i++)
+		arbiter_disconnect(gpus[i].client);
 	close(signals);
 	return ret ? 1 : 0;
 }

@@ -26,8 +26,8 @@
 #include "vmm/device_internal.h"
 
 #define KFD_MINOR      14
-#define GPU_ID	       0xa0e5 /* KFD's name for the GPU: any non-zero 16 bits, the same in every VM */
-#define DOORBELLS_SIZE ((uint64_t)HSV_MAX_PROCESSES * HSV_DOORBELL_SLOT)
+#define GPU_ID	       0xa0e5 /* KFD's name for the first GPU, the others' follow: any non-zero 16 bits, the same in every VM */
+#define DOORBELLS_SIZE ((uint64_t)HSV_MAX_PROCESSES * HSV_DOORBELL_SLOT) /* of each GPU */
 #define DEVICE_FEATURES                                                                            \
 	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
 	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << HSV_F_PARK |            \
@@ -43,19 +43,19 @@ static void *front_resolve(void *ctx, uint64_t addr, uint64_t size)
 	return dma_resolve(&dev->dma, addr, size);
 }
 
-static int front_charge(void *ctx, int64_t bytes)
+static int front_charge(void *gpu_ctx, int64_t bytes)
 {
-	struct hsv_device *dev = ctx;
+	struct device_gpu *g = gpu_ctx;
 
-	return dev->arbiter ? arbiter_charge_vram(dev->arbiter, bytes) : 0;
+	return g->arbiter ? arbiter_charge_vram(g->arbiter, bytes) : 0;
 }
 
-static void front_quota(void *ctx, uint64_t *limit, uint64_t *used)
+static void front_quota(void *gpu_ctx, uint64_t *limit, uint64_t *used)
 {
-	struct hsv_device *dev = ctx;
+	struct device_gpu *g = gpu_ctx;
 
-	if (dev->arbiter) /* the device is all that the tenant has */
-		*limit = arbiter_vram_limit(dev->arbiter);
+	if (g->arbiter) /* the device is all that the tenant has */
+		*limit = arbiter_vram_limit(g->arbiter);
 }
 
 /* The guest's driver counts buffers as this does and allows them less than all memory. */
@@ -66,19 +66,17 @@ static uint64_t front_system_limit(void *ctx)
 	return dma_total(&dev->dma);
 }
 
-static void front_clear(void *ctx, uint64_t offset, uint64_t size)
+static void front_clear(void *gpu_ctx, uint64_t offset, uint64_t size)
 {
-	struct hsv_device *dev = ctx;
-
-	vram_clear(dev, offset, size);
+	vram_clear(gpu_ctx, offset, size);
 }
 
-static void front_report(void *ctx, const struct kfd_fault *fault)
+static void front_report(void *gpu_ctx, const struct kfd_fault *fault)
 {
-	struct hsv_device *dev = ctx;
+	struct device_gpu *g = gpu_ctx;
 
-	if (dev->arbiter)
-		arbiter_report_kfd_fault(dev->arbiter, fault);
+	if (g->arbiter)
+		arbiter_report_kfd_fault(g->arbiter, fault);
 }
 
 static bool kernel_name(void *ctx, uint32_t process, uint64_t kernel, char *name, size_t size)
@@ -235,7 +233,7 @@ static int bar_access(void *ctx, unsigned bar, uint64_t offset, void *data, size
 		break;
 	case PCI_BAR_DOORBELLS:
 		atomic_fetch_add_explicit(&dev->exits.memory, 1, memory_order_relaxed);
-		access_memory(dev->doorbells, DOORBELLS_SIZE, offset, data, count, write);
+		access_memory(dev->doorbells, dev->doorbells_size, offset, data, count, write);
 		break;
 	}
 	return 0;
@@ -246,8 +244,8 @@ static int region_access(void *ctx, unsigned index, uint64_t offset, void *data,
 {
 	struct hsv_device *dev = ctx;
 
-	if (dev->counters)
-		atomic_fetch_add_explicit(&dev->counters->vm_exits, 1, memory_order_relaxed);
+	if (dev->gpus[0].counters) /* of the whole device, told of its first GPU */
+		atomic_fetch_add_explicit(&dev->gpus[0].counters->vm_exits, 1, memory_order_relaxed);
 	if (index == VFIO_PCI_CONFIG_REGION_INDEX) {
 		atomic_fetch_add_explicit(&dev->exits.config, 1, memory_order_relaxed);
 		return pci_config_access(&dev->pci, offset, data, count, write);
@@ -268,7 +266,7 @@ static void get_region(void *ctx, unsigned index, struct vfio_user_region *regio
 	if (index == PCI_BAR_VRAM || index == PCI_BAR_DOORBELLS) {
 		region->fd = index == PCI_BAR_VRAM ? dev->vram_fd : dev->doorbells_fd;
 		region->num_areas = 1;
-		region->areas[0].size = index == PCI_BAR_VRAM ? dev->vram_size : DOORBELLS_SIZE;
+		region->areas[0].size = index == PCI_BAR_VRAM ? dev->vram_size : dev->doorbells_size;
 	}
 }
 
@@ -364,7 +362,8 @@ static void disconnected(void *ctx)
 		irqs_set(&dev->irqs, i, -1);
 	/* The next client may be another VM: whatever this one wrote, also to what no buffer had.
 	 */
-	vram_clear(dev, 0, dev->vram_size);
+	for (uint32_t i = 0; i < dev->num_gpus; i++)
+		vram_clear(&dev->gpus[i], 0, dev->gpus[i].vram_size);
 	log_info("exits so far: %llu configuration space, %llu registers, %llu memory, %llu "
 		 "control kicks, %llu event kicks",
 		 (unsigned long long)e->config, (unsigned long long)e->registers,
@@ -387,18 +386,23 @@ const struct vfio_user_ops hsv_device_vfio_ops = {
 
 /* ---- Life ---- */
 
-void hsv_device_publish(struct hsv_device *dev)
+static void publish(struct hsv_device *dev, uint32_t gpu)
 {
-	struct arbiter_counters *c = dev->counters;
+	struct arbiter_counters *c = dev->gpus[gpu].counters;
 	struct kfd_stats stats;
 
 	if (!c)
 		return;
-	memset(&stats, 0, sizeof(stats));
-	kfd_device_stats(dev->kfd, &stats);
+	kfd_gpu_stats(dev->kfd, gpu, &stats);
 	atomic_store_explicit(&c->faults, stats.faults, memory_order_relaxed);
 	atomic_store_explicit(&c->queue_errors, stats.queue_errors, memory_order_relaxed);
 	arbiter_publish(c, &stats);
+}
+
+void hsv_device_publish(struct hsv_device *dev)
+{
+	for (uint32_t i = 0; i < dev->num_gpus; i++)
+		publish(dev, i);
 }
 
 const struct hsv_device_exits *hsv_device_exits(const struct hsv_device *dev)
@@ -420,25 +424,55 @@ static int map_shared(int fd, uint64_t size, uint8_t **host)
 static int make_doorbells(struct hsv_device *dev)
 {
 	dev->doorbells_fd = memfd_create("hsavisor-doorbells", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (dev->doorbells_fd < 0 || ftruncate(dev->doorbells_fd, (off_t)DOORBELLS_SIZE) < 0 ||
+	if (dev->doorbells_fd < 0 || ftruncate(dev->doorbells_fd, (off_t)dev->doorbells_size) < 0 ||
 	    fcntl(dev->doorbells_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
-	return map_shared(dev->doorbells_fd, DOORBELLS_SIZE, &dev->doorbells);
+	return map_shared(dev->doorbells_fd, dev->doorbells_size, &dev->doorbells);
 }
 
-static int open_core(struct hsv_device *dev, struct gpu *gpu)
+uint32_t device_gpu_index(uint32_t gpu_id)
 {
-	const struct gpu_properties *props = gpu_properties(gpu);
+	return gpu_id - GPU_ID;
+}
+
+/* Where each GPU's VRAM is. -EINVAL: a size is bad, or all together are. */
+static int place_gpus(struct hsv_device *dev, const struct hsv_device_config *config)
+{
+	if (!config->num_gpus || config->num_gpus > HSV_MAX_GPUS)
+		return -EINVAL;
+	for (uint32_t i = 0; i < config->num_gpus; i++) {
+		const struct hsv_device_gpu *from = &config->gpus[i];
+		uint64_t most = INT64_MAX - dev->vram_size;
+
+		if (from->vram_size == 0 || from->vram_size % HSV_PAGE_SIZE || from->vram_size > most)
+			return -EINVAL;
+		dev->gpus[i] = (struct device_gpu){
+			.dev = dev,
+			.vram_offset = dev->vram_size,
+			.vram_size = from->vram_size,
+			.counters = from->counters,
+			.arbiter = from->arbiter,
+		};
+		dev->vram_size += from->vram_size;
+	}
+	dev->num_gpus = config->num_gpus;
+	dev->doorbells_size = dev->num_gpus * DOORBELLS_SIZE;
+	return 0;
+}
+
+static int map_vram(struct hsv_device *dev)
+{
+	int ret = map_shared(dev->vram_fd, dev->vram_size, &dev->vram);
+
+	for (uint32_t i = 0; i < dev->num_gpus && !ret; i++)
+		dev->gpus[i].vram = dev->vram + dev->gpus[i].vram_offset;
+	return ret;
+}
+
+static int open_core(struct hsv_device *dev, const struct hsv_device_gpu *gpus)
+{
 	struct kfd_device_config config = {
-		.gpus = {{
-			.gpu = gpu,
-			.ctx = dev,
-			.vram = dev->vram,
-			.vram_size = dev->vram_size,
-			.doorbells = dev->doorbells,
-			.gpu_id = GPU_ID,
-		}},
-		.num_gpus = 1,
+		.num_gpus = dev->num_gpus,
 		.ops = &front_ops,
 		.ctx = dev,
 		.max_processes = HSV_MAX_PROCESSES,
@@ -448,29 +482,44 @@ static int open_core(struct hsv_device *dev, struct gpu *gpu)
 	dev->config = (struct hsv_config){
 		.abi_version = htole32(HSV_ABI_VERSION),
 		.kfd_version = htole32(1u << 16 | KFD_MINOR),
-		.gpu_id = htole32(GPU_ID),
 		.max_processes = htole32(HSV_MAX_PROCESSES),
-		.vram_size = htole64(dev->vram_size),
-		.pci_device_id = htole32(props->pci_device_id),
+		.num_gpus = htole32(dev->num_gpus),
 	};
+	for (uint32_t i = 0; i < dev->num_gpus; i++) {
+		struct device_gpu *g = &dev->gpus[i];
+
+		config.gpus[i] = (struct kfd_gpu_config){
+			.gpu = gpus[i].gpu,
+			.ctx = g,
+			.vram = g->vram,
+			.vram_size = g->vram_size,
+			.vram_offset = g->vram_offset,
+			.doorbells = dev->doorbells + i * DOORBELLS_SIZE,
+			.gpu_id = GPU_ID + i,
+		};
+		dev->config.gpus[i] = (struct hsv_gpu_config){
+			.gpu_id = htole32(GPU_ID + i),
+			.pci_device_id = htole32(gpu_properties(gpus[i].gpu)->pci_device_id),
+			.vram_size = htole64(g->vram_size),
+		};
+	}
 	return kfd_device_open(&config, &dev->kfd);
 }
 
 int hsv_device_open(const struct hsv_device_config *config, struct hsv_device **device)
 {
-	struct hsv_device *dev;
+	struct hsv_device *dev = calloc(1, sizeof(*dev));
 	int ret;
 
-	if (config->vram_size == 0 || config->vram_size % HSV_PAGE_SIZE)
-		return -EINVAL;
-	dev = calloc(1, sizeof(*dev));
 	if (!dev)
 		return -ENOMEM;
+	ret = place_gpus(dev, config);
+	if (ret) {
+		free(dev);
+		return ret;
+	}
 	dev->doorbells_fd = -1;
 	dev->vram_fd = config->vram_fd;
-	dev->vram_size = config->vram_size;
-	dev->counters = config->counters;
-	dev->arbiter = config->arbiter;
 	for (uint32_t i = 0; i < HSV_MAX_PROCESSES; i++) {
 		dev->processes[i].dev = dev;
 		dev->processes[i].id = i;
@@ -479,26 +528,27 @@ int hsv_device_open(const struct hsv_device_config *config, struct hsv_device **
 	virtio_init(&dev->virtio, &virtio_ops, dev, &dev->irqs, DEVICE_FEATURES);
 	pthread_mutex_init(&dev->vram_guest.lock, NULL);
 	pthread_cond_init(&dev->vram_guest.answered, NULL);
-	pci_init(&dev->pci, dev->vram_size, DOORBELLS_SIZE, bar_access, dev);
+	pci_init(&dev->pci, dev->vram_size, dev->doorbells_size, bar_access, dev);
 	ret = events_init(dev);
 	if (!ret)
 		ret = dma_init(&dev->dma, VFIO_USER_MAX_MAPS);
 	if (!ret)
-		ret = map_shared(dev->vram_fd, dev->vram_size, &dev->vram);
+		ret = map_vram(dev);
 	if (!ret)
 		ret = vram_swap_init(dev);
 	if (!ret)
 		ret = make_doorbells(dev);
 	if (!ret)
-		ret = open_core(dev, config->gpu);
+		ret = open_core(dev, config->gpus);
 	if (!ret)
 		ret = control_init(dev);
 	if (ret) {
 		hsv_device_close(dev);
 		return ret;
 	}
-	if (dev->arbiter)
-		arbiter_set_namer(dev->arbiter, kernel_name, dev);
+	for (uint32_t i = 0; i < dev->num_gpus; i++)
+		if (dev->gpus[i].arbiter)
+			arbiter_set_namer(dev->gpus[i].arbiter, kernel_name, dev);
 	*device = dev;
 	return 0;
 }
@@ -507,8 +557,9 @@ void hsv_device_close(struct hsv_device *dev)
 {
 	if (!dev)
 		return;
-	if (dev->arbiter)
-		arbiter_set_namer(dev->arbiter, NULL, NULL);
+	for (uint32_t i = 0; i < dev->num_gpus; i++)
+		if (dev->gpus[i].arbiter)
+			arbiter_set_namer(dev->gpus[i].arbiter, NULL, NULL);
 	if (dev->control.num_workers) {
 		reset_device(dev);
 		control_fini(dev);
@@ -521,7 +572,7 @@ void hsv_device_close(struct hsv_device *dev)
 	events_fini(dev);
 	irqs_fini(&dev->irqs);
 	if (dev->doorbells)
-		munmap(dev->doorbells, DOORBELLS_SIZE);
+		munmap(dev->doorbells, dev->doorbells_size);
 	if (dev->vram)
 		munmap(dev->vram, dev->vram_size);
 	if (dev->doorbells_fd >= 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * device.h - the hsavisor device of one VM: a PCI device for the vfio-user server in front, a
- * kfd_device behind.
+ * kfd_device with all GPUs of the VM behind.
  */
 #ifndef VMM_DEVICE_H
 #define VMM_DEVICE_H
@@ -9,18 +9,24 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "abi/hsavisor.h"
 #include "arbiter/client.h"
 #include "gpu/gpu.h"
 #include "vmm/vfio_user.h"
 
 struct hsv_device;
 
-struct hsv_device_config {
+struct hsv_device_gpu {
 	struct gpu *gpu;
-	int vram_fd;			   /* memfd of vram_size bytes; stays the caller's */
-	uint64_t vram_size;		   /* bytes of it, a page multiple */
+	uint64_t vram_size;		   /* bytes of its VRAM, a page multiple */
 	struct arbiter_counters *counters; /* to publish in; may be NULL */
 	struct arbiter_client *arbiter;	   /* who grants VRAM; NULL: vram_size is the quota */
+};
+
+struct hsv_device_config {
+	struct hsv_device_gpu gpus[HSV_MAX_GPUS];
+	uint32_t num_gpus;
+	int vram_fd; /* memfd of the VRAM of all GPUs, one after the other; stays the caller's */
 };
 
 /* What made the VM exit to us, since the device was opened. */

@@ -97,12 +97,22 @@ struct events {
 	struct pending pending[HSV_MAX_PROCESSES];
 };
 
-/* The VRAM and the guest, while it is swapped; see swap.c. */
+/* The VRAM of all GPUs and the guest, while that of one is swapped; see swap.c. */
 struct vram_guest {
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	bool away;	/* the guest has unmapped it, and sends VRAM_BACK before it maps it */
 	unsigned reset; /* counts: who waits for an answer stops */
+};
+
+/* A GPU of the device. */
+struct device_gpu {
+	struct hsv_device *dev;
+	uint8_t *vram; /* in the device's mapping */
+	uint64_t vram_offset, vram_size;
+	struct arbiter_counters *counters;
+	struct arbiter_client *arbiter;
+	struct swap *swap; /* NULL: VRAM stays where it is */
 };
 
 struct hsv_device {
@@ -118,10 +128,9 @@ struct hsv_device {
 
 	int vram_fd, doorbells_fd;
 	uint8_t *vram, *doorbells;
-	uint64_t vram_size;
-	struct arbiter_counters *counters;
-	struct arbiter_client *arbiter;
-	struct swap *swap; /* NULL: VRAM stays where it is */
+	uint64_t vram_size, doorbells_size; /* of all GPUs */
+	struct device_gpu gpus[HSV_MAX_GPUS];
+	uint32_t num_gpus;
 	struct vram_guest vram_guest;
 	struct hsv_device_exits exits;
 };
@@ -165,11 +174,14 @@ void events_notify(struct hsv_device *dev);
 void events_forget(struct hsv_device *dev, uint32_t process);
 void events_reset(struct hsv_device *dev);
 
+/* device.c: the index of the GPU that KFD and the core know by that id. */
+uint32_t device_gpu_index(uint32_t gpu_id);
+
 /* swap.c */
 int vram_swap_init(struct hsv_device *dev);
 void vram_swap_fini(struct hsv_device *dev);
 void vram_reset(struct hsv_device *dev); /* the guest's driver is gone, all processes are */
-void vram_clear(struct hsv_device *dev, uint64_t offset, uint64_t size);
+void vram_clear(struct device_gpu *gpu, uint64_t offset, uint64_t size); /* offset: in the GPU's VRAM */
 void vram_guest_away(struct hsv_device *dev); /* HSV_REQ_VRAM_AWAY */
 void vram_guest_back(struct hsv_device *dev); /* HSV_REQ_VRAM_BACK; waits */
 

@@ -241,6 +241,7 @@ void events_memory_fault(void *ctx, uint32_t gpu_id, const struct gpu_memory_fau
 		s->fault_event.memory.not_present = htole32(fault->not_present);
 		s->fault_event.memory.read_only = htole32(fault->read_only);
 		s->fault_event.memory.no_execute = htole32(fault->no_execute);
+		s->fault_event.memory.gpu = htole32(device_gpu_index(gpu_id));
 		s->fault = true;
 	}
 	end(p);
@@ -256,6 +257,7 @@ void events_hw_exception(void *ctx, uint32_t gpu_id, uint32_t reset_type, uint32
 	s->exception_event.process = htole32(p->id);
 	s->exception_event.exception.reset_type = htole32(reset_type);
 	s->exception_event.exception.reset_cause = htole32(reset_cause);
+	s->exception_event.exception.gpu = htole32(device_gpu_index(gpu_id));
 	s->exception = true;
 	end(p);
 }

@@ -30,7 +30,6 @@ static int process_create(struct call *c)
 {
 	const struct hsv_process_args *args = (const void *)c->args;
 	struct hsv_process *p = c->process;
-	struct arbiter_counters *counters = c->dev->counters;
 	char name[sizeof(args->comm) + 1] = {0};
 	int ret;
 
@@ -46,8 +45,9 @@ static int process_create(struct call *c)
 		p->kfd = NULL;
 		return ret;
 	}
-	if (counters)
-		memcpy(counters->program, name, sizeof(name));
+	for (uint32_t i = 0; i < c->dev->num_gpus; i++)
+		if (c->dev->gpus[i].counters)
+			memcpy(c->dev->gpus[i].counters->program, name, sizeof(name));
 	log_info("process %u: %s (%u)", p->id, name, le32toh(args->pid));
 	return 0;
 }
@@ -59,7 +59,8 @@ void process_end(struct hsv_process *p)
 	kfd_process_destroy(p->kfd);
 	p->kfd = NULL;
 	events_forget(p->dev, p->id);
-	memset(p->dev->doorbells + (size_t)p->id * HSV_DOORBELL_SLOT, 0, HSV_DOORBELL_SLOT);
+	for (uint32_t i = 0; i < p->dev->num_gpus; i++)
+		memset(p->dev->doorbells + ((size_t)i * HSV_MAX_PROCESSES + p->id) * HSV_DOORBELL_SLOT, 0, HSV_DOORBELL_SLOT);
 }
 
 static int process_destroy(struct call *c)
@@ -95,7 +96,9 @@ static int kfd_ioctl(struct call *c)
 
 static int drm_info(struct call *c)
 {
-	return kfd_drm_info(c->dev->kfd, 0, (const void *)c->args, c->out, c->out_capacity,
+	if (c->code >= c->dev->num_gpus)
+		return -EINVAL;
+	return kfd_drm_info(c->dev->kfd, c->code, (const void *)c->args, c->out, c->out_capacity,
 			    &c->out_size);
 }
 

@@ -5,6 +5,10 @@
  * The guest maps VRAM through QEMU, where this process can't make it wait: so the guest is asked to
  * unmap it (HSV_EVENT_VRAM_AWAY) and comes first (HSV_REQ_VRAM_BACK) before it maps it again. One
  * that does not answer in time keeps its VRAM. One that answers and does not unmap spoils its own.
+ *
+ * Of a VM with several GPUs each one's VRAM is swapped by itself, but the guest unmaps all of it for
+ * any, and gets all of it back. vram_guest_back() has them come in the daemon's order of GPUs, in
+ * every broker: so two VMs can't each keep what the other one waits for.
  */
 #define LOG_PART "vmm"
 #include <errno.h>
@@ -53,22 +57,32 @@ static const struct swap_ops ops = {.stop = stop};
 
 int vram_swap_init(struct hsv_device *dev)
 {
-	struct swap_config config = {
-		.client = dev->arbiter,
-		.vram = dev->vram,
-		.size = dev->vram_size,
-		.vram_fd = dev->vram_fd,
-		.ops = &ops,
-		.ctx = dev,
-	};
+	int ret = 0;
 
-	return dev->arbiter ? swap_open(&config, &dev->swap) : 0;
+	for (uint32_t i = 0; i < dev->num_gpus && !ret; i++) {
+		struct device_gpu *g = &dev->gpus[i];
+		struct swap_config config = {
+			.client = g->arbiter,
+			.vram = g->vram,
+			.size = g->vram_size,
+			.vram_fd = dev->vram_fd,
+			.vram_offset = g->vram_offset,
+			.ops = &ops,
+			.ctx = dev,
+		};
+
+		if (g->arbiter)
+			ret = swap_open(&config, &g->swap);
+	}
+	return ret;
 }
 
 void vram_swap_fini(struct hsv_device *dev)
 {
-	swap_close(dev->swap);
-	dev->swap = NULL;
+	for (uint32_t i = 0; i < dev->num_gpus; i++) {
+		swap_close(dev->gpus[i].swap);
+		dev->gpus[i].swap = NULL;
+	}
 	pthread_cond_destroy(&dev->vram_guest.answered);
 	pthread_mutex_destroy(&dev->vram_guest.lock);
 }
@@ -84,16 +98,17 @@ void vram_reset(struct hsv_device *dev)
 	pthread_mutex_unlock(&g->lock);
 	/* The next driver does not know that it was away. No buffer is left, so nothing is to be
 	 * copied, and what it writes meanwhile stays. */
-	swap_want(dev->swap);
+	for (uint32_t i = 0; i < dev->num_gpus; i++)
+		swap_want(dev->gpus[i].swap);
 }
 
-void vram_clear(struct hsv_device *dev, uint64_t offset, uint64_t size)
+void vram_clear(struct device_gpu *gpu, uint64_t offset, uint64_t size)
 {
 	/* Gives the pages back; they are zeroes when touched again, whoever has them mapped. */
-	if (dev->swap)
-		swap_clear(dev->swap, offset, size);
-	else if (madvise(dev->vram + offset, size, MADV_REMOVE))
-		memset(dev->vram + offset, 0, size);
+	if (gpu->swap)
+		swap_clear(gpu->swap, offset, size);
+	else if (madvise(gpu->vram + offset, size, MADV_REMOVE))
+		memset(gpu->vram + offset, 0, size);
 }
 
 void vram_guest_away(struct hsv_device *dev)
@@ -119,9 +134,11 @@ void vram_guest_back(struct hsv_device *dev)
 	if (!away)
 		return;
 	/* Held, so that it does not go in between. */
-	swap_hold(dev->swap);
+	for (uint32_t i = 0; i < dev->num_gpus; i++)
+		swap_hold(dev->gpus[i].swap);
 	pthread_mutex_lock(&g->lock);
 	g->away = false;
 	pthread_mutex_unlock(&g->lock);
-	swap_release(dev->swap);
+	for (uint32_t i = dev->num_gpus; i--;)
+		swap_release(dev->gpus[i].swap);
 }

@@ -141,15 +141,24 @@ void hsv_events_signal(struct hsv_process *process, u32 id)
 	spin_unlock(&events->wake);
 }
 
+/* The GPU that the host tells of. */
+static const struct hsv_gpu *gpu_of(struct hsv_process *process, __le32 index)
+{
+	struct hsv_device *hdev = process->hdev;
+
+	return &hdev->gpus[min(le32_to_cpu(index), hdev->num_gpus - 1)];
+}
+
 void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event *from)
 {
+	const struct hsv_gpu *gpu = gpu_of(process, from->memory.gpu);
 	struct kfd_hsa_memory_exception_data data = {
 		.failure.NotPresent = le32_to_cpu(from->memory.not_present),
 		.failure.ReadOnly = le32_to_cpu(from->memory.read_only),
 		.failure.NoExecute = le32_to_cpu(from->memory.no_execute),
 		.failure.imprecise = le32_to_cpu(from->memory.imprecise),
 		.va = le64_to_cpu(from->memory.va),
-		.gpu_id = process->hdev->gpu_id,
+		.gpu_id = gpu->gpu_id,
 	};
 	struct hsv_events *events = &process->events;
 	struct kfd_event *event;
@@ -160,7 +169,7 @@ void hsv_events_memory_fault(struct hsv_process *process, const struct hsv_event
 			     data.failure.NotPresent ? "not present" : "",
 			     data.failure.ReadOnly ? "read-only" : "",
 			     data.failure.NoExecute ? "no execute" : "");
-	hsv_smi_memory_fault(process);
+	hsv_smi_memory_fault(process, gpu);
 	spin_lock(&events->wake);
 	idr_for_each_entry(&events->idr, event, id)
 	{
@@ -192,16 +201,17 @@ static void exception_set(struct hsv_process *process,
 
 void hsv_events_hw_exception(struct hsv_process *process, const struct hsv_event *from)
 {
+	const struct hsv_gpu *gpu = gpu_of(process, from->exception.gpu);
 	struct kfd_hsa_hw_exception_data data = {
 		.reset_type = le32_to_cpu(from->exception.reset_type),
 		.reset_cause = le32_to_cpu(from->exception.reset_cause),
 		.memory_lost = le32_to_cpu(from->exception.memory_lost),
-		.gpu_id = process->hdev->gpu_id,
+		.gpu_id = gpu->gpu_id,
 	};
 
 	/* By the time that it is told it is over. */
-	hsv_smi_reset(process->hdev, false, process->lead->comm);
-	hsv_smi_reset(process->hdev, true, "");
+	hsv_smi_reset(gpu, false, process->lead->comm);
+	hsv_smi_reset(gpu, true, "");
 	exception_set(process, &data);
 }
 
@@ -212,7 +222,7 @@ void hsv_events_device_lost(struct hsv_process *process)
 		.reset_type = KFD_HW_EXCEPTION_WHOLE_GPU_RESET,
 		.reset_cause = KFD_HW_EXCEPTION_GPU_HANG,
 		.memory_lost = 1,
-		.gpu_id = process->hdev->gpu_id,
+		.gpu_id = process->hdev->gpus[0].gpu_id,
 	};
 
 	exception_set(process, &data);

@@ -49,12 +49,23 @@
 #define HSV_EVENT_BUFFERS 64
 
 struct hsv_process;
+struct platform_device;
 
 /* A shared memory region of the device. */
 struct hsv_region {
 	u64 addr; /* guest-physical */
 	u64 size;
 	void *mapping; /* see region_map() in main.c */
+};
+
+/* A GPU of the device. */
+struct hsv_gpu {
+	struct hsv_device *hdev;
+	u32 index;  /* in the device's configuration: how the host and we name it */
+	u32 gpu_id; /* KFD's: how programs name it */
+	u64 vram_size;
+	struct drm_device *drm; /* of its render node; the first GPU's is hsv_device.drm. NULL: removed */
+	struct platform_device *pdev; /* that its DRM device belongs to; the first GPU's belongs to the virtio device */
 };
 
 /*
@@ -65,8 +76,8 @@ struct hsv_device {
 	struct drm_device drm;
 	struct virtio_device *vdev; /* not touched once the DRM device is unplugged */
 	struct virtqueue *control, *event;
-	u32 kfd_version, gpu_id, max_processes;
-	u64 vram_size;
+	u32 kfd_version, max_processes, num_gpus;
+	struct hsv_gpu gpus[HSV_MAX_GPUS]; /* the first num_gpus */
 	struct hsv_region doorbells, vram;
 	struct device *kfd_dev; /* /dev/kfd's class device */
 
@@ -93,7 +104,7 @@ struct hsv_device {
 		processes;  /* id -> process; entries are changed under process_lock and id_lock */
 	spinlock_t id_lock; /* look-up of a process by id */
 
-	struct drm_vma_offset_manager offsets; /* of the render node and of doorbells */
+	struct drm_vma_offset_manager offsets; /* of the render nodes and of doorbells */
 	atomic64_t system_pages;	       /* GTT and USERPTR pages of all processes */
 	u64 system_limit;		       /* pages */
 
@@ -107,9 +118,21 @@ struct hsv_device {
 	struct kobject *alias;	   /* /sys/module/amdgpu, see alias.c */
 };
 
-static inline struct hsv_device *to_hsv(struct drm_device *drm)
+static inline struct hsv_gpu *to_gpu(struct drm_device *drm)
 {
-	return container_of(drm, struct hsv_device, drm);
+	return drm->dev_private;
+}
+
+/* The GPU that programs know by that id; NULL: there is none. */
+static inline struct hsv_gpu *hsv_gpu_by_id(struct hsv_device *hdev, u32 gpu_id)
+{
+	u32 i;
+
+	for (i = 0; i < hdev->num_gpus; i++) {
+		if (hdev->gpus[i].gpu_id == gpu_id)
+			return &hdev->gpus[i];
+	}
+	return NULL;
 }
 
 /* Ends of processes, parking, freeing of calls: nothing there waits for a program. */
@@ -212,8 +235,8 @@ void hsv_events_device_lost(struct hsv_process *process);
 /* smi.c: events for tools. */
 void hsv_smi_init(struct hsv_smi *smi);
 long hsv_ioctl_smi_events(struct hsv_process *process, void *args);
-void hsv_smi_memory_fault(struct hsv_process *process);
-void hsv_smi_reset(struct hsv_device *hdev, bool after, const char *cause);
+void hsv_smi_memory_fault(struct hsv_process *process, const struct hsv_gpu *gpu);
+void hsv_smi_reset(const struct hsv_gpu *gpu, bool after, const char *cause);
 void hsv_smi_page_fault(struct hsv_process *process, u64 va, bool write);
 void hsv_smi_page_fault_end(struct hsv_process *process, u64 va);
 void hsv_smi_unmap(struct hsv_process *process, u64 va, u64 size, enum mmu_notifier_event why);
@@ -274,18 +297,20 @@ struct hsv_process {
 	struct hsv_svm svm;
 
 	struct mutex svm_fill_lock;  /* making SVM ranges; outside of mmap_lock */
-	struct mutex memory_lock;    /* memory, drm_file; acquired before any object's wire lock */
+	struct mutex memory_lock;    /* memory, vms; acquired before any object's wire lock */
 	struct xarray memory;	     /* low 32 bits of the handle -> struct hsv_memory */
 	struct list_head memory_all; /* every object, also those without a handle */
 	bool ended;		     /* all buffers are gone, the host knows none any more */
-	struct drm_file *drm_file;   /* only compared; set by ACQUIRE_VM */
-	struct file *drm_filp;	     /* referenced while drm_file is set */
+	struct hsv_vm {
+		struct drm_file *file; /* only compared; set by ACQUIRE_VM */
+		struct file *filp;     /* referenced while file is set */
+	} vms[HSV_MAX_GPUS];	       /* of each GPU */
 
 	struct hsv_events events;
 
 	struct mutex doorbell_lock; /* doorbell_parked and the mapping it speaks of */
 	bool doorbell_parked;
-	struct drm_vma_offset_node doorbell_node;
+	struct drm_vma_offset_node doorbell_node; /* a slot of each GPU, one after the other */
 	struct work_struct park_work;
 
 	struct page *mmio_page, *reserved_page; /* made when first mapped */
@@ -314,6 +339,7 @@ struct hsv_memory {
 	struct kref ref;
 	struct hsv_device *hdev;     /* kept alive by the process, later by the files of VMAs */
 	struct hsv_process *process; /* not referenced: no use of it once dead and closed */
+	struct hsv_gpu *gpu;	     /* that its handle names */
 	struct drm_file
 		*drm_file;     /* the only one through which it can be mapped; compared, not used */
 	struct list_head link; /* process->memory_all; who takes it off may free it */
@@ -356,7 +382,7 @@ long hsv_ioctl_free(struct hsv_process *process, void *args);
 long hsv_ioctl_acquire_vm(struct hsv_process *process, void *args);
 long hsv_ioctl_svm(struct hsv_process *process, void *args, void __user *tail);
 struct hsv_memory *hsv_memory_lookup(struct hsv_process *process, u64 handle);
-struct hsv_memory *hsv_memory_new(struct hsv_process *process, enum hsv_memory_kind kind, u64 size);
+struct hsv_memory *hsv_memory_new(struct hsv_process *process, struct hsv_gpu *gpu, enum hsv_memory_kind kind, u64 size);
 void hsv_memory_put(struct hsv_memory *memory);
 void hsv_memory_remove_all(struct hsv_process *process);
 bool hsv_memory_take(struct hsv_memory *memory);
@@ -398,7 +424,7 @@ void hsv_userptr_close(struct hsv_memory *memory);
 void hsv_userptr_state(struct hsv_memory *memory, int state);
 void hsv_userptr_refresh(struct hsv_memory *memory, u64 start, u64 end);
 
-/* mmap.c: what programs map of /dev/kfd and of the render node. */
+/* mmap.c: what programs map of /dev/kfd and of the render nodes. */
 int hsv_kfd_mmap(struct hsv_process *process, struct vm_area_struct *vma);
 int hsv_drm_mmap(struct file *filp, struct vm_area_struct *vma);
 void hsv_park_work(struct work_struct *work);
@@ -412,7 +438,9 @@ long hsv_kfd_forward(struct hsv_process *process, unsigned int nr, void *args);
 
 /* drm.c */
 extern const struct drm_driver hsv_drm_driver;
-struct drm_file *hsv_drm_file(struct hsv_device *hdev, struct file *filp);
+struct drm_file *hsv_drm_file(struct hsv_gpu *gpu, struct file *filp);
+int hsv_drm_add(struct hsv_device *hdev);
+void hsv_drm_remove(struct hsv_device *hdev);
 
 /* topology.c */
 int hsv_topology_add(struct hsv_device *hdev);

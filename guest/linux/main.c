@@ -73,9 +73,11 @@ module_param(system_percent, uint, 0444);
 MODULE_PARM_DESC(system_percent,
 		 "System memory that GPU buffers may take, in percent (1-95, default: 75)");
 
+#define MAX_VRAM (1ULL << 47) /* of a GPU, bytes */
+
 struct workqueue_struct *hsv_wq, *hsv_restore_wq, *hsv_event_wq;
 
-/* The one GPU: /dev/kfd and the topology speak of it. */
+/* The one device: /dev/kfd and the topology speak of its GPUs. */
 static DEFINE_MUTEX(the_lock);
 static struct hsv_device *the_device; /* for programs */
 static bool taken;		      /* a device is bound, or about to be */
@@ -127,10 +129,41 @@ static void region_unmap(struct hsv_region *region)
 	region->mapping = NULL;
 }
 
+/* What the device says of its GPU number index. */
+static int gpu_read(struct hsv_device *hdev, u32 index)
+{
+	struct hsv_gpu *gpu = &hdev->gpus[index];
+	struct hsv_gpu_config config;
+	u32 gpu_id;
+
+	virtio_cread_bytes(hdev->vdev, offsetof(struct hsv_config, gpus) + index * sizeof(config), &config, sizeof(config));
+	gpu_id = le32_to_cpu(config.gpu_id);
+	gpu->vram_size = le64_to_cpu(config.vram_size);
+	if (!gpu_id || gpu_id > U16_MAX || hsv_gpu_by_id(hdev, gpu_id) || !PAGE_ALIGNED(gpu->vram_size) || gpu->vram_size > MAX_VRAM) {
+		dev_err(&hdev->vdev->dev, "bad configuration of GPU %u: gpu_id %u, %llu bytes of VRAM\n", index, gpu_id, gpu->vram_size);
+		return -EINVAL;
+	}
+	gpu->gpu_id = gpu_id;
+	gpu->hdev = hdev;
+	gpu->index = index;
+	return 0;
+}
+
+static u64 vram_of_all(const struct hsv_device *hdev)
+{
+	u64 size = 0;
+	u32 i;
+
+	for (i = 0; i < hdev->num_gpus; i++)
+		size += hdev->gpus[i].vram_size;
+	return size;
+}
+
 static int config_read(struct hsv_device *hdev)
 {
 	struct virtio_device *vdev = hdev->vdev;
-	u32 version;
+	u32 version, i;
+	int err;
 
 	virtio_cread_le(vdev, struct hsv_config, abi_version, &version);
 	if (version != HSV_ABI_VERSION) {
@@ -139,15 +172,17 @@ static int config_read(struct hsv_device *hdev)
 		return -ENODEV;
 	}
 	virtio_cread_le(vdev, struct hsv_config, kfd_version, &hdev->kfd_version);
-	virtio_cread_le(vdev, struct hsv_config, gpu_id, &hdev->gpu_id);
 	virtio_cread_le(vdev, struct hsv_config, max_processes, &hdev->max_processes);
-	virtio_cread_le(vdev, struct hsv_config, vram_size, &hdev->vram_size);
-	if (!hdev->gpu_id || hdev->gpu_id > U16_MAX || !hdev->max_processes ||
-	    hdev->max_processes > HSV_MAX_PROCESSES || !PAGE_ALIGNED(hdev->vram_size)) {
-		dev_err(&vdev->dev,
-			"bad configuration: gpu_id %u, %u processes, %llu bytes of VRAM\n",
-			hdev->gpu_id, hdev->max_processes, hdev->vram_size);
+	virtio_cread_le(vdev, struct hsv_config, num_gpus, &hdev->num_gpus);
+	if (!hdev->max_processes || hdev->max_processes > HSV_MAX_PROCESSES || !hdev->num_gpus || hdev->num_gpus > HSV_MAX_GPUS) {
+		dev_err(&vdev->dev, "bad configuration: %u processes, %u GPUs\n", hdev->max_processes, hdev->num_gpus);
+		hdev->num_gpus = 0;
 		return -EINVAL;
+	}
+	for (i = 0; i < hdev->num_gpus; i++) {
+		err = gpu_read(hdev, i);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -227,6 +262,7 @@ void hsv_device_fail(struct hsv_device *hdev, const char *why)
 {
 	unsigned long flags;
 	bool first;
+	u32 i;
 
 	spin_lock_irqsave(&hdev->control_lock, flags);
 	first = !hdev->gone;
@@ -235,7 +271,8 @@ void hsv_device_fail(struct hsv_device *hdev, const char *why)
 	if (!first)
 		return;
 	dev_err(&hdev->vdev->dev, "%s: the GPU is lost\n", why);
-	hsv_smi_reset(hdev, false, why);
+	for (i = 0; i < hdev->num_gpus; i++)
+		hsv_smi_reset(&hdev->gpus[i], false, why);
 	host_stop(hdev->vdev);
 	device_shut(hdev);
 }
@@ -280,6 +317,7 @@ static int hsv_probe(struct virtio_device *vdev)
 	};
 	struct virtqueue *vqs[HSV_NUM_QUEUES];
 	struct hsv_device *hdev;
+	u32 i;
 	int err;
 
 	if (vdev->config->get_status(vdev) == 0xff) {
@@ -297,19 +335,20 @@ static int hsv_probe(struct virtio_device *vdev)
 		return PTR_ERR(hdev);
 	hdev->vdev = vdev;
 	vdev->priv = hdev;
+	hdev->drm.dev_private = &hdev->gpus[0];
 	err = device_init(hdev);
 	if (err)
 		return err;
 	if (!device_take()) {
-		dev_err(&vdev->dev, "one GPU is all that a guest can have\n");
+		dev_err(&vdev->dev, "one device, with all GPUs that a guest has, is all that there can be\n");
 		return -EBUSY;
 	}
 	err = config_read(hdev);
 	if (!err)
 		err = region_map(hdev, &hdev->doorbells, HSV_SHM_DOORBELLS,
-				 (u64)hdev->max_processes * HSV_DOORBELL_SLOT);
+				 (u64)hdev->num_gpus * hdev->max_processes * HSV_DOORBELL_SLOT);
 	if (!err)
-		err = region_map(hdev, &hdev->vram, HSV_SHM_VRAM, hdev->vram_size);
+		err = region_map(hdev, &hdev->vram, HSV_SHM_VRAM, vram_of_all(hdev));
 	if (err)
 		goto unmap;
 	err = virtio_find_vqs(vdev, HSV_NUM_QUEUES, vqs, queues, NULL);
@@ -323,9 +362,9 @@ static int hsv_probe(struct virtio_device *vdev)
 	virtio_device_ready(vdev);
 	hsv_events_ready(hdev);
 
-	err = drm_dev_register(&hdev->drm, 0);
+	err = hsv_drm_add(hdev);
 	if (err)
-		goto reset;
+		goto drm;
 	err = hsv_chardev_add(hdev);
 	if (err)
 		goto drm;
@@ -337,15 +376,15 @@ static int hsv_probe(struct virtio_device *vdev)
 	the_device = hdev;
 	mutex_unlock(&the_lock);
 	queue_delayed_work(system_wq, &hdev->watch_work, WATCH_INTERVAL);
-	dev_info(&vdev->dev, "GPU %u, %llu MiB of VRAM, KFD %u.%u\n", hdev->gpu_id,
-		 hdev->vram_size >> 20, hdev->kfd_version >> 16, hdev->kfd_version & 0xffff);
+	for (i = 0; i < hdev->num_gpus; i++)
+		dev_info(&vdev->dev, "GPU %u, %llu MiB of VRAM, KFD %u.%u\n", hdev->gpus[i].gpu_id,
+			 hdev->gpus[i].vram_size >> 20, hdev->kfd_version >> 16, hdev->kfd_version & 0xffff);
 	return 0;
 
 chardev:
 	hsv_chardev_remove(hdev);
 drm:
-	drm_dev_unplug(&hdev->drm);
-reset:
+	hsv_drm_remove(hdev);
 	host_stop(vdev);
 	hsv_calls_abort(hdev);
 	cancel_work_sync(&hdev->event_work);
@@ -387,7 +426,7 @@ static void hsv_remove(struct virtio_device *vdev)
 	}
 	cancel_delayed_work_sync(&hdev->watch_work);
 	/* Zaps all mappings, and waits for faults and for hsv_device_fail() elsewhere to finish. */
-	drm_dev_unplug(&hdev->drm);
+	hsv_drm_remove(hdev);
 	/* What the host knew is gone with the reset: pages need not stay until the programs end. */
 	hsv_processes_end(hdev);
 	cancel_work_sync(&hdev->event_work);

@@ -38,7 +38,7 @@
 
 /* ---- objects ---- */
 
-struct hsv_memory *hsv_memory_new(struct hsv_process *process, enum hsv_memory_kind kind, u64 size)
+struct hsv_memory *hsv_memory_new(struct hsv_process *process, struct hsv_gpu *gpu, enum hsv_memory_kind kind, u64 size)
 {
 	struct hsv_memory *memory;
 
@@ -52,7 +52,8 @@ struct hsv_memory *hsv_memory_new(struct hsv_process *process, enum hsv_memory_k
 	kref_init(&memory->ref);
 	memory->hdev = process->hdev;
 	memory->process = process;
-	memory->drm_file = process->drm_file;
+	memory->gpu = gpu;
+	memory->drm_file = process->vms[gpu->index].file;
 	memory->kind = kind;
 	memory->size = size;
 	INIT_LIST_HEAD(&memory->link);
@@ -431,11 +432,11 @@ destroy:
 	return err;
 }
 
-/* Allocates and publishes. args are changed as the host answers. */
+/* Allocates and publishes. args are changed as the host answers; their GPU is one that there is. */
 static int memory_alloc(struct hsv_process *process, enum hsv_memory_kind kind,
 			struct kfd_ioctl_alloc_memory_of_gpu_args *args)
 {
-	struct hsv_memory *memory = hsv_memory_new(process, kind, args->size);
+	struct hsv_memory *memory = hsv_memory_new(process, hsv_gpu_by_id(process->hdev, args->gpu_id), kind, args->size);
 	int err;
 
 	if (!memory)
@@ -485,12 +486,13 @@ long hsv_ioctl_alloc(struct hsv_process *process, void *data)
 	struct kfd_ioctl_alloc_memory_of_gpu_args *args = data;
 	u32 kind = args->flags & MEMORY_KINDS;
 	u64 size = args->size, user_addr = args->mmap_offset;
+	struct hsv_gpu *gpu = hsv_gpu_by_id(process->hdev, args->gpu_id);
 	int err;
 
-	if (args->gpu_id != process->hdev->gpu_id || hweight32(kind) != 1 || !size ||
+	if (!gpu || hweight32(kind) != 1 || !size ||
 	    size > MAX_SIZE || (args->flags & HSV_KFD_ALLOC_SVM))
 		return -EINVAL;
-	if (!READ_ONCE(process->drm_file))
+	if (!READ_ONCE(process->vms[gpu->index].file))
 		return -ENODEV;
 	if (kind & (KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL | KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP))
 		return alloc_for_program(process, HSV_MEMORY_HOST, args);
@@ -546,28 +548,31 @@ long hsv_ioctl_free(struct hsv_process *process, void *data)
 long hsv_ioctl_acquire_vm(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_acquire_vm_args *args = data;
+	struct hsv_gpu *gpu = hsv_gpu_by_id(process->hdev, args->gpu_id);
 	struct file *filp = fget(args->drm_fd);
 	struct drm_file *drm_file;
 	u32 fd = args->drm_fd;
+	struct hsv_vm *vm;
 	long err;
 
 	if (!filp)
 		return -EINVAL;
 	err = -EINVAL;
-	drm_file = hsv_drm_file(process->hdev, filp);
-	if (!drm_file || args->gpu_id != process->hdev->gpu_id)
+	drm_file = gpu ? hsv_drm_file(gpu, filp) : NULL;
+	if (!drm_file)
 		goto put;
 
+	vm = &process->vms[gpu->index];
 	mutex_lock(&process->memory_lock);
 	err = process->dying ? -ESRCH : 0;
-	if (!err && process->drm_file && process->drm_file != drm_file)
+	if (!err && vm->file && vm->file != drm_file)
 		err = -EBUSY;
-	if (!err && !process->drm_file) {
+	if (!err && !vm->file) {
 		if (cmpxchg(&drm_file->driver_priv, NULL, process)) {
 			err = -EINVAL;
 		} else {
-			process->drm_filp = get_file(filp);
-			WRITE_ONCE(process->drm_file, drm_file);
+			vm->filp = get_file(filp);
+			WRITE_ONCE(vm->file, drm_file);
 		}
 	}
 	mutex_unlock(&process->memory_lock);
@@ -639,12 +644,25 @@ static void svm_settle(struct hsv_process *process, const void *made_by, bool st
 	} while (found);
 }
 
+/* The GPU that names SVM buffers, which are all GPUs' alike: the first one whose VM the process has. */
+static struct hsv_gpu *svm_gpu(struct hsv_process *process)
+{
+	struct hsv_device *hdev = process->hdev;
+	u32 i;
+
+	for (i = 0; i < hdev->num_gpus; i++) {
+		if (READ_ONCE(process->vms[i].file))
+			return &hdev->gpus[i];
+	}
+	return hdev->gpus;
+}
+
 /* Makes SVM buffers of what is not in one yet: ranges may overlap older ones, in a page at least, as
  * those of neighbouring allocations do. */
 static int svm_fill(struct hsv_process *process, u64 start, u64 end, const void *made_by)
 {
 	struct kfd_ioctl_alloc_memory_of_gpu_args part = {
-		.gpu_id = process->hdev->gpu_id,
+		.gpu_id = svm_gpu(process)->gpu_id,
 		.flags = KFD_IOC_ALLOC_MEM_FLAGS_USERPTR | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE |
 			 KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE | HSV_KFD_ALLOC_SVM,
 	};
@@ -682,7 +700,7 @@ static bool svm_wants_prefetch(struct hsv_process *process, const struct hsv_cal
 
 	for (i = 0; i < n; i++) {
 		if (attrs[i].type == KFD_IOCTL_SVM_ATTR_PREFETCH_LOC &&
-		    attrs[i].value == process->hdev->gpu_id)
+		    hsv_gpu_by_id(process->hdev, attrs[i].value))
 			return true;
 	}
 	return false;

@@ -2,11 +2,11 @@
 /*
  * mmap.c - what programs map.
  *
- * Of the render node: VRAM and GTT buffers, by the offset that ALLOC_MEMORY_OF_GPU gave. Of
+ * Of the render nodes: VRAM and GTT buffers, by the offset that ALLOC_MEMORY_OF_GPU gave. Of
  * /dev/kfd, by the type bits of the offset: doorbells, the events page made by the driver, the
  * reserved (trap handler) pages and the MMIO remap page. All are page frame mappings filled by the
- * fault handlers, so that they can be taken away: /dev/kfd's files use the DRM device's address
- * space too, with the offsets of one manager, so drm_dev_unplug() zaps everything.
+ * fault handlers, so that they can be taken away: /dev/kfd's files and all render nodes' use the first DRM device's address
+ * space, with the offsets of one manager, so drm_dev_unplug() zaps everything.
  *
  * Doorbells are parked when the host asks: the process's mapping is zapped, then the host is told,
  * and the next store faults, which tells the host to look again before the page is mapped.
@@ -27,6 +27,8 @@ enum { KFD_MMAP_MMIO, KFD_MMAP_RESERVED, KFD_MMAP_EVENTS, KFD_MMAP_DOORBELL };
 
 #define RESERVED_SIZE                                                                              \
 	(2 * PAGE_SIZE) /* trap handler and its data, as amdkfd's KFD_CWSR_TBA_TMA_SIZE */
+
+#define SLOT_PAGES (HSV_DOORBELL_SLOT >> PAGE_SHIFT)
 
 /* Pages that one fault maps at most beyond the one it needs. */
 #define FAULT_AROUND 64
@@ -187,7 +189,7 @@ static int vma_check(struct vm_area_struct *vma)
 int hsv_drm_mmap(struct file *filp, struct vm_area_struct *vma)
 {
 	struct drm_file *drm_file = filp->private_data;
-	struct hsv_device *hdev = to_hsv(drm_file->minor->dev);
+	struct hsv_device *hdev = to_gpu(drm_file->minor->dev)->hdev;
 	struct drm_vma_offset_node *node;
 	struct hsv_memory *memory = NULL;
 	int err;
@@ -225,13 +227,12 @@ static vm_fault_t doorbell_fault(struct vm_fault *vmf)
 	struct hsv_device *hdev = process->hdev;
 	u64 page = ((vmf->address - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff -
 		   drm_vma_node_start(&process->doorbell_node);
-	unsigned long pfn =
-		((hdev->doorbells.addr + (u64)process->id * HSV_DOORBELL_SLOT) >> PAGE_SHIFT) +
-		page;
+	u64 gpu = page / SLOT_PAGES, slot = gpu * hdev->max_processes + process->id;
+	unsigned long pfn = (hdev->doorbells.addr >> PAGE_SHIFT) + slot * SLOT_PAGES + page % SLOT_PAGES;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 	int idx;
 
-	if (page >= HSV_DOORBELL_SLOT >> PAGE_SHIFT)
+	if (gpu >= hdev->num_gpus)
 		return VM_FAULT_SIGBUS;
 	if (!READ_ONCE(process->dying) && drm_dev_enter(&hdev->drm, &idx)) {
 		mutex_lock(&process->doorbell_lock);
@@ -275,7 +276,7 @@ void hsv_park_work(struct work_struct *work)
 	hsv_process_put(process);
 }
 
-static int doorbell_mmap(struct hsv_process *process, struct vm_area_struct *vma)
+static int doorbell_mmap(struct hsv_process *process, const struct hsv_gpu *gpu, struct vm_area_struct *vma)
 {
 	if (vma->vm_end - vma->vm_start != HSV_DOORBELL_SLOT || vma_check(vma))
 		return -EINVAL;
@@ -283,7 +284,7 @@ static int doorbell_mmap(struct hsv_process *process, struct vm_area_struct *vma
 	 * Every process maps the same offset; what is unmapped when parking is found by one of its
 	 * own.
 	 */
-	vma->vm_pgoff = drm_vma_node_start(&process->doorbell_node);
+	vma->vm_pgoff = drm_vma_node_start(&process->doorbell_node) + gpu->index * SLOT_PAGES;
 	vm_flags_set(vma, VMA_FLAGS | VM_DONTCOPY | VM_NORESERVE);
 	vma->vm_private_data = process;
 	vma->vm_ops = &doorbell_vm_ops;
@@ -307,13 +308,13 @@ int hsv_kfd_mmap(struct hsv_process *process, struct vm_area_struct *vma)
 {
 	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	unsigned long size = vma->vm_end - vma->vm_start;
+	struct hsv_gpu *gpu = hsv_gpu_by_id(process->hdev, KFD_MMAP_GPU_ID(offset));
 
-	if (KFD_MMAP_TYPE(offset) != KFD_MMAP_EVENTS &&
-	    KFD_MMAP_GPU_ID(offset) != process->hdev->gpu_id)
+	if (KFD_MMAP_TYPE(offset) != KFD_MMAP_EVENTS && !gpu)
 		return -ENODEV;
 	switch (KFD_MMAP_TYPE(offset)) {
 	case KFD_MMAP_DOORBELL:
-		return doorbell_mmap(process, vma);
+		return doorbell_mmap(process, gpu, vma);
 	case KFD_MMAP_EVENTS:
 		if (size != HSV_EVENT_PAGE_SIZE)
 			return -EINVAL;

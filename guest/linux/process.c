@@ -86,11 +86,26 @@ static void process_drain(struct hsv_process *process)
 	spin_unlock_irq(&process->hdev->control_lock);
 }
 
+static void vm_release(struct hsv_process *process, struct hsv_vm *vm)
+{
+	struct file *filp;
+
+	mutex_lock(&process->memory_lock);
+	filp = vm->filp;
+	vm->filp = NULL;
+	if (vm->file)
+		vm->file->driver_priv = NULL;
+	vm->file = NULL;
+	mutex_unlock(&process->memory_lock);
+	if (filp)
+		fput(filp);
+}
+
 static void process_end_work(struct work_struct *work)
 {
 	struct hsv_process *process = container_of(work, struct hsv_process, end_work);
 	struct hsv_device *hdev = process->hdev;
-	struct file *filp;
+	u32 i;
 	int err;
 
 	if (cancel_work_sync(&process->park_work))
@@ -111,15 +126,8 @@ static void process_end_work(struct work_struct *work)
 	hsv_svm_end(process);
 	process_drain(process);
 
-	mutex_lock(&process->memory_lock);
-	filp = process->drm_filp;
-	process->drm_filp = NULL;
-	if (process->drm_file)
-		process->drm_file->driver_priv = NULL;
-	process->drm_file = NULL;
-	mutex_unlock(&process->memory_lock);
-	if (filp)
-		fput(filp);
+	for (i = 0; i < hdev->num_gpus; i++)
+		vm_release(process, &process->vms[i]);
 	mmu_notifier_unregister(&process->notifier, process->mm);
 
 	/* What was told of this process must not be taken for news of the next one with its id. */
@@ -177,7 +185,7 @@ static struct hsv_process *process_new(struct hsv_device *hdev)
 	if (!process->end_call)
 		goto free;
 	err = drm_vma_offset_add(&hdev->offsets, &process->doorbell_node,
-				 HSV_DOORBELL_SLOT >> PAGE_SHIFT);
+				 hdev->num_gpus * HSV_DOORBELL_SLOT >> PAGE_SHIFT);
 	if (err)
 		goto free;
 	idr_preload(GFP_KERNEL);

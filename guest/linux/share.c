@@ -24,6 +24,7 @@
 
 struct hsv_share {
 	struct hsv_device *hdev; /* referenced */
+	u32 gpu_id; /* whose buffer it was exported as */
 	u64 size;
 	u32 flags;	     /* KFD_IOC_ALLOC_MEM_FLAGS_* */
 	u32 id;		     /* VRAM: the host's number of it */
@@ -125,6 +126,7 @@ static int share_fill(struct hsv_process *process, struct hsv_share *share, u64 
 		err = -EINVAL;
 	if (!err) {
 		share->size = memory->size;
+		share->gpu_id = memory->gpu->gpu_id;
 		share->flags = memory->kind == HSV_MEMORY_VRAM ? KFD_IOC_ALLOC_MEM_FLAGS_VRAM | KFD_IOC_ALLOC_MEM_FLAGS_PUBLIC
 							       : KFD_IOC_ALLOC_MEM_FLAGS_GTT;
 		if (memory->kind == HSV_MEMORY_GTT)
@@ -192,7 +194,7 @@ long hsv_ioctl_get_dmabuf_info(struct hsv_process *process, void *data)
 	share = dmabuf->priv;
 	args->size = share->size;
 	args->flags = share->flags;
-	args->gpu_id = process->hdev->gpu_id;
+	args->gpu_id = share->gpu_id;
 	args->metadata_size = 0;
 	dma_buf_put(dmabuf);
 	return 0;
@@ -218,9 +220,9 @@ static int vram_imported(struct hsv_memory *memory, struct hsv_call *call, u64 h
  * Imports VRAM by the ioctl nr, whose struct is in args (size bytes, handle in it at handle) and is
  * as the host leaves it afterwards. most: pages that the buffer can have.
  */
-static int vram_import(struct hsv_process *process, unsigned int nr, void *args, u32 size, const u64 *handle, u64 most, u64 *mmap_offset)
+static int vram_import(struct hsv_process *process, struct hsv_gpu *gpu, unsigned int nr, void *args, u32 size, const u64 *handle, u64 most, u64 *mmap_offset)
 {
-	struct hsv_memory *memory = hsv_memory_new(process, HSV_MEMORY_VRAM, 0);
+	struct hsv_memory *memory = hsv_memory_new(process, gpu, HSV_MEMORY_VRAM, 0);
 	struct hsv_call *call;
 	int err = -ENOMEM;
 
@@ -242,15 +244,15 @@ static int vram_import(struct hsv_process *process, unsigned int nr, void *args,
 	return hsv_memory_settle(memory, err, mmap_offset);
 }
 
-static int gtt_import(struct hsv_process *process, const struct hsv_share *share, u64 va, u64 *handle)
+static int gtt_import(struct hsv_process *process, struct hsv_gpu *gpu, const struct hsv_share *share, u64 va, u64 *handle)
 {
 	struct kfd_ioctl_alloc_memory_of_gpu_args args = {
 		.va_addr = va,
 		.size = share->size,
-		.gpu_id = process->hdev->gpu_id,
+		.gpu_id = gpu->gpu_id,
 		.flags = share->flags | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE,
 	};
-	struct hsv_memory *memory = hsv_memory_new(process, HSV_MEMORY_GTT, share->size);
+	struct hsv_memory *memory = hsv_memory_new(process, gpu, HSV_MEMORY_GTT, share->size);
 	u64 n = share->size >> PAGE_SHIFT, i, offset;
 	struct hsv_extents extents = {};
 	struct hsv_call *call = NULL;
@@ -278,25 +280,26 @@ static int gtt_import(struct hsv_process *process, const struct hsv_share *share
 long hsv_ioctl_import_dmabuf(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_import_dmabuf_args *args = data;
+	struct hsv_gpu *gpu = hsv_gpu_by_id(process->hdev, args->gpu_id);
 	u32 fd = args->dmabuf_fd;
 	struct hsv_share *share;
 	struct dma_buf *dmabuf;
 	u64 offset;
 	long err;
 
-	if (args->gpu_id != process->hdev->gpu_id)
+	if (!gpu)
 		return -EINVAL;
-	if (!READ_ONCE(process->drm_file))
+	if (!READ_ONCE(process->vms[gpu->index].file))
 		return -ENODEV;
 	dmabuf = share_get(process->hdev, fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 	share = dmabuf->priv;
 	if (share->pages) {
-		err = gtt_import(process, share, args->va_addr, &args->handle);
+		err = gtt_import(process, gpu, share, args->va_addr, &args->handle);
 	} else {
 		args->dmabuf_fd = share->id;
-		err = vram_import(process, NR_IMPORT, args, sizeof(*args), &args->handle, share->size >> PAGE_SHIFT, &offset);
+		err = vram_import(process, gpu, NR_IMPORT, args, sizeof(*args), &args->handle, share->size >> PAGE_SHIFT, &offset);
 		args->dmabuf_fd = fd;
 	}
 	dma_buf_put(dmabuf);
@@ -310,14 +313,15 @@ long hsv_ioctl_import_dmabuf(struct hsv_process *process, void *data)
 long hsv_ioctl_ipc_import(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_ipc_import_handle_args *args = data;
+	struct hsv_gpu *gpu = hsv_gpu_by_id(process->hdev, args->gpu_id);
 	u64 offset = 0;
 	int err;
 
-	if (args->gpu_id != process->hdev->gpu_id)
+	if (!gpu)
 		return -EINVAL;
-	if (!READ_ONCE(process->drm_file))
+	if (!READ_ONCE(process->vms[gpu->index].file))
 		return -ENODEV;
-	err = vram_import(process, NR_IPC_IMPORT, args, sizeof(*args), &args->handle, HSV_MAX_EXTENTS, &offset);
+	err = vram_import(process, gpu, NR_IPC_IMPORT, args, sizeof(*args), &args->handle, HSV_MAX_EXTENTS, &offset);
 	args->mmap_offset = offset;
 	return err;
 }

@@ -31,6 +31,7 @@
 struct smi_client {
 	struct list_head link;	 /* hdev->smi.clients */
 	struct hsv_device *hdev; /* referenced */
+	const struct hsv_gpu *gpu; /* whose news it gets */
 	pid_t pid;		 /* of who opened it */
 	bool super;
 	u64 events; /* the mask */
@@ -41,20 +42,22 @@ struct smi_client {
 
 /* ---- telling ---- */
 
-static bool wants(const struct smi_client *client, pid_t pid, unsigned int event)
+static bool wants(const struct smi_client *client, const struct hsv_gpu *gpu, pid_t pid, unsigned int event)
 {
 	u64 events = READ_ONCE(client->events);
 
+	if (client->gpu != gpu)
+		return false;
 	if (pid && client->pid != pid &&
 	    !(client->super && events & KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_ALL_PROCESS)))
 		return false;
 	return events & KFD_SMI_EVENT_MASK_FROM_INDEX(event);
 }
 
-/* A line for who wants such events of that process; pid 0: of nobody's. */
-static __printf(4, 5) void tell(struct hsv_device *hdev, pid_t pid, unsigned int event, const char *format, ...)
+/* A line for who wants such events of that GPU and process; pid 0: of nobody's. */
+static __printf(4, 5) void tell(const struct hsv_gpu *gpu, pid_t pid, unsigned int event, const char *format, ...)
 {
-	struct hsv_smi *smi = &hdev->smi;
+	struct hsv_smi *smi = &gpu->hdev->smi;
 	char line[KFD_SMI_EVENT_MSG_SIZE];
 	struct smi_client *client;
 	va_list ap;
@@ -68,7 +71,7 @@ static __printf(4, 5) void tell(struct hsv_device *hdev, pid_t pid, unsigned int
 	spin_lock(&smi->lock);
 	list_for_each_entry(client, &smi->clients, link)
 	{
-		if (!wants(client, pid, event))
+		if (!wants(client, gpu, pid, event))
 			continue;
 		spin_lock(&client->lock);
 		if (kfifo_avail(&client->queue) >= n)
@@ -89,31 +92,41 @@ static s64 now(void)
 	return ktime_get_boottime_ns();
 }
 
-void hsv_smi_memory_fault(struct hsv_process *process)
+void hsv_smi_memory_fault(struct hsv_process *process, const struct hsv_gpu *gpu)
 {
-	tell(process->hdev, 0, KFD_SMI_EVENT_VMFAULT, HSV_SMI_VMFAULT, KFD_SMI_EVENT_VMFAULT, pid_of(process), process->lead->comm);
+	tell(gpu, 0, KFD_SMI_EVENT_VMFAULT, HSV_SMI_VMFAULT, KFD_SMI_EVENT_VMFAULT, pid_of(process), process->lead->comm);
 }
 
 /* The GPU is about to be reset, or (after) was. */
-void hsv_smi_reset(struct hsv_device *hdev, bool after, const char *cause)
+void hsv_smi_reset(const struct hsv_gpu *gpu, bool after, const char *cause)
 {
 	unsigned int event = after ? KFD_SMI_EVENT_GPU_POST_RESET : KFD_SMI_EVENT_GPU_PRE_RESET;
-	int number = after ? atomic_read(&hdev->smi.resets) : atomic_inc_return(&hdev->smi.resets);
+	atomic_t *resets = &gpu->hdev->smi.resets;
+	int number = after ? atomic_read(resets) : atomic_inc_return(resets);
 
-	tell(hdev, 0, event, HSV_SMI_GPU_RESET, event, number, cause);
+	tell(gpu, 0, event, HSV_SMI_GPU_RESET, event, number, cause);
 }
 
+/* Requests for pages don't tell whose they are: of several GPUs none is told of. */
 void hsv_smi_page_fault(struct hsv_process *process, u64 va, bool write)
 {
-	tell(process->hdev, pid_of(process), KFD_SMI_EVENT_PAGE_FAULT_START, HSV_SMI_PAGE_FAULT, KFD_SMI_EVENT_PAGE_FAULT_START, now(), pid_of(process),
-	     (unsigned long)(va >> PAGE_SHIFT), process->hdev->gpu_id, write ? 'W' : 'R');
+	const struct hsv_gpu *gpu = process->hdev->gpus;
+
+	if (process->hdev->num_gpus > 1)
+		return;
+	tell(gpu, pid_of(process), KFD_SMI_EVENT_PAGE_FAULT_START, HSV_SMI_PAGE_FAULT, KFD_SMI_EVENT_PAGE_FAULT_START, now(), pid_of(process),
+	     (unsigned long)(va >> PAGE_SHIFT), gpu->gpu_id, write ? 'W' : 'R');
 }
 
 /* The GPU has the page. */
 void hsv_smi_page_fault_end(struct hsv_process *process, u64 va)
 {
-	tell(process->hdev, pid_of(process), KFD_SMI_EVENT_PAGE_FAULT_END, HSV_SMI_PAGE_FAULT, KFD_SMI_EVENT_PAGE_FAULT_END, now(), pid_of(process),
-	     (unsigned long)(va >> PAGE_SHIFT), process->hdev->gpu_id, 'U');
+	const struct hsv_gpu *gpu = process->hdev->gpus;
+
+	if (process->hdev->num_gpus > 1)
+		return;
+	tell(gpu, pid_of(process), KFD_SMI_EVENT_PAGE_FAULT_END, HSV_SMI_PAGE_FAULT, KFD_SMI_EVENT_PAGE_FAULT_END, now(), pid_of(process),
+	     (unsigned long)(va >> PAGE_SHIFT), gpu->gpu_id, 'U');
 }
 
 void hsv_smi_unmap(struct hsv_process *process, u64 va, u64 size, enum mmu_notifier_event why)
@@ -121,22 +134,33 @@ void hsv_smi_unmap(struct hsv_process *process, u64 va, u64 size, enum mmu_notif
 	int trigger = why == MMU_NOTIFY_UNMAP	? KFD_SVM_UNMAP_TRIGGER_UNMAP_FROM_CPU
 		      : why == MMU_NOTIFY_MIGRATE ? KFD_SVM_UNMAP_TRIGGER_MMU_NOTIFY_MIGRATE
 						  : KFD_SVM_UNMAP_TRIGGER_MMU_NOTIFY;
+	const struct hsv_gpu *gpu = process->hdev->gpus;
+	u32 i;
 
-	tell(process->hdev, pid_of(process), KFD_SMI_EVENT_UNMAP_FROM_GPU, HSV_SMI_UNMAP, KFD_SMI_EVENT_UNMAP_FROM_GPU, now(), pid_of(process),
-	     (unsigned long)(va >> PAGE_SHIFT), (unsigned long)(size >> PAGE_SHIFT), process->hdev->gpu_id, trigger);
+	for (i = 0; i < process->hdev->num_gpus; i++, gpu++)
+		tell(gpu, pid_of(process), KFD_SMI_EVENT_UNMAP_FROM_GPU, HSV_SMI_UNMAP, KFD_SMI_EVENT_UNMAP_FROM_GPU, now(), pid_of(process),
+		     (unsigned long)(va >> PAGE_SHIFT), (unsigned long)(size >> PAGE_SHIFT), gpu->gpu_id, trigger);
 }
 
 /* The process's queues don't run, because of pages that the kernel takes from the GPU. */
 void hsv_smi_queues_evicted(struct hsv_process *process, bool svm)
 {
-	tell(process->hdev, pid_of(process), KFD_SMI_EVENT_QUEUE_EVICTION, HSV_SMI_QUEUE_EVICTION, KFD_SMI_EVENT_QUEUE_EVICTION, now(), pid_of(process),
-	     process->hdev->gpu_id, svm ? KFD_QUEUE_EVICTION_TRIGGER_SVM : KFD_QUEUE_EVICTION_TRIGGER_USERPTR);
+	const struct hsv_gpu *gpu = process->hdev->gpus;
+	u32 i;
+
+	for (i = 0; i < process->hdev->num_gpus; i++, gpu++)
+		tell(gpu, pid_of(process), KFD_SMI_EVENT_QUEUE_EVICTION, HSV_SMI_QUEUE_EVICTION, KFD_SMI_EVENT_QUEUE_EVICTION, now(), pid_of(process),
+		     gpu->gpu_id, svm ? KFD_QUEUE_EVICTION_TRIGGER_SVM : KFD_QUEUE_EVICTION_TRIGGER_USERPTR);
 }
 
 void hsv_smi_queues_restored(struct hsv_process *process)
 {
-	tell(process->hdev, pid_of(process), KFD_SMI_EVENT_QUEUE_RESTORE, HSV_SMI_QUEUE_RESTORE, KFD_SMI_EVENT_QUEUE_RESTORE, now(), pid_of(process),
-	     process->hdev->gpu_id, ' ');
+	const struct hsv_gpu *gpu = process->hdev->gpus;
+	u32 i;
+
+	for (i = 0; i < process->hdev->num_gpus; i++, gpu++)
+		tell(gpu, pid_of(process), KFD_SMI_EVENT_QUEUE_RESTORE, HSV_SMI_QUEUE_RESTORE, KFD_SMI_EVENT_QUEUE_RESTORE, now(), pid_of(process),
+		     gpu->gpu_id, ' ');
 }
 
 /* ---- the file ---- */
@@ -220,11 +244,12 @@ long hsv_ioctl_smi_events(struct hsv_process *process, void *data)
 {
 	struct kfd_ioctl_smi_events_args *args = data;
 	struct hsv_device *hdev = process->hdev;
+	const struct hsv_gpu *gpu = hsv_gpu_by_id(hdev, args->gpuid);
 	struct smi_client *client;
 	struct file *filp;
 	int fd, err;
 
-	if (args->gpuid != hdev->gpu_id)
+	if (!gpu)
 		return -EINVAL;
 	client = kzalloc(sizeof(*client), GFP_KERNEL_ACCOUNT);
 	if (!client)
@@ -236,6 +261,7 @@ long hsv_ioctl_smi_events(struct hsv_process *process, void *data)
 	}
 	drm_dev_get(&hdev->drm);
 	client->hdev = hdev;
+	client->gpu = gpu;
 	client->pid = pid_of(process);
 	client->super = capable(CAP_SYS_ADMIN);
 	spin_lock_init(&client->lock);

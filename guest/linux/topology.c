@@ -181,13 +181,14 @@ static struct hsv_call *records_get(struct hsv_device *hdev)
 {
 	struct hsv_topology_args args = {
 		.cpus = cpu_to_le32(num_online_cpus()),
-		.render_minor = cpu_to_le32(hdev->drm.render->index),
 		.memory = cpu_to_le64((u64)totalram_pages() << PAGE_SHIFT),
 	};
 	struct hsv_call *call;
-	u32 size;
+	u32 size, i;
 	int err;
 
+	for (i = 0; i < hdev->num_gpus; i++)
+		args.render_minors[i] = cpu_to_le32(hdev->gpus[i].drm->render->index);
 	for (size = FIRST_SIZE;; size *= 2) {
 		call = hsv_call_new(hdev, NULL, 0, size);
 		if (!call)

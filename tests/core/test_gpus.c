@@ -560,7 +560,7 @@ static const char *topology_file(const char *path)
 {
 	static char text[4096];
 	static uint8_t buf[65536];
-	struct hsv_topology_args args = {.cpus = 2, .render_minor = 128, .memory = 1 << 30};
+	struct hsv_topology_args args = {.cpus = 2, .render_minors = {128, 129}, .memory = 1 << 30};
 	size_t size;
 
 	assert_int_equal(kfd_topology(device, &args, buf, sizeof(buf), &size), 0);

@@ -368,7 +368,7 @@ static void test_drm(void **state)
 
 static void test_topology(void **state)
 {
-	struct hsv_topology_args args = {.cpus = 3, .render_minor = 128, .memory = 1 << 30};
+	struct hsv_topology_args args = {.cpus = 3, .render_minors = {128, 129}, .memory = 1 << 30};
 	struct hsv_topology_file file;
 	size_t need, size;
 	bool gpu = false;

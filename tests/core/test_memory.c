@@ -146,7 +146,7 @@ static void heap(struct drm_amdgpu_heap_info *vram_heap, struct drm_amdgpu_info_
 
 static uint64_t bank_size(void)
 {
-	struct hsv_topology_args args = {.cpus = 1, .render_minor = 128, .memory = 1 << 30};
+	struct hsv_topology_args args = {.cpus = 1, .render_minors = {128, 129}, .memory = 1 << 30};
 	static char buf[65536];
 	const char *key;
 	size_t size;

@@ -68,7 +68,7 @@ static void *serve(void *arg)
 static int broker_start(void)
 {
 	struct gpu_config gpu_config = {.target = "gfx90a", .threads = 2};
-	struct hsv_device_config config = {.vram_size = VRAM};
+	struct hsv_device_config config = {.num_gpus = 1, .gpus = {{.vram_size = VRAM}}};
 	int ret;
 
 	snprintf(b.dir, sizeof(b.dir), "/tmp/test-faults-XXXXXX");
@@ -82,7 +82,7 @@ static int broker_start(void)
 	ret = gpu_open(&gpu_config, &b.gpu);
 	if (ret)
 		goto fds;
-	config.gpu = b.gpu;
+	config.gpus[0].gpu = b.gpu;
 	config.vram_fd = b.vram_fd;
 	ret = hsv_device_open(&config, &b.device);
 	if (ret)
@@ -317,7 +317,7 @@ static int guest_up(void)
 		return -EIO;
 	if (guest_start(&g, FEATURES) || client_read(g.sock, 0, 0x2000, &config, sizeof(config)))
 		return -EIO;
-	gpu_id = config.gpu_id;
+	gpu_id = config.gpus[0].gpu_id;
 	return 0;
 }
 

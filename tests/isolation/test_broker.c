@@ -305,7 +305,7 @@ static void use_gpu(uint32_t process, unsigned times)
 	struct hsv_config config;
 
 	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
-	acquire.gpu_id = alloc.gpu_id = queue.gpu_id = config.gpu_id;
+	acquire.gpu_id = alloc.gpu_id = queue.gpu_id = config.gpus[0].gpu_id;
 	memset(g.ram + at, 0, 0x20000);
 	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, process, 0, &create,
 				       sizeof(create), NULL, 0, NULL, NULL),
@@ -315,12 +315,12 @@ static void use_gpu(uint32_t process, unsigned times)
 		request(process, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc, &extent, sizeof(extent)),
 		0);
 	map.handle = alloc.handle;
-	assert_int_equal(request(process, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpu_id, 4),
+	assert_int_equal(request(process, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpus[0].gpu_id, 4),
 			 0);
 	alloc = (struct kfd_ioctl_alloc_memory_of_gpu_args){
 		.va_addr = 2 * VA,
 		.size = 4 << 20,
-		.gpu_id = config.gpu_id,
+		.gpu_id = config.gpus[0].gpu_id,
 		.flags = KFD_IOC_ALLOC_MEM_FLAGS_VRAM | WRITABLE,
 	};
 	assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, process,
@@ -328,7 +328,7 @@ static void use_gpu(uint32_t process, unsigned times)
 				       sizeof(alloc), NULL, 0, got, &out_size),
 			 0);
 	map = (struct kfd_ioctl_map_memory_to_gpu_args){.handle = alloc.handle, .n_devices = 1};
-	assert_int_equal(request(process, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpu_id, 4),
+	assert_int_equal(request(process, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpus[0].gpu_id, 4),
 			 0);
 	assert_int_equal(request(process, AMDKFD_IOC_CREATE_QUEUE, &queue, NULL, 0), 0);
 	for (unsigned i = 0; i < times; i++) {

@@ -126,7 +126,7 @@ static void driver_start(void)
 static void vm_open(void)
 {
 	struct gpu_config gpu_config = {.target = "gfx90a", .threads = 1};
-	struct hsv_device_config config = {.vram_size = VRAM};
+	struct hsv_device_config config = {.num_gpus = 1, .gpus = {{.vram_size = VRAM}}};
 
 	vm.vram_fd = memfd_create("vram", MFD_CLOEXEC);
 	vm.ram_fd = memfd_create("ram", MFD_CLOEXEC);
@@ -134,7 +134,7 @@ static void vm_open(void)
 	vm.ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vm.ram_fd, 0);
 	assert_ptr_not_equal(vm.ram, MAP_FAILED);
 	assert_int_equal(gpu_open(&gpu_config, &vm.gpu), 0);
-	config.gpu = vm.gpu;
+	config.gpus[0].gpu = vm.gpu;
 	config.vram_fd = vm.vram_fd;
 	assert_int_equal(hsv_device_open(&config, &vm.dev), 0);
 	assert_int_equal(hsv_device_vfio_ops.dma_map(vm.dev, 0, RAM, vm.ram_fd, 0, true), 0);
@@ -208,7 +208,7 @@ static int call(uint32_t type, uint32_t code, void *args, uint32_t args_size, co
 }
 
 #define NR(name) _IOC_NR(AMDKFD_IOC_##name)
-#define GPU_ID	 le32toh(vm.dev->config.gpu_id)
+#define GPU_ID	 le32toh(vm.dev->config.gpus[0].gpu_id)
 
 static void process_start(void)
 {
@@ -255,7 +255,7 @@ static void test_request_sizes(void **state)
 /* Descriptors: addresses, lengths, flags and successors, in the ring's own table and an indirect one. */
 static void test_descriptors(void **state)
 {
-	struct hsv_topology_args args = {.cpus = 2, .render_minor = 128, .memory = RAM};
+	struct hsv_topology_args args = {.cpus = 2, .render_minors = {128, 129}, .memory = RAM};
 	unsigned good = 0, refused = 0, broken = 0;
 	uint64_t end;
 

@@ -16,7 +16,8 @@ struct hsv_device *harness_device;
 struct arbiter_counters harness_counters;
 
 static char dir[] = "/tmp/test-vmm-XXXXXX";
-static struct gpu *gpu;
+static struct gpu *gpus[2];
+unsigned harness_gpus = 1;
 static struct vfio_user_server *server;
 static pthread_t thread;
 static int stop_fd, vram_fd;
@@ -37,19 +38,21 @@ static void *serve(void *arg)
 
 int harness_start(void **state)
 {
-	struct gpu_config gpu_config = {.target = "gfx90a", .threads = 2};
-	struct hsv_device_config config = {.vram_size = HARNESS_VRAM,
-					   .counters = &harness_counters};
+	struct gpu_config gpu_configs[] = {{.target = "gfx90a", .threads = 2}, {.target = "gfx900", .threads = 1}};
+	struct hsv_device_config config = {.num_gpus = harness_gpus};
 
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(harness_socket, sizeof(harness_socket), "%s/socket", dir);
 	vram_fd = memfd_create("vram", MFD_CLOEXEC);
 	stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (vram_fd < 0 || stop_fd < 0 || ftruncate(vram_fd, HARNESS_VRAM) < 0 ||
-	    gpu_open(&gpu_config, &gpu))
+	if (vram_fd < 0 || stop_fd < 0 || ftruncate(vram_fd, harness_gpus * (off_t)HARNESS_VRAM) < 0)
 		return -1;
-	config.gpu = gpu;
+	for (unsigned i = 0; i < harness_gpus; i++) {
+		if (gpu_open(&gpu_configs[i], &gpus[i]))
+			return -1;
+		config.gpus[i] = (struct hsv_device_gpu){.gpu = gpus[i], .vram_size = HARNESS_VRAM, .counters = &harness_counters};
+	}
 	config.vram_fd = vram_fd;
 	if (hsv_device_open(&config, &harness_device) ||
 	    vfio_user_server_open(harness_socket, &hsv_device_vfio_ops, harness_device, &server))
@@ -66,7 +69,8 @@ int harness_stop(void **state)
 	pthread_join(thread, NULL);
 	vfio_user_server_close(server);
 	hsv_device_close(harness_device);
-	gpu_close(gpu);
+	for (unsigned i = 0; i < harness_gpus; i++)
+		gpu_close(gpus[i]);
 	close(vram_fd);
 	close(stop_fd);
 	return rmdir(dir); /* fails if the socket is still there */

@@ -6,11 +6,14 @@
 
 #include "vmm/device.h"
 
-#define HARNESS_VRAM (16u << 20)
+#define HARNESS_VRAM (16u << 20) /* of each GPU */
 
 extern char harness_socket[108];
 extern struct hsv_device *harness_device;
 extern struct arbiter_counters harness_counters;
+
+/* 1 or 2 (a gfx90a, a gfx900): how many harness_start() makes; 1 if nobody says otherwise. */
+extern unsigned harness_gpus;
 
 /* For cmocka groups: setup and teardown. */
 int harness_start(void **state);

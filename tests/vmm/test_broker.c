@@ -228,7 +228,7 @@ static uint64_t vram_seen(void)
 	assert_true(client_version(sock) > 0);
 	assert_int_equal(client_read(sock, 0, 0x2000, &config, sizeof(config)), 0);
 	close(sock);
-	return config.vram_size;
+	return config.gpus[0].vram_size;
 }
 
 static void serves_and_ends(void **state)
@@ -394,7 +394,7 @@ static void swapped_if_the_guest_agrees(void **state)
 	assert_int_equal(guest_connect(&g, vm_socket), 0);
 	assert_int_equal(guest_start(&g, UINT64_C(1) << HSV_F_SWAP), 0);
 	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
-	acquire.gpu_id = alloc.gpu_id = config.gpu_id;
+	acquire.gpu_id = alloc.gpu_id = config.gpus[0].gpu_id;
 	assert_int_equal(guest_request(&g, HSV_REQ_PROCESS_CREATE, 0, 0, &args, sizeof(args), NULL,
 				       0, NULL, NULL),
 			 0);

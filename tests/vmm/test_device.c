@@ -450,14 +450,14 @@ static void extents_outside_of_memory(void **state)
 	struct hsv_config config;
 
 	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
-	acquire.gpu_id = config.gpu_id;
+	acquire.gpu_id = config.gpus[0].gpu_id;
 	assert_int_equal(create(0), 0);
 	assert_int_equal(ioctl_(0, AMDKFD_IOC_ACQUIRE_VM, &acquire), 0);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct kfd_ioctl_alloc_memory_of_gpu_args alloc = {
 			.va_addr = 0x100000000,
 			.size = wrong[i].size,
-			.gpu_id = config.gpu_id,
+			.gpu_id = config.gpus[0].gpu_id,
 			.flags = KFD_IOC_ALLOC_MEM_FLAGS_GTT | WRITABLE,
 		};
 
@@ -479,7 +479,7 @@ static void pinned_memory_is_bounded(void **state)
 	struct hsv_config config;
 
 	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
-	acquire.gpu_id = alloc.gpu_id = config.gpu_id;
+	acquire.gpu_id = alloc.gpu_id = config.gpus[0].gpu_id;
 	for (uint32_t p = 0; p < 3; p++) {
 		assert_int_equal(create(p), 0);
 		assert_int_equal(ioctl_(p, AMDKFD_IOC_ACQUIRE_VM, &acquire), 0);
@@ -588,9 +588,9 @@ static void configuration(void **state)
 	assert_int_equal(config.abi_version, HSV_ABI_VERSION);
 	assert_int_equal(config.kfd_version, 1 << 16 | 14);
 	assert_int_equal(config.max_processes, HSV_MAX_PROCESSES);
-	assert_int_equal(config.vram_size, HARNESS_VRAM);
-	assert_int_equal(config.pci_device_id, 0x740f);
-	assert_true(config.gpu_id > 0 && config.gpu_id < 65536);
+	assert_int_equal(config.gpus[0].vram_size, HARNESS_VRAM);
+	assert_int_equal(config.gpus[0].pci_device_id, 0x740f);
+	assert_true(config.gpus[0].gpu_id > 0 && config.gpus[0].gpu_id < 65536);
 	/* Read-only. */
 	assert_int_equal(client_write(g.sock, 0, 0x2000, "xxxx", 4), 0);
 	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
@@ -608,7 +608,7 @@ static void all_processes(void **state)
 static void versions_and_topology(void **state)
 {
 	struct kfd_ioctl_get_version_args version = {0};
-	struct hsv_topology_args args = {.cpus = 2, .render_minor = 128, .memory = GUEST_RAM};
+	struct hsv_topology_args args = {.cpus = 2, .render_minors = {128, 129}, .memory = GUEST_RAM};
 	struct drm_amdgpu_info info = {.return_size = sizeof(struct drm_amdgpu_info_device),
 				       .query = AMDGPU_INFO_DEV_INFO};
 	struct drm_amdgpu_info_device device;
@@ -674,13 +674,13 @@ static uint32_t make_queue(void)
 	};
 
 	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
-	acquire.gpu_id = alloc.gpu_id = queue.gpu_id = config.gpu_id;
+	acquire.gpu_id = alloc.gpu_id = queue.gpu_id = config.gpus[0].gpu_id;
 	assert_int_equal(create(0), 0);
 	assert_int_equal(ioctl_(0, AMDKFD_IOC_ACQUIRE_VM, &acquire), 0);
 	assert_int_equal(
 		ioctl_in(0, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &alloc, extents, sizeof(extents)), 0);
 	handle = map.handle = alloc.handle;
-	assert_int_equal(ioctl_in(0, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpu_id, 4), 0);
+	assert_int_equal(ioctl_in(0, AMDKFD_IOC_MAP_MEMORY_TO_GPU, &map, &config.gpus[0].gpu_id, 4), 0);
 	assert_int_equal(map.n_success, 1);
 	memset(g.ram + GUEST_MEMORY, 0, USED_MEMORY);
 	for (unsigned i = 0; i < 64; i++)

@@ -52,7 +52,7 @@ static int start(uint64_t features)
 	if (guest_connect(&g, harness_socket) || guest_start(&g, features) ||
 	    client_read(g.sock, 0, 0x2000, &config, sizeof(config)))
 		return -1;
-	gpu_id = config.gpu_id;
+	gpu_id = config.gpus[0].gpu_id;
 	return 0;
 }
 

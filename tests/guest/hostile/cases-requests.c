@@ -303,7 +303,7 @@ static int topology_sizes(struct hostile *h)
 	for (i = 0; i < 200; i++) {
 		args = (struct hsv_topology_args){
 			.cpus = cpu_to_le32(i % 3 ? hostile_random(h) : ~0U),
-			.render_minor = cpu_to_le32(minors[i % ARRAY_SIZE(minors)]),
+			.render_minors = {cpu_to_le32(minors[i % ARRAY_SIZE(minors)]), cpu_to_le32(hostile_random(h))},
 			.memory = cpu_to_le64(i % 4 ? hostile_random(h) * (u64)hostile_random(h)
 						    : ~0ULL),
 		};
@@ -311,7 +311,8 @@ static int topology_sizes(struct hostile *h)
 			      i % 5 ? hostile_random(h) % 20000 : 1u << 20);
 		if (err == -EPIPE || err == -ETIMEDOUT)
 			return case_fail(h, "topology: %d", err);
-		err = request(h, HSV_REQ_DRM_INFO, 0, 0, &args, 32, 0, hostile_random(h) % 5000);
+		/* Of GPUs that there are and that there aren't. */
+		err = request(h, HSV_REQ_DRM_INFO, 0, i % 3 ? minors[i % ARRAY_SIZE(minors)] : i % 16, &args, 32, 0, hostile_random(h) % 5000);
 		if (err == -EPIPE || err == -ETIMEDOUT)
 			return case_fail(h, "DRM info: %d", err);
 	}

@@ -101,7 +101,7 @@ int transport_map(struct hostile *h)
 		q->avail = q->memory + RINGS_AVAIL;
 		q->used = q->memory + RINGS_USED;
 	}
-	h->gpu_id = ioread32(h->config + offsetof(struct hsv_config, gpu_id));
+	h->gpu_id = ioread32(h->config + offsetof(struct hsv_config, gpus[0].gpu_id));
 	return 0;
 }
 
