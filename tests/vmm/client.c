@@ -246,8 +246,6 @@ static uint8_t *map_region(struct guest *g, unsigned index, uint64_t *size)
 
 int guest_connect(struct guest *g, const char *path)
 {
-	uint64_t size;
-
 	memset(g, 0, sizeof(*g));
 	g->ram_fd = g->irqs[0] = g->irqs[1] = g->irqs[2] = -1;
 	g->sock = client_connect(path);
@@ -265,7 +263,7 @@ int guest_connect(struct guest *g, const char *path)
 		if (client_set_irq(g->sock, i, g->irqs[i]))
 			return -1;
 	}
-	g->doorbells = map_region(g, PCI_BAR_DOORBELLS, &size);
+	g->doorbells = map_region(g, PCI_BAR_DOORBELLS, &g->doorbells_size);
 	g->vram = map_region(g, PCI_BAR_VRAM, &g->vram_size);
 	return g->doorbells && g->vram ? 0 : -1;
 }
@@ -273,7 +271,7 @@ int guest_connect(struct guest *g, const char *path)
 void guest_close(struct guest *g)
 {
 	if (g->doorbells)
-		munmap(g->doorbells, (size_t)HSV_MAX_PROCESSES * HSV_DOORBELL_SLOT);
+		munmap(g->doorbells, g->doorbells_size);
 	if (g->vram)
 		munmap(g->vram, g->vram_size);
 	if (g->ram && g->ram != MAP_FAILED)

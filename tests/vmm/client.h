@@ -56,7 +56,7 @@ struct guest {
 	uint64_t features;
 	struct guest_queue control, event;
 	uint8_t *doorbells, *vram;
-	uint64_t vram_size;
+	uint64_t doorbells_size, vram_size;
 };
 
 /* Connects and maps RAM at 0; nothing else. */

@@ -560,14 +560,14 @@ static void reset_ends_shares(void **state)
 	uint32_t size;
 
 	assert_int_equal(client_read(g.sock, 0, 0x2000, &config, sizeof(config)), 0);
-	acquire.gpu_id = import.gpu_id = config.gpu_id;
+	acquire.gpu_id = import.gpu_id = config.gpus[0].gpu_id;
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(create(0), 0);
 		assert_int_equal(ioctl_(0, AMDKFD_IOC_ACQUIRE_VM, &acquire), 0);
 		size = sizeof(extents);
 		assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0, _IOC_NR(AMDKFD_IOC_IMPORT_DMABUF), &import, sizeof(import), NULL, 0, extents, &size), -EINVAL);
 		alloc = (struct kfd_ioctl_alloc_memory_of_gpu_args){
-			.size = HARNESS_VRAM, .gpu_id = config.gpu_id, .flags = KFD_IOC_ALLOC_MEM_FLAGS_VRAM | WRITABLE};
+			.size = HARNESS_VRAM, .gpu_id = config.gpus[0].gpu_id, .flags = KFD_IOC_ALLOC_MEM_FLAGS_VRAM | WRITABLE};
 		size = sizeof(extents);
 		assert_int_equal(guest_request(&g, HSV_REQ_KFD_IOCTL, 0, _IOC_NR(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU), &alloc, sizeof(alloc), NULL, 0, extents, &size), 0);
 		export = (struct kfd_ioctl_export_dmabuf_args){.handle = alloc.handle};
