@@ -194,6 +194,57 @@ static void test_tenant_of_two(void **state)
 	arbiter_disconnect(t0);
 }
 
+static int one_file(struct arbiter_client *c, int *fd)
+{
+	*fd = -1;
+	return arbiter_one_file(c, fd);
+}
+
+/* The VRAM of a VM with several GPUs is in one file; nobody else's is touched. */
+static void test_one_file(void **state)
+{
+	struct arbiter_client *vm[2], *other, *host, *process;
+	struct arbiter_grant g[2], o;
+	char text[4] = "";
+	int fd, copy;
+
+	assert_int_equal(connect_on(ARBITER_VM, "other", 16 * MIB, 0, &other, &o), 0);
+	assert_int_equal(connect_on(ARBITER_VM, "vm", 32 * MIB, 0, &vm[0], &g[0]), 0);
+	assert_int_equal(connect_on(ARBITER_VM, "vm", 48 * MIB, 2, &vm[1], &g[1]), 0);
+	assert_int_equal(connect_on(ARBITER_HOST, "host", 16 * MIB, 0, &host, NULL), 0);
+	assert_int_equal(connect_on(ARBITER_PROCESS, "host", 0, 0, &process, NULL), 0);
+	assert_int_equal(one_file(host, &fd), -EINVAL);
+	assert_int_equal(one_file(process, &fd), -EINVAL);
+	/* Not while there is VRAM on any of them. */
+	assert_int_equal(arbiter_charge_vram(vm[1], 4096), 0);
+	assert_int_equal(one_file(vm[0], &fd), -EINVAL);
+	assert_int_equal(one_file(vm[1], &fd), -EINVAL);
+	assert_int_equal(arbiter_charge_vram(vm[1], -4096), 0);
+	assert_int_equal(one_file(vm[0], &fd), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 80 * MIB);
+	assert_int_equal(lseek(o.vram_fd, 0, SEEK_END), 16 * MIB);
+	assert_int_equal(one_file(vm[0], &copy), -EINVAL);
+	assert_int_equal(arbiter_charge_vram(vm[0], 32 * MIB), 0);
+	assert_int_equal(arbiter_charge_vram(vm[0], 4096), -ENOMEM);
+
+	/* Who leaves a GPU loses the VRAM of that one. */
+	assert_int_equal(pwrite(fd, "one", 4, 0), 4);
+	assert_int_equal(pwrite(fd, "two", 4, 32 * MIB), 4);
+	assert_int_equal(pwrite(fd, "end", 4, 80 * MIB - 4), 4);
+	arbiter_disconnect(vm[1]);
+	for (int i = 0; i < 500 && pread(fd, text, 4, 32 * MIB) == 4 && *text; i++)
+		nanosleep(&(struct timespec){0, 10000000}, NULL);
+	assert_string_equal(text, "");
+	assert_int_equal(pread(fd, text, 4, 80 * MIB - 4), 4);
+	assert_string_equal(text, "");
+	assert_int_equal(pread(fd, text, 4, 0), 4);
+	assert_string_equal(text, "one");
+	arbiter_disconnect(vm[0]);
+	arbiter_disconnect(other);
+	arbiter_disconnect(process);
+	arbiter_disconnect(host);
+}
+
 static void test_policy(void **state)
 {
 	struct arbiter_client *t0, *t1;
@@ -248,6 +299,7 @@ int main(void)
 		TEST(test_status),
 		TEST(test_pools),
 		TEST(test_tenant_of_two),
+		TEST(test_one_file),
 		TEST(test_policy),
 		TEST(test_turns),
 	};

@@ -4,6 +4,7 @@
  * their VRAM, and what becomes of it when others need the room.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -34,6 +35,8 @@ static struct daemon hsavisord;
 struct tenant_here {
 	struct arbiter_client *client;
 	struct arbiter_grant grant;
+	int file; /* its VRAM's, */
+	uint64_t offset; /* and where in it */
 	struct swap *swap;
 	uint8_t *vram;
 	_Atomic int stop_error;
@@ -41,6 +44,7 @@ struct tenant_here {
 };
 
 static struct tenant_here a, b;
+static struct tenant_here beside; /* what the VM a has on another GPU, if it has one */
 
 static int stop_vram(void *ctx)
 {
@@ -52,19 +56,28 @@ static int stop_vram(void *ctx)
 
 static const struct swap_ops ops = {.stop = stop_vram};
 
-static void join(struct tenant_here *t, const char *name)
+static void join_on(struct tenant_here *t, const char *name, uint32_t gpu)
 {
-	struct swap_config config = {.size = SIZE, .ops = &ops, .ctx = t};
-
 	memset(t, 0, sizeof(*t));
-	assert_int_equal(arbiter_connect(ARBITER_VM, name, SIZE, &t->client, &t->grant, NULL), 0);
-	config.client = t->client;
-	config.vram_fd = t->grant.vram_fd;
-	t->vram = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, t->grant.vram_fd, 0);
+	assert_int_equal(arbiter_connect_gpu(ARBITER_VM, name, SIZE, 0, gpu, &t->client, &t->grant, NULL), 0);
+	t->file = t->grant.vram_fd;
+}
+
+static void open_vram(struct tenant_here *t)
+{
+	struct swap_config config = {.size = SIZE, .ops = &ops, .ctx = t, .client = t->client, .vram_fd = t->file, .vram_offset = t->offset};
+
+	t->vram = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, t->file, (off_t)t->offset);
 	assert_true(t->vram != MAP_FAILED);
 	config.vram = t->vram;
 	assert_int_equal(swap_open(&config, &t->swap), 0);
 	assert_non_null(t->swap);
+}
+
+static void join(struct tenant_here *t, const char *name)
+{
+	join_on(t, name, 0);
+	open_vram(t);
 }
 
 static void leave(struct tenant_here *t)
@@ -107,12 +120,23 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Memory that its VRAM takes, bytes. */
 static uint64_t taken(const struct tenant_here *t)
 {
-	struct stat st;
+	off_t at = (off_t)t->offset, end = at + (off_t)SIZE;
+	uint64_t bytes = 0;
 
-	assert_int_equal(fstat(t->grant.vram_fd, &st), 0);
-	return (uint64_t)st.st_blocks * 512;
+	while (at < end) {
+		off_t hole;
+
+		at = lseek(t->file, at, SEEK_DATA);
+		if (at < 0 || at >= end)
+			break;
+		hole = lseek(t->file, at, SEEK_HOLE);
+		bytes += (uint64_t)((hole < end ? hole : end) - at);
+		at = hole;
+	}
+	return bytes;
 }
 
 static uint64_t pattern(uint64_t i, uint64_t seed)
@@ -139,6 +163,40 @@ static uint64_t differ(const struct tenant_here *t, uint64_t bytes, uint64_t see
 	for (uint64_t i = 0; i < bytes / 8; i++)
 		wrong += v[i] != (i / 512 % 3 != 2 ? pattern(i, seed) : 0);
 	return wrong;
+}
+
+/* The VM a has two GPUs: what is between it and b is so on the second one. */
+static int setup_one_file(void **state)
+{
+	struct server_config c = {.gpus = {{.pool = POOL}, {.pool = POOL}}, .num_gpus = 2, .default_quota = SIZE, .swap = true};
+
+	daemon_prepare(&hsavisord);
+	daemon_start(&hsavisord, &c, NULL);
+	join_on(&beside, "a", 0);
+	join_on(&a, "a", 1);
+	assert_int_equal(arbiter_one_file(beside.client, &beside.file), 0);
+	a.file = beside.file;
+	a.offset = SIZE;
+	assert_int_equal(lseek(a.file, 0, SEEK_END), 2 * SIZE);
+	assert_int_equal(ftruncate(a.file, 4096), -1); /* sealed */
+	assert_int_equal(arbiter_one_file(a.client, &a.file), -EINVAL); /* again */
+	open_vram(&beside);
+	open_vram(&a);
+	join_on(&b, "b", 1);
+	open_vram(&b);
+	assert_int_equal(arbiter_charge_vram(beside.client, SIZE), 0);
+	fill(&beside, SIZE, 99);
+	return 0;
+}
+
+/* Whatever happened to the VRAM of the second GPU, the first one's is as it was. */
+static int teardown_one_file(void **state)
+{
+	assert_int_equal(taken(&beside), SIZE / 3 * 2);
+	assert_int_equal(differ(&beside, SIZE, 99), 0);
+	assert_int_equal(beside.stops, 0);
+	leave(&beside);
+	return teardown(state);
 }
 
 static void take(struct tenant_here *t, uint64_t bytes)
@@ -198,6 +256,21 @@ static void cleared_while_it_is_out(void **state)
 	for (size_t i = 0; i < 8 * MIB; i++)
 		assert_int_equal(a.vram[i], 0);
 	assert_int_not_equal(a.vram[8 * MIB + 4096], 0); /* the first page there is a hole */
+}
+
+/* Memory that was reserved and not written is no VRAM that is there, and is given back. */
+static void only_reserved(void **state)
+{
+	struct stat before, after;
+
+	take(&a, SIZE);
+	assert_int_equal(fstat(a.file, &before), 0);
+	assert_int_equal(fallocate(a.file, 0, (off_t)a.offset, SIZE), 0);
+	take(&b, SIZE);
+	assert_int_equal(fstat(a.file, &after), 0);
+	assert_int_equal(after.st_blocks, before.st_blocks);
+	a.vram[0] = 1;
+	assert_int_equal(taken(&a), 4096);
 }
 
 static void *writer(void *arg)
@@ -326,6 +399,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(there_and_back),
 		cmocka_unit_test_setup_teardown(there_and_back, setup_directory, teardown),
+		cmocka_unit_test_setup_teardown(there_and_back, setup_one_file, teardown_one_file),
+		cmocka_unit_test_setup_teardown(cleared_while_it_is_out, setup_one_file, teardown_one_file),
+		cmocka_unit_test_setup_teardown(only_reserved, setup_one_file, teardown_one_file),
 		TEST(gpu_work_brings_it_back),
 		TEST(cleared_while_it_is_out),
 		TEST(writers_do_not_notice),

@@ -137,9 +137,9 @@ class System:
     def vms(self):
         return {v["name"]: v for v in json.loads(self.call("vm", "list", "--json"))}
 
-    def boot(self, *names, vram="256M"):
+    def boot(self, *names, vram="256M", gpus="0"):
         """Boots VMs at the same time."""
-        jobs = [self.job("vm", "start", name, "--memory", "1280M", "--vram", vram, "--timeout", "240") for name in names]
+        jobs = [self.job("vm", "start", name, "--memory", "1280M", "--vram", vram, "--gpus", gpus, "--timeout", "240") for name in names]
         for name, job in zip(names, jobs):
             code = job.wait(300)
             log = ""
