@@ -4,11 +4,11 @@
  *
  * BAR 0    16 KiB  virtio registers, trapped: a page each for common configuration, ISR status,
  * device configuration, notifications BAR 1     4 KiB  MSI-X table and PBA. QEMU keeps the table
- * itself and never shows it to us BAR 2/3          VRAM, 64 bits, prefetchable: the quota, rounded
- * up to a power of two; mapped BAR 4/5   2 MiB  doorbells, 64 bits, prefetchable; mapped
+ * itself and never shows it to us BAR 2/3          VRAM of all GPUs, 64 bits, prefetchable: the sum of the quotas, rounded
+ * up to a power of two; mapped BAR 4/5   2 MiB for each GPU, rounded up: doorbells, 64 bits, prefetchable; mapped
  *
  * VRAM and doorbells are BARs of their own because a client maps all areas of a region from one
- * descriptor, and the VRAM's belongs to the arbiter. Both are 64-bit so that VRAM of any size finds
+ * descriptor, and the VRAM's belongs to the arbiter (one for the VRAM of all GPUs). Both are 64-bit so that VRAM of any size finds
  * a place above 4 GiB.
  */
 #ifndef VMM_PCI_H
