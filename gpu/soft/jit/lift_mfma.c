@@ -276,15 +276,31 @@ static bool touches_home(const struct lift *l, const struct isa_operand *o, unsi
 	return any;
 }
 
+/* Will rows that stay as they are go to struct wave in any case, or are they there? */
+static bool goes_home(const struct lift *l, unsigned r, unsigned n)
+{
+	const struct jit_block *b = l->blk;
+	unsigned ways = b->term == TERM_COND ? 2 : b->term == TERM_END ? 0 : 1;
+	bool goes = l->exact || b->term == TERM_INTERP;
+
+	for (unsigned k = 0; k < n; k++) {
+		goes |= bit_get(&l->vstored, r + k);
+		for (unsigned i = 0; i < ways && !goes; i++)
+			goes |= b->succ[i] == NO_BLOCK || bit_get(&l->code->block[b->succ[i]].vlive, r + k);
+	}
+	return goes;
+}
+
 /*
- * The rows in memory: of registers that stay as they are in struct wave, where they may be already and may have to go anyway; of others a *copy on the stack.
+ * The rows in memory: of registers that stay as they are in struct wave, if they are there or have to go anyway; of others a *copy on the stack. All
+ * waves of a work-group have the same stack, which is easier on the cache.
  */
 static V source_rows(struct lift *l, const struct jit_inst *ji, const struct isa_operand *o, unsigned rows, V keep, bool *copy)
 {
 	*copy = false;
 	if (is_home(l, o, rows))
 		return row_at(l, row_number(o));
-	*copy = !stays(l, ji, o->index, rows);
+	*copy = !stays(l, ji, o->index, rows) || !goes_home(l, o->index, rows);
 	if (*copy)
 		return copied(l, o->index, rows, keep);
 	for (unsigned n = 0; n < rows; n++)
