@@ -249,10 +249,31 @@ static void prefetch(struct lift *l, V p)
 	intrinsic(l, "llvm.prefetch", &l->ptr, 1, (V[]){p, c32(l, 0), c32(l, 2), c32(l, 1)}, 4);
 }
 
+/*
+ * Where in the range (of that size) lanes have data now, or, if all have it inside, a step further: to be added to their offsets. As in groups_fit() they are
+ * compared with two bounds.
+ */
+static V further(struct lift *l, V address[MAX_STRIPS], V now, V step, V size)
+{
+	V next = ADD(now, step), most = c64(l, UINT32_MAX), last = LLVMBuildSub(l->b, size, c64(l, 1), ""), low, high, span, ok, all = NULL;
+
+	ok = IS(ULE, ADD(next, most), ADD(last, most));
+	low = intrinsic(l, "llvm.smax", &l->i64, 1, (V[]){LLVMBuildNeg(l->b, next, ""), c64(l, 0)}, 2);
+	high = smaller(l, "llvm.smin", LLVMBuildSub(l->b, last, next, ""), most);
+	span = splat(l, LLVMBuildTrunc(l->b, LLVMBuildSub(l->b, high, low, ""), l->i32, ""));
+	low = splat(l, LLVMBuildTrunc(l->b, low, l->i32, ""));
+	for (unsigned s = 0; s < l->strips; s++) {
+		V fits = IS(ULE, LLVMBuildSub(l->b, address[s], low, ""), span);
+
+		all = all ? AND(all, fits) : fits;
+	}
+	return LLVMBuildSelect(l->b, AND(ok, all_of(l, all)), next, now, "");
+}
+
 bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 {
 	const struct isa_inst *in = &ji->ci.inst;
-	V address[MAX_STRIPS], rows[MAX_STRIPS][4], step[MAX_STRIPS][4], z[4], base, first, size, have, host, start, last, ok, fn, ret, args[4], ahead = NULL;
+	V address[MAX_STRIPS], rows[MAX_STRIPS][4], step[MAX_STRIPS][4], z[4], base, first, size, have, host, ok, fn, ret, args[4], ahead = NULL;
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
 	LLVMBasicBlockRef again, miss, fit, slow, join, from[2];
 	unsigned n, group, slot;
@@ -301,12 +322,10 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 	go_to(l, fit);
 	if (!b.a.store && l->blk->in_sync)
 		ahead = base_step(l, base);
-	last = LLVMBuildSub(l->b, size, c64(l, 1), "");
 	base = LLVMBuildSub(l->b, base, first, "");
-	start = host;
-	host = indexed(l, host, base);
 	if (ahead)
-		ahead = ADD(base, ahead);
+		ahead = indexed(l, host, further(l, address, base, ahead, size));
+	host = indexed(l, host, base);
 	for (unsigned s = 0; s < l->strips; s++) {
 		if (b.a.store)
 			from_rows(l, rows[s], n, z);
@@ -319,7 +338,7 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 			else
 				z[g] = volatile_load(l, l->vi32, p, 1);
 			if (ahead)
-				prefetch(l, indexed(l, start, smaller(l, "llvm.umin", ADD(ahead, off), last)));
+				prefetch(l, indexed(l, ahead, off));
 		}
 		if (!b.a.store)
 			to_rows(l, z, n, rows[s]);
