@@ -30,6 +30,8 @@
 #define HSV_F_SWAP 1 /* the VM's VRAM may go away for a while: HSV_EVENT_VRAM_AWAY */
 /* Pageable memory: processes may turn XNACK on, HSV_EVENT_PAGES, HSV_REQ_PAGES, HSV_REQ_PAGES_INVALIDATE. */
 #define HSV_F_PAGING 2
+/* The driver may keep pages of programs in VRAM: HSV_REQ_VRAM_TAKE, HSV_REQ_VRAM_GIVE, HSV_EXTENT_VRAM. */
+#define HSV_F_VRAM_PAGES 3
 
 /* Virtqueues. */
 #define HSV_QUEUE_CONTROL 0 /* guest -> device: struct hsv_request; answered in the same chain */
@@ -76,6 +78,9 @@ struct hsv_extent {
 
 /* addr of an extent of an SVM range's MEMORY_RESTORE and _EXTEND: the program has nothing there. Its attributes are forgotten. */
 #define HSV_EXTENT_HOLE (~0ULL)
+
+/* In the addr of an extent of HSV_REQ_PAGES: the rest of it is an offset into SHM_VRAM, within what was taken by HSV_REQ_VRAM_TAKE. */
+#define HSV_EXTENT_VRAM (1ULL << 63)
 
 /* Flag of ALLOC_MEMORY_OF_GPU by front ends for the pages of an SVM range, see abi/kfd_ioctls.h;
  * free among KFD_IOC_ALLOC_MEM_FLAGS_*. */
@@ -147,6 +152,13 @@ enum hsv_request_type {
 	HSV_REQ_PAGES_INVALIDATE = 14,
 	/* A share that EXPORT_DMABUF answered (code: its number) has no dma-buf any more. No process, no args. */
 	HSV_REQ_SHARE_PUT = 15,
+	/*
+	 * The driver takes VRAM of the GPU with index code for pages of programs: one run of size bytes, zeroed; the answer's args have where it is. -ENOMEM: the quota,
+	 * or it is in pieces. Until it is given back only the driver uses it. No process. args: struct hsv_vram_args.
+	 */
+	HSV_REQ_VRAM_TAKE = 16,
+	/* Gives back what one VRAM_TAKE answered, whole. When answered, no GPU process sees it. -EINVAL: it was not taken so. No process. args: struct hsv_vram_args. */
+	HSV_REQ_VRAM_GIVE = 17,
 };
 
 /*
@@ -192,6 +204,11 @@ struct hsv_pages_args {
 	__le32 prot;  /* HSV_PAGES_*: what the GPU may do */
 	__le32 error; /* 0, or a positive errno: there are no such pages, or not with that right */
 	__le64 reserved;
+};
+
+struct hsv_vram_args {
+	__le64 offset; /* in SHM_VRAM */
+	__le64 size;   /* bytes; both page multiples */
 };
 
 /* Unanswered HSV_EVENT_PAGES of one process. */

@@ -20,5 +20,9 @@
 #define HSV_SMI_QUEUE_RESTORE "%x %lld -%d %x %c\n"
 /* ns, pid, address, size, GPU, trigger */
 #define HSV_SMI_UNMAP "%x %lld -%d @%lx(%lx) %x %d\n"
+/* ns, pid, address, size, from, to, prefetch location, preferred location, trigger */
+#define HSV_SMI_MIGRATE_START "%x %lld -%d @%lx(%lx) %x->%x %x:%x %d\n"
+/* ns, pid, address, size, from, to, trigger */
+#define HSV_SMI_MIGRATE_END "%x %lld -%d @%lx(%lx) %x->%x %d\n"
 
 #endif

@@ -81,6 +81,7 @@ void kfd_device_close(struct kfd_device *device)
 		if (device->slots[i])
 			kfd_process_destroy(device->slots[i]);
 	kfd_device_end_shares(device);
+	kfd_vram_give_all(device);
 	pthread_cond_destroy(&device->unpinned);
 	pthread_mutex_destroy(&device->lock);
 	device_free(device);

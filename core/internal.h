@@ -80,6 +80,8 @@ struct kfd_node {
 	uint32_t index;
 	/* Device lock: */
 	struct vram vram;
+	struct vram_extent *taken; /* by kfd_vram_take: sorted, each by itself */
+	size_t num_taken, max_taken;
 	uint32_t sdma_queues, queues;
 	struct kfd_stats past; /* sums of processes that ended */
 };
@@ -197,8 +199,15 @@ void memory_revoke(struct kfd_process *p, struct kfd_memory *m, const uint8_t *f
 
 /* A buffer without memory, with its id and room for extents, in the process's table. -EINVAL, -EADDRINUSE: va; -ENOMEM. */
 int memory_make(struct kfd_process_device *pdd, uint64_t va, uint64_t size, uint32_t flags, size_t max_extents, struct kfd_memory **memory);
+/* Charges the tenant with size bytes of VRAM and allocates them as vram_alloc does (-ENOSPC becomes -ENOMEM), zeroed. */
+int node_vram_take(struct kfd_node *n, uint64_t size, size_t max, struct vram_extent **list, size_t *num);
 /* Zeroes VRAM, frees it and takes it from what the tenant is charged. */
-void vram_give_back(struct kfd_node *n, const struct mem_extent *extents, size_t num, uint64_t size);
+void node_vram_give(struct kfd_node *n, const struct vram_extent *e);
+void vram_give_back(struct kfd_node *n, const struct mem_extent *extents, size_t num);
+
+/* vram_pages.c */
+/* The host address of size bytes of VRAM from offset on; NULL: not all of them were taken. Process lock held: they stay until that is let go. */
+uint8_t *vram_taken_host(struct kfd_device *device, uint64_t offset, uint64_t size);
 
 /* share.c */
 void share_leave(struct kfd_device *d, struct kfd_share *share); /* a buffer has it no more */

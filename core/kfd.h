@@ -142,11 +142,20 @@ int kfd_memory_restore(struct kfd_process *process, uint64_t handle,
 		       const struct hsv_extent *extents, size_t n);
 
 /*
- * HSV_REQ_PAGES, HSV_REQ_PAGES_INVALIDATE (abi/hsavisor.h). extents are resolved as those of a USERPTR buffer. -EINVAL: bad range, sums or prot, or XNACK is
+ * HSV_REQ_PAGES, HSV_REQ_PAGES_INVALIDATE (abi/hsavisor.h). extents are resolved as those of a USERPTR buffer, or are in VRAM that was taken. -EINVAL: bad range, sums or prot, or XNACK is
  * off; -EFAULT: not the tenant's memory. -EADDRINUSE: a buffer is at va (pages up to one are mapped), -ENOMEM; whoever waits for the pages then tries again, or has a fault.
  */
 int kfd_process_pages(struct kfd_process *process, const struct hsv_pages_args *args, const struct hsv_extent *extents, size_t n);
 int kfd_process_pages_invalidate(struct kfd_process *process, uint64_t va, uint64_t size);
+
+/*
+ * HSV_REQ_VRAM_TAKE, HSV_REQ_VRAM_GIVE (abi/hsavisor.h): VRAM of the gpu-th GPU for the front end's own use, contiguous and zeroed. size: bytes, page multiple. take: -EINVAL,
+ * -ENOMEM (quota, or no such run). give: -EINVAL, nothing was taken that begins at offset and has that size; when it returns no process sees it.
+ */
+int kfd_vram_take(struct kfd_device *device, uint32_t gpu, uint64_t size, uint64_t *offset);
+int kfd_vram_give(struct kfd_device *device, uint32_t gpu, uint64_t offset, uint64_t size);
+/* All that is taken, when nobody else uses it any more. */
+void kfd_vram_give_all(struct kfd_device *device);
 
 /* HSV_REQ_SHARE_PUT (abi/hsavisor.h). -EINVAL: no such share, or it was put as often as it was exported. */
 int kfd_device_share_put(struct kfd_device *device, uint32_t share);

@@ -189,38 +189,47 @@ static void clear(struct kfd_node *n, void *host, uint64_t size)
 		memset(host, 0, size);
 }
 
-static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_request *request)
+int node_vram_take(struct kfd_node *n, uint64_t size, size_t max, struct vram_extent **list, size_t *num)
 {
-	struct kfd_node *node = p->pdds[m->gpu].node;
-	pthread_mutex_t *lock = &p->device->lock;
-	const struct kfd_front_ops *ops = p->device->config.ops;
-	size_t max = request->out_capacity / sizeof(struct hsv_extent), n = 0;
-	struct hsv_extent *out = request->out;
-	struct vram_extent *list = NULL;
+	const struct kfd_front_ops *ops = n->device->config.ops;
 	uint64_t limit, used;
 	int err = 0;
 
-	if (ops->charge_vram)
-		err = ops->charge_vram(node->config.ctx, (int64_t)m->size);
-	if (err)
+	if (ops->charge_vram && ops->charge_vram(n->config.ctx, (int64_t)size))
 		return -ENOMEM;
-	pthread_mutex_lock(lock);
-	node_vram(node, &limit, &used);
+	pthread_mutex_lock(&n->device->lock);
+	node_vram(n, &limit, &used);
 	/* Of this GPU here: what others of the tenant have is charge_vram's business. */
-	if (node->vram.used > limit || m->size > limit - node->vram.used)
+	if (n->vram.used > limit || size > limit - n->vram.used || vram_alloc(&n->vram, size, max, list, num))
 		err = -ENOMEM;
-	else
-		err = vram_alloc(&node->vram, m->size, max, &list, &n);
-	pthread_mutex_unlock(lock);
+	pthread_mutex_unlock(&n->device->lock);
+	if (err && ops->charge_vram)
+		ops->charge_vram(n->config.ctx, -(int64_t)size);
+	for (size_t i = 0; !err && i < *num; i++)
+		clear(n, (uint8_t *)n->config.vram + (*list)[i].offset, (*list)[i].size);
+	return err;
+}
+
+static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_request *request)
+{
+	struct kfd_node *node = p->pdds[m->gpu].node;
+	size_t max = request->out_capacity / sizeof(struct hsv_extent), n = 0;
+	struct hsv_extent *out = request->out;
+	struct vram_extent *list = NULL;
+	int err = node_vram_take(node, m->size, max, &list, &n);
+
 	if (err)
-		goto uncharge;
+		return err;
 	err = grow_extents(p, m, n);
-	if (err)
-		goto free_vram;
+	if (err) {
+		for (size_t i = 0; i < n; i++)
+			node_vram_give(node, &list[i]);
+		free(list);
+		return err;
+	}
 	for (size_t i = 0; i < n; i++) {
 		m->extents[i].host = (uint8_t *)node->config.vram + list[i].offset;
 		m->extents[i].size = list[i].size;
-		clear(node, m->extents[i].host, list[i].size);
 		out[i].addr = node->config.vram_offset + list[i].offset;
 		out[i].size = list[i].size;
 	}
@@ -229,35 +238,27 @@ static int alloc_vram(struct kfd_process *p, struct kfd_memory *m, struct kfd_re
 	m->covered = m->size;
 	free(list);
 	return 0;
-free_vram:
-	pthread_mutex_lock(lock);
-	vram_free(&node->vram, list, n);
-	pthread_mutex_unlock(lock);
-	free(list);
-uncharge:
-	if (ops->charge_vram)
-		ops->charge_vram(node->config.ctx, -(int64_t)m->size);
-	return err == -ENOSPC ? -ENOMEM : err;
 }
 
-void vram_give_back(struct kfd_node *n, const struct mem_extent *extents, size_t num, uint64_t size)
+void node_vram_give(struct kfd_node *n, const struct vram_extent *e)
 {
 	const struct kfd_front_ops *ops = n->device->config.ops;
 
-	for (size_t i = 0; i < num; i++)
-		clear(n, extents[i].host, extents[i].size);
+	clear(n, (uint8_t *)n->config.vram + e->offset, e->size);
 	pthread_mutex_lock(&n->device->lock);
-	for (size_t i = 0; i < num; i++) {
-		struct vram_extent e = {
-			(uint64_t)(extents[i].host - (uint8_t *)n->config.vram),
-			extents[i].size,
-		};
-
-		vram_free(&n->vram, &e, 1);
-	}
+	vram_free(&n->vram, e, 1);
 	pthread_mutex_unlock(&n->device->lock);
 	if (ops->charge_vram)
-		ops->charge_vram(n->config.ctx, -(int64_t)size);
+		ops->charge_vram(n->config.ctx, -(int64_t)e->size);
+}
+
+void vram_give_back(struct kfd_node *n, const struct mem_extent *extents, size_t num)
+{
+	for (size_t i = 0; i < num; i++) {
+		struct vram_extent e = {(uint64_t)(extents[i].host - (uint8_t *)n->config.vram), extents[i].size};
+
+		node_vram_give(n, &e);
+	}
 }
 
 /* Appends extents of tenant memory; checks alignment, the sum and, by the front end, ownership. On
@@ -389,7 +390,7 @@ static void memory_release(struct kfd_process *p, struct kfd_memory *m)
 	if (m->share)
 		share_leave(p->device, m->share);
 	else if (m->flags & F(VRAM))
-		vram_give_back(p->pdds[m->gpu].node, m->extents, m->num_extents, m->size);
+		vram_give_back(p->pdds[m->gpu].node, m->extents, m->num_extents);
 	unpin(p, m);
 	p->num_svm -= m->svm;
 	p->memories[m->id] = NULL;

@@ -43,7 +43,7 @@ static int resolve(struct kfd_process *p, const struct hsv_extent *list, size_t 
 		if ((list[i].addr | list[i].size) & (KFD_PAGE - 1) || !list[i].size || list[i].size > size - sum)
 			err = -EINVAL;
 		extents[i].size = list[i].size;
-		extents[i].host = err ? NULL : config->ops->resolve(config->ctx, list[i].addr, list[i].size);
+		extents[i].host = err ? NULL : list[i].addr & HSV_EXTENT_VRAM ? vram_taken_host(p->device, list[i].addr & ~HSV_EXTENT_VRAM, list[i].size) : config->ops->resolve(config->ctx, list[i].addr, list[i].size);
 		if (!err && !extents[i].host)
 			err = -EFAULT;
 		if (err) {

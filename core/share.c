@@ -101,7 +101,7 @@ static bool share_unused(struct kfd_device *d, struct kfd_share *s)
 
 static void share_end(struct kfd_share *s)
 {
-	vram_give_back(s->node, s->extents, s->num_extents, s->size);
+	vram_give_back(s->node, s->extents, s->num_extents);
 	free(s->extents);
 	free(s);
 }

@@ -31,7 +31,8 @@
 #define DEVICE_FEATURES                                                                            \
 	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
 	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << HSV_F_PARK |            \
-	 UINT64_C(1) << HSV_F_SWAP | UINT64_C(1) << HSV_F_PAGING)
+	 UINT64_C(1) << HSV_F_SWAP | UINT64_C(1) << HSV_F_PAGING |        \
+	 UINT64_C(1) << HSV_F_VRAM_PAGES)
 
 /* ---- The core's front end ---- */
 
@@ -117,6 +118,7 @@ static void reset_device(void *ctx)
 	control_pause(dev, true);
 	end_processes(dev);
 	kfd_device_end_shares(dev->kfd);
+	kfd_vram_give_all(dev->kfd);
 	events_reset(dev);
 	vram_reset(dev);
 	control_resume(dev);

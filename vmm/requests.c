@@ -199,6 +199,23 @@ static int pages_invalidate(struct call *c)
 					    le64toh(args->size));
 }
 
+static int vram_take(struct call *c)
+{
+	struct hsv_vram_args *args = (void *)c->args;
+	uint64_t offset = 0;
+	int ret = kfd_vram_take(c->dev->kfd, c->code, le64toh(args->size), &offset);
+
+	args->offset = htole64(offset);
+	return ret;
+}
+
+static int vram_give(struct call *c)
+{
+	const struct hsv_vram_args *args = (const void *)c->args;
+
+	return kfd_vram_give(c->dev->kfd, c->code, le64toh(args->offset), le64toh(args->size));
+}
+
 static int share_put(struct call *c)
 {
 	return kfd_device_share_put(c->dev->kfd, c->code);
@@ -226,6 +243,8 @@ static const struct {
 	[HSV_REQ_PAGES] = {pages, PROCESS, sizeof(struct hsv_pages_args)},
 	[HSV_REQ_PAGES_INVALIDATE] = {pages_invalidate, PROCESS, sizeof(struct hsv_pages_args)},
 	[HSV_REQ_SHARE_PUT] = {share_put, NOTHING, 0},
+	[HSV_REQ_VRAM_TAKE] = {vram_take, NOTHING, sizeof(struct hsv_vram_args)},
+	[HSV_REQ_VRAM_GIVE] = {vram_give, NOTHING, sizeof(struct hsv_vram_args)},
 };
 
 #define NUM_TYPES (sizeof(types) / sizeof(types[0]))

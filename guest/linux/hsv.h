@@ -11,6 +11,8 @@
 #include <linux/idr.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/maple_tree.h>
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -50,6 +52,7 @@
 
 struct hsv_process;
 struct platform_device;
+struct hsv_migration;
 
 /* A shared memory region of the device. */
 struct hsv_region {
@@ -94,6 +97,21 @@ struct hsv_device {
 	struct rw_semaphore vram_map; /* vram_away against faults that map VRAM */
 	bool vram_away;		      /* no VRAM is mapped */
 	struct work_struct vram_work;
+
+	/* Pages of programs in VRAM, see migrate.c. */
+	struct hsv_vram_pages {
+		bool offered; /* by the host */
+		struct mutex ready_lock; /* ready, off: changes */
+		bool ready, off; /* there are struct pages; no page moves there any more (vram_map) */
+		struct dev_pagemap pgmap;
+		u64 size; /* bytes of the region that it covers, from its start */
+		spinlock_t lock; /* the lists, and their chunks */
+		struct list_head open, full, empty, leaving; /* of struct vram_chunk */
+		struct work_struct give_work; /* gives back the empty ones */
+		struct mutex evict_lock; /* src, dst */
+		unsigned long *src, *dst;
+		u64 full_until; /* jiffies; 0: there was always room */
+	} vram_pages;
 
 	spinlock_t event_lock; /* the event queue */
 	struct hsv_event *event_buffers;
@@ -240,6 +258,7 @@ void hsv_smi_reset(const struct hsv_gpu *gpu, bool after, const char *cause);
 void hsv_smi_page_fault(struct hsv_process *process, u64 va, bool write);
 void hsv_smi_page_fault_end(struct hsv_process *process, u64 va);
 void hsv_smi_unmap(struct hsv_process *process, u64 va, u64 size, enum mmu_notifier_event why);
+void hsv_smi_migrate(struct hsv_process *process, const struct hsv_migration *what, bool end);
 void hsv_smi_queues_evicted(struct hsv_process *process, bool svm);
 void hsv_smi_queues_restored(struct hsv_process *process);
 
@@ -266,6 +285,7 @@ struct hsv_svm {
 	atomic_t active;	 /* who uses chunks; process->idle when 0 */
 	spinlock_t spare_lock;
 	struct list_head spare; /* struct hsv_svm_tools */
+	struct maple_tree preferred; /* by page, values: the preferred location, where one was set */
 	spinlock_t slots_lock;
 	struct hsv_page_request slots[HSV_MAX_PAGE_REQUESTS];
 };
@@ -275,7 +295,25 @@ void hsv_svm_end(struct hsv_process *process);
 void hsv_svm_request(struct hsv_process *process, const struct hsv_event *event);
 long hsv_ioctl_set_xnack_mode(struct hsv_process *process, void *args);
 int hsv_svm_check(u64 start, u64 end);
-void hsv_svm_prefetch(struct hsv_process *process, u64 start, u64 end);
+void hsv_svm_locate(struct hsv_process *process, u64 start, u64 end,
+		    const struct kfd_ioctl_svm_attribute *attrs, u32 n);
+
+/* migrate.c: pages of programs in VRAM. */
+struct hsv_migration {
+	u64 start, end; /* addresses */
+	u32 to;		/* gpu_id, or 0: back to the system's memory */
+	u32 prefetch, preferred; /* locations, for tools */
+	int trigger;		 /* KFD_MIGRATE_TRIGGER_* */
+};
+
+int hsv_migrate_init(struct hsv_device *hdev);
+void hsv_migrate_stop(struct hsv_device *hdev);
+void hsv_migrate_fini(struct hsv_device *hdev);
+void hsv_migrate(struct hsv_process *process, struct mm_struct *mm, const struct hsv_migration *what);
+bool hsv_migrate_has_room(struct hsv_device *hdev);
+u64 hsv_migrate_evict(struct hsv_device *hdev, u64 bytes, bool must);
+bool hsv_migrate_none(struct hsv_device *hdev);
+u64 hsv_page_addr(const struct hsv_device *hdev, const struct page *page);
 
 /* process.c */
 struct hsv_process {

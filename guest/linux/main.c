@@ -5,7 +5,7 @@
  * The device is a virtio device (<abi/hsavisor.h>). Programs see what amdkfd and amdgpu would show
  * them: /dev/kfd, a render node and the topology in sysfs. The driver is thin: a KFD ioctl goes to
  * the host as the struct it is (chardev.c), and what cannot be done elsewhere is done here: pages
- * (memory.c, pages.c, userptr.c, svm.c), mappings (mmap.c), waiting (events.c).
+ * (memory.c, pages.c, userptr.c, svm.c, migrate.c), mappings (mmap.c), waiting (events.c).
  *
  * Theory of operation
  *
@@ -35,12 +35,13 @@
  *   mmap_lock
  *   hsv_process.memory_lock
  *   hsv_device.vram_lock, hsv_device.vram_map
+ *   hsv_vram_pages.evict_lock, page locks
  *   hsv_memory.map_lock (read in faults), hsv_process.doorbell_lock
  *   (the core's i_mmap and page table locks; MMU notifiers)
  *   hsv_memory.wire, svm_chunk.wire
  *   hsv_device.id_lock
  *   hsv_events.wake, hsv_svm.spare_lock, hsv_svm.slots_lock
- *   hsv_device.control_lock, hsv_device.event_lock (interrupts off)
+ *   hsv_device.control_lock, hsv_device.event_lock, hsv_vram_pages.lock (interrupts off)
  *
  * Copies from and to user space happen under none of these. Under either wire and in everything
  * an MMU notifier calls nothing is allocated with GFP_KERNEL and no page is pinned or locked:
@@ -212,6 +213,8 @@ static void watch_work(struct work_struct *work)
 
 static int device_init(struct hsv_device *hdev)
 {
+	int err;
+
 	spin_lock_init(&hdev->control_lock);
 	INIT_LIST_HEAD(&hdev->calls);
 	init_waitqueue_head(&hdev->answered);
@@ -220,6 +223,9 @@ static int device_init(struct hsv_device *hdev)
 	INIT_WORK(&hdev->event_work, hsv_event_work);
 	INIT_DELAYED_WORK(&hdev->watch_work, watch_work);
 	hsv_vram_init(hdev);
+	err = hsv_migrate_init(hdev);
+	if (err)
+		return err;
 	mutex_init(&hdev->process_lock);
 	idr_init(&hdev->processes);
 	spin_lock_init(&hdev->id_lock);
@@ -351,6 +357,7 @@ static int hsv_probe(struct virtio_device *vdev)
 		err = region_map(hdev, &hdev->vram, HSV_SHM_VRAM, vram_of_all(hdev));
 	if (err)
 		goto unmap;
+	hdev->vram_pages.offered = virtio_has_feature(vdev, HSV_F_VRAM_PAGES);
 	err = virtio_find_vqs(vdev, HSV_NUM_QUEUES, vqs, queues, NULL);
 	if (err)
 		goto unmap;
@@ -410,6 +417,7 @@ static void hsv_remove(struct virtio_device *vdev)
 	the_device = NULL;
 	mutex_unlock(&the_lock);
 
+	hsv_migrate_stop(hdev);
 	hsv_alias_remove(hdev);
 	hsv_topology_remove(hdev);
 	hsv_chardev_remove(hdev);
@@ -432,6 +440,7 @@ static void hsv_remove(struct virtio_device *vdev)
 	cancel_work_sync(&hdev->event_work);
 	cancel_work_sync(&hdev->vram_work);
 	vdev->config->del_vqs(vdev);
+	hsv_migrate_fini(hdev);
 	region_unmap(&hdev->vram);
 	region_unmap(&hdev->doorbells);
 	device_untake();
@@ -463,7 +472,8 @@ static const struct virtio_device_id hsv_ids[] = {
 };
 MODULE_DEVICE_TABLE(virtio, hsv_ids);
 
-static const unsigned int hsv_features[] = {HSV_F_PARK, HSV_F_SWAP, HSV_F_PAGING};
+static const unsigned int hsv_features[] = {HSV_F_PARK, HSV_F_SWAP, HSV_F_PAGING,
+					    HSV_F_VRAM_PAGES};
 
 static struct virtio_driver hsv_virtio_driver = {
 	.driver.name = KBUILD_MODNAME,

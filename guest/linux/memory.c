@@ -505,6 +505,9 @@ long hsv_ioctl_alloc(struct hsv_process *process, void *data)
 			flush_workqueue(hsv_wq);
 			err = alloc_for_program(process, HSV_MEMORY_VRAM, args);
 		}
+		/* Buffers can't be anywhere else, pages can. */
+		if (err == -ENOMEM && hsv_migrate_evict(process->hdev, args->size, false))
+			err = alloc_for_program(process, HSV_MEMORY_VRAM, args);
 	} else if (kind & KFD_IOC_ALLOC_MEM_FLAGS_GTT) {
 		err = alloc_for_program(process, HSV_MEMORY_GTT, args);
 	} else {
@@ -692,20 +695,6 @@ static int svm_fill(struct hsv_process *process, u64 start, u64 end, const void 
 	return 0;
 }
 
-/* Was the range to be brought to the GPU? */
-static bool svm_wants_prefetch(struct hsv_process *process, const struct hsv_call *call, u32 n)
-{
-	const struct kfd_ioctl_svm_attribute *attrs = call->in;
-	u32 i;
-
-	for (i = 0; i < n; i++) {
-		if (attrs[i].type == KFD_IOCTL_SVM_ATTR_PREFETCH_LOC &&
-		    hsv_gpu_by_id(process->hdev, attrs[i].value))
-			return true;
-	}
-	return false;
-}
-
 /* [start, end) gets attributes: what there is now is the SVM buffers', where they had holes too. */
 static void svm_refresh(struct hsv_process *process, u64 start, u64 end)
 {
@@ -769,9 +758,9 @@ long hsv_ioctl_svm(struct hsv_process *process, void *data, void __user *attrs)
 		memcpy(args, call->args, sizeof(*args));
 		if (call->out_size && copy_to_user(attrs, call->out, min(bytes, call->out_size)))
 			err = -EFAULT;
-		if (paging && args->op == KFD_IOCTL_SVM_OP_SET_ATTR &&
-		    svm_wants_prefetch(process, call, args->nattr))
-			hsv_svm_prefetch(process, args->start_addr, args->start_addr + args->size);
+		if (paging && args->op == KFD_IOCTL_SVM_OP_SET_ATTR)
+			hsv_svm_locate(process, args->start_addr, args->start_addr + args->size,
+				       call->in, args->nattr);
 	}
 settle:
 	svm_settle(process, call, !err || err == -EFAULT || err == -EINTR);

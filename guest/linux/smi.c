@@ -142,6 +142,20 @@ void hsv_smi_unmap(struct hsv_process *process, u64 va, u64 size, enum mmu_notif
 		     (unsigned long)(va >> PAGE_SHIFT), (unsigned long)(size >> PAGE_SHIFT), gpu->gpu_id, trigger);
 }
 
+/* Memory is about to move, or (end) has moved as far as it can. */
+void hsv_smi_migrate(struct hsv_process *process, const struct hsv_migration *what, bool end)
+{
+	unsigned int event = end ? KFD_SMI_EVENT_MIGRATE_END : KFD_SMI_EVENT_MIGRATE_START;
+	unsigned long start = what->start >> PAGE_SHIFT, pages = (what->end - what->start) >> PAGE_SHIFT;
+	u32 gpu = process->hdev->gpu_id, from = what->to ? 0 : gpu;
+
+	if (end)
+		tell(process->hdev, pid_of(process), event, HSV_SMI_MIGRATE_END, event, now(), pid_of(process), start, pages, from, what->to, what->trigger);
+	else
+		tell(process->hdev, pid_of(process), event, HSV_SMI_MIGRATE_START, event, now(), pid_of(process), start, pages, from, what->to,
+		     what->prefetch, what->preferred, what->trigger);
+}
+
 /* The process's queues don't run, because of pages that the kernel takes from the GPU. */
 void hsv_smi_queues_evicted(struct hsv_process *process, bool svm)
 {

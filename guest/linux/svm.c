@@ -361,11 +361,6 @@ static int error_send(struct hsv_process *process, struct hsv_svm_tools *tools, 
 	return answer_send(process, tools, va, va + PAGE_SIZE, 0);
 }
 
-static u64 pfn_addr(unsigned long pfn)
-{
-	return (u64)(pfn & ~HMM_PFN_FLAGS) << PAGE_SHIFT;
-}
-
 /*
  * What the GPU may write is dirty from now on: the page table need not say so. Pages of files that
  * are written back were marked when they were made writable, and are made read-only again before
@@ -398,7 +393,7 @@ static int run_send(struct svm_chunk *chunk, struct hsv_svm_tools *tools, u64 va
 	u32 extents = 0;
 
 	for (i = 0; i < n; i++) {
-		u64 addr = pfn_addr(pfns[i]);
+		u64 addr = hsv_page_addr(chunk->process->hdev, hmm_pfn_to_page(pfns[i]));
 
 		if (write)
 			mark_dirty(pfns[i]);
@@ -616,6 +611,8 @@ static void svm_populate(struct hsv_process *process, struct mm_struct *mm,
 	}
 }
 
+static void preferred_move(struct hsv_process *process, struct mm_struct *mm, u64 va, u64 end);
+
 /* ---- requests of the host ---- */
 
 /*
@@ -651,8 +648,10 @@ static bool request_serve(struct hsv_process *process, struct mm_struct *mm,
 	int err, i;
 
 	asked_end = want.va + PAGE_SIZE;
-	if (want.va < SVM_END)
+	if (want.va < SVM_END) {
 		asked_end = min(PAGE_ALIGN(range->va + max(size, 1ULL)), SVM_END);
+		preferred_move(process, mm, want.va, asked_end);
+	}
 	want.size = asked_end - want.va;
 	for (i = 0; i < TRIES; i++) {
 		err = window_try(process, mm, tools, &want, &end);
@@ -738,6 +737,13 @@ long hsv_ioctl_set_xnack_mode(struct hsv_process *process, void *data)
 	struct kfd_ioctl_set_xnack_mode_args *args = data;
 	struct hsv_svm *svm = &process->svm;
 	bool on = args->xnack_enabled > 0, asks = args->xnack_enabled < 0;
+	/* Nothing says of memory where it is to be any more. */
+	const struct hsv_migration back = {
+		.end = SVM_END,
+		.prefetch = KFD_IOCTL_SVM_LOCATION_UNDEFINED,
+		.preferred = KFD_IOCTL_SVM_LOCATION_UNDEFINED,
+		.trigger = KFD_MIGRATE_TRIGGER_PREFETCH,
+	};
 	struct svm_chunk *chunk;
 	unsigned long index;
 	long err;
@@ -756,6 +762,8 @@ long hsv_ioctl_set_xnack_mode(struct hsv_process *process, void *data)
 			}
 			svm_exit(process);
 		}
+		if (!on)
+			hsv_migrate(process, current->mm, &back);
 	}
 	mutex_unlock(&svm->mode_lock);
 	return err;
@@ -781,17 +789,97 @@ int hsv_svm_check(u64 start, u64 end)
 	return err;
 }
 
+/* ---- where memory is ---- */
+
 /* The GPU is about to need [start, end) of current's memory: what can be had is told. */
-void hsv_svm_prefetch(struct hsv_process *process, u64 start, u64 end)
+static void svm_prefetch(struct hsv_process *process, u64 start, u64 end)
 {
-	struct hsv_svm_tools *tools;
+	struct hsv_svm_tools *tools = tools_get(process);
+
+	if (!tools)
+		return;
+	svm_populate(process, current->mm, tools, start, end, true);
+	tools_put(process, tools);
+}
+
+/* The preferred location of va; [*start, *end): where it is the same, if there is one. */
+static u32 preferred_at(struct hsv_process *process, u64 va, u64 *start, u64 *end)
+{
+	MA_STATE(mas, &process->svm.preferred, va >> PAGE_SHIFT, va >> PAGE_SHIFT);
+	u32 location = KFD_IOCTL_SVM_LOCATION_UNDEFINED;
+	void *entry;
+
+	rcu_read_lock();
+	entry = mas_walk(&mas);
+	if (entry) {
+		location = xa_to_value(entry);
+		*start = (u64)mas.index << PAGE_SHIFT;
+		*end = ((u64)mas.last + 1) << PAGE_SHIFT;
+	}
+	rcu_read_unlock();
+	return location;
+}
+
+/* The GPU needs [va, end): what of its block has a preferred location in VRAM goes there first. */
+static void preferred_move(struct hsv_process *process, struct mm_struct *mm, u64 va, u64 end)
+{
+	u64 start = 0, stop = 0;
+	struct hsv_migration move = {
+		.preferred = preferred_at(process, va, &start, &stop),
+		.prefetch = KFD_IOCTL_SVM_LOCATION_UNDEFINED,
+		.trigger = KFD_MIGRATE_TRIGGER_PAGEFAULT_GPU,
+	};
+
+	if (move.preferred != process->hdev->gpu_id || !hsv_migrate_has_room(process->hdev))
+		return;
+	move.to = move.preferred;
+	move.start = max(start, round_down(va, WINDOW));
+	move.end = min(stop, max(end, round_down(va, WINDOW) + WINDOW));
+	hsv_migrate(process, mm, &move);
+}
+
+static void svm_move(struct hsv_process *process, u64 start, u64 end, u32 to, u32 prefetch)
+{
+	u64 from, stop;
+	struct hsv_migration move = {
+		.start = start,
+		.end = end,
+		.to = to,
+		.prefetch = prefetch,
+		.preferred = preferred_at(process, start, &from, &stop),
+		.trigger = KFD_MIGRATE_TRIGGER_PREFETCH,
+	};
+
+	hsv_migrate(process, current->mm, &move);
+}
+
+/*
+ * [start, end) of current's memory has got these attributes: what is prefetched moves now, and what is preferred in the system's memory; what is preferred in
+ * VRAM moves when the GPU needs it.
+ */
+void hsv_svm_locate(struct hsv_process *process, u64 start, u64 end,
+		    const struct kfd_ioctl_svm_attribute *attrs, u32 n)
+{
+	struct hsv_svm *svm = &process->svm;
+	u32 i;
 
 	if (!svm_enter(process))
 		return;
-	tools = tools_get(process);
-	if (tools) {
-		svm_populate(process, current->mm, tools, start, end, true);
-		tools_put(process, tools);
+	for (i = 0; i < n; i++) {
+		u32 location = attrs[i].value;
+
+		if (attrs[i].type == KFD_IOCTL_SVM_ATTR_PREFERRED_LOC) {
+			/* Without memory for it none is preferred. */
+			mtree_store_range(&svm->preferred, start >> PAGE_SHIFT,
+					  (end >> PAGE_SHIFT) - 1, xa_mk_value(location),
+					  GFP_KERNEL_ACCOUNT);
+			if (location == KFD_IOCTL_SVM_LOCATION_SYSMEM)
+				svm_move(process, start, end, 0, KFD_IOCTL_SVM_LOCATION_UNDEFINED);
+		} else if (attrs[i].type == KFD_IOCTL_SVM_ATTR_PREFETCH_LOC) {
+			svm_move(process, start, end, location, location);
+			if (location)
+				svm_prefetch(process, start, end);
+		}
 	}
 	svm_exit(process);
 }
@@ -806,6 +894,7 @@ void hsv_svm_init(struct hsv_process *process)
 	mutex_init(&svm->lock);
 	mutex_init(&svm->mode_lock);
 	xa_init(&svm->chunks);
+	mt_init_flags(&svm->preferred, MT_FLAGS_USE_RCU);
 	atomic_set(&svm->active, 0);
 	spin_lock_init(&svm->spare_lock);
 	INIT_LIST_HEAD(&svm->spare);
@@ -837,4 +926,5 @@ void hsv_svm_end(struct hsv_process *process)
 	}
 	INIT_LIST_HEAD(&svm->spare);
 	xa_destroy(&svm->chunks);
+	mtree_destroy(&svm->preferred);
 }

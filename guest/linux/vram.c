@@ -36,6 +36,14 @@ static void vram_work(struct work_struct *work)
 	down_write(&hdev->vram_map);
 	hdev->vram_away = true;
 	up_write(&hdev->vram_map);
+	/* Pages of programs can't be made to wait: they go to the system's memory, or VRAM stays. */
+	hsv_migrate_evict(hdev, U64_MAX, false);
+	if (!hsv_migrate_none(hdev)) {
+		down_write(&hdev->vram_map);
+		hdev->vram_away = false;
+		up_write(&hdev->vram_map);
+		goto unlock;
+	}
 	/*
 	 * All buffers, and doorbells: what isn't VRAM just faults again. What programs map of
 	 * /dev/kfd otherwise, which can't be had again by a fault, has offsets beyond these.
@@ -45,6 +53,7 @@ static void vram_work(struct work_struct *work)
 			    (loff_t)DRM_FILE_PAGE_OFFSET_SIZE << PAGE_SHIFT, 1);
 	/* If that can't be told, the host keeps the VRAM where it is. */
 	vram_tell(hdev, HSV_REQ_VRAM_AWAY, false);
+unlock:
 	mutex_unlock(&hdev->vram_lock);
 	drm_dev_exit(idx);
 }
