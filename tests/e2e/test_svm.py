@@ -48,6 +48,46 @@ def test_atomics_under_contention():
     both("e2e-svm", "atomics")
 
 
+def test_memory_moves_to_vram():
+    """What is prefetched to the GPU takes VRAM, as the program sees it and the host; other programs' turn, and VRAM that is full, change no result."""
+    both("e2e-svm", "vram")
+    job = S.guest_job(A, *XNACK, "e2e-svm", "hold", "5")
+    wait_until(lambda: S.tenants()[A]["vram_used_bytes"] >= 32 << 20, 60, "the VRAM that a program's memory is in isn't counted")
+    assert S.tenants()[A]["vram_used_bytes"] < 40 << 20, S.tenants()[A]
+    assert S.tenants()[B]["vram_used_bytes"] == 0
+    job.succeeds()
+    S.vram_is_free(A)
+
+
+def test_killed_with_memory_in_vram():
+    for delay in ("0.5", "1", "1.5"):
+        code, out = S.guest(A, "sh", "-c", f"HSA_XNACK=1 e2e-svm vram vram_writers & p=$!; sleep {delay}; kill -9 $p; wait $p; echo $?")
+        assert code == 0 and "137" in out, out
+    S.vram_is_free(A)
+
+
+def orphan(between):
+    """A child of a program has memory in VRAM when its parent has ended, and while @between runs."""
+    code, out = S.guest(A, "sh", "-c", "rm -f /tmp/o /tmp/o.go; HSA_XNACK=1 e2e-svm orphan /tmp/o >/tmp/o.log 2>&1")
+    assert code == 0, out
+    wait_until(lambda: S.tenants()[A]["processes"] == 0, 60, "the GPU process stays")
+    assert S.tenants()[A]["vram_used_bytes"] >= 3 << 20
+    code, out = S.guest(A, "sh", "-c", f"{between}; touch /tmp/o.go; for i in $(seq 100); do sleep 0.1; [ -e /tmp/o ] && exec cat /tmp/o; done; cat /tmp/o.log; exit 1")
+    assert code == 0 and "verified" in out, out
+    S.vram_is_free(A)
+
+
+def test_memory_in_vram_outlives_its_gpu_process():
+    orphan("true")
+
+
+def test_memory_in_vram_outlives_the_driver():
+    orphan("timeout 60 rmmod hsavisor || exit 2")
+    code, out = S.guest(A, "modprobe", "hsavisor")
+    assert code == 0, out
+    S.works(A)
+
+
 def test_faults():
     """What the program may not do, its kernels may not; the event has the address, and the next program works."""
     jobs = [S.guest_job(vm, *XNACK, "e2e-svm", "fault", how) for vm in VMS for how in ("wild", "unmapped", "none", "read-only", "running")]

@@ -168,6 +168,18 @@ def test_a_quota_may_grow():
     assert host.end() == 0
 
 
+def test_pages_of_programs_make_room():
+    """Memory that was prefetched to the GPU of a VM goes back to the guest's own when the host needs the room."""
+    job = S.guest_job(VM, "env", "HSA_XNACK=1", "e2e-svm", "hold", "12")
+    wait_until(lambda: S.tenants()[VM]["vram_used_bytes"] >= 32 * MIB, 60, "nothing is in VRAM")
+    other = [HostCheck(name, 112, 7, "--vram-max", "112M") for name in ("left", "right")]
+    for host in other:
+        assert host.line() == "filled"
+        assert host.end() == 0
+    job.succeeds()
+    S.vram_is_free(VM)
+
+
 def test_the_guests_kernel_is_quiet():
     S.kernel_is_quiet(VM)
 

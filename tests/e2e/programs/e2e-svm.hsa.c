@@ -7,16 +7,23 @@
  *   e2e-svm atomics        counters that the CPU's threads and the GPU add to at the same time
  *   e2e-svm storm SECONDS  kernels work on memory that is swapped, split, collapsed, write-protected and forked from all the time
  *   e2e-svm fault HOW      a kernel touches what isn't there (wild, unmapped, none, read-only, running: unmapped while it runs): the event has the right address
+ *   e2e-svm vram           (in a guest) memory moves to VRAM and back: how much VRAM is used, and that the results are right
+ *   e2e-svm vram NAME...   those parts of it
+ *   e2e-svm orphan FILE    a child of fork goes on with memory in VRAM when its parent has ended and there is FILE.go; FILE says "verified" then
+ *   e2e-svm hold SECONDS   has memory in VRAM for so long, and then looks at it
  *
  * Exit status: 0 as it should be, 1 wrong, 3 an error of the queue, 4 a kernel did not end.
  */
 #include "tests/programs/hsa.h"
 
+#include <linux/kfd_ioctl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #ifndef MADV_PAGEOUT
@@ -461,22 +468,20 @@ static void collapse(void)
 	munmap(base, 4 * MIB);
 }
 
+#include "e2e-svm-vram.h"
+
 /* Attributes and prefetching; what was not made by a pool. */
 static void attributes(void)
 {
 	uint32_t n = MIB / 2, *p = map(n * 4 + MIB);
 	hsa_amd_svm_attribute_pair_t set[] = {{HSA_AMD_SVM_ATTRIB_AGENT_ACCESSIBLE, gpu.handle}, {HSA_AMD_SVM_ATTRIB_READ_MOSTLY, 1}};
 	hsa_amd_svm_attribute_pair_t get[] = {{HSA_AMD_SVM_ATTRIB_ACCESS_QUERY, gpu.handle}, {HSA_AMD_SVM_ATTRIB_READ_MOSTLY, 0}};
-	hsa_signal_t prefetched;
 
 	fill(p, n, 30);
 	check(hsa_amd_svm_attributes_set(p, n * 4, set, 2), "hsa_amd_svm_attributes_set");
 	check(hsa_amd_svm_attributes_get(p, n * 4, get, 2), "hsa_amd_svm_attributes_get");
 	MUST(get[0].attribute == HSA_AMD_SVM_ATTRIB_AGENT_ACCESSIBLE && get[1].value); /* ROCr gives the flag as it is */
-	prefetched = new_signal(1);
-	check(hsa_amd_svm_prefetch_async(p, n * 4, gpu, 0, NULL, prefetched), "hsa_amd_svm_prefetch_async");
-	while (hsa_signal_wait_scacquire(prefetched, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX, HSA_WAIT_STATE_BLOCKED) >= 1)
-		;
+	prefetch(p, n * 4, gpu);
 	mix(p, n, 31);
 	expect_mixed(p, n, 30, 31);
 	fill_mix_compare(p, n + MIB / 4, 32);
@@ -485,7 +490,6 @@ static void attributes(void)
 
 /* ---- CPU and GPU at the same time ---- */
 
-static _Atomic uint32_t *counter;
 static int cas;
 
 static void *count_thread(void *arg)
@@ -697,23 +701,38 @@ static int fault(const char *how)
 
 /* ---- */
 
-static const struct {
+struct part {
 	const char *name;
 	void (*run)(void);
-} parts[] = {
-	{"heap", heap},	      {"stack", stack},		    {"statics", statics}, {"untouched", untouched}, {"file_private", file_private}, {"file_shared", file_shared},
-	{"memfd", memfd},     {"forks", forks},		    {"remapped", remapped}, {"protected", protected_}, {"swap", swap},		    {"swap_dirty", swap_dirty},
-	{"huge", huge},	      {"collapse", collapse},	    {"attributes", attributes},
 };
 
-static void run_part(unsigned i)
-{
-	double begin = now();
+static const struct part parts[] = {
+	{"heap", heap},	      {"stack", stack},		    {"statics", statics}, {"untouched", untouched}, {"file_private", file_private}, {"file_shared", file_shared},
+	{"memfd", memfd},     {"forks", forks},		    {"remapped", remapped}, {"protected", protected_}, {"swap", swap},		    {"swap_dirty", swap_dirty},
+	{"huge", huge},	      {"collapse", collapse},	    {"attributes", attributes}, {NULL, NULL},
+};
 
-	part = parts[i].name;
-	parts[i].run();
-	printf("%s %.2f s\n", part, now() - begin);
-	fflush(stdout);
+static const struct part vram_parts[] = {
+	{"vram_there_and_back", vram_there_and_back}, {"vram_preferred", vram_preferred}, {"vram_in_parts", vram_in_parts}, {"vram_forks", vram_forks},
+	{"vram_writers", vram_writers}, {"vram_full", vram_full}, {"vram_held", vram_held}, {"vram_events", vram_events}, {NULL, NULL},
+};
+
+/* Those of the table that are named, or all. */
+static void run_parts(const struct part *table, char **names, int n)
+{
+	for (; table->name; table++) {
+		double begin = now();
+		bool named = !n;
+
+		for (int k = 0; k < n; k++)
+			named = named || !strcmp(names[k], table->name);
+		if (!named)
+			continue;
+		part = table->name;
+		table->run();
+		printf("%s %.2f s\n", part, now() - begin);
+		fflush(stdout);
+	}
 }
 
 int main(int argc, char **argv)
@@ -727,14 +746,14 @@ int main(int argc, char **argv)
 		storm(atof(argv[2]));
 	} else if (!strcmp(what, "fault") && argc > 2) {
 		return fault(argv[2]);
+	} else if (!strcmp(what, "orphan") && argc > 2) {
+		return orphan(argv[2]);
+	} else if (!strcmp(what, "hold") && argc > 2) {
+		hold(atof(argv[2]));
+	} else if (!strcmp(what, "vram")) {
+		run_parts(vram_parts, argv + 2, argc - 2);
 	} else {
-		for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-			if (!strcmp(what, "all"))
-				run_part(i);
-			for (int k = 2; k < argc; k++)
-				if (!strcmp(argv[k], parts[i].name))
-					run_part(i);
-		}
+		run_parts(parts, argv + 2, strcmp(what, "all") ? argc - 2 : 0);
 	}
 	printf("verified\n");
 	hsa_signal_destroy(done);
