@@ -15,12 +15,13 @@
 #define GPU_ID 0x1234
 #define RAM    (8ull << 20) /* bytes of tenant memory, at address RAM_AT */
 #define RAM_AT 0x40000000ull
+#define VRAM   (1ull << 20)
 #define VA     0x10000000ull
 #define PAGE   4096ull
 
 static struct kfd_device *device;
 static struct kfd_process *process;
-static uint8_t *ram, *doorbells;
+static uint8_t *ram, *vram, *doorbells;
 static struct {
 	int calls;
 	uint64_t va, size;
@@ -67,6 +68,9 @@ static int setup(void **state)
 	ops.page_request = on_request;
 	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	doorbells = mmap(NULL, 2 * HSV_DOORBELL_SLOT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	vram = mmap(NULL, VRAM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	config.gpus[0].vram = vram;
+	config.gpus[0].vram_size = VRAM;
 	config.gpus[0].doorbells = doorbells;
 	assert_int_equal(gpu_open(NULL, &config.gpus[0].gpu), 0);
 	assert_int_equal(kfd_device_open(&config, &device), 0);
@@ -81,6 +85,7 @@ static int teardown(void **state)
 		kfd_process_destroy(process);
 	kfd_device_close(device);
 	munmap(ram, RAM);
+	munmap(vram, VRAM);
 	munmap(doorbells, 2 * HSV_DOORBELL_SLOT);
 	return 0;
 }
@@ -277,10 +282,93 @@ static void buffers(void **state)
 	assert_true(fake.answer_error < 0); /* its pages are gone for good */
 }
 
+static uint64_t vram_used(void)
+{
+	struct kfd_stats stats;
+
+	kfd_device_stats(device, &stats);
+	return stats.vram_used;
+}
+
+static void vram_bad(void **state)
+{
+	uint64_t at = 7, other;
+
+	assert_int_equal(xnack(1, NULL), 0);
+	assert_int_equal(kfd_vram_take(device, 1, PAGE, &at), -EINVAL);
+	assert_int_equal(kfd_vram_take(device, 0, 0, &at), -EINVAL);
+	assert_int_equal(kfd_vram_take(device, 0, PAGE + 1, &at), -EINVAL);
+	assert_int_equal(kfd_vram_take(device, 0, VRAM + PAGE, &at), -ENOMEM);
+	assert_int_equal(kfd_vram_take(device, 0, UINT64_MAX & ~(PAGE - 1), &at), -ENOMEM);
+	assert_int_equal(at, 7);
+	assert_int_equal(kfd_vram_give(device, 0, 0, PAGE), -EINVAL);
+	/* Nothing is taken: no page can be there. */
+	assert_int_equal(give(VA, PAGE, HSV_PAGES_READ, HSV_EXTENT_VRAM), -EFAULT);
+	assert_int_equal(kfd_vram_take(device, 0, 4 * PAGE, &at), 0);
+	assert_int_equal(kfd_vram_take(device, 0, 2 * PAGE, &other), 0);
+	assert_int_equal(kfd_vram_give(device, 1, at, 4 * PAGE), -EINVAL);
+	assert_int_equal(kfd_vram_give(device, 0, at, PAGE), -EINVAL);
+	assert_int_equal(kfd_vram_give(device, 0, at + PAGE, 3 * PAGE), -EINVAL);
+	assert_int_equal(kfd_vram_give(device, 0, at, 6 * PAGE), -EINVAL);
+	/* Beyond what was taken, before it, and where a sum would wrap; misaligned. */
+	assert_int_equal(other, at + 4 * PAGE);
+	assert_int_equal(give(VA, 7 * PAGE, HSV_PAGES_READ, HSV_EXTENT_VRAM | at), -EFAULT);
+	assert_int_equal(give(VA, PAGE, HSV_PAGES_READ, HSV_EXTENT_VRAM | (at + 6 * PAGE)), -EFAULT);
+	assert_int_equal(give(VA, PAGE, HSV_PAGES_READ, HSV_EXTENT_VRAM | (1ull << 62)), -EFAULT);
+	assert_int_equal(give(VA, PAGE, HSV_PAGES_READ, UINT64_MAX & ~(PAGE - 1)), -EFAULT);
+	assert_int_equal(give(VA, PAGE, HSV_PAGES_READ, HSV_EXTENT_VRAM | (at + 8)), -EINVAL);
+	assert_int_equal(fake_mapped_bytes(), 0);
+	assert_int_equal(vram_used(), 6 * PAGE);
+	/* In pieces: enough in all, but no run. */
+	assert_int_equal(kfd_vram_take(device, 0, VRAM - 7 * PAGE, &at), 0);
+	assert_int_equal(kfd_vram_give(device, 0, other, 2 * PAGE), 0);
+	assert_int_equal(kfd_vram_take(device, 0, 3 * PAGE, &at), -ENOMEM);
+	assert_int_equal(vram_used(), VRAM - 3 * PAGE);
+	kfd_vram_give_all(device);
+	assert_int_equal(vram_used(), 0);
+	assert_int_equal(kfd_vram_take(device, 0, VRAM, &at), 0); /* given back when the device is closed */
+}
+
+static void vram_pages(void **state)
+{
+	struct hsv_pages_args args = {.va = VA, .size = 8 * PAGE, .prot = HSV_PAGES_READ | HSV_PAGES_WRITE};
+	struct hsv_extent e[] = {{0, 2 * PAGE}, {RAM_AT, PAGE}, {0, 5 * PAGE}};
+	uint64_t a, b;
+
+	assert_int_equal(xnack(1, NULL), 0);
+	assert_int_equal(kfd_vram_take(device, 0, 4 * PAGE, &a), 0);
+	assert_int_equal(kfd_vram_take(device, 0, 4 * PAGE, &b), 0);
+	/* The last extent is in both, which follow each other. */
+	e[0].addr = HSV_EXTENT_VRAM | b;
+	e[2].addr = HSV_EXTENT_VRAM | (a + PAGE);
+	assert_int_equal(kfd_process_pages(process, &args, e, 3), 0);
+	assert_ptr_equal(fake_translate(VA + PAGE, NULL), vram + b + PAGE);
+	assert_ptr_equal(fake_translate(VA + 2 * PAGE, NULL), ram);
+	assert_ptr_equal(fake_translate(VA + 3 * PAGE, NULL), vram + a + PAGE);
+	assert_ptr_equal(fake_translate(VA + 7 * PAGE, NULL), vram + a + 5 * PAGE);
+	/* Given back while the GPU still has pages there, it loses them; the next one finds zeroes. */
+	memset(vram + b, 0xee, 4 * PAGE);
+	assert_int_equal(kfd_vram_give(device, 0, b, 4 * PAGE), 0);
+	assert_null(fake_translate(VA, NULL));
+	assert_null(fake_translate(VA + 6 * PAGE, NULL));
+	assert_ptr_equal(fake_translate(VA + 2 * PAGE, NULL), ram);
+	assert_int_equal(vram_used(), 4 * PAGE);
+	assert_int_equal(kfd_vram_give(device, 0, b, 4 * PAGE), -EINVAL);
+	assert_int_equal(give(VA, PAGE, HSV_PAGES_READ, HSV_EXTENT_VRAM | b), -EFAULT);
+	assert_int_equal(kfd_vram_take(device, 0, 4 * PAGE, &b), 0);
+	for (unsigned i = 0; i < 4 * PAGE; i++)
+		assert_int_equal(vram[b + i], 0);
+	/* It is the device's: the end of a process leaves it. */
+	kfd_process_destroy(process);
+	process = NULL;
+	assert_int_equal(vram_used(), 8 * PAGE);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = {TEST(mode), TEST(requests), TEST(bad_answers), TEST(answers), TEST(attributes), TEST(buffers)};
+	const struct CMUnitTest tests[] = {TEST(mode), TEST(requests), TEST(bad_answers), TEST(answers), TEST(attributes), TEST(buffers),
+					   TEST(vram_bad), TEST(vram_pages)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,44 @@ static void requests_wrong(void **state)
 	assert_int_equal(give(PVA, RW, PAGES), -EINVAL);
 }
 
+static int vram(uint32_t type, uint32_t gpu, struct hsv_vram_args *args, uint32_t size)
+{
+	return guest_request(&g, type, 0, gpu, args, size, NULL, 0, NULL, NULL);
+}
+
+/* VRAM for pages: what is wrong is refused, a reset gives back what was taken. */
+static void vram_wrong(void **state)
+{
+	struct hsv_vram_args args = {.size = 0x4000}, first;
+	struct kfd_stats stats;
+
+	assert_int_equal(vram(HSV_REQ_VRAM_TAKE, 0, &args, sizeof(args) - 1), -EINVAL);
+	assert_int_equal(vram(HSV_REQ_VRAM_TAKE, 99, &args, sizeof(args)), -EINVAL);
+	assert_int_equal(vram(HSV_REQ_VRAM_GIVE, 0, &args, sizeof(args)), -EINVAL);
+	args.size = 0x4001;
+	assert_int_equal(vram(HSV_REQ_VRAM_TAKE, 0, &args, sizeof(args)), -EINVAL);
+	args.size = 1ull << 40;
+	assert_int_equal(vram(HSV_REQ_VRAM_TAKE, 0, &args, sizeof(args)), -ENOMEM);
+	create_paging();
+	assert_int_equal(give(PVA, RW, HSV_EXTENT_VRAM), -EFAULT);
+	args.size = 0x4000;
+	assert_int_equal(vram(HSV_REQ_VRAM_TAKE, 0, &args, sizeof(args)), 0);
+	first = args;
+	assert_int_equal(args.size, 0x4000);
+	assert_int_equal(give(PVA, RW, HSV_EXTENT_VRAM | (first.offset + 0x3000)), 0);
+	assert_int_equal(give(PVA, RW, HSV_EXTENT_VRAM | (first.offset + 0x4000)), -EFAULT);
+	assert_int_equal(vram(HSV_REQ_VRAM_GIVE, 0, &first, sizeof(first)), 0);
+	assert_int_equal(vram(HSV_REQ_VRAM_GIVE, 0, &first, sizeof(first)), -EINVAL);
+	assert_int_equal(give(PVA, RW, HSV_EXTENT_VRAM | first.offset), -EFAULT);
+	assert_int_equal(vram(HSV_REQ_VRAM_TAKE, 0, &args, sizeof(args)), 0);
+	kfd_device_stats(harness_device->kfd, &stats);
+	assert_int_equal(stats.vram_used, 0x4000);
+	guest_close(&g);
+	assert_int_equal(start(FEATURES), 0);
+	kfd_device_stats(harness_device->kfd, &stats);
+	assert_int_equal(stats.vram_used, 0);
+}
+
 static void answers_wrong(void **state)
 {
 	static const struct {
@@ -521,6 +559,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(needs_the_feature, setup_without, teardown),
 		TEST(requests_wrong),
+		TEST(vram_wrong),
 		TEST(answers_wrong),
 		TEST(overlaps_with_buffers),
 		TEST(none_is_lost),
