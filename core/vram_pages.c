@@ -61,7 +61,7 @@ int kfd_vram_take(struct kfd_device *device, uint32_t gpu, uint64_t size, uint64
 	err = node_vram_take(n, size, 1, &run, &num);
 	if (err)
 		return err;
-	*offset = run->offset;
+	*offset = n->config.vram_offset + run->offset;
 	pthread_mutex_lock(&device->lock);
 	err = run_enter(n, run);
 	pthread_mutex_unlock(&device->lock);
@@ -90,16 +90,17 @@ static bool run_leave(struct kfd_node *n, uint64_t offset, uint64_t size)
 
 int kfd_vram_give(struct kfd_device *device, uint32_t gpu, uint64_t offset, uint64_t size)
 {
-	const struct vram_extent run = {offset, size};
+	struct vram_extent run = {offset, size};
 	struct kfd_node *n;
 
 	if (gpu >= device->config.num_gpus)
 		return -EINVAL;
 	n = &device->nodes[gpu];
-	if (!run_leave(n, offset, size))
+	run.offset -= n->config.vram_offset; /* may wrap: then none is found */
+	if (!run_leave(n, run.offset, size))
 		return -EINVAL;
 	/* Who was just naming it has the process's lock until it is mapped. */
-	kfd_device_revoke(device, (uint8_t *)n->config.vram + offset, size);
+	kfd_device_revoke(device, (uint8_t *)n->config.vram + run.offset, size);
 	node_vram_give(n, &run);
 	return 0;
 }
@@ -110,7 +111,7 @@ void kfd_vram_give_all(struct kfd_device *device)
 		struct kfd_node *n = &device->nodes[i];
 
 		while (n->num_taken)
-			kfd_vram_give(device, i, n->taken[n->num_taken - 1].offset, n->taken[n->num_taken - 1].size);
+			kfd_vram_give(device, i, n->config.vram_offset + n->taken[n->num_taken - 1].offset, n->taken[n->num_taken - 1].size);
 		free(n->taken);
 		n->taken = NULL;
 		n->max_taken = 0;
@@ -137,7 +138,7 @@ uint8_t *vram_taken_host(struct kfd_device *device, uint64_t offset, uint64_t si
 
 	pthread_mutex_lock(&device->lock);
 	for (uint32_t i = 0; i < device->config.num_gpus && !host; i++)
-		host = taken_on(&device->nodes[i], offset, size);
+		host = taken_on(&device->nodes[i], offset - device->nodes[i].config.vram_offset, size);
 	pthread_mutex_unlock(&device->lock);
 	return host;
 }

@@ -61,6 +61,20 @@ struct hsv_region {
 	void *mapping; /* see region_map() in main.c */
 };
 
+/* Pages of programs in a GPU's VRAM, see migrate.c. */
+struct hsv_vram_pages {
+	struct mutex ready_lock; /* ready, off: changes */
+	bool ready, off; /* there are struct pages; no page moves there any more (vram_map) */
+	struct dev_pagemap pgmap; /* of start to end, offsets in the region of all GPUs' VRAM */
+	u64 start, end;
+	spinlock_t lock; /* the lists, and their chunks */
+	struct list_head open, full, empty, leaving; /* of struct vram_chunk */
+	struct work_struct give_work; /* gives back the empty ones */
+	struct mutex evict_lock; /* src, dst */
+	unsigned long *src, *dst;
+	u64 full_until; /* jiffies; 0: there was always room */
+};
+
 /* A GPU of the device. */
 struct hsv_gpu {
 	struct hsv_device *hdev;
@@ -68,6 +82,7 @@ struct hsv_gpu {
 	u32 gpu_id; /* KFD's: how programs name it */
 	u64 vram_size;
 	struct drm_device *drm; /* of its render node; the first GPU's is hsv_device.drm. NULL: removed */
+	struct hsv_vram_pages vram_pages;
 	struct platform_device *pdev; /* that its DRM device belongs to; the first GPU's belongs to the virtio device */
 };
 
@@ -82,6 +97,7 @@ struct hsv_device {
 	u32 kfd_version, max_processes, num_gpus;
 	struct hsv_gpu gpus[HSV_MAX_GPUS]; /* the first num_gpus */
 	struct hsv_region doorbells, vram;
+	bool has_vram_pages; /* the host lets pages of programs be in VRAM */
 	struct device *kfd_dev; /* /dev/kfd's class device */
 
 	spinlock_t control_lock; /* the control queue, calls, call_count, gone */
@@ -97,21 +113,6 @@ struct hsv_device {
 	struct rw_semaphore vram_map; /* vram_away against faults that map VRAM */
 	bool vram_away;		      /* no VRAM is mapped */
 	struct work_struct vram_work;
-
-	/* Pages of programs in VRAM, see migrate.c. */
-	struct hsv_vram_pages {
-		bool offered; /* by the host */
-		struct mutex ready_lock; /* ready, off: changes */
-		bool ready, off; /* there are struct pages; no page moves there any more (vram_map) */
-		struct dev_pagemap pgmap;
-		u64 size; /* bytes of the region that it covers, from its start */
-		spinlock_t lock; /* the lists, and their chunks */
-		struct list_head open, full, empty, leaving; /* of struct vram_chunk */
-		struct work_struct give_work; /* gives back the empty ones */
-		struct mutex evict_lock; /* src, dst */
-		unsigned long *src, *dst;
-		u64 full_until; /* jiffies; 0: there was always room */
-	} vram_pages;
 
 	spinlock_t event_lock; /* the event queue */
 	struct hsv_event *event_buffers;
@@ -301,18 +302,18 @@ void hsv_svm_locate(struct hsv_process *process, u64 start, u64 end,
 /* migrate.c: pages of programs in VRAM. */
 struct hsv_migration {
 	u64 start, end; /* addresses */
-	u32 to;		/* gpu_id, or 0: back to the system's memory */
+	u32 from, to;	/* gpu_ids; 0: the system's memory. from is found */
 	u32 prefetch, preferred; /* locations, for tools */
 	int trigger;		 /* KFD_MIGRATE_TRIGGER_* */
 };
 
-int hsv_migrate_init(struct hsv_device *hdev);
+void hsv_migrate_init(struct hsv_device *hdev);
 void hsv_migrate_stop(struct hsv_device *hdev);
 void hsv_migrate_fini(struct hsv_device *hdev);
 void hsv_migrate(struct hsv_process *process, struct mm_struct *mm, const struct hsv_migration *what);
-bool hsv_migrate_has_room(struct hsv_device *hdev);
-u64 hsv_migrate_evict(struct hsv_device *hdev, u64 bytes, bool must);
-bool hsv_migrate_none(struct hsv_device *hdev);
+bool hsv_migrate_has_room(struct hsv_gpu *gpu);
+u64 hsv_migrate_evict(struct hsv_gpu *gpu, u64 bytes, bool must);
+bool hsv_migrate_evict_all(struct hsv_device *hdev, bool must);
 u64 hsv_page_addr(const struct hsv_device *hdev, const struct page *page);
 
 /* process.c */

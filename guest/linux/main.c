@@ -213,8 +213,6 @@ static void watch_work(struct work_struct *work)
 
 static int device_init(struct hsv_device *hdev)
 {
-	int err;
-
 	spin_lock_init(&hdev->control_lock);
 	INIT_LIST_HEAD(&hdev->calls);
 	init_waitqueue_head(&hdev->answered);
@@ -223,9 +221,7 @@ static int device_init(struct hsv_device *hdev)
 	INIT_WORK(&hdev->event_work, hsv_event_work);
 	INIT_DELAYED_WORK(&hdev->watch_work, watch_work);
 	hsv_vram_init(hdev);
-	err = hsv_migrate_init(hdev);
-	if (err)
-		return err;
+	hsv_migrate_init(hdev);
 	mutex_init(&hdev->process_lock);
 	idr_init(&hdev->processes);
 	spin_lock_init(&hdev->id_lock);
@@ -357,7 +353,7 @@ static int hsv_probe(struct virtio_device *vdev)
 		err = region_map(hdev, &hdev->vram, HSV_SHM_VRAM, vram_of_all(hdev));
 	if (err)
 		goto unmap;
-	hdev->vram_pages.offered = virtio_has_feature(vdev, HSV_F_VRAM_PAGES);
+	hdev->has_vram_pages = virtio_has_feature(vdev, HSV_F_VRAM_PAGES);
 	err = virtio_find_vqs(vdev, HSV_NUM_QUEUES, vqs, queues, NULL);
 	if (err)
 		goto unmap;

@@ -506,7 +506,7 @@ long hsv_ioctl_alloc(struct hsv_process *process, void *data)
 			err = alloc_for_program(process, HSV_MEMORY_VRAM, args);
 		}
 		/* Buffers can't be anywhere else, pages can. */
-		if (err == -ENOMEM && hsv_migrate_evict(process->hdev, args->size, false))
+		if (err == -ENOMEM && hsv_migrate_evict(gpu, args->size, false))
 			err = alloc_for_program(process, HSV_MEMORY_VRAM, args);
 	} else if (kind & KFD_IOC_ALLOC_MEM_FLAGS_GTT) {
 		err = alloc_for_program(process, HSV_MEMORY_GTT, args);

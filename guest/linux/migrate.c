@@ -26,8 +26,6 @@
 #include <linux/slab.h>
 #include <linux/userfaultfd_k.h>
 
-#include <drm/drm_managed.h>
-
 #include "hsv.h"
 
 #define CHUNK_PAGES 512
@@ -45,15 +43,20 @@ struct vram_chunk {
 	struct list_head link;
 	struct hsv_vram_pages *vp;
 	struct hsv_call *call; /* gives it back */
-	u64 offset;	       /* in the region */
+	u64 offset;	       /* in the region of all GPUs' VRAM */
 	u32 pages, used;
 	bool leaving; /* its pages are being moved back: it stays though none is left, and gets none */
 	DECLARE_BITMAP(busy, CHUNK_PAGES);
 };
 
+static struct hsv_gpu *vp_gpu(struct hsv_vram_pages *vp)
+{
+	return container_of(vp, struct hsv_gpu, vram_pages);
+}
+
 static struct hsv_device *to_hdev(struct hsv_vram_pages *vp)
 {
-	return container_of(vp, struct hsv_device, vram_pages);
+	return vp_gpu(vp)->hdev;
 }
 
 /* ---- chunks ---- */
@@ -66,7 +69,7 @@ static int chunk_send(struct vram_chunk *chunk, u32 type)
 	};
 
 	memcpy(chunk->call->args, &args, sizeof(args));
-	return hsv_call_send(chunk->call, type, 0, sizeof(args), 0, false);
+	return hsv_call_send(chunk->call, type, vp_gpu(chunk->vp)->index, sizeof(args), 0, false);
 }
 
 static void chunk_give(struct vram_chunk *chunk)
@@ -109,9 +112,9 @@ static struct vram_chunk *chunk_take(struct hsv_vram_pages *vp, u64 pages)
 	}
 	memcpy(&args, chunk->call->args, sizeof(args));
 	chunk->offset = le64_to_cpu(args.offset);
-	if (!PAGE_ALIGNED(chunk->offset) || chunk->offset > vp->size ||
-	    (u64)chunk->pages << PAGE_SHIFT > vp->size - chunk->offset) {
-		/* Behind what has struct pages: a quota that is no multiple of 2 MiB. */
+	if (!PAGE_ALIGNED(chunk->offset) || chunk->offset < vp->start || chunk->offset > vp->end ||
+	    (u64)chunk->pages << PAGE_SHIFT > vp->end - chunk->offset) {
+		/* Outside of what has struct pages: a quota that is no multiple of 2 MiB. */
 		chunk_give(chunk);
 		return NULL;
 	}
@@ -214,29 +217,56 @@ u64 hsv_page_addr(const struct hsv_device *hdev, const struct page *page)
 	return addr;
 }
 
-/* Makes struct pages of the VRAM, once. False: there can be none. */
-static bool vram_pages_ready(struct hsv_vram_pages *vp)
+/* The part of the region of all GPUs' VRAM that is this one's, in whole windows. */
+static void vram_part(struct hsv_vram_pages *vp)
+{
+	const struct hsv_gpu *gpu = vp_gpu(vp), *other;
+	u64 start = 0;
+
+	for (other = gpu->hdev->gpus; other < gpu; other++)
+		start += other->vram_size;
+	vp->start = round_up(start, WINDOW);
+	vp->end = max(vp->start, round_down(start + gpu->vram_size, WINDOW));
+}
+
+static int vram_map(struct hsv_vram_pages *vp)
 {
 	struct hsv_device *hdev = to_hdev(vp);
 	void *mapping;
+
+	vram_part(vp);
+	if (vp->start == vp->end || !IS_ALIGNED(hdev->vram.addr, WINDOW))
+		return -EINVAL;
+	vp->src = kvcalloc(2 * CHUNK_PAGES, sizeof(*vp->src), GFP_KERNEL);
+	if (!vp->src)
+		return -ENOMEM;
+	vp->dst = vp->src + CHUNK_PAGES;
+	vp->pgmap.type = MEMORY_DEVICE_COHERENT;
+	vp->pgmap.ops = &vram_page_ops;
+	vp->pgmap.owner = hdev;
+	vp->pgmap.nr_range = 1;
+	vp->pgmap.range.start = hdev->vram.addr + vp->start;
+	vp->pgmap.range.end = hdev->vram.addr + vp->end - 1;
+	mapping = memremap_pages(&vp->pgmap, dev_to_node(hdev->drm.dev));
+	if (!IS_ERR(mapping))
+		return 0;
+	kvfree(vp->src);
+	return PTR_ERR(mapping);
+}
+
+/* Makes struct pages of the VRAM, once. False: there can be none. */
+static bool vram_pages_ready(struct hsv_vram_pages *vp)
+{
 	bool ready;
+	int err;
 
 	mutex_lock(&vp->ready_lock);
 	if (!vp->ready && !vp->off) {
-		vp->size = round_down(hdev->vram.size, WINDOW);
-		vp->pgmap.type = MEMORY_DEVICE_COHERENT;
-		vp->pgmap.ops = &vram_page_ops;
-		vp->pgmap.owner = hdev;
-		vp->pgmap.nr_range = 1;
-		vp->pgmap.range.start = hdev->vram.addr;
-		vp->pgmap.range.end = hdev->vram.addr + vp->size - 1;
-		mapping = vp->size && IS_ALIGNED(hdev->vram.addr, WINDOW)
-				  ? memremap_pages(&vp->pgmap, dev_to_node(hdev->drm.dev))
-				  : ERR_PTR(-EINVAL);
-		vp->ready = !IS_ERR(mapping);
-		if (IS_ERR(mapping)) {
-			drm_info(&hdev->drm, "no memory of programs moves to VRAM (%ld)\n",
-				 PTR_ERR(mapping));
+		err = vram_map(vp);
+		vp->ready = !err;
+		if (err) {
+			drm_info(&to_hdev(vp)->drm, "no memory of programs moves to VRAM (%d)\n",
+				 err);
 			vp->off = true;
 		}
 	}
@@ -245,12 +275,29 @@ static bool vram_pages_ready(struct hsv_vram_pages *vp)
 	return ready;
 }
 
+/* No VRAM of any GPU is in use for pages. */
+static bool vram_has_none(struct hsv_device *hdev)
+{
+	struct hsv_vram_pages *vp;
+	bool none = true;
+	u32 i;
+
+	for (i = 0; none && i < hdev->num_gpus; i++) {
+		vp = &hdev->gpus[i].vram_pages;
+		spin_lock_irq(&vp->lock);
+		none = list_empty(&vp->open) && list_empty(&vp->full) && list_empty(&vp->leaving);
+		spin_unlock_irq(&vp->lock);
+	}
+	return none;
+}
+
 /* ---- moving a program's memory ---- */
 
 struct move {
 	struct hsv_process *process;
+	struct hsv_vram_pages *vp; /* to there; NULL: to the system's memory */
 	struct hsv_migration what;
-	bool to_vram, told, full;
+	bool told, full;
 	unsigned long src[WINDOW_PAGES], dst[WINDOW_PAGES];
 };
 
@@ -259,8 +306,8 @@ static struct page *move_page(struct move *move, struct page *from, u64 more)
 {
 	struct page *to;
 
-	if (move->to_vram) {
-		to = vram_page(&move->process->hdev->vram_pages, more);
+	if (move->vp) {
+		to = vram_page(move->vp, more);
 		move->full = !to;
 	} else {
 		to = alloc_page(GFP_HIGHUSER_MOVABLE);
@@ -274,10 +321,31 @@ static struct page *move_page(struct move *move, struct page *from, u64 more)
 	return to;
 }
 
+/* The GPU in whose VRAM the page is, NULL: in none's. */
+static struct hsv_vram_pages *page_vram(const struct page *page)
+{
+	return is_device_coherent_page(page) ? ((struct vram_chunk *)page->zone_device_data)->vp
+					     : NULL;
+}
+
 static bool is_movable(const struct move *move, const struct page *page)
 {
 	/* What a program never touched comes into being in VRAM, but not by being moved back. */
-	return move->to_vram ? !page || PageAnon(page) : page && is_device_coherent_page(page);
+	if (!page)
+		return move->vp;
+	return PageAnon(page) && page_vram(page) != move->vp;
+}
+
+/* The first page of a part is about to move. */
+static void move_tell(struct move *move, const struct page *page)
+{
+	struct hsv_vram_pages *vp = page ? page_vram(page) : NULL;
+
+	if (move->told)
+		return;
+	move->what.from = vp ? vp_gpu(vp)->gpu_id : 0;
+	hsv_smi_migrate(move->process, &move->what, false);
+	move->told = true;
 }
 
 /* Moves what can be moved of [start, end), at most a window. With the mmap lock held. */
@@ -290,11 +358,14 @@ static void move_window(struct move *move, struct vm_area_struct *vma, u64 start
 		.start = start,
 		.end = end,
 		.pgmap_owner = move->process->hdev,
-		.flags = move->to_vram ? MIGRATE_VMA_SELECT_SYSTEM
-				       : MIGRATE_VMA_SELECT_DEVICE_COHERENT,
+		.flags = move->vp ? MIGRATE_VMA_SELECT_SYSTEM
+				  : MIGRATE_VMA_SELECT_DEVICE_COHERENT,
 	};
 	u64 i, more;
 
+	/* It may be another GPU's. */
+	if (move->process->hdev->num_gpus > 1)
+		args.flags |= MIGRATE_VMA_SELECT_DEVICE_COHERENT;
 	memset(move->dst, 0, sizeof(move->dst));
 	if (migrate_vma_setup(&args))
 		return;
@@ -308,9 +379,7 @@ static void move_window(struct move *move, struct vm_area_struct *vma, u64 start
 		if (!to)
 			break;
 		args.dst[i] = migrate_pfn(page_to_pfn(to));
-		if (!move->told)
-			hsv_smi_migrate(move->process, &move->what, false);
-		move->told = true;
+		move_tell(move, from);
 	}
 	migrate_vma_pages(&args);
 	migrate_vma_finalize(&args);
@@ -318,7 +387,7 @@ static void move_window(struct move *move, struct vm_area_struct *vma, u64 start
 
 static bool vma_moves(const struct move *move, struct vm_area_struct *vma)
 {
-	return (move->to_vram || vma->anon_vma) &&
+	return (move->vp || vma->anon_vma) &&
 	       !(vma->vm_flags & (VM_SPECIAL | VM_SHARED | VM_HUGETLB)) && !vma_is_dax(vma) &&
 	       !userfaultfd_armed(vma);
 }
@@ -342,10 +411,10 @@ static u64 move_next(struct move *move, struct mm_struct *mm, u64 start, u64 end
 		move->what.end = end;
 	}
 	next = min(end, round_down(start, WINDOW) + WINDOW);
-	if (!move->to_vram) {
+	if (!move->vp) {
 		move_window(move, vma, start, next);
 	} else if (hsv_vram_begin(hdev)) {
-		if (hdev->vram_pages.off)
+		if (move->vp->off)
 			move->full = true;
 		else
 			move_window(move, vma, start, next);
@@ -369,22 +438,24 @@ static void move_told(struct move *move)
  */
 void hsv_migrate(struct hsv_process *process, struct mm_struct *mm, const struct hsv_migration *what)
 {
-	struct hsv_vram_pages *vp = &process->hdev->vram_pages;
+	struct hsv_device *hdev = process->hdev;
+	struct hsv_gpu *gpu = what->to ? hsv_gpu_by_id(hdev, what->to) : NULL;
 	u64 start = what->start, end = what->end;
 	struct move *move;
 	int idx;
 
-	if (!vp->offered || (what->to ? !vram_pages_ready(vp) : hsv_migrate_none(process->hdev)))
+	if (!hdev->has_vram_pages || (what->to && !gpu) ||
+	    (gpu ? !vram_pages_ready(&gpu->vram_pages) : vram_has_none(hdev)))
 		return;
 	move = kvzalloc(sizeof(*move), GFP_KERNEL_ACCOUNT);
 	if (!move)
 		return;
-	if (!drm_dev_enter(&process->hdev->drm, &idx))
+	if (!drm_dev_enter(&hdev->drm, &idx))
 		goto free;
 	move->process = process;
 	move->what = *what;
 	move->what.end = move->what.start;
-	move->to_vram = what->to;
+	move->vp = gpu ? &gpu->vram_pages : NULL;
 	while (start < end && !move->full && !READ_ONCE(process->dying) &&
 	       !fatal_signal_pending(current)) {
 		mmap_read_lock(mm);
@@ -395,19 +466,19 @@ void hsv_migrate(struct hsv_process *process, struct mm_struct *mm, const struct
 		cond_resched();
 	}
 	move_told(move);
-	if (move->full)
-		WRITE_ONCE(vp->full_until, jiffies + FULL_TIME);
+	if (move->full && gpu)
+		WRITE_ONCE(gpu->vram_pages.full_until, get_jiffies_64() + FULL_TIME);
 	drm_dev_exit(idx);
 free:
 	kvfree(move);
 }
 
 /* Was there VRAM lately? */
-bool hsv_migrate_has_room(struct hsv_device *hdev)
+bool hsv_migrate_has_room(struct hsv_gpu *gpu)
 {
-	u64 until = READ_ONCE(hdev->vram_pages.full_until);
+	u64 until = READ_ONCE(gpu->vram_pages.full_until);
 
-	return hdev->vram_pages.offered && (!until || time_after64(get_jiffies_64(), until));
+	return gpu->hdev->has_vram_pages && (!until || time_after64(get_jiffies_64(), until));
 }
 
 /* ---- moving VRAM's pages back, whosever they are ---- */
@@ -455,9 +526,9 @@ static struct vram_chunk *evict_begin(struct hsv_vram_pages *vp)
  * Gives back VRAM of at least that many bytes, if it can. Programs go on with the pages in the system's memory. must: waits for that memory, also by killing.
  * Returns the bytes.
  */
-u64 hsv_migrate_evict(struct hsv_device *hdev, u64 bytes, bool must)
+u64 hsv_migrate_evict(struct hsv_gpu *gpu, u64 bytes, bool must)
 {
-	struct hsv_vram_pages *vp = &hdev->vram_pages;
+	struct hsv_vram_pages *vp = &gpu->vram_pages;
 	gfp_t gfp = GFP_HIGHUSER_MOVABLE | (must ? __GFP_NOFAIL : __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 	struct vram_chunk *chunk, *next;
 	u64 given = 0;
@@ -493,37 +564,34 @@ u64 hsv_migrate_evict(struct hsv_device *hdev, u64 bytes, bool must)
 	return given;
 }
 
-/* No VRAM is in use for pages. */
-bool hsv_migrate_none(struct hsv_device *hdev)
+/* Gives back the VRAM of all GPUs' pages. False: not all could be. */
+bool hsv_migrate_evict_all(struct hsv_device *hdev, bool must)
 {
-	struct hsv_vram_pages *vp = &hdev->vram_pages;
-	bool none;
+	u32 i;
 
-	spin_lock_irq(&vp->lock);
-	none = list_empty(&vp->open) && list_empty(&vp->full) && list_empty(&vp->leaving);
-	spin_unlock_irq(&vp->lock);
-	return none;
+	for (i = 0; i < hdev->num_gpus; i++)
+		hsv_migrate_evict(&hdev->gpus[i], U64_MAX, must);
+	return vram_has_none(hdev);
 }
 
 /* ---- life ---- */
 
-int hsv_migrate_init(struct hsv_device *hdev)
+void hsv_migrate_init(struct hsv_device *hdev)
 {
-	struct hsv_vram_pages *vp = &hdev->vram_pages;
+	u32 i;
 
-	mutex_init(&vp->ready_lock);
-	mutex_init(&vp->evict_lock);
-	spin_lock_init(&vp->lock);
-	INIT_LIST_HEAD(&vp->open);
-	INIT_LIST_HEAD(&vp->full);
-	INIT_LIST_HEAD(&vp->empty);
-	INIT_LIST_HEAD(&vp->leaving);
-	INIT_WORK(&vp->give_work, give_work);
-	vp->src = drmm_kcalloc(&hdev->drm, 2 * CHUNK_PAGES, sizeof(*vp->src), GFP_KERNEL);
-	if (!vp->src)
-		return -ENOMEM;
-	vp->dst = vp->src + CHUNK_PAGES;
-	return 0;
+	for (i = 0; i < HSV_MAX_GPUS; i++) {
+		struct hsv_vram_pages *vp = &hdev->gpus[i].vram_pages;
+
+		mutex_init(&vp->ready_lock);
+		mutex_init(&vp->evict_lock);
+		spin_lock_init(&vp->lock);
+		INIT_LIST_HEAD(&vp->open);
+		INIT_LIST_HEAD(&vp->full);
+		INIT_LIST_HEAD(&vp->empty);
+		INIT_LIST_HEAD(&vp->leaving);
+		INIT_WORK(&vp->give_work, give_work);
+	}
 }
 
 /*
@@ -531,24 +599,34 @@ int hsv_migrate_init(struct hsv_device *hdev)
  */
 void hsv_migrate_stop(struct hsv_device *hdev)
 {
-	struct hsv_vram_pages *vp = &hdev->vram_pages;
+	u32 i;
 
-	mutex_lock(&vp->ready_lock);
-	down_write(&hdev->vram_map); /* who is moving pages there has finished */
-	vp->off = true;
-	up_write(&hdev->vram_map);
-	mutex_unlock(&vp->ready_lock);
-	while (!hsv_migrate_none(hdev)) {
-		hsv_migrate_evict(hdev, U64_MAX, true);
-		if (!hsv_migrate_none(hdev))
-			msleep(10);
+	for (i = 0; i < hdev->num_gpus; i++) {
+		struct hsv_vram_pages *vp = &hdev->gpus[i].vram_pages;
+
+		mutex_lock(&vp->ready_lock);
+		down_write(&hdev->vram_map); /* who is moving pages there has finished */
+		vp->off = true;
+		up_write(&hdev->vram_map);
+		mutex_unlock(&vp->ready_lock);
 	}
-	flush_work(&vp->give_work);
+	while (!hsv_migrate_evict_all(hdev, true))
+		msleep(10);
+	for (i = 0; i < hdev->num_gpus; i++)
+		flush_work(&hdev->gpus[i].vram_pages.give_work);
 }
 
 void hsv_migrate_fini(struct hsv_device *hdev)
 {
-	if (hdev->vram_pages.ready)
-		memunmap_pages(&hdev->vram_pages.pgmap);
-	hdev->vram_pages.ready = false;
+	u32 i;
+
+	for (i = 0; i < hdev->num_gpus; i++) {
+		struct hsv_vram_pages *vp = &hdev->gpus[i].vram_pages;
+
+		if (!vp->ready)
+			continue;
+		memunmap_pages(&vp->pgmap);
+		kvfree(vp->src);
+		vp->ready = false;
+	}
 }

@@ -147,12 +147,12 @@ void hsv_smi_migrate(struct hsv_process *process, const struct hsv_migration *wh
 {
 	unsigned int event = end ? KFD_SMI_EVENT_MIGRATE_END : KFD_SMI_EVENT_MIGRATE_START;
 	unsigned long start = what->start >> PAGE_SHIFT, pages = (what->end - what->start) >> PAGE_SHIFT;
-	u32 gpu = process->hdev->gpu_id, from = what->to ? 0 : gpu;
+	const struct hsv_gpu *gpu = hsv_gpu_by_id(process->hdev, what->to ? what->to : what->from);
 
 	if (end)
-		tell(process->hdev, pid_of(process), event, HSV_SMI_MIGRATE_END, event, now(), pid_of(process), start, pages, from, what->to, what->trigger);
+		tell(gpu, pid_of(process), event, HSV_SMI_MIGRATE_END, event, now(), pid_of(process), start, pages, what->from, what->to, what->trigger);
 	else
-		tell(process->hdev, pid_of(process), event, HSV_SMI_MIGRATE_START, event, now(), pid_of(process), start, pages, from, what->to,
+		tell(gpu, pid_of(process), event, HSV_SMI_MIGRATE_START, event, now(), pid_of(process), start, pages, what->from, what->to,
 		     what->prefetch, what->preferred, what->trigger);
 }
 

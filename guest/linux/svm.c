@@ -830,7 +830,9 @@ static void preferred_move(struct hsv_process *process, struct mm_struct *mm, u6
 		.trigger = KFD_MIGRATE_TRIGGER_PAGEFAULT_GPU,
 	};
 
-	if (move.preferred != process->hdev->gpu_id || !hsv_migrate_has_room(process->hdev))
+	struct hsv_gpu *gpu = hsv_gpu_by_id(process->hdev, move.preferred);
+
+	if (!gpu || !hsv_migrate_has_room(gpu))
 		return;
 	move.to = move.preferred;
 	move.start = max(start, round_down(va, WINDOW));

@@ -37,8 +37,7 @@ static void vram_work(struct work_struct *work)
 	hdev->vram_away = true;
 	up_write(&hdev->vram_map);
 	/* Pages of programs can't be made to wait: they go to the system's memory, or VRAM stays. */
-	hsv_migrate_evict(hdev, U64_MAX, false);
-	if (!hsv_migrate_none(hdev)) {
+	if (!hsv_migrate_evict_all(hdev, false)) {
 		down_write(&hdev->vram_map);
 		hdev->vram_away = false;
 		up_write(&hdev->vram_map);
