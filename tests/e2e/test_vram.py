@@ -170,13 +170,15 @@ def test_a_quota_may_grow():
 
 def test_pages_of_programs_make_room():
     """Memory that was prefetched to the GPU of a VM goes back to the guest's own when the host needs the room."""
-    job = S.guest_job(VM, "env", "HSA_XNACK=1", "e2e-svm", "hold", "12")
-    wait_until(lambda: S.tenants()[VM]["vram_used_bytes"] >= 32 * MIB, 60, "nothing is in VRAM")
-    other = [HostCheck(name, 112, 7, "--vram-max", "112M") for name in ("left", "right")]
-    for host in other:
-        assert host.line() == "filled"
-        assert host.end() == 0
+    job = S.guest_job(VM, "env", "HSA_XNACK=1", "e2e-svm", "hold", "12", "96")
+    wait_until(lambda: S.tenants()[VM]["vram_used_bytes"] >= 96 * MIB, 60, "nothing is in VRAM")
+    host = HostCheck("room", 150, 7)
+    assert host.line() == "filled"
+    vm = S.tenants()[VM]
+    assert vm["vram_used_bytes"] < 16 * MIB and vm["vram_swap_outs"], vm
+    assert host.ask("gpu") == "gpu_differ 0"
     job.succeeds()
+    assert host.ask("cpu") == "cpu_differ 0" and host.end() == 0
     S.vram_is_free(VM)
 
 

@@ -362,9 +362,9 @@ static int orphan(const char *file)
 	_exit(0);
 }
 
-static void hold(double seconds)
+static void hold(double seconds, uint32_t mib)
 {
-	uint32_t n = 32 * MIB / 4, *p = map(n * 4);
+	uint32_t n = mib * MIB / 4, *p = map(n * 4);
 
 	part = "hold";
 	fill(p, n, 66);

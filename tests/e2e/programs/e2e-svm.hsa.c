@@ -10,7 +10,7 @@
  *   e2e-svm vram           (in a guest) memory moves to VRAM and back: how much VRAM is used, and that the results are right
  *   e2e-svm vram NAME...   those parts of it
  *   e2e-svm orphan FILE    a child of fork goes on with memory in VRAM when its parent has ended and there is FILE.go; FILE says "verified" then
- *   e2e-svm hold SECONDS   has memory in VRAM for so long, and then looks at it
+ *   e2e-svm hold SECONDS [MIB]   has that much memory (default: 32) in VRAM for so long, and then looks at it
  *
  * Exit status: 0 as it should be, 1 wrong, 3 an error of the queue, 4 a kernel did not end.
  */
@@ -749,7 +749,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "orphan") && argc > 2) {
 		return orphan(argv[2]);
 	} else if (!strcmp(what, "hold") && argc > 2) {
-		hold(atof(argv[2]));
+		hold(atof(argv[2]), argc > 3 ? (uint32_t)atoi(argv[3]) : 32);
 	} else if (!strcmp(what, "vram")) {
 		run_parts(vram_parts, argv + 2, argc - 2);
 	} else {
