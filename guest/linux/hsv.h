@@ -98,6 +98,7 @@ struct hsv_device {
 	struct hsv_gpu gpus[HSV_MAX_GPUS]; /* the first num_gpus */
 	struct hsv_region doorbells, vram;
 	bool has_vram_pages; /* the host lets pages of programs be in VRAM */
+	struct work_struct evict_work;
 	struct device *kfd_dev; /* /dev/kfd's class device */
 
 	spinlock_t control_lock; /* the control queue, calls, call_count, gone */
@@ -308,6 +309,7 @@ struct hsv_migration {
 };
 
 void hsv_migrate_init(struct hsv_device *hdev);
+void hsv_migrate_lost(struct hsv_device *hdev);
 void hsv_migrate_stop(struct hsv_device *hdev);
 void hsv_migrate_fini(struct hsv_device *hdev);
 void hsv_migrate(struct hsv_process *process, struct mm_struct *mm, const struct hsv_migration *what);

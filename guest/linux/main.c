@@ -277,6 +277,7 @@ void hsv_device_fail(struct hsv_device *hdev, const char *why)
 		hsv_smi_reset(&hdev->gpus[i], false, why);
 	host_stop(hdev->vdev);
 	device_shut(hdev);
+	hsv_migrate_lost(hdev);
 }
 
 /*

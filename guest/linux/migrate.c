@@ -12,7 +12,7 @@
  * A move is the kernel's migrate_vma_*(): it unmaps pages everywhere (the MMU notifier takes them from the GPUs, see svm.c), here they are copied, then they
  * are mapped at their new place. Pages in use by somebody else meanwhile are passed by.
  *
- * A chunk's pages are moved back when a buffer needs its VRAM, when the host wants all VRAM unmapped (vram.c) and when the device goes; this finds their
+ * A chunk's pages are moved back when a buffer needs its VRAM, when the host wants all VRAM unmapped (vram.c) and when the device goes or is lost; this finds their
  * programs by the pages (migrate_device_range()).
  *
  * vp->lock is taken where the last reference of a page is dropped, in interrupts even; that's why chunks are given back by a work item, with a call that was
@@ -387,7 +387,8 @@ static void move_window(struct move *move, struct vm_area_struct *vma, u64 start
 
 static bool vma_moves(const struct move *move, struct vm_area_struct *vma)
 {
-	return (move->vp || vma->anon_vma) &&
+	/* What can't be read is only reserved; without an anon_vma nothing has moved. */
+	return (move->vp ? vma->vm_flags & VM_READ : !!vma->anon_vma) &&
 	       !(vma->vm_flags & (VM_SPECIAL | VM_SHARED | VM_HUGETLB)) && !vma_is_dax(vma) &&
 	       !userfaultfd_armed(vma);
 }
@@ -574,12 +575,24 @@ bool hsv_migrate_evict_all(struct hsv_device *hdev, bool must)
 	return vram_has_none(hdev);
 }
 
+static void evict_work(struct work_struct *work)
+{
+	hsv_migrate_evict_all(container_of(work, struct hsv_device, evict_work), true);
+}
+
+/* The host side is lost: what is still to be read in VRAM is saved. Any context that may queue work. */
+void hsv_migrate_lost(struct hsv_device *hdev)
+{
+	queue_work(hsv_wq, &hdev->evict_work);
+}
+
 /* ---- life ---- */
 
 void hsv_migrate_init(struct hsv_device *hdev)
 {
 	u32 i;
 
+	INIT_WORK(&hdev->evict_work, evict_work);
 	for (i = 0; i < HSV_MAX_GPUS; i++) {
 		struct hsv_vram_pages *vp = &hdev->gpus[i].vram_pages;
 
@@ -610,6 +623,7 @@ void hsv_migrate_stop(struct hsv_device *hdev)
 		up_write(&hdev->vram_map);
 		mutex_unlock(&vp->ready_lock);
 	}
+	flush_work(&hdev->evict_work);
 	while (!hsv_migrate_evict_all(hdev, true))
 		msleep(10);
 	for (i = 0; i < hdev->num_gpus; i++)
