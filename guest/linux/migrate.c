@@ -634,6 +634,7 @@ void hsv_migrate_fini(struct hsv_device *hdev)
 {
 	u32 i;
 
+	flush_work(&hdev->evict_work);
 	for (i = 0; i < hdev->num_gpus; i++) {
 		struct hsv_vram_pages *vp = &hdev->gpus[i].vram_pages;
 
