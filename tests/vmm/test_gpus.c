@@ -189,6 +189,33 @@ static void vram(void **state)
 		assert_int_equal(g.vram[i], 0);
 }
 
+static int take_or_give(uint32_t type, unsigned gpu, struct hsv_vram_args *args)
+{
+	return guest_request(&g, type, 0, gpu, args, sizeof(*args), NULL, 0, NULL, NULL);
+}
+
+/* The driver's own VRAM is of the GPU that it asked for, and given back to that one. */
+static void vram_of_the_driver(void **state)
+{
+	struct hsv_vram_args args[2] = {{.size = HARNESS_VRAM}, {.size = HARNESS_VRAM}}, more = {.size = 4096};
+
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(take_or_give(HSV_REQ_VRAM_TAKE, i, &args[i]), 0);
+		assert_int_equal(args[i].offset, i * HARNESS_VRAM);
+		assert_int_equal(take_or_give(HSV_REQ_VRAM_TAKE, i, &more), -ENOMEM);
+	}
+	assert_int_equal(take_or_give(HSV_REQ_VRAM_TAKE, 2, &more), -EINVAL);
+	assert_int_equal(take_or_give(HSV_REQ_VRAM_GIVE, 0, &args[1]), -EINVAL);
+	assert_int_equal(take_or_give(HSV_REQ_VRAM_GIVE, 1, &args[0]), -EINVAL);
+	memset(g.vram, 0x33, 2 * HARNESS_VRAM);
+	assert_int_equal(take_or_give(HSV_REQ_VRAM_GIVE, 1, &args[1]), 0);
+	for (size_t i = 0; i < HARNESS_VRAM; i += 509) {
+		assert_int_equal(g.vram[i], 0x33);
+		assert_int_equal(g.vram[HARNESS_VRAM + i], 0);
+	}
+	assert_int_equal(take_or_give(HSV_REQ_VRAM_GIVE, 0, &args[0]), 0);
+}
+
 /* A dma-buf of one GPU's VRAM, imported for the other: it is where it was. */
 static void imported_vram(void **state)
 {
@@ -380,7 +407,7 @@ static int start(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(configuration), TEST(render_nodes), TEST(topology), TEST(vram), TEST(imported_vram), TEST(vram_is_zeroed_between_vms),
+		TEST(configuration), TEST(render_nodes), TEST(topology), TEST(vram), TEST(vram_of_the_driver), TEST(imported_vram), TEST(vram_is_zeroed_between_vms),
 		TEST(doorbells_of_a_process), TEST(queues), TEST(memory_faults), cmocka_unit_test(bad_devices),
 	};
 
