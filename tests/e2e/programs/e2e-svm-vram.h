@@ -12,6 +12,19 @@ static uint64_t vram_free(void)
 	return bytes;
 }
 
+/* When all that was given back before is counted. */
+static uint64_t vram_free_at_first(void)
+{
+	uint64_t bytes = vram_free(), before;
+
+	do {
+		before = bytes;
+		usleep(200000);
+		bytes = vram_free();
+	} while (bytes != before);
+	return bytes;
+}
+
 static void prefetch(void *p, size_t size, hsa_agent_t to)
 {
 	static hsa_signal_t signal;
@@ -46,7 +59,7 @@ static uint64_t vram_used(uint64_t at_first, uint64_t at_most)
 /* Memory that the CPU has written, and such that nobody has touched. */
 static void vram_there_and_back(void)
 {
-	uint64_t at_first = vram_free();
+	uint64_t at_first = vram_free_at_first();
 	uint32_t n = 5 * MIB / 4 + 3 * PAGE / 4, size = n * 4, *p = map(size + MIB), *q = map(size);
 
 	fill(p, n, 40);
@@ -91,7 +104,7 @@ static hsa_amd_svm_attribute_pair_t location(void *p, size_t size, uint64_t attr
 /* What is preferred there moves when the GPU needs it; what isn't any more comes back. */
 static void vram_preferred(void)
 {
-	uint64_t at_first = vram_free();
+	uint64_t at_first = vram_free_at_first();
 	uint32_t n = 3 * MIB / 4, *p = map(n * 4);
 	hsa_amd_svm_attribute_pair_t set = {HSA_AMD_SVM_ATTRIB_PREFERRED_LOCATION, gpu.handle};
 
@@ -118,7 +131,7 @@ static void vram_preferred(void)
 /* Parts of it are unmapped, moved, protected and dropped. */
 static void vram_in_parts(void)
 {
-	uint64_t at_first = vram_free();
+	uint64_t at_first = vram_free_at_first();
 	uint32_t n = 2 * MIB / 4, size = n * 4, *p = map(size), *q = map(size), s = 0;
 
 	fill(p, n, 49);
@@ -149,7 +162,7 @@ static void vram_in_parts(void)
 /* Either side of a fork keeps its own, whoever writes first, and wherever the other one moves it meanwhile. */
 static void vram_forks(void)
 {
-	uint64_t at_first = vram_free();
+	uint64_t at_first = vram_free_at_first();
 
 	for (int round = 0; round < 3; round++) {
 		uint32_t n = MIB / 2, *p = map(n * 4);
@@ -236,7 +249,7 @@ static void vram_writers(void)
 /* More than there is VRAM: the rest stays where it is. A buffer that needs VRAM has pages make room. */
 static void vram_full(void)
 {
-	uint64_t at_first = vram_free(), left = 12 * MIB, size = left + 4 * MIB;
+	uint64_t at_first = vram_free_at_first(), left = 12 * MIB, size = left + 4 * MIB;
 	uint32_t n = (uint32_t)(size / 4), *p = map(size);
 	void *most, *q;
 
@@ -258,7 +271,7 @@ static void vram_full(void)
 /* A page that the kernel holds is passed by. */
 static void vram_held(void)
 {
-	uint64_t at_first = vram_free();
+	uint64_t at_first = vram_free_at_first();
 	uint32_t n = MIB / 4, *p = map(n * 4), word;
 	struct iovec v = {p + 2 * PAGE / 4, PAGE};
 	int ends[2];

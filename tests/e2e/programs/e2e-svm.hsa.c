@@ -9,6 +9,7 @@
  *   e2e-svm fault HOW      a kernel touches what isn't there (wild, unmapped, none, read-only, running: unmapped while it runs): the event has the right address
  *   e2e-svm vram           (in a guest) memory moves to VRAM and back: how much VRAM is used, and that the results are right
  *   e2e-svm vram NAME...   those parts of it
+ *   e2e-svm move SECONDS   memory goes to VRAM and back all the time while CPU and GPU write it
  *   e2e-svm orphan FILE    a child of fork goes on with memory in VRAM when its parent has ended and there is FILE.go; FILE says "verified" then
  *   e2e-svm hold SECONDS [MIB]   has that much memory (default: 32) in VRAM for so long, and then looks at it
  *
@@ -750,6 +751,9 @@ int main(int argc, char **argv)
 		return orphan(argv[2]);
 	} else if (!strcmp(what, "hold") && argc > 2) {
 		hold(atof(argv[2]), argc > 3 ? (uint32_t)atoi(argv[3]) : 32);
+	} else if (!strcmp(what, "move") && argc > 2) {
+		for (double end = now() + atof(argv[2]); now() < end;)
+			vram_writers();
 	} else if (!strcmp(what, "vram")) {
 		run_parts(vram_parts, argv + 2, argc - 2);
 	} else {
