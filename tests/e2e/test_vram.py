@@ -174,8 +174,8 @@ def test_pages_of_programs_make_room():
     wait_until(lambda: S.tenants()[VM]["vram_used_bytes"] >= 96 * MIB, 60, "nothing is in VRAM")
     host = HostCheck("room", 150, 7)
     assert host.line() == "filled"
-    vm = S.tenants()[VM]
-    assert vm["vram_used_bytes"] < 16 * MIB and vm["vram_swap_outs"], vm
+    # As much as was needed, or more.
+    assert S.tenants()[VM]["vram_used_bytes"] + S.tenants()["room"]["vram_used_bytes"] <= 224 * MIB, S.tenants()
     assert host.ask("gpu") == "gpu_differ 0"
     job.succeeds()
     assert host.ask("cpu") == "cpu_differ 0" and host.end() == 0
