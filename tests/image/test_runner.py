@@ -126,7 +126,8 @@ def test_what_a_killed_suite_started_ends_with_it():
         directory = tempfile.mkdtemp(prefix="hsavisor-suite-")
         # A daemon: of a session of its own, its parent gone.
         script = f"""
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler) # in the background it may be ignored
 sys.path.insert(0, "{os.path.dirname(tap.__file__)}")
 import processes
 processes.guard("{directory}")
