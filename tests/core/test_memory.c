@@ -471,8 +471,8 @@ static void test_svm_holes(void **state)
 	struct hsv_extent whole = {GUEST_AT, 16384},
 			  holes[3] = {{GUEST_AT, 4096}, {HSV_EXTENT_HOLE, 8192}, {GUEST_AT + 12288, 4096}};
 	struct {
-		struct kfd_ioctl_svm_args args;
 		struct kfd_ioctl_svm_attribute attr;
+		struct kfd_ioctl_svm_args args; /* with an array of attributes at its end: last */
 	} s = {.args = {.start_addr = VA, .size = 16384, .op = KFD_IOCTL_SVM_OP_SET_ATTR, .nattr = 1}, .attr = {KFD_IOCTL_SVM_ATTR_ACCESS, GPU_ID}}, out;
 	struct kfd_ioctl_alloc_memory_of_gpu_args a = {
 		.va_addr = VA, .mmap_offset = VA, .size = 16384, .gpu_id = GPU_ID, .flags = FLAGS_USER | HSV_KFD_ALLOC_SVM};
