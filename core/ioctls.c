@@ -199,8 +199,9 @@ int kfd_ioctl_SET_XNACK_MODE(struct kfd_process *p, struct kfd_request *request)
 	for (uint32_t i = 0; on && i < p->num_gpus; i++)
 		if (!p->device->config.ops->page_request || strcmp(p->pdds[i].node->props->target, "gfx90a"))
 			return -EPERM;
+	/* The front end has room for so many requests of a process, whichever GPU they come from. */
 	for (uint32_t i = 0; i < p->num_gpus; i++)
-		gpu_vm_set_paging(p->pdds[i].vm, on);
+		gpu_vm_set_paging(p->pdds[i].vm, on ? HSV_MAX_PAGE_REQUESTS / p->num_gpus : 0);
 	p->xnack = on;
 	return 0;
 }

@@ -153,7 +153,7 @@ struct gpu_vm_ops {
 	/*
 	 * With paging on (gpu_vm_set_paging): waves or a packet need memory in [va, va + size) with these rights (gpu_prot) and have none. The first page is
 	 * needed at once, the others are, too, or probably soon. 0: they wait for gpu_vm_pages_answer of at least the first page; negative: its use is a
-	 * memory fault. At most GPU_MAX_PAGE_REQUESTS are unanswered. By the CP thread, which must not wait here. NULL: always a fault.
+	 * memory fault. At most so many as were allowed are unanswered. By the CP thread, which must not wait here. NULL: always a fault.
 	 */
 	int (*page_request)(void *ctx, uint64_t va, uint64_t size, unsigned prot);
 	/* All queues of the vm have become idle (no unread packets, nothing running) for the park
@@ -219,8 +219,9 @@ void gpu_vm_unmap_pages(struct gpu_vm *vm, uint64_t va, uint64_t size);
 /* All pages that lie in the host memory [host, host + size). */
 void gpu_vm_unmap_pages_at(struct gpu_vm *vm, const void *host, uint64_t size);
 
-/* Paging (XNACK): whether an access to what is not mapped asks page_request. Off at first; no queue may exist. Off: pages are unmapped. */
-void gpu_vm_set_paging(struct gpu_vm *vm, bool on);
+/* Paging (XNACK): whether an access to what is not mapped asks page_request. most: requests that may be unanswered at a time, up to
+ * GPU_MAX_PAGE_REQUESTS; 0: off, as at first, and pages are unmapped. No queue may exist. */
+void gpu_vm_set_paging(struct gpu_vm *vm, unsigned most);
 
 /*
  * Whoever waits for memory in [va, va + size) tries again: it was mapped, with gpu_vm_map, or not (then it is asked for again). error: negative errno, it gets

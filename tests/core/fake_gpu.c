@@ -146,10 +146,10 @@ void gpu_vm_unmap_pages_at(struct gpu_vm *vm, const void *host, uint64_t size)
 	}
 }
 
-void gpu_vm_set_paging(struct gpu_vm *vm, bool on)
+void gpu_vm_set_paging(struct gpu_vm *vm, unsigned most)
 {
-	fake.paging = on;
-	if (!on)
+	fake.paging = most;
+	if (!most)
 		gpu_vm_unmap_pages(vm, 0, 1ull << 47);
 }
 

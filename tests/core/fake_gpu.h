@@ -19,7 +19,7 @@ struct fake_state {
 	struct gpu_queue_desc desc;
 	uint32_t mask[32];
 	uint64_t tba, tma;
-	bool paging;
+	unsigned paging; /* requests allowed at a time */
 	int answers, answer_error; /* gpu_vm_pages_answer: how often, and the last one */
 	uint64_t answer_va, answer_size;
 };

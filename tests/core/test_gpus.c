@@ -506,6 +506,7 @@ static void test_pages(void **state)
 	uint64_t h;
 
 	assert_int_equal(CALL(SET_XNACK_MODE, &on), 0);
+	assert_int_equal(fake.paging, HSV_MAX_PAGE_REQUESTS / 2); /* each */
 	assert_int_equal(SET(ATTR(NO_ACCESS), GPU_A), 0);
 	assert_int_equal(fake.ops->page_request(&process->pdds[1], VA, 8192, GPU_PROT_READ), 0);
 	assert_int_equal(requests, 1);

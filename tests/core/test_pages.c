@@ -109,13 +109,13 @@ static void mode(void **state)
 	assert_int_equal(xnack(1, NULL), -EPERM);
 	ops.page_request = on_request;
 	assert_int_equal(xnack(1, NULL), 0);
-	assert_true(fake.paging);
+	assert_int_equal(fake.paging, HSV_MAX_PAGE_REQUESTS);
 	assert_int_equal(xnack(-1, &on), 0);
 	assert_int_equal(on, 1);
 	assert_int_equal(xnack(1, NULL), 0);
 	assert_int_equal(give(VA, PAGE, HSV_PAGES_READ, RAM_AT), 0);
 	assert_int_equal(xnack(0, NULL), 0);
-	assert_false(fake.paging);
+	assert_int_equal(fake.paging, 0);
 	assert_int_equal(fake_mapped_bytes(), 0);
 	assert_int_equal(kfd_process_pages_invalidate(process, VA, PAGE), 0);
 }

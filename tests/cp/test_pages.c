@@ -122,7 +122,7 @@ static int open_real(void **state)
 
 	client_open(&r->c, target, 2, NULL, NULL);
 	r->c.page_request = on_request;
-	gpu_vm_set_paging(r->c.vm, true);
+	gpu_vm_set_paging(r->c.vm, GPU_MAX_PAGE_REQUESTS);
 	real_load(&r->c, &r->co, object_path);
 	aql_open(&r->q, &r->c, 64, true);
 	for (int i = 0; i < 2; i++) {
@@ -483,6 +483,24 @@ static void stores_while_pages_move(void **state)
 		assert_int_equal(word_at(r, args.words + 4ul * i), args.rounds);
 }
 
+/* Who answers has room for few requests. */
+static void few_at_a_time(void **state)
+{
+	struct real *r = *state;
+	struct args args = {.n = 3};
+	unsigned pages = 256, words = pages * 1024;
+	uint32_t *out = paged(r, pages, &args.out), *in = paged(r, pages, &args.in);
+
+	gpu_vm_set_paging(r->c.vm, 2);
+	r->stingy = true;
+	for (unsigned i = 0; i < words; i++)
+		in[i] = i * 2654435761u;
+	run(r, "copy", ARGS(args), 256, words / 256, 0);
+	for (unsigned i = 0; i < words; i++)
+		assert_int_equal(out[i], i * 2654435761u + 3);
+	assert_in_range(r->most, 1, 2);
+}
+
 /* Kernels that ran before memory became pageable, and run when it is. */
 static void turned_on_later(void **state)
 {
@@ -492,7 +510,7 @@ static void turned_on_later(void **state)
 	uint32_t *counter, *old;
 
 	for (unsigned on = 0; on < 2; on++) {
-		gpu_vm_set_paging(r->c.vm, on);
+		gpu_vm_set_paging(r->c.vm, on ? GPU_MAX_PAGE_REQUESTS : 0);
 		counter = on ? paged(r, args.pages, &args.counter) : client_alloc(&r->c, args.pages * PAGE, &args.counter);
 		old = on ? paged(r, 1, &args.old) : client_alloc(&r->c, PAGE, &args.old);
 		memset(counter, 0, args.pages * PAGE);
@@ -793,7 +811,7 @@ int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_real, close_real)
 	const struct CMUnitTest tests[] = {
-		T(mapping), T(copies), T(wide_accesses), T(gathers), T(scatters), T(atomics), T(turned_on_later), T(scalars), T(groups_with_lds), T(flat_accesses),
+		T(mapping), T(copies), T(few_at_a_time), T(wide_accesses), T(gathers), T(scatters), T(atomics), T(turned_on_later), T(scalars), T(groups_with_lds), T(flat_accesses),
 		T(others_spin), T(loads_while_pages_move), T(stores_while_pages_move), T(in_place), T(no_such_page), T(read_only_page), T(refused),
 		T(waits_and_ends), T(waits_and_goes_on), T(process_ends), T(packets),
 		T(matrices), /* the last: gfx900 has none */

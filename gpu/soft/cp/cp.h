@@ -269,6 +269,7 @@ struct pager {
 	pthread_mutex_t lock;
 	_Atomic uint64_t answers; /* so far; changed under the lock */
 	struct page_request wanted[PAGER_WANTED], asked[GPU_MAX_PAGE_REQUESTS];
+	unsigned most; /* to be asked at a time */
 	unsigned num_wanted, num_asked;
 	struct page_failure failed[PAGER_FAILED];
 	unsigned next_failed;
@@ -450,7 +451,7 @@ void pager_free(struct gpu_vm *vm);
 void pager_view(struct gpu_vm *vm, struct mem_view *view);
 /* What a packet of q needs is not there: true if it is asked for. */
 bool pager_wait(struct gpu_queue *q, uint64_t va, bool write, bool execute);
-/* The requests that can be made now, at most GPU_MAX_PAGE_REQUESTS; and makes them, without any lock. */
+/* The requests that can be made now, as many as may be under way; and makes them, without any lock. */
 unsigned pager_take(struct gpu_vm *vm, struct page_request *requests);
 void pager_make(struct gpu_vm *vm, const struct page_request *requests, unsigned n);
 /* Does a wave of the work-group wait for something in [first, end)? */

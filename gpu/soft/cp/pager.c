@@ -5,7 +5,7 @@
  * Theory of operation
  *
  * An instruction that lacks memory asks for all of it at once (view_ask) and has done nothing; its wave tries again later. What it
- * lacks becomes requests, which the CP thread hands to the owner of the vm (take: at most GPU_MAX_PAGE_REQUESTS are under way, what comes
+ * lacks becomes requests, which the CP thread hands to the owner of the vm (take: as many as gpu_vm_set_paging allowed are under way, what comes
  * meanwhile grows together). A work-group whose waves all wait is put on vm->waiting and not run (sched.c); an answer puts those
  * back that wait for something in its range. So waiting costs no processor time, and needs no thread.
  *
@@ -222,7 +222,7 @@ unsigned pager_take(struct gpu_vm *vm, struct page_request *requests)
 	if (!atomic_load_explicit(&p->on, memory_order_relaxed))
 		return 0;
 	pthread_mutex_lock(&p->lock);
-	while (n < p->num_wanted && p->num_asked < GPU_MAX_PAGE_REQUESTS) {
+	while (n < p->num_wanted && p->num_asked < p->most) {
 		requests[n] = p->asked[p->num_asked++] = p->wanted[n];
 		atomic_fetch_add_explicit(&vm->page_requests, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&vm->requested_pages, requests[n].size >> MEM_PAGE_SHIFT, memory_order_relaxed);
@@ -296,10 +296,14 @@ void gpu_vm_get_paging(struct gpu_vm *vm, struct gpu_paging *paging)
 	};
 }
 
-void gpu_vm_set_paging(struct gpu_vm *vm, bool on)
+void gpu_vm_set_paging(struct gpu_vm *vm, unsigned most)
 {
-	on = on && vm->ops->page_request;
+	bool on = most && vm->ops->page_request;
+
 	gpu_lock(vm->gpu);
+	pthread_mutex_lock(&vm->pager.lock);
+	vm->pager.most = most < GPU_MAX_PAGE_REQUESTS ? most : GPU_MAX_PAGE_REQUESTS;
+	pthread_mutex_unlock(&vm->pager.lock);
 	atomic_store(&vm->pager.on, on);
 	gpu_unlock(vm->gpu);
 	if (!on && atomic_load(&vm->pages))
