@@ -41,8 +41,8 @@ struct real {
 	atomic_uint requests, pages, writes;
 	uint8_t where[PAGED_PAGES], rights[PAGED_PAGES]; /* rights: what the program may do */
 	atomic_bool quit, hold; /* hold: nothing is answered */
-	bool stingy;		/* only the first page of a request is answered */
-	bool delays;
+	atomic_bool stingy;	/* only the first page of a request is answered */
+	atomic_bool delays;
 	size_t used;
 };
 
