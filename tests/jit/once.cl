@@ -2,6 +2,9 @@
 /* once.cl - waves whose lanes all load or store one place, while a thread of the test does so, too. */
 #define NEAR(T) p
 #define FAR(T)	(global volatile T *)where[get_local_id(0)]
+#define KINDS(X)                                                                                                       \
+	X(u8_near, uchar, NEAR) X(u16_near, ushort, NEAR) X(u32_near, uint, NEAR) X(u64_near, ulong, NEAR)               \
+	X(u8_far, uchar, FAR) X(u16_far, ushort, FAR) X(u32_far, uint, FAR) X(u64_far, ulong, FAR)
 
 /* Takes turns with a thread. */
 #define TURNS(NAME, T, PLACE)                                                                                          \
@@ -16,14 +19,7 @@
 			*place = (T)((2 * r + 2) * factor);                                                            \
 		}                                                                                                      \
 	}
-TURNS(u8_near, uchar, NEAR)
-TURNS(u16_near, ushort, NEAR)
-TURNS(u32_near, uint, NEAR)
-TURNS(u64_near, ulong, NEAR)
-TURNS(u8_far, uchar, FAR)
-TURNS(u16_far, ushort, FAR)
-TURNS(u32_far, uint, FAR)
-TURNS(u64_far, ulong, FAR)
+KINDS(TURNS)
 
 /* Counts how often a lane has loaded something else than the wave's first one. */
 #define SAME(NAME, T, PLACE)                                                                                           \
@@ -44,11 +40,4 @@ TURNS(u64_far, ulong, FAR)
 		}                                                                                                      \
 		bad[get_local_id(0)] += sum;                                                                           \
 	}
-SAME(u8_near, uchar, NEAR)
-SAME(u16_near, ushort, NEAR)
-SAME(u32_near, uint, NEAR)
-SAME(u64_near, ulong, NEAR)
-SAME(u8_far, uchar, FAR)
-SAME(u16_far, ushort, FAR)
-SAME(u32_far, uint, FAR)
-SAME(u64_far, ulong, FAR)
+KINDS(SAME)

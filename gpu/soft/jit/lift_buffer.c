@@ -190,18 +190,18 @@ static V smaller(struct lift *l, const char *how, V a, V b)
 }
 
 /*
- * Are all lanes inside the buffer and the range, and of each group one behind the other? first, size: of the range. Lanes are those offsets that lie between
+ * Are all lanes inside the buffer and the range, and of each group one behind the other? Lanes are those offsets that lie between
  * two bounds, compared at once.
  */
-static V groups_fit(struct lift *l, const struct isa_inst *in, const struct buffer *b, V address[MAX_STRIPS], V base, V first, V size)
+static V groups_fit(struct lift *l, const struct isa_inst *in, const struct buffer *b, V address[MAX_STRIPS], V base, const struct range_values *r)
 {
 	const unsigned n = b->a.dwords, bytes = 4 * n, group = l->width / n;
 	V low, high, end, span, ok, all = NULL, step[64];
 
 	for (unsigned i = 0; i < l->width; i++)
 		step[i] = c32(l, i % group * bytes);
-	low = LLVMBuildSelect(l->b, IS(UGT, first, base), LLVMBuildSub(l->b, first, base, ""), c64(l, 0), "");
-	end = LLVMBuildSub(l->b, ADD(first, LLVMBuildSub(l->b, size, c64(l, bytes), "")), base, "");
+	low = LLVMBuildSelect(l->b, IS(UGT, r->first, base), LLVMBuildSub(l->b, r->first, base, ""), c64(l, 0), "");
+	end = LLVMBuildSub(l->b, ADD(r->first, r->limit), base, "");
 	high = LLVMBuildSub(l->b, LLVMBuildSub(l->b, b->records, b->soffset, ""), c64(l, (uint32_t)in->offset + bytes), "");
 	high = smaller(l, "llvm.smin", high, end);
 	/* No lane of a group wraps around. */
@@ -250,12 +250,12 @@ static void prefetch(struct lift *l, V p)
 }
 
 /*
- * Where in the range (of that size) lanes have data now, or, if all have it inside, a step further: to be added to their offsets. As in groups_fit() they are
+ * Where in the range (to its last byte) lanes have data now, or, if all have it inside, a step further: to be added to their offsets. As in groups_fit() they are
  * compared with two bounds.
  */
-static V further(struct lift *l, V address[MAX_STRIPS], V now, V step, V size)
+static V further(struct lift *l, V address[MAX_STRIPS], V now, V step, V last)
 {
-	V next = ADD(now, step), most = c64(l, UINT32_MAX), last = LLVMBuildSub(l->b, size, c64(l, 1), ""), low, high, span, ok, all = NULL;
+	V next = ADD(now, step), most = c64(l, UINT32_MAX), low, high, span, ok, all = NULL;
 
 	ok = IS(ULE, ADD(next, most), ADD(last, most));
 	low = intrinsic(l, "llvm.smax", &l->i64, 1, (V[]){LLVMBuildNeg(l->b, next, ""), c64(l, 0)}, 2);
@@ -273,13 +273,12 @@ static V further(struct lift *l, V address[MAX_STRIPS], V now, V step, V size)
 bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 {
 	const struct isa_inst *in = &ji->ci.inst;
-	V address[MAX_STRIPS], rows[MAX_STRIPS][4], step[MAX_STRIPS][4], z[4], base, first, size, have, host, ok, fn, ret, args[4], ahead = NULL;
-	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
+	V address[MAX_STRIPS], rows[MAX_STRIPS][4], step[MAX_STRIPS][4], z[4], base, host, ok, found, ahead = NULL;
 	LLVMBasicBlockRef again, miss, fit, slow, join, from[2];
+	struct range_values r;
 	unsigned n, group, slot;
 	struct buffer b;
 	uint32_t prot;
-	size_t where;
 
 	if (!l->reg.now.exec_full || !find_buffer(l, in, &b) || b.a.bytes < 4 || b.a.dwords == 3 || b.a.dwords < least)
 		return false;
@@ -287,7 +286,6 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 	group = l->width / n;
 	prot = b.a.store ? GPU_PROT_WRITE : GPU_PROT_READ;
 	slot = range_slot(l, ji);
-	where = offsetof(struct mem_view, range) + slot * sizeof(struct mem_range);
 	/* What the ways read is read before they part. */
 	touch_step(l, ji);
 	get_exec(l);
@@ -304,34 +302,25 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 	join = new_block(l, "");
 	LLVMBuildBr(l->b, again);
 	go_to(l, again);
-	first = load_field(l, l->view, where + offsetof(struct mem_range, first), l->i64);
-	size = load_field(l, l->view, where + offsetof(struct mem_range, size), l->i64);
-	have = load_field(l, l->view, where + offsetof(struct mem_range, prot), l->i32);
-	host = load_field(l, l->view, where + offsetof(struct mem_range, host), l->ptr);
-	ok = AND(b.plain, AND(IS(UGE, size, c64(l, 4 * n)), IS(EQ, AND(have, c32(l, prot)), c32(l, prot))));
-	ok = AND(ok, groups_fit(l, in, &b, address, base, first, size));
+	read_range(l, slot, 4 * n, prot, &r);
+	ok = AND(AND(b.plain, r.fits), groups_fit(l, in, &b, address, base, &r));
 	emit_weights(l, LLVMBuildCondBr(l->b, ok, fit, miss), true);
 	go_to(l, miss);
-	fn = load_field(l, l->frame, offsetof(struct jit_frame, range), l->ptr);
-	args[0] = l->ctx;
-	args[1] = ADD(base, LLVMBuildZExt(l->b, lane0(l, address[0]), l->i64, ""));
-	args[2] = c32(l, slot);
-	args[3] = c32(l, prot);
-	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 4, 0), fn, args, 4, "");
-	LLVMBuildCondBr(l->b, IS(NE, ret, c32(l, 0)), again, slow);
+	found = look_for_range(l, ADD(base, LLVMBuildZExt(l->b, lane0(l, address[0]), l->i64, "")), c32(l, slot), prot);
+	LLVMBuildCondBr(l->b, found, again, slow);
 	go_to(l, fit);
 	if (!b.a.store && l->blk->in_sync)
 		ahead = base_step(l, base);
-	base = LLVMBuildSub(l->b, base, first, "");
+	base = LLVMBuildSub(l->b, base, r.first, "");
 	if (ahead)
-		ahead = indexed(l, host, further(l, address, base, ahead, size));
-	host = indexed(l, host, base);
+		ahead = indexed(l, r.host, further(l, address, base, ahead, ADD(r.limit, c64(l, 4 * n - 1))));
+	host = indexed(l, r.host, base);
 	for (unsigned s = 0; s < l->strips; s++) {
 		if (b.a.store)
 			from_rows(l, rows[s], n, z);
 		for (unsigned g = 0; g < n; g++) {
 			V off = LLVMBuildZExt(l->b, LLVMBuildExtractElement(l->b, address[s], c32(l, g * group), ""), l->i64, "");
-			V p = LLVMBuildGEP2(l->b, l->i8, host, &off, 1, "");
+			V p = indexed(l, host, off);
 
 			if (b.a.store)
 				volatile_store(l, z[g], p, 4);

@@ -25,18 +25,6 @@ static uint64_t vram_free_at_first(void)
 	return bytes;
 }
 
-static void prefetch(void *p, size_t size, hsa_agent_t to)
-{
-	static hsa_signal_t signal;
-
-	if (!signal.handle)
-		signal = new_signal(1);
-	hsa_signal_store_relaxed(signal, 1);
-	check(hsa_amd_svm_prefetch_async(p, size, to, 0, NULL, signal), "hsa_amd_svm_prefetch_async");
-	while (hsa_signal_wait_scacquire(signal, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX, HSA_WAIT_STATE_BLOCKED) >= 1)
-		;
-}
-
 /* VRAM that is used now beyond what was free at first; given back is it a moment after its last page. */
 static uint64_t vram_used(uint64_t at_first, uint64_t at_most)
 {
@@ -159,46 +147,14 @@ static void vram_in_parts(void)
 	munmap(q + n / 2, size / 2);
 }
 
-/* Either side of a fork keeps its own, whoever writes first, and wherever the other one moves it meanwhile. */
+/* Wherever the other side of a fork moves it meanwhile. */
 static void vram_forks(void)
 {
 	uint64_t at_first = vram_free_at_first();
 
-	for (int round = 0; round < 3; round++) {
-		uint32_t n = MIB / 2, *p = map(n * 4);
-		int to_child[2], to_parent[2], status;
-		char c = 0;
-		pid_t pid;
-
-		fill(p, n, 54);
-		prefetch(p, n * 4, gpu);
-		mix(p, n, 55);
-		MUST(!pipe(to_child) && !pipe(to_parent));
-		pid = fork();
-		if (!pid) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			for (uint32_t i = 0; i < n / 4; i++)
-				p[i] = 5;
-			if (write(to_parent[1], &c, 1) != 1 || read(to_child[0], &c, 1) != 1)
-				_exit(1);
-			for (uint32_t i = 0; i < n; i++)
-				if (p[i] != (i < n / 4 ? 5 : (i + 54) * 2654435761u * 3u + 55))
-					_exit(2);
-			_exit(0);
-		}
-		MUST(pid > 0 && read(to_parent[0], &c, 1) == 1);
-		if (round)
-			prefetch(p, n * 4, round == 1 ? cpu : gpu);
-		expect_mixed(p, n, 54, 55);
-		mix(p, n, 1);
-		for (uint32_t i = 0; i < n; i++)
-			MUST(p[i] == ((i + 54) * 2654435761u * 3u + 55) * 3u + 1);
-		MUST(write(to_child[1], &c, 1) == 1);
-		MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-		fill_mix_compare(p, n, 56);
-		close(to_child[0]), close(to_child[1]), close(to_parent[0]), close(to_parent[1]);
-		munmap(p, n * 4);
-	}
+	fork_apart(&gpu, NULL);
+	fork_apart(&gpu, &cpu);
+	fork_apart(&gpu, &gpu);
 	EXPECT_VRAM(at_first, 0);
 }
 

@@ -298,8 +298,22 @@ static void memfd(void)
 	shared(fd);
 }
 
-/* Either side of a fork keeps its own, whoever writes first. */
-static void forks(void)
+static void prefetch(void *p, size_t size, hsa_agent_t to)
+{
+	static hsa_signal_t signal;
+
+	if (!signal.handle)
+		signal = new_signal(1);
+	hsa_signal_store_relaxed(signal, 1);
+	check(hsa_amd_svm_prefetch_async(p, size, to, 0, NULL, signal), "hsa_amd_svm_prefetch_async");
+	while (hsa_signal_wait_scacquire(signal, HSA_SIGNAL_CONDITION_LT, 1, UINT64_MAX, HSA_WAIT_STATE_BLOCKED) >= 1)
+		;
+}
+
+/*
+ * Either side of a fork keeps its own, whoever writes first. first, then: where the memory is moved to before the GPU writes it, and after the fork; NULL: nowhere.
+ */
+static void fork_apart(const hsa_agent_t *first, const hsa_agent_t *then)
 {
 	uint32_t n = MIB / 2, *p = map(n * 4);
 	int to_child[2], to_parent[2], status;
@@ -307,6 +321,8 @@ static void forks(void)
 	pid_t pid;
 
 	fill(p, n, 12);
+	if (first)
+		prefetch(p, n * 4, *first);
 	mix(p, n, 13); /* the GPU may write it all now */
 	MUST(!pipe(to_child) && !pipe(to_parent));
 	pid = fork();
@@ -323,6 +339,8 @@ static void forks(void)
 		_exit(0);
 	}
 	MUST(pid > 0 && read(to_parent[0], &c, 1) == 1);
+	if (then)
+		prefetch(p, n * 4, *then);
 	expect_mixed(p, n, 12, 13);
 	mix(p, n, 1);
 	for (uint32_t i = 0; i < n; i++)
@@ -332,6 +350,11 @@ static void forks(void)
 	fill_mix_compare(p, n, 14); /* alone again */
 	close(to_child[0]), close(to_child[1]), close(to_parent[0]), close(to_parent[1]);
 	munmap(p, n * 4);
+}
+
+static void forks(void)
+{
+	fork_apart(NULL, NULL);
 }
 
 /* Other memory at an address that the GPU has used. */
