@@ -85,12 +85,15 @@ def gpu_processes():
     return sum(t["processes"] for t in json.loads(r.stdout) if t["name"] == VM)
 
 
-def said_by_qemu(code):
-    """The end of QEMU's log, for a command that failed: a guest that is gone at once is one whose QEMU ended."""
+def last_words(code):
+    """The ends of QEMU's log and of the console, for a command that failed: a guest that is gone crashed, or its QEMU did."""
     if not code:
         return ""
-    with open(f"{DIR}/vms/{VM}/qemu.log", encoding="utf-8", errors="replace") as f:
-        return f"QEMU's log: {f.read()[-2000:]}"
+    said = ""
+    for name in ("qemu.log", "console.log"):
+        with open(f"{DIR}/vms/{VM}/{name}", encoding="utf-8", errors="replace") as f:
+            said += f"\n{name}: {f.read()[-4000:]}"
+    return said
 
 
 def broker_killed():
@@ -106,7 +109,7 @@ def broker_killed():
     time.sleep(2)
     os.kill(broker, signal.SIGKILL)
     out, _ = waiter.communicate(timeout=150)
-    Tap.result(waiter.returncode == 0, "a program that waits when the broker is killed gets an error", out + said_by_qemu(waiter.returncode))
+    Tap.result(waiter.returncode == 0, "a program that waits when the broker is killed gets an error", out + last_words(waiter.returncode))
     code, out = guest("timeout", "150", "rocminfo", seconds=200)
     Tap.result(code not in (0, 124, 137), "a later one gets an error", out[-500:])
     code, out = guest("sh", "-c", "ps -eo stat,comm | grep '^D'")
