@@ -218,6 +218,9 @@ static long kfd_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	} else {
 		err = hsv_kfd_forward(process, nr, args);
 	}
+	/* A device that is removed ends its processes: for who was inside then it is the device that is gone. */
+	if (err == -ESRCH && READ_ONCE(process->hdev->gone))
+		err = -ENODEV;
 	if ((cmd & IOC_OUT) && copy_to_user(user, args, known))
 		err = -EFAULT;
 	return err;
