@@ -4,7 +4,7 @@
  * memory queries tools use.
  *
  * An answer is a struct of amdgpu_drm.h, cut to the size the caller has, as amdgpu does. A device
- * without graphics says so: no rings of any kind, no render backends.
+ * without graphics says so: no rings but those for SDMA, if the front end has them, and no render backends.
  */
 #define LOG_PART "core"
 #include "core/internal.h"
@@ -85,24 +85,36 @@ static int read_mmr(struct kfd_node *n, const struct drm_amdgpu_info *info, void
 	return sizeof(value);
 }
 
+static bool has_rings(const struct kfd_node *n, uint32_t type)
+{
+	return type == AMDGPU_HW_IP_DMA && n->device->config.submissions;
+}
+
 static int hw_ip_info(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
 	struct drm_amdgpu_info_hw_ip ip = {0};
 
 	if (info->query_hw_ip.type >= AMDGPU_HW_IP_NUM)
 		return -EINVAL;
+	if (has_rings(n, info->query_hw_ip.type))
+		ip = (struct drm_amdgpu_info_hw_ip){
+			.hw_ip_version_major = 4,
+			.ib_start_alignment = 256,
+			.ib_size_alignment = 4,
+			.available_rings = 1,
+		};
 	memcpy(out, &ip, sizeof(ip));
 	return sizeof(ip);
 }
 
 static int hw_ip_count(struct kfd_node *n, const struct drm_amdgpu_info *info, void *out)
 {
-	const uint32_t none = 0;
+	const uint32_t count = has_rings(n, info->query_hw_ip.type);
 
 	if (info->query_hw_ip.type >= AMDGPU_HW_IP_NUM)
 		return -EINVAL;
-	memcpy(out, &none, sizeof(none));
-	return sizeof(none);
+	memcpy(out, &count, sizeof(count));
+	return sizeof(count);
 }
 
 static int put64(void *out, uint64_t value)

@@ -105,6 +105,7 @@ struct kfd_device_config {
 	void *ctx;
 	uint32_t max_processes;
 	uint32_t kfd_minor; /* 14 */
+	bool submissions;   /* the front end takes command streams for SDMA on the render nodes: said in AMDGPU_INFO */
 };
 
 int kfd_device_open(const struct kfd_device_config *config, struct kfd_device **device);
@@ -140,6 +141,12 @@ int kfd_memory_extend(struct kfd_process *process, uint64_t handle,
 int kfd_memory_invalidate(struct kfd_process *process, uint64_t handle);
 int kfd_memory_restore(struct kfd_process *process, uint64_t handle,
 		       const struct hsv_extent *extents, size_t n);
+
+/*
+ * Maps a buffer that isn't mapped at va of its GPU, wherever it was meant to be, with rights of KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE and _EXECUTABLE;
+ * va 0: unmaps it, and it has no address. -EINVAL: no such buffer or address, it is mapped (va 0: it isn't), or something else is there.
+ */
+int kfd_memory_place(struct kfd_process *process, uint64_t handle, uint64_t va, uint32_t rights);
 
 /*
  * HSV_REQ_PAGES, HSV_REQ_PAGES_INVALIDATE (abi/hsavisor.h). extents are resolved as those of a USERPTR buffer, or are in VRAM that was taken. -EINVAL: bad range, sums or prot, or XNACK is

@@ -473,6 +473,11 @@ bool memory_is_gone(struct kfd_process_device *pdd, uint64_t va)
 	return false;
 }
 
+static bool valid_va(uint64_t va, uint64_t size)
+{
+	return !(va & (KFD_PAGE - 1)) && va >= KFD_VA_START && va < KFD_VA_END && size <= KFD_VA_END - va;
+}
+
 /* pdd: NULL if there is no such GPU. */
 static int check_alloc(struct kfd_process *p, const struct kfd_process_device *pdd,
 		       const struct kfd_ioctl_alloc_memory_of_gpu_args *args)
@@ -490,12 +495,8 @@ static int check_alloc(struct kfd_process *p, const struct kfd_process_device *p
 	if (args->size > KFD_MAX_BUFFER)
 		return -ENOMEM;
 	size = (args->size + KFD_PAGE - 1) & ~(KFD_PAGE - 1);
-	if (args->va_addr & (KFD_PAGE - 1))
-		return -EINVAL;
-	/* Only VRAM may be without an address; it can't be mapped then. */
-	if (!(kind == F(VRAM) && !args->va_addr) &&
-	    (args->va_addr < KFD_VA_START || args->va_addr >= KFD_VA_END ||
-	     size > KFD_VA_END - args->va_addr))
+	/* VRAM and GTT may be without an address; they can't be mapped then. */
+	if (!(kind & (F(VRAM) | F(GTT)) && !args->va_addr) && !valid_va(args->va_addr, size))
 		return -EINVAL;
 	if (kind == F(DOORBELL) && args->size != HSV_DOORBELL_SLOT)
 		return -EINVAL;
@@ -554,7 +555,7 @@ int memory_make(struct kfd_process_device *pdd, uint64_t va, uint64_t size, uint
 	struct kfd_memory *m;
 	int err;
 
-	if (va & (KFD_PAGE - 1) || (va && (va < KFD_VA_START || va >= KFD_VA_END || size > KFD_VA_END - va)))
+	if (va && !valid_va(va, size))
 		return -EINVAL;
 	if (va && svm_backed(p, va, va + size))
 		return -EADDRINUSE;
@@ -755,6 +756,45 @@ int kfd_ioctl_UNMAP_MEMORY_FROM_GPU(struct kfd_process *p, struct kfd_request *r
 		args->n_success = i + 1;
 	}
 	return 0;
+}
+
+static int place(struct kfd_process *p, struct kfd_memory *m, uint64_t va, uint32_t rights)
+{
+	const uint32_t all = F(WRITABLE) | F(EXECUTABLE);
+	const struct kfd_memory before = *m;
+	int err;
+
+	if (m->svm || !!m->mapped != !va)
+		return -EINVAL;
+	if (!va) {
+		unmap_all(p, m, m->va, m->size);
+		m->mapped = 0;
+		m->va = 0;
+		return 0;
+	}
+	if (!valid_va(va, m->size))
+		return -EINVAL;
+	m->va = va;
+	m->flags = (m->flags & ~all) | (rights & all);
+	err = map_to(&p->pdds[m->gpu], m);
+	if (err) {
+		m->va = before.va;
+		m->flags = before.flags;
+	}
+	return err;
+}
+
+int kfd_memory_place(struct kfd_process *process, uint64_t handle, uint64_t va, uint32_t rights)
+{
+	struct kfd_memory *m;
+	int err = -EINVAL;
+
+	pthread_mutex_lock(&process->lock);
+	m = memory_by_handle(process, handle);
+	if (m)
+		err = place(process, m, va, rights);
+	pthread_mutex_unlock(&process->lock);
+	return err;
 }
 
 int kfd_ioctl_AVAILABLE_MEMORY(struct kfd_process *p, struct kfd_request *request)

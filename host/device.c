@@ -43,19 +43,24 @@ bool front_enabled(void)
 
 static void on_signal(void *ctx, uint32_t event_id)
 {
-	kfd_events_signal(front.events, event_id);
+	if (event_id == GEM_EVENT)
+		gem_wake(false);
+	else
+		kfd_events_signal(front.events, event_id);
 }
 
 static void on_memory_fault(void *ctx, uint32_t gpu_id, const struct gpu_memory_fault *fault)
 {
 	smi_memory_fault(gpu_id);
 	kfd_events_memory_fault(front.events, gpu_id, fault);
+	gem_wake(true);
 }
 
 static void on_hw_exception(void *ctx, uint32_t gpu_id, uint32_t reset_type, uint32_t reset_cause)
 {
 	smi_reset(gpu_id);
 	kfd_events_hw_exception(front.events, gpu_id, reset_type, reset_cause);
+	gem_wake(true);
 }
 
 static int charge(void *gpu_ctx, int64_t bytes)
@@ -239,6 +244,7 @@ static int make(void)
 		.ops = &ops,
 		.max_processes = 1,
 		.kfd_minor = 14,
+		.submissions = true,
 	};
 	struct gpu_config gpus[KFD_MAX_GPUS] = {0};
 	char name[32];
@@ -306,6 +312,7 @@ static void after_fork_child(void)
 		park_forget();
 		pages_forget();
 		smi_forget();
+		gem_forget();
 		for (uint32_t i = 0; i < front.num_gpus; i++)
 			host_swap_forget(&front.gpus[i]);
 		memory_forget();
@@ -369,5 +376,6 @@ __attribute__((destructor)) static void front_exit(void)
 	kfd_process_destroy(front.process);
 	front.process = NULL;
 	front.ended = true;
+	gem_wake(true);
 	pthread_mutex_unlock(&front.lock);
 }

@@ -37,10 +37,27 @@ bool files_is_special(int fd)
 	return fd >= 0 && fd < MAX_FDS && atomic_load_explicit(&files[fd], memory_order_acquire);
 }
 
+bool files_has(uint32_t id)
+{
+	bool found = false;
+
+	files_lock();
+	for (int fd = 0; fd < MAX_FDS && !found; fd++) {
+		const struct file *file = atomic_load_explicit(&files[fd], memory_order_relaxed);
+
+		found = file && file->id == id;
+	}
+	files_unlock();
+	return found;
+}
+
 static void put_locked(struct file *file)
 {
-	if (!--file->refs)
-		free(file);
+	if (--file->refs)
+		return;
+	if (file->gem)
+		gem_file_ended();
+	free(file);
 }
 
 static void forget_fd(int fd)
@@ -123,6 +140,7 @@ void files_closed(int fd)
 	if (ours())
 		forget_fd(fd);
 	files_unlock();
+	gem_collect();
 }
 
 void files_duplicated(int fd_from, int fd_to)

@@ -56,6 +56,7 @@ struct file {
 	uint32_t gpu; /* RENDER: whose node */
 	uint32_t id; /* names the file to ACQUIRE_VM */
 	pid_t pid;   /* who opened it; a child's inherited descriptor is of no use */
+	bool gem; /* RENDER: has had buffers or contexts */
 	unsigned refs;
 };
 
@@ -71,6 +72,8 @@ struct buffer {
 	/* Imported, see share.c: where it is mapped for the GPU, the dma-buf and the file; foreign NULL: our own memory. */
 	void *foreign;
 	int foreign_fd, foreign_file;
+	uint32_t gem;	 /* made by GEM: the file's id; 0: it is KFD's */
+	uint64_t gem_va; /* where it is mapped, 0: nowhere */
 	bool has_key; /* exported by an IPC handle: */
 	uint32_t key[4];
 };
@@ -132,6 +135,7 @@ bool files_is_special(int fd); /* one load */
 /* fd was or will be closed; fd_from was duplicated to fd_to. For special ones only. */
 void files_closed(int fd);
 void files_duplicated(int fd_from, int fd_to);
+bool files_has(uint32_t id); /* a file with this id is open */
 void files_lock(void);
 void files_unlock(void);
 
@@ -185,6 +189,14 @@ int memory_core_call(uint32_t nr, void *args, size_t args_size);
 /* Makes a buffer of memory that is mapped at b->foreign; what b has is the new buffer's if it succeeds. */
 int memory_import(const struct buffer *b, uint64_t va, uint64_t *handle);
 void memory_give_gtt(struct vram_extent *extents, size_t n);
+
+/* gem.c: buffers and submissions of the render nodes. */
+#define GEM_EVENT 0xfffffffu /* no event of KFD's: a submission is done */
+int gem_ioctl(struct file *file, uint32_t nr, void *arg); /* as render_ioctl, nr without the type */
+void gem_wake(bool lost);    /* a submission is done, or the GPU process is lost; by GPU threads, too */
+void gem_file_ended(void);   /* one that has the mark; files_lock held */
+void gem_collect(void);	     /* frees what ended files had; takes the lock when there is any */
+void gem_forget(void);	     /* in a child */
 
 /* share.c: buffers of several processes; front.lock held. fd 0 or negative errno, like the ioctls. */
 int share_export_dmabuf(struct kfd_ioctl_export_dmabuf_args *args);

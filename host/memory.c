@@ -407,7 +407,7 @@ int memory_free(struct kfd_ioctl_free_memory_of_gpu_args *args)
 	struct buffer *b = memory_buffer(args->handle);
 	int err;
 
-	if (b && b->svm)
+	if (b && (b->svm || b->gem))
 		return -EINVAL; /* the program doesn't know this handle */
 	if (front.events_handle && args->handle == front.events_handle)
 		return -EPERM; /* as amdkfd: the events page stays */

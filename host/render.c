@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * render.c - ioctls of the DRM render node: what libdrm_amdgpu asks when it opens the device.
+ * render.c - ioctls of the DRM render node: what libdrm_amdgpu asks when it opens the device. Others: gem.c.
  */
 #define LOG_PART "host"
 #include <errno.h>
@@ -9,7 +9,6 @@
 
 #include <drm/drm.h>
 
-#include "base/log.h"
 #include "host/front.h"
 
 #define MAX_ANSWER 4096
@@ -72,6 +71,5 @@ int render_ioctl(struct file *file, unsigned long request, void *arg)
 	case DRM_COMMAND_BASE + DRM_AMDGPU_INFO:
 		return info(file->gpu, arg);
 	}
-	log_info("DRM ioctl 0x%x is not served", (unsigned)_IOC_NR(request));
-	return -EINVAL; /* as DRM does */
+	return gem_ioctl(file, _IOC_NR(request), arg);
 }

@@ -28,7 +28,6 @@ static void test_alloc_bad(void **state)
 		{VA, VRAM + 4096, FLAGS_VRAM, -ENOMEM},
 		{VA, 4096, KFD_IOC_ALLOC_MEM_FLAGS_DOORBELL, -EINVAL},
 		{VA, 8192, KFD_IOC_ALLOC_MEM_FLAGS_MMIO_REMAP, -EINVAL},
-		{0, 4096, FLAGS_GTT, -EINVAL},
 		{0, 4096, FLAGS_USER, -EINVAL},
 		{VA, 4096, FLAGS_GTT | HSV_KFD_ALLOC_SVM, -EINVAL},
 	};
@@ -63,6 +62,7 @@ static void test_alloc_bad(void **state)
 static void test_map_bad(void **state)
 {
 	uint64_t h = alloc_map(VA, 8192, FLAGS_VRAM), h2, wild = (uint64_t)GPU_ID << 32 | 77;
+	unsigned prot = 0;
 
 	assert_int_equal(MAP(wild), -ENOMEM);
 	assert_int_equal(UNMAP(wild), -ENODEV);
@@ -81,9 +81,28 @@ static void test_map_bad(void **state)
 	assert_int_equal(UNMAP(h), 0);
 	assert_int_equal(UNMAP(h), -EINVAL);
 	assert_int_equal(MAP(h2), 0);
-	/* VRAM without an address has no place to be mapped. */
+	/* VRAM and GTT without an address have no place to be mapped, until they get one. */
+	assert_int_equal(alloc(0, 4096, FLAGS_GTT, &h), 0);
+	assert_int_equal(MAP(h), -EINVAL);
 	assert_int_equal(alloc(0, 4096, FLAGS_VRAM, &h), 0);
 	assert_int_equal(MAP(h), -EINVAL);
+	assert_int_equal(kfd_memory_place(process, h, 0, 0), -EINVAL);
+	assert_int_equal(kfd_memory_place(process, h + 100, VA + 0x10000, 0), -EINVAL);
+	assert_int_equal(kfd_memory_place(process, h, VA + 0x10001, 0), -EINVAL);
+	assert_int_equal(kfd_memory_place(process, h, KFD_VA_END, 0), -EINVAL);
+	assert_int_equal(kfd_memory_place(process, h, VA + 4096, 0), -EINVAL); /* h2 is there */
+	assert_int_equal(kfd_memory_place(process, h, VA + 0x10000, 0), 0);
+	assert_non_null(fake_translate(VA + 0x10000, &prot));
+	assert_int_equal(prot, GPU_PROT_READ);
+	assert_int_equal(kfd_memory_place(process, h, VA + 0x20000, 0), -EINVAL); /* first away from there */
+	assert_int_equal(free_memory(h), -EBUSY);
+	assert_int_equal(kfd_memory_place(process, h, 0, 0), 0);
+	assert_null(fake_translate(VA + 0x10000, NULL));
+	assert_int_equal(kfd_memory_place(process, h, VA + 0x20000, KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE), 0);
+	assert_non_null(fake_translate(VA + 0x20000, &prot));
+	assert_int_equal(prot, GPU_PROT_READ | GPU_PROT_WRITE);
+	assert_int_equal(kfd_memory_place(process, h, 0, 0), 0);
+	assert_int_equal(free_memory(h), 0);
 }
 
 static void test_protection(void **state)

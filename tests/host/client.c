@@ -55,18 +55,8 @@ static void open_devices(void)
 
 static void start(void)
 {
-	struct kfd_process_device_apertures a;
-	struct kfd_ioctl_get_process_apertures_new_args n = {
-		.kfd_process_device_apertures_ptr = (uintptr_t)&a,
-		.num_of_nodes = 1,
-	};
-	struct kfd_ioctl_acquire_vm_args acquire;
-
 	open_devices();
-	CHECK(!ioctl(kfd, AMDKFD_IOC_GET_PROCESS_APERTURES_NEW, &n));
-	gpu_id = a.gpu_id;
-	acquire = (struct kfd_ioctl_acquire_vm_args){.drm_fd = (uint32_t)render, .gpu_id = gpu_id};
-	CHECK(!ioctl(kfd, AMDKFD_IOC_ACQUIRE_VM, &acquire));
+	gpu_id = acquire_vm(kfd, render);
 }
 
 static int alloc(void *va, size_t size, uint32_t flags, uint64_t *handle, uint64_t *offset)

@@ -54,6 +54,22 @@ struct queue {
 	_Atomic uint64_t *doorbell;
 };
 
+/* Of the only GPU, whose id it is. */
+static inline uint32_t acquire_vm(int kfd, int render)
+{
+	struct kfd_process_device_apertures a;
+	struct kfd_ioctl_get_process_apertures_new_args n = {
+		.kfd_process_device_apertures_ptr = (uintptr_t)&a,
+		.num_of_nodes = 1,
+	};
+	struct kfd_ioctl_acquire_vm_args acquire = {.drm_fd = (uint32_t)render};
+
+	CHECK(!ioctl(kfd, AMDKFD_IOC_GET_PROCESS_APERTURES_NEW, &n));
+	acquire.gpu_id = a.gpu_id;
+	CHECK(!ioctl(kfd, AMDKFD_IOC_ACQUIRE_VM, &acquire));
+	return a.gpu_id;
+}
+
 /* On two pages that the GPU can write: the ring, and what the queue counts. */
 static inline void create_queue(struct queue *q, int kfd, uint32_t gpu_id, void *pages)
 {

@@ -6,6 +6,7 @@
  * loop headers, with all state in struct wave; what comes out must be what C computes. Kernels without an end must stop when told,
  * and faults must name the address of the first lane that has no memory.
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "gpu/soft/jit/jit.h"
 #include "tests/exec/runner.h"
 
 #define ITEMS  4096
@@ -833,6 +835,27 @@ static void test_ending_while_compiling(void **state)
 	}
 }
 
+static atomic_uint trims;
+
+/* Instead of the C library's. */
+int malloc_trim(size_t pad)
+{
+	atomic_fetch_add(&trims, 1);
+	return 0;
+}
+
+/* In a process of the GPU's own, as jit_prepare() makes it, the allocator doesn't keep what compiling took. */
+static void test_memory_given_back(void **state)
+{
+	const char *how = getenv("HSAVISOR_JIT");
+
+	if (!how || strcmp(how, "1"))
+		skip(); /* nothing is compiled in the background */
+	for (int i = 0; i < 6000 && !atomic_load(&trims); i++)
+		usleep(10000);
+	assert_true(atomic_load(&trims));
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -843,6 +866,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_late_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_ending_while_compiling),
+		cmocka_unit_test(test_memory_given_back),
 	};
 
 	/* Functions given to atexit run in the opposite order: this one last. */
@@ -852,6 +876,7 @@ int main(int argc, char **argv)
 	    runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))
 		return 2;
 	file = argv[1];
+	jit_prepare(-1);
 	if (argc == 3)
 		return end_early(argv[2]);
 	return cmocka_run_group_tests(tests, NULL, NULL);

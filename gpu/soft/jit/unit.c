@@ -9,6 +9,7 @@
  */
 #define LOG_PART "jit"
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -66,6 +67,7 @@ static struct {
 		bool full;
 	} *first, **last, *current;
 	bool started;
+	bool alone; /* the process is the GPU's own: what compiling leaves in the allocator is given back */
 	_Atomic uint64_t ns; /* CPU time of compilations */
 	cpu_set_t cpus; /* where its thread may run: not only where the GPU's thread that starts it is kept */
 	const struct mfma_functions *mfma;
@@ -122,6 +124,7 @@ int jit_prepare(int store)
 
 	if (jit_init())
 		return -ENOTSUP;
+	compiler.alone = true;
 	/* The C library asks for the size of memory once, in its first large qsort; that is not allowed to a process that has isolated itself. */
 	for (int i = 0; i < 512; i++)
 		some[i] = i * 7 % 512;
@@ -229,8 +232,21 @@ static void publish(const struct job *j, struct jit_unit *u)
 		atomic_store_explicit(&j->kernel->version[j->full].unit, u, memory_order_release);
 }
 
+/*
+ * LLVM's peak would stay in the allocator's arena of this thread, tens of megabytes for each VM. Not in a program of somebody else, whose memory it would go
+ * through, too.
+ */
+static void give_back(void)
+{
+	pthread_mutex_unlock(&compiler.lock);
+	malloc_trim(0);
+	pthread_mutex_lock(&compiler.lock);
+}
+
 static void *compiler_main(void *arg)
 {
+	bool compiled = false;
+
 	pthread_setname_np(pthread_self(), "hsv-jit");
 	/* By the thread itself: another's is what a broker's sandbox does not allow. */
 	if (CPU_COUNT(&compiler.cpus))
@@ -240,6 +256,11 @@ static void *compiler_main(void *arg)
 		struct job *j = compiler.first;
 		struct jit_unit *u;
 
+		if (!j && compiled && compiler.alone) {
+			compiled = false;
+			give_back();
+			continue;
+		}
 		if (!j) {
 			pthread_cond_wait(&compiler.more, &compiler.lock);
 			continue;
@@ -250,6 +271,7 @@ static void *compiler_main(void *arg)
 		compiler.current = j;
 		pthread_mutex_unlock(&compiler.lock);
 		u = make_unit(j);
+		compiled = true;
 		pthread_mutex_lock(&compiler.lock);
 		compiler.current = NULL;
 		if (j->kernel) {
