@@ -19,7 +19,7 @@
  *
  * QEMU 11.1.3 aborts on device_del of any vfio-user-pci device that has MSI-X (its own bug: it
  * removes the PBA's memory region from a BAR that is gone). A guest's own removal and rescan of the
- * device work.
+ * device work. It aborts, too, when a broker's socket ends with a request unread: keeper.h.
  */
 #define LOG_PART "broker"
 #include <errno.h>
@@ -42,6 +42,7 @@
 #include "gpu/gpu.h"
 #include "vmm/device.h"
 #include "vmm/isolation.h"
+#include "vmm/keeper.h"
 #include "vmm/vfio_user.h"
 
 #define PUBLISH_MS 500 /* between two looks at the core's totals */
@@ -372,6 +373,22 @@ static void say_what(const struct options *o, const struct vm_gpu *gpus, uint32_
 	fflush(stdout);
 }
 
+static int seal_keeper(void *ctx)
+{
+	const struct options *o = ctx;
+
+	return isolation_seal_keeper(&o->isolation, o->name);
+}
+
+static int start_keeper(struct options *o, struct keeper **keeper)
+{
+	int ret = keeper_start(seal_keeper, o, keeper);
+
+	if (ret)
+		fprintf(stderr, "hsavisor-broker: can't start its keeper: %s\n", strerror(-ret));
+	return ret;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -379,6 +396,7 @@ int main(int argc, char **argv)
 	uint32_t num_gpus = 0;
 	struct hsv_device *device = NULL;
 	struct vfio_user_server *server = NULL;
+	struct keeper *keeper = NULL;
 	sigset_t set;
 	int signals, vram_fd, ret;
 
@@ -415,8 +433,11 @@ int main(int argc, char **argv)
 	gpu_prepare(open_store(options.jit_store));
 	/* The last use of a path, and the first thread comes with the GPU. */
 	ret = isolation_enter(&options.isolation);
+	if (!ret)
+		ret = start_keeper(&options, &keeper);
 	if (ret)
 		goto out;
+	vfio_user_server_set_keeper(server, keeper);
 	ret = open_device(gpus, num_gpus, vram_fd, &device);
 	if (ret)
 		goto out;
@@ -432,6 +453,7 @@ int main(int argc, char **argv)
 	serve(server, device, signals);
 out:
 	vfio_user_server_close(server);
+	keeper_stop(keeper);
 	hsv_device_close(device);
 	for (uint32_t i = 0; i < num_gpus; i++)
 		if (gpus[i].gpu)

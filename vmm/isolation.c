@@ -411,6 +411,8 @@ static const struct sandbox_purpose allowed[] = {
 	       {"flock", .num_args = 1, .args = {{0, UINT32_MAX, ISOLATION_STORE_FD}}})},
 	{"vfio-user: QEMU connects, sends messages with descriptors, gets answers",
 	 CALLS({"accept4"}, {"recvmsg"}, {"sendmsg"}, {"poll"}, {"ppoll"}, {"close"})},
+	{"parting from QEMU: what it still asks is refused, then the connection ends",
+	 CALLS({"recvfrom"}, {"sendto"}, {"shutdown"})},
 	{"QEMU's descriptors: is it a regular file of that size (fstat, by either name); "
 	 "interrupts "
 	 "must not block",
@@ -451,6 +453,13 @@ static const struct sandbox_purpose allowed[] = {
 	       {"tgkill", .num_args = 1, .args = {{0, UINT32_MAX, SANDBOX_OWN_PID}}})},
 };
 
+/* What the keeper does. */
+static const struct sandbox_purpose keeper_allowed[] = {
+	{"it waits for the broker's end, with the socket of QEMU, and answers there in its place",
+	 CALLS({"recvmsg"}, {"recvfrom"}, {"sendto"}, {"shutdown"}, {"close"})},
+	{"the end", CALLS({"exit_group"}, {"rt_sigreturn"})},
+};
+
 static char seal_name[96];
 
 #define WARM_BLOCKS 16
@@ -487,6 +496,17 @@ static int warm_up(void)
 	return -ret;
 }
 
+static int seal(const struct sandbox_purpose *table, size_t count, const struct isolation *isolation, const char *name)
+{
+	int ret;
+
+	snprintf(seal_name, sizeof(seal_name), "hsavisor-broker: %s", name);
+	ret = sandbox_filter(table, count, isolation->seccomp, seal_name);
+	if (ret)
+		fprintf(stderr, "hsavisor-broker: cannot isolate itself: system calls: %s\n", strerror(-ret));
+	return ret;
+}
+
 int isolation_seal(const struct isolation *isolation, const char *name)
 {
 	int ret;
@@ -496,15 +516,17 @@ int isolation_seal(const struct isolation *isolation, const char *name)
 	if (isolation->seccomp != SANDBOX_KILL)
 		fprintf(stderr, "hsavisor-broker: WARNING: system calls are not %s (--seccomp)\n",
 			isolation->seccomp == SANDBOX_LOG ? "refused, only logged" : "filtered");
-	snprintf(seal_name, sizeof(seal_name), "hsavisor-broker: %s", name);
 	ret = warm_up();
-	if (!ret)
-		ret = sandbox_filter(allowed, sizeof(allowed) / sizeof(allowed[0]),
-				     isolation->seccomp, seal_name);
 	if (ret)
-		fprintf(stderr, "hsavisor-broker: cannot isolate itself: system calls: %s\n",
-			strerror(-ret));
-	return ret;
+		fprintf(stderr, "hsavisor-broker: cannot isolate itself: threads: %s\n", strerror(-ret));
+	return ret ? ret : seal(allowed, sizeof(allowed) / sizeof(allowed[0]), isolation, name);
+}
+
+int isolation_seal_keeper(const struct isolation *isolation, const char *name)
+{
+	if (isolation->mode == ISOLATION_OFF)
+		return 0;
+	return seal(keeper_allowed, sizeof(keeper_allowed) / sizeof(keeper_allowed[0]), isolation, name);
 }
 
 /* ---- Options ---- */

@@ -41,5 +41,7 @@ int isolation_enter(const struct isolation *isolation);
 /* The last step, the filter of system calls, for all threads there are and will be. Then the VM may
  * come. name: of the VM; must stay valid. */
 int isolation_seal(const struct isolation *isolation, const char *name);
+/* The same for the process that outlives the broker by a moment (keeper.h). */
+int isolation_seal_keeper(const struct isolation *isolation, const char *name);
 
 #endif

@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vmm/keeper.h"
 #include "vmm/vfio_user_proto.h"
 
 #define MAX_PAYLOAD	(VFIO_USER_MAX_XFER + 64)
@@ -46,6 +47,7 @@ struct vfio_user_server {
 	const struct vfio_user_ops *ops;
 	void *ctx;
 	int listener, client;
+	struct keeper *keeper; /* the caller's; NULL: none */
 	struct sockaddr_un address;
 	bool negotiated;
 	bool broken; /* disconnect when the message is done */
@@ -76,7 +78,8 @@ static void disconnect(struct vfio_user_server *s)
 	if (s->client < 0)
 		return;
 	close_message_fds(s);
-	close(s->client);
+	keeper_part(s->client);
+	keeper_drop(s->keeper);
 	s->client = -1;
 	s->received = 0;
 	s->negotiated = false;
@@ -489,6 +492,7 @@ static void handle_message(struct vfio_user_server *s)
 	close_message_fds(s); /* before the answer, so that a client that counts sees them gone */
 	if (!(s->header.flags & VFIO_USER_NO_REPLY))
 		send_reply(s, -ret);
+	keeper_served(s->keeper);
 }
 
 /* ---- The socket ---- */
@@ -553,6 +557,8 @@ static int receive(struct vfio_user_server *s)
 		    (s->header.size < head || s->header.size - head > MAX_PAYLOAD ||
 		     (s->header.flags & VFIO_USER_TYPE_MASK)))
 			return -EBADMSG;
+		if (s->received >= head)
+			keeper_serving(s->keeper, &s->header, s->header.size - s->received);
 		if (s->received >= head && s->received == s->header.size)
 			return 1;
 	}
@@ -570,6 +576,7 @@ static void accept_client(struct vfio_user_server *s)
 		return;
 	}
 	log_info("client connected");
+	keeper_hold(s->keeper, fd);
 	s->client = fd;
 	s->received = 0;
 	s->num_fds = 0;
@@ -681,6 +688,11 @@ err_free:
 void vfio_user_server_set_device(struct vfio_user_server *s, void *ctx)
 {
 	s->ctx = ctx;
+}
+
+void vfio_user_server_set_keeper(struct vfio_user_server *s, struct keeper *keeper)
+{
+	s->keeper = keeper;
 }
 
 void vfio_user_server_keep_file(struct vfio_user_server *s)

@@ -60,6 +60,7 @@ struct vfio_user_ops {
 };
 
 struct vfio_user_server;
+struct keeper;
 
 /*
  * Listens on a UNIX socket at path (mode 0600). A socket nobody listens on any more is replaced;
@@ -69,6 +70,8 @@ int vfio_user_server_open(const char *path, const struct vfio_user_ops *ops, voi
 			  struct vfio_user_server **server);
 /* The device, if it was not there yet when the server was opened; before the first poll. */
 void vfio_user_server_set_device(struct vfio_user_server *server, void *ctx);
+/* Who parts from the client should this process be killed; it stays the caller's. Before the first poll. */
+void vfio_user_server_set_keeper(struct vfio_user_server *server, struct keeper *keeper);
 /* Leaves the socket file where it is at the end: this process has no paths any more. */
 void vfio_user_server_keep_file(struct vfio_user_server *server);
 /* Disconnects, stops listening, removes the socket file. */

@@ -107,6 +107,9 @@ def broker_killed():
     while time.monotonic() < until and not gpu_processes():
         time.sleep(0.2)
     time.sleep(2)
+    # It dies with a request unread, which QEMU 11.1 alone does not survive: the driver asks every 5 s whether the device is there.
+    os.kill(broker, signal.SIGSTOP)
+    time.sleep(7)
     os.kill(broker, signal.SIGKILL)
     out, _ = waiter.communicate(timeout=150)
     Tap.result(waiter.returncode == 0, "a program that waits when the broker is killed gets an error", out + last_words(waiter.returncode))

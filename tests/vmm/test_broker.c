@@ -13,12 +13,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -280,6 +283,131 @@ static void killed_and_started_again(void **state)
 	stop(&q);
 }
 
+/* All n bytes of the message of a read of BAR 0, or less of it. */
+static void ask(int sock, uint16_t id, size_t n)
+{
+	struct {
+		struct vfio_user_header header;
+		struct vfio_user_region_access access;
+	} message = {
+		.header = {.id = id, .command = VFIO_USER_REGION_READ, .size = sizeof(message)},
+		.access = {.offset = 0x2000, .region = 0, .count = 4},
+	};
+
+	assert_int_equal(client_send_raw(sock, &message, n, NULL, 0), 0);
+}
+
+/* Stops a broker that has nothing to do. */
+static void stop_idle(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	for (unsigned i = 0; i < 3000 && state != 'S'; i++) {
+		usleep(10000);
+		f = fopen(path, "r");
+		assert_non_null(f);
+		assert_int_equal(fscanf(f, "%*d %*s %c", &state), 1);
+		fclose(f);
+	}
+	assert_int_equal(state, 'S');
+	kill(pid, SIGSTOP);
+	waitpid(pid, NULL, WUNTRACED);
+}
+
+/* A refusal of that request comes. */
+static void refused(int sock, uint16_t id)
+{
+	struct vfio_user_header header;
+	uint8_t reply[64];
+
+	assert_int_equal(client_receive(sock, &header, reply, sizeof(reply), NULL), -EIO);
+	assert_int_equal(header.id, id);
+	assert_int_equal(header.command, VFIO_USER_REGION_READ);
+}
+
+/* The connection ends, and is not reset, which QEMU 11.1 does not survive. */
+static void ended(int sock)
+{
+	struct pollfd pfd = {.fd = sock, .events = POLLIN};
+	char byte;
+
+	assert_int_equal(poll(&pfd, 1, CLIENT_TIMEOUT_MS), 1);
+	assert_int_equal(recv(sock, &byte, 1, 0), 0);
+	assert_int_equal(send(sock, &byte, 1, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+	close(sock);
+}
+
+/* What a broker that is killed had not read is refused. */
+static void killed_with_requests_unread(void **state)
+{
+	struct program p = start_ready("vm1", vm_socket, "16M");
+	int sock = client_connect(vm_socket);
+	char text[4096];
+
+	assert_true(client_version(sock) > 0);
+	stop_idle(p.pid);
+	ask(sock, 71, sizeof(struct vfio_user_header) + sizeof(struct vfio_user_region_access));
+	ask(sock, 72, sizeof(struct vfio_user_header) + sizeof(struct vfio_user_region_access));
+	ask(sock, 73, 5); /* no message yet */
+	kill(p.pid, SIGKILL);
+	refused(sock, 71);
+	refused(sock, 72);
+	ended(sock);
+	assert_int_equal(finish(&p, text, sizeof(text)), -1);
+	wait_gone("vm1");
+}
+
+/* So is, last, what it had read a part of. */
+static void killed_within_a_request(void **state)
+{
+	const size_t head = sizeof(struct vfio_user_header);
+	struct program p = start_ready("vm1", vm_socket, "16M");
+	int sock = client_connect(vm_socket), unread = 1;
+	uint8_t rest[sizeof(struct vfio_user_region_access)] = {0};
+	char text[4096];
+
+	assert_true(client_version(sock) > 0);
+	ask(sock, 81, head);
+	for (unsigned i = 0; i < 3000 && unread; i++) {
+		assert_int_equal(ioctl(sock, SIOCOUTQ, &unread), 0);
+		usleep(10000);
+	}
+	assert_int_equal(unread, 0);
+	stop_idle(p.pid);
+	assert_int_equal(client_send_raw(sock, rest, sizeof(rest), NULL, 0), 0);
+	ask(sock, 82, head + sizeof(rest));
+	kill(p.pid, SIGKILL);
+	refused(sock, 82);
+	refused(sock, 81);
+	ended(sock);
+	assert_int_equal(finish(&p, text, sizeof(text)), -1);
+	wait_gone("vm1");
+}
+
+/* One that ends by request either answers or refuses. */
+static void ended_with_a_request_unread(void **state)
+{
+	struct program p = start_ready("vm1", vm_socket, "16M");
+	int sock = client_connect(vm_socket), ret;
+	struct vfio_user_header header;
+	uint8_t reply[64];
+	char text[4096];
+
+	assert_true(client_version(sock) > 0);
+	stop_idle(p.pid);
+	kill(p.pid, SIGTERM);
+	ask(sock, 91, sizeof(struct vfio_user_header) + sizeof(struct vfio_user_region_access));
+	kill(p.pid, SIGCONT);
+	ret = client_receive(sock, &header, reply, sizeof(reply), NULL);
+	assert_int_equal(header.id, 91);
+	assert_true(ret == -EIO || ret == sizeof(struct vfio_user_region_access) + 4);
+	ended(sock);
+	assert_int_equal(finish(&p, text, sizeof(text)), 0);
+}
+
 /* A client that takes its memory away ends its own broker, which says so; the next one serves. */
 static void memory_cut_short(void **state)
 {
@@ -448,6 +576,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(name_or_socket_in_use),
 		cmocka_unit_test(serves_and_ends),
 		cmocka_unit_test(killed_and_started_again),
+		cmocka_unit_test(killed_with_requests_unread),
+		cmocka_unit_test(killed_within_a_request),
+		cmocka_unit_test(ended_with_a_request_unread),
 		cmocka_unit_test(idle_costs_nothing),
 		cmocka_unit_test(memory_cut_short),
 		cmocka_unit_test(swapped_if_the_guest_agrees),
