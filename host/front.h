@@ -60,6 +60,13 @@ struct file {
 	unsigned refs;
 };
 
+/* What graphics programs keep with a buffer, for whoever imports it. */
+struct buffer_metadata {
+	uint64_t flags, tiling;
+	uint32_t size; /* bytes of data */
+	uint8_t data[256];
+};
+
 /* A buffer as this side must know it: by the id in its handle. */
 struct buffer {
 	uint64_t size; /* 0: no buffer */
@@ -74,6 +81,7 @@ struct buffer {
 	int foreign_fd, foreign_file;
 	uint32_t gem;	 /* made by GEM: the file's id; 0: it is KFD's */
 	uint64_t gem_va; /* where it is mapped, 0: nowhere */
+	struct buffer_metadata *metadata; /* NULL: none, owned */
 	bool has_key; /* exported by an IPC handle: */
 	uint32_t key[4];
 };

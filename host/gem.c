@@ -38,7 +38,7 @@
 #define TAIL_DWORDS   6u
 #define SLICE_NS      100000000 /* how long who waits doesn't look whether the GPU process is still there */
 #define NO_FILE	      UINT32_MAX /* no file's id */
-#define MAX_IOCTL     64	/* bytes of an ioctl's struct */
+#define MAX_IOCTL     sizeof(struct drm_amdgpu_gem_metadata) /* bytes of an ioctl's struct: of the largest */
 
 /* What a queue of ours and the GPU share; the ring follows. */
 struct control {
@@ -171,6 +171,36 @@ static int export_buffer(struct file *file, void *arg)
 	if (!err)
 		args->fd = (int32_t)export.dmabuf_fd;
 	return err;
+}
+
+static int metadata(struct file *file, void *arg)
+{
+	struct drm_amdgpu_gem_metadata *args = arg;
+	struct buffer *b = find(file, args->handle);
+	const struct buffer_metadata *m;
+
+	if (!b)
+		return -ENOENT;
+	if (args->op == AMDGPU_GEM_METADATA_OP_GET_METADATA) {
+		memset(&args->data, 0, sizeof(args->data));
+		m = b->metadata;
+		if (!m)
+			return 0;
+		args->data.flags = m->flags;
+		args->data.tiling_info = m->tiling;
+		args->data.data_size_bytes = m->size;
+		memcpy(args->data.data, m->data, m->size);
+		return 0;
+	}
+	if (args->op != AMDGPU_GEM_METADATA_OP_SET_METADATA || args->data.data_size_bytes > sizeof(m->data))
+		return -EINVAL;
+	if (!b->metadata)
+		b->metadata = calloc(1, sizeof(*b->metadata));
+	if (!b->metadata)
+		return -ENOMEM;
+	*b->metadata = (struct buffer_metadata){.flags = args->data.flags, .tiling = args->data.tiling_info, .size = args->data.data_size_bytes};
+	memcpy(b->metadata->data, args->data.data, b->metadata->size);
+	return 0;
 }
 
 /* A buffer is at one address at most, and whole. */
@@ -563,6 +593,7 @@ static const struct row {
 	{_IOC_NR(DRM_IOCTL_PRIME_HANDLE_TO_FD), sizeof(struct drm_prime_handle), export_buffer},
 	{_IOC_NR(DRM_IOCTL_AMDGPU_GEM_CREATE), sizeof(union drm_amdgpu_gem_create), create},
 	{_IOC_NR(DRM_IOCTL_AMDGPU_GEM_MMAP), sizeof(union drm_amdgpu_gem_mmap), gem_mmap},
+	{_IOC_NR(DRM_IOCTL_AMDGPU_GEM_METADATA), sizeof(struct drm_amdgpu_gem_metadata), metadata},
 	{_IOC_NR(DRM_IOCTL_AMDGPU_GEM_VA), sizeof(struct drm_amdgpu_gem_va), map},
 	{_IOC_NR(DRM_IOCTL_AMDGPU_CTX), sizeof(union drm_amdgpu_ctx), context},
 	{_IOC_NR(DRM_IOCTL_AMDGPU_BO_LIST), sizeof(union drm_amdgpu_bo_list), buffer_list},

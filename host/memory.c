@@ -115,6 +115,7 @@ void memory_forget(void)
 		struct buffer *b = &front.buffers[id];
 
 		free(b->extents);
+		free(b->metadata);
 		if (b->size && b->foreign) {
 			close(b->foreign_fd);
 			close(b->foreign_file);
@@ -424,6 +425,7 @@ int memory_free(struct kfd_ioctl_free_memory_of_gpu_args *args)
 		memory_give_gtt(b->extents, b->num_extents);
 	}
 	free(b->extents);
+	free(b->metadata);
 	memset(b, 0, sizeof(*b));
 	return 0;
 }

@@ -30,7 +30,7 @@
 
 #define F(name) KFD_IOC_ALLOC_MEM_FLAGS_##name
 
-#define TICKET_MAGIC 0x746b74767368ull
+#define TICKET_MAGIC 0x746b7476736832ull
 #define MAX_EXTENTS  4096 /* of a ticket */
 
 struct ticket {
@@ -39,6 +39,7 @@ struct ticket {
 	uint32_t num_extents;
 	uint32_t ipc_flags; /* of an IPC handle: what its importers are told */
 	uint32_t gpu_id;    /* whose buffer it was exported as */
+	struct buffer_metadata metadata; /* when it was exported */
 	struct vram_extent extents[]; /* of the file that comes with it */
 };
 
@@ -151,6 +152,8 @@ static int write_ticket(const struct buffer *b, int file, uint32_t ipc_flags, in
 	t->num_extents = (uint32_t)b->num_extents;
 	t->ipc_flags = ipc_flags;
 	t->gpu_id = front.gpus[b->gpu].id;
+	if (b->metadata)
+		t->metadata = *b->metadata;
 	memcpy(t->extents, b->extents, b->num_extents * sizeof(*b->extents));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
 		err = -errno;
@@ -304,7 +307,7 @@ static int read_ticket(int fd, struct ticket **ticket, int *file)
 			goto bad;
 		sum += e->size;
 	}
-	if (sum != t->size || (t->flags & (F(VRAM) | F(GTT))) == 0)
+	if (sum != t->size || (t->flags & (F(VRAM) | F(GTT))) == 0 || t->metadata.size > sizeof(t->metadata.data))
 		goto bad;
 	*ticket = t;
 	return 0;
@@ -424,8 +427,10 @@ int share_info(struct kfd_ioctl_get_dmabuf_info_args *args)
 	args->size = t->size;
 	args->flags = t->flags;
 	args->gpu_id = t->gpu_id;
-	args->metadata_size = 0;
+	if (args->metadata_ptr)
+		err = args->metadata_size < t->metadata.size ? -EINVAL : copy_to_program((void *)(uintptr_t)args->metadata_ptr, t->metadata.data, t->metadata.size);
+	args->metadata_size = t->metadata.size;
 	free(t);
 	close(file);
-	return 0;
+	return err;
 }

@@ -992,10 +992,12 @@ static void case_share_forged(void)
 	struct {
 		uint64_t magic, size;
 		uint32_t flags, num_extents, rest[2];
+		uint64_t metadata_flags, tiling;
+		uint32_t metadata_size, metadata[65];
 		struct {
 			uint64_t offset, size;
 		} extents[3];
-	} ticket;
+	} ticket, right;
 	union {
 		char buf[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
@@ -1009,6 +1011,7 @@ static void case_share_forged(void)
 	CHECK(!alloc((void *)SHARE_VA, PAGE, F(VRAM) | WRITABLE, &handle, NULL));
 	fd = export_dmabuf(handle, O_CLOEXEC);
 	CHECK(fd >= 0 && recv(fd, &ticket, sizeof(ticket), MSG_PEEK) == (ssize_t)offsetof(__typeof__(ticket), extents[1]));
+	right = ticket;
 	ticket.num_extents = 3;
 	for (int i = 0; i < 3; i++) {
 		ticket.extents[i].offset = 0;
@@ -1021,6 +1024,19 @@ static void case_share_forged(void)
 	memcpy(CMSG_DATA(&control.align), &file, sizeof(file));
 	CHECK(sendmsg(ends[0], &msg, 0) == sizeof(ticket));
 	FAILS(import_dmabuf(ends[1], SHARE_VA + (64ul << 20), &handle), EINVAL);
+	CHECK(recv(ends[1], &ticket, sizeof(ticket), 0) == sizeof(ticket));
+	/* More metadata than there is room for, and as much. */
+	iov.iov_len = offsetof(__typeof__(ticket), extents[1]);
+	for (uint32_t size = 257; size >= 256; size--) {
+		ticket = right;
+		ticket.metadata_size = size;
+		CHECK(sendmsg(ends[0], &msg, 0) == (ssize_t)iov.iov_len);
+		if (size == 256)
+			CHECK(!import_dmabuf(ends[1], SHARE_VA + (64ul << 20), &handle));
+		else
+			FAILS(import_dmabuf(ends[1], SHARE_VA + (64ul << 20), &handle), EINVAL);
+		CHECK(recv(ends[1], &ticket, sizeof(ticket), 0) == (ssize_t)iov.iov_len);
+	}
 }
 
 static void in_child(void **state)

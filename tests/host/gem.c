@@ -251,6 +251,51 @@ static void case_submissions(void)
 	FAILS(submit(&(struct job){j.context, 0, j.type, VA, 64}, &handle), EINVAL);
 }
 
+/* What is kept with a buffer goes with its dma-buf. */
+static void case_metadata(void)
+{
+	struct drm_amdgpu_gem_metadata m = {.op = AMDGPU_GEM_METADATA_OP_GET_METADATA};
+	struct kfd_ioctl_get_dmabuf_info_args info = {0};
+	struct kfd_ioctl_import_dmabuf_args import = {.va_addr = VA};
+	struct drm_prime_handle prime = {.flags = DRM_CLOEXEC};
+	char data[64] = "";
+	uint32_t bo;
+
+	start();
+	FAILS(ioctl(render, DRM_IOCTL_AMDGPU_GEM_METADATA, &m), ENOENT);
+	FAILS(ioctl(render, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime), ENOENT);
+	CHECK(!create(render, PAGE, DOMAIN(VRAM), &bo));
+	m.handle = prime.handle = bo;
+	m.data.data_size_bytes = 1;
+	CHECK(!ioctl(render, DRM_IOCTL_AMDGPU_GEM_METADATA, &m) && !m.data.data_size_bytes);
+	m.op = AMDGPU_GEM_METADATA_OP_SET_METADATA;
+	m.data.data_size_bytes = sizeof(m.data.data) + 1;
+	FAILS(ioctl(render, DRM_IOCTL_AMDGPU_GEM_METADATA, &m), EINVAL);
+	m.data.tiling_info = 77;
+	m.data.data_size_bytes = 6;
+	memcpy(m.data.data, "about", 6);
+	CHECK(!ioctl(render, DRM_IOCTL_AMDGPU_GEM_METADATA, &m));
+	memset(&m.data, 0, sizeof(m.data));
+	m.op = AMDGPU_GEM_METADATA_OP_GET_METADATA;
+	CHECK(!ioctl(render, DRM_IOCTL_AMDGPU_GEM_METADATA, &m));
+	CHECK(m.data.tiling_info == 77 && m.data.data_size_bytes == 6 && !memcmp(m.data.data, "about", 6));
+	*(uint32_t *)cpu_map(bo, PAGE) = 0x12345678;
+	CHECK(!ioctl(render, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime));
+	CHECK(fcntl(prime.fd, F_GETFD) == FD_CLOEXEC);
+	CHECK(!destroy(render, bo));
+	info.dmabuf_fd = import.dmabuf_fd = (uint32_t)prime.fd;
+	import.gpu_id = gpu_id;
+	info.metadata_ptr = (uintptr_t)data;
+	info.metadata_size = 5;
+	FAILS(ioctl(kfd, AMDKFD_IOC_GET_DMABUF_INFO, &info), EINVAL);
+	info.metadata_size = sizeof(data);
+	CHECK(!ioctl(kfd, AMDKFD_IOC_GET_DMABUF_INFO, &info));
+	CHECK(info.size == PAGE && info.gpu_id == gpu_id && info.metadata_size == 6 && !strcmp(data, "about"));
+	CHECK(!ioctl(kfd, AMDKFD_IOC_IMPORT_DMABUF, &import));
+	/* The buffer is the importer's now: no GEM handle has it. */
+	FAILS(destroy(render, (uint32_t)import.handle), EINVAL);
+}
+
 static uint64_t soon(void)
 {
 	struct timespec t;
@@ -321,7 +366,7 @@ int main(void)
 	{                                                        \
 #name, in_child, NULL, NULL, (void *)case_##name \
 	}
-	const struct CMUnitTest tests[] = {CASE(buffers), CASE(submissions), CASE(waiting), CASE(garbage)};
+	const struct CMUnitTest tests[] = {CASE(buffers), CASE(submissions), CASE(metadata), CASE(waiting), CASE(garbage)};
 
 	return cmocka_run_group_tests_name("host-gem", tests, NULL, NULL);
 }
