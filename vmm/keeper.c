@@ -158,10 +158,22 @@ static void child(int sock, struct at_work *now, int (*seal)(void *ctx), void *c
 	prctl(PR_SET_NAME, "hsv-keeper");
 	if (dup2(sock, 3) == 3) {
 		close_range(4, ~0u, 0);
-		if (!seal(ctx))
+		if (!seal(ctx) && send(3, "", 1, MSG_NOSIGNAL) == 1)
 			keep(3, now);
 	}
 	_exit(0);
+}
+
+/* Its message that it is at work. */
+static int wait_ready(int sock)
+{
+	char byte;
+	ssize_t n;
+
+	do
+		n = recv(sock, &byte, 1, 0);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? 0 : -ECHILD;
 }
 
 /* ---- The broker's side ---- */
@@ -189,6 +201,8 @@ int keeper_start(int (*seal)(void *ctx), void *ctx, struct keeper **keeper)
 		child(socks[1], k->now, seal, ctx);
 	close(socks[1]);
 	k->sock = socks[0];
+	if (!ret)
+		ret = wait_ready(k->sock);
 	if (ret)
 		goto err_close;
 	*keeper = k;

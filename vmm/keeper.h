@@ -20,8 +20,8 @@ struct keeper;
 
 /*
  * Starts the process; while the caller has one thread. It keeps the standard descriptors and none
- * of the others; first it calls seal(ctx), and ends if that does not return 0. It ends with the
- * caller. Negative errno.
+ * of the others; first it calls seal(ctx), and ends if that does not return 0: -ECHILD. It ends
+ * with the caller. Other negative errno: it could not be started.
  */
 int keeper_start(int (*seal)(void *ctx), void *ctx, struct keeper **keeper);
 /* The keeper's process goes, too. NULL is fine, as below. */
