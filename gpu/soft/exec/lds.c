@@ -131,16 +131,19 @@ static inline __attribute__((always_inline)) void load_kind(struct wave *w, uint
 	}
 }
 
+/* As the other build: where lanes overlap, the order is that of the dwords of 16 lanes. */
 static inline __attribute__((always_inline)) void store_dwords(struct wave *w, const uint32_t *row, unsigned dwords,
 							       const uint32_t *addr, uint64_t mask)
 {
-	for (uint64_t m = mask; m; m &= m - 1) {
-		unsigned lane = __builtin_ctzll(m);
-		uint8_t *p = lds_at(w->wg, addr[lane], 4 * dwords);
+	for (unsigned l = 0; l < WAVE_LANES; l += 16)
+		for (unsigned i = 0; i < dwords; i++)
+			for (uint64_t m = mask & 0xffffull << l; m; m &= m - 1) {
+				unsigned lane = __builtin_ctzll(m);
+				uint8_t *p = lds_at(w->wg, addr[lane], 4 * dwords);
 
-		for (unsigned i = 0; p && i < dwords; i++)
-			put32(p + 4 * i, row[i * WAVE_LANES + lane]);
-	}
+				if (p)
+					put32(p + 4 * i, row[i * WAVE_LANES + lane]);
+			}
 }
 #endif
 

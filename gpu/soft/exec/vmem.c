@@ -293,6 +293,16 @@ static bool any_split(const struct vmem_access *a)
 	return any;
 }
 
+/* True if some lane's dwords are at no multiple of four: they may overlap another lane's partly, and lie in two pages. */
+static bool any_odd(const struct vmem_access *a)
+{
+	uint64_t any = 0;
+
+	for (unsigned l = 0; l < WAVE_LANES; l++)
+		any |= a->addr[l] & -(a->mask >> l & 1);
+	return any & 3;
+}
+
 /*
  * Pages first: takes the page of the first lane of `left` and moves all lanes in it, while that moves several at a time. What remains in
  * left is for the caller's loop. Returns false from the caller after recording a fault.
@@ -497,7 +507,8 @@ static bool store_dword(struct exec_ctx *ctx, const uint32_t *row, const struct 
 	uint64_t off = (uint64_t)index * a->step, left = a->mask & a->in[index];
 	struct page_cache pc = {.page = ~0ull};
 
-	if (!any_split(a))
+	/* Where lanes overlap, the order is theirs, not that of pages. */
+	if (!any_split(a) && !any_odd(a))
 		BY_PAGES(scatter_page, GPU_PROT_WRITE)
 	for (uint64_t m = left; m; m &= m - 1) {
 		unsigned lane = __builtin_ctzll(m);
@@ -880,7 +891,7 @@ bool vmem_spread_store(struct exec_ctx *ctx, struct vmem_spread *x, uint64_t mas
 	bool wide = what & SPREAD_WIDE, ok;
 	struct mem_range *r = &ctx->view->range[what >> 16];
 	struct wave *w = ctx->wave;
-	uint32_t (*saved)[WAVE_LANES] = w->vgpr, off[WAVE_LANES], odd = 0;
+	uint32_t (*saved)[WAVE_LANES] = w->vgpr, off[WAVE_LANES];
 	struct vmem_access a;
 
 	ctx->stored = true;
@@ -890,15 +901,11 @@ bool vmem_spread_store(struct exec_ctx *ctx, struct vmem_spread *x, uint64_t mas
 		struct window win = window_of(r, x, wide, bytes, GPU_PROT_WRITE);
 		uint64_t in = lanes_in(&win, x, wide, mask, off);
 
-		odd = 0;
-		/* Dwords at odd addresses may overlap partly, across pages in the other function's order. */
-		for (unsigned l = 0; bytes == 4 && l < WAVE_LANES; l++)
-			odd |= off[l] & -(uint32_t)(in >> l & 1) & 3;
-		if (in == mask && !odd) {
+		if (in == mask) {
 			scatter_lanes(x, kind, win.host, off, mask);
 			return true;
 		}
-		if (odd || tries || !mem_find_range(ctx->view, lane_address(x, wide, (unsigned)__builtin_ctzll(mask & ~in)), r))
+		if (tries || !mem_find_range(ctx->view, lane_address(x, wide, (unsigned)__builtin_ctzll(mask & ~in)), r))
 			break;
 	}
 	whole_access(x, wide, mask, &a);

@@ -521,14 +521,15 @@ static enum places places_of(const struct lift *l, unsigned r, unsigned dwords)
 	}
 }
 
-/* Are the lanes of a strip known not to overlap? */
+/* Are lanes known not to overlap whose order counts: of a strip and, of several dwords, of what the interpreter stores by dwords? */
 static bool lanes_apart(const struct lift *l, unsigned r, unsigned dwords)
 {
 	const int32_t *d = known_delta(l, r);
 	int32_t bytes = (int32_t)(4 * dwords);
+	unsigned lanes = dwords > 1 ? 16 : l->width;
 
 	for (unsigned i = 0; d && i < WAVE_LANES; i++)
-		for (unsigned k = i / l->width * l->width; k < i; k++)
+		for (unsigned k = i / lanes * lanes; k < i; k++)
 			if ((int64_t)d[i] - d[k] < bytes && (int64_t)d[k] - d[i] < bytes)
 				return false;
 	return d;
@@ -914,7 +915,7 @@ bool lift_ds(struct lift *l, const struct jit_inst *ji)
 
 	if (!parts)
 		return false;
-	/* Lanes may overlap, and who wins is the interpreter's way: by dwords of 16 lanes with AVX-512, else lane by lane. */
+	/* Lanes may overlap, and who wins is the interpreter's way: by dwords of 16 lanes, of which narrower strips are a part. */
 	if (store && part[0].dwords > 1 && l->width != 16)
 		return false;
 	if (!l->reg.now.exec_full)
