@@ -10,8 +10,9 @@
  * none (faults, missing pages, memory in small pieces) the next iterations are done with vectors: lanes may be any number of iterations apart.
  * After as many iterations as there is fuel for, of any lane, the loop's header has its turn, where the slice may end.
  *
- * Most such loops go through memory by steps, beside what they gather. That all steps there may be lie in the range is seen before the lane's first one, so there is
- * a brief form of the loop, which looks at the gathers' addresses only, and takes for granted what masks mostly are: lanes that have not left have no bit.
+ * Most such loops go through memory by steps, beside what they gather, and lanes leave when a counter has reached something. How many iterations a lane has, and
+ * whether all its steps lie in the range, is then found with vectors, before the first lane's turn. Lanes of which that is true have a brief form of the loop in
+ * front of the other: it looks at the gathers' addresses only, counts up to zero, and takes for granted what masks mostly are: lanes that have not left have no bit.
  */
 #include <stddef.h>
 #include <string.h>
@@ -30,16 +31,20 @@ struct loop {
 	V room[256];		   /* rows on the stack */
 	V value[256], wide[256];   /* of the lane as an iteration begins: registers; pairs that are added to as one */
 	V bit[WAVE_SGPRS / 2];	   /* its bits of the masks then */
-	V brief_bit[WAVE_SGPRS / 2]; /* the same in the brief form */
 	V mask[WAVE_SGPRS / 2];	   /* of the lanes that have run */
 	V exec, old[WAVE_SGPRS / 2]; /* as the loop began: EXEC, masks */
 	V left, off, count, most;  /* lanes still to run, lanes that have left the loop; iterations of the lane, most of any */
 	V miss_va, miss_slot;	   /* slot: 0, or 1 + the number of the range that an address was not in */
 	LLVMBasicBlockRef stop;	   /* the lane stops as the iteration began */
-	bool brief;
+	bool has_brief, brief;	   /* there is a brief form; this is it */
+	struct serial_trip trip;
 	uint32_t step[256];	   /* that each iteration adds to the pair, a power of 2; 0: no such pair */
-	V first[256];		   /* such a pair as the lane began */
-	V from[SERIAL_LOADS];	   /* host address of a load by steps, as the lane began; NULL: another load */
+	V first[256];		   /* what steps, as the lane began */
+	V ok, leaves, longest;	   /* lanes of the brief form, those of them that leave in it, the most iterations of any */
+	V turns, place[SERIAL_LOADS]; /* rows on the stack: a lane's iterations, negative; host address behind the last of a load by steps */
+	V todo, missed;		   /* lanes still to run so; the one that stopped, as a mask */
+	V begin;		   /* of this lane: its iterations, negative */
+	V from[SERIAL_LOADS];	   /* of this lane: its place; NULL: another load */
 	struct sum {		   /* of another: the addition that makes its address, of what is the same in all iterations and the rest (low, high halves) */
 		const struct isa_operand *fixed[2], *rest[2];
 	} sum[SERIAL_LOADS];
@@ -362,12 +367,27 @@ static bool by_steps(const struct loop *p, unsigned load)
 	return in->src[2].kind == ISA_OPND_NONE && p->wide[in->src[0].index] && p->step[in->src[0].index];
 }
 
-static bool has_brief_form(const struct loop *p)
+static bool has_brief_form(struct lift *l, struct loop *p)
 {
 	for (unsigned i = 0; i < p->s->num_loads; i++)
 		if (by_steps(p, i))
-			return true;
+			return serial_trip(l->code, p->s, &p->trip);
 	return false;
+}
+
+/* Is the register, or the pair that begins there, known from the number of iterations? */
+static bool steps(const struct loop *p, unsigned r)
+{
+	return p->has_brief && (p->step[r] || r == p->trip.counter);
+}
+
+/* What has gone through so many steps; numbers of 64 bits. */
+static V stepped(struct lift *l, const struct loop *p, unsigned r, V first, V iterations)
+{
+	if (p->step[r])
+		return ADD(first, LLVMBuildMul(l->b, iterations, splat(l, c64(l, p->step[r])), ""));
+	iterations = LLVMBuildTrunc(l->b, iterations, l->vi32, "");
+	return p->trip.step > 0 ? ADD(first, iterations) : LLVMBuildSub(l->b, first, iterations, "");
 }
 
 /* A value of which LLVM knows nothing, so that what is added to it is not taken apart again. */
@@ -393,34 +413,116 @@ static void find_biases(struct lift *l, struct loop *p)
 	}
 }
 
-/*
- * Has the lane most_of iterations in the brief form? Where each load by steps begins then. Not to be in the brief form are lanes near a range's end, and all if some
- * have bits of masks: those are the same conditions for all, so they are found outside of the loop over lanes.
- */
-static V may_be_brief(struct lift *l, struct loop *p, V most_of)
-{
-	V ok = NULL, none, masks = c64(l, 0);
+/* ------------------------------------------------------------------ before the brief form, with vectors */
 
+static V call2(struct lift *l, const char *name, V x, V y)
+{
+	LLVMTypeRef t = LLVMTypeOf(x);
+	V args[2] = {x, y};
+
+	return intrinsic(l, name, &t, 1, args, 2);
+}
+
+/* How many iterations the strip's lanes have until they leave; of counters that never get there any number that is no less than that. */
+static V strip_iterations(struct lift *l, const struct serial_trip *t, unsigned strip)
+{
+	V from = get_v(l, t->counter, strip), to, n;
+
+	to = t->end->kind == ISA_OPND_VGPR ? get_v(l, t->end->index, strip) : splat(l, scalar_operand(l, t->end, false));
+	if (t->counts_first)
+		from = ADD(from, splat(l, c32(l, (uint32_t)t->step)));
+	if (t->rel == SERIAL_EQ) {
+		n = t->step > 0 ? LLVMBuildSub(l->b, to, from, "") : LLVMBuildSub(l->b, from, to, "");
+		n = LLVMBuildZExt(l->b, n, l->vi64, "");
+	} else {
+		from = t->sign ? LLVMBuildSExt(l->b, from, l->vi64, "") : LLVMBuildZExt(l->b, from, l->vi64, "");
+		to = t->sign ? LLVMBuildSExt(l->b, to, l->vi64, "") : LLVMBuildZExt(l->b, to, l->vi64, "");
+		n = ADD(LLVMBuildSub(l->b, to, from, ""), splat(l, c64(l, t->rel == SERIAL_GT)));
+		n = call2(l, "llvm.smax", n, splat(l, c64(l, 0)));
+	}
+	return ADD(n, splat(l, c64(l, 1)));
+}
+
+static V row_at(struct lift *l, V row, unsigned strip)
+{
+	return at(l, row, (uint64_t)strip * l->width * 8);
+}
+
+static void store_row64(struct lift *l, V x, V row, unsigned strip)
+{
+	LLVMSetAlignment(LLVMBuildStore(l->b, x, row_at(l, row, strip)), 64);
+}
+
+/* Do n iterations of the load lie in its range? And where it is behind them. */
+static V plan_load(struct lift *l, struct loop *p, unsigned i, V n, unsigned strip)
+{
+	const struct isa_inst *in = &p->s->load[i]->ci.inst;
+	const struct range_values *range = &p->range[i];
+	unsigned r = in->src[0].index;
+	uint64_t by = (uint64_t)((int64_t)in->offset + (added_before(l, p->s, r, p->s->load[i]) ? p->step[r] : 0));
+	V off = ADD(get_v64(l, r, strip), splat(l, LLVMBuildSub(l->b, c64(l, by), range->first, "")));
+	V all = LLVMBuildMul(l->b, n, splat(l, c64(l, p->step[r])), "");
+	V host = splat(l, LLVMBuildPtrToInt(l->b, range->host, l->i64, ""));
+
+	store_row64(l, ADD(ADD(off, all), host), p->place[i], strip);
+	return IS(ULT, off, call2(l, "llvm.usub.sat", splat(l, range->limit), all));
+}
+
+static V add_bits(struct lift *l, V mask, V strip_mask, unsigned strip)
+{
+	V bits = LLVMBuildZExt(l->b, bits_of(l, strip_mask), l->i64, "");
+
+	return OR(mask, LLVMBuildShl(l->b, bits, c64(l, strip * l->width), ""));
+}
+
+/* Which lanes may run in the brief form, and how far. Not: lanes near a range's end, and none if some have bits of masks. */
+static void plan_brief(struct lift *l, struct loop *p, V most_of)
+{
+	V masks = c64(l, 0), most = splat(l, most_of), longest = splat(l, c64(l, 0)), none;
+
+	p->ok = p->leaves = c64(l, 0);
+	for (unsigned s = 0; s < l->strips; s++) {
+		V n = strip_iterations(l, &p->trip, s), ok = mask_strip(l, p->exec, s);
+
+		p->leaves = add_bits(l, p->leaves, IS(ULE, n, most), s);
+		n = call2(l, "llvm.umin", n, most);
+		store_row64(l, LLVMBuildNeg(l->b, n, ""), p->turns, s);
+		for (unsigned i = 0; i < p->s->num_loads; i++)
+			if (by_steps(p, i))
+				ok = AND(ok, plan_load(l, p, i, n, s));
+		p->ok = add_bits(l, p->ok, ok, s);
+		longest = call2(l, "llvm.umax", longest, LLVMBuildSelect(l->b, ok, n, splat(l, c64(l, 0)), ""));
+	}
+	p->longest = intrinsic(l, "llvm.vector.reduce.umax", &l->vi64, 1, &longest, 1);
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
-		if (made(p, m))
+		if (p->trip.clear >> m & 1)
 			masks = OR(masks, p->old[m]);
 	none = IS(EQ, AND(masks, p->exec), c64(l, 0));
-	for (unsigned i = 0; i < p->s->num_loads; i++) {
-		const struct isa_inst *in = &p->s->load[i]->ci.inst;
-		unsigned r = in->src[0].index;
-		V off, all, room, in_range;
+	p->ok = LLVMBuildSelect(l->b, none, p->ok, c64(l, 0), "");
+	p->longest = LLVMBuildSelect(l->b, none, p->longest, c64(l, 0), "");
+}
 
-		if (!by_steps(p, i))
-			continue;
-		off = ADD(get_v64(l, r, 0), LLVMBuildSub(l->b, c64(l, (uint64_t)((int64_t)in->offset + (added_before(l, p->s, r, p->s->load[i]) ? p->step[r] : 0))),
-						    p->range[i].first, ""));
-		p->from[i] = indexed(l, p->range[i].host, off);
-		all = LLVMBuildMul(l->b, most_of, c64(l, p->step[r]), "");
-		room = LLVMBuildSelect(l->b, AND(none, IS(UGT, p->range[i].limit, all)), LLVMBuildSub(l->b, p->range[i].limit, all, ""), c64(l, 0), "");
-		in_range = IS(ULT, off, room);
-		ok = ok ? AND(ok, in_range) : in_range;
+/* What steps, behind the brief form, of the lanes that ran. */
+static void step_rows(struct lift *l, struct loop *p, V ran)
+{
+	for (unsigned s = 0; s < l->strips; s++) {
+		V n = LLVMBuildLoad2(l->b, l->vi64, row_at(l, p->turns, s), ""), mask = mask_strip(l, ran, s);
+
+		LLVMSetAlignment(n, 64);
+		n = LLVMBuildNeg(l->b, n, "");
+		for (unsigned r = 0; r < 256; r++)
+			if (steps(p, r)) {
+				V x = stepped(l, p, r, p->step[r] ? get_v64(l, r, s) : get_v(l, r, s), n);
+				V half[2] = {x};
+
+				if (p->step[r]) {
+					half[0] = LLVMBuildTrunc(l->b, x, l->vi32, "");
+					half[1] = LLVMBuildTrunc(l->b, LLVMBuildLShr(l->b, x, splat(l, c64(l, 32)), ""), l->vi32, "");
+				}
+				for (unsigned h = 0; h < 2 && half[h]; h++)
+					masked_store(l, half[h], at(l, p->room[r + h], (uint64_t)s * l->width * 4), mask, 4);
+			}
 	}
-	return ok;
 }
 
 /* ------------------------------------------------------------------ a lane's begin and end */
@@ -442,7 +544,7 @@ static void take_lane(struct lift *l, struct loop *p, V lane)
 		if (p->wide[r])
 			LLVMBuildStore(l->b, p->first[r] = get_v64(l, r, 0), p->wide[r]);
 		else if (p->value[r])
-			LLVMBuildStore(l->b, l->reg.v[r][0], p->value[r]);
+			LLVMBuildStore(l->b, p->first[r] = l->reg.v[r][0], p->value[r]);
 	}
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (is_mask(p, m)) {
@@ -455,9 +557,11 @@ static void take_lane(struct lift *l, struct loop *p, V lane)
 /* What the variables have. */
 static void read_variables(struct lift *l, struct loop *p)
 {
+	V done = p->brief ? LLVMBuildSub(l->b, load64(l, p->count), p->begin, "") : NULL;
+
 	for (unsigned r = 0; r < 256; r++) {
-		if (p->wide[r] && p->brief && p->step[r])
-			set_v64(l, r, 0, ADD(p->first[r], LLVMBuildMul(l->b, load64(l, p->count), c64(l, p->step[r]), "")));
+		if (p->brief && steps(p, r))
+			(p->step[r] ? set_v64 : set_v)(l, r, 0, stepped(l, p, r, p->first[r], done));
 		else if (p->wide[r])
 			set_v64(l, r, 0, load64(l, p->wide[r]));
 		else if (p->value[r])
@@ -467,28 +571,34 @@ static void read_variables(struct lift *l, struct loop *p)
 	}
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (made(p, m))
-			l->reg.p[m] = LLVMBuildZExt(l->b, LLVMBuildLoad2(l->b, l->i1, p->brief ? p->brief_bit[m] : p->bit[m], ""), l->i64, "");
+			l->reg.p[m] = p->brief ? c64(l, 0) : LLVMBuildZExt(l->b, LLVMBuildLoad2(l->b, l->i1, p->bit[m], ""), l->i64, "");
 }
 
 static void write_variables(struct lift *l, struct loop *p)
 {
 	for (unsigned r = 0; r < 256; r++) {
-		if (p->wide[r] && !(p->brief && p->step[r]))
+		if (p->wide[r])
 			LLVMBuildStore(l->b, get_v64(l, r, 0), p->wide[r]);
 		else if (p->value[r])
 			LLVMBuildStore(l->b, get_v(l, r, 0), p->value[r]);
 	}
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (made(p, m))
-			LLVMBuildStore(l->b, LLVMBuildTrunc(l->b, get_pair(l, m), l->i1, ""), p->brief ? p->brief_bit[m] : p->bit[m]);
+			LLVMBuildStore(l->b, LLVMBuildTrunc(l->b, get_pair(l, m), l->i1, ""), p->bit[m]);
 }
 
-/* Registers of the set to their rows, and the bits to the masks. */
-static void give_lane(struct lift *l, struct loop *p, const struct bits256 *which, V lane)
+/* Registers of the set to their rows; of the brief form's those that step are left to step_rows(). */
+static void give_rows(struct lift *l, struct loop *p, const struct bits256 *which, V lane)
 {
 	for (unsigned r = 0; r < 256; r++)
-		if (bit_get(which, r))
+		if (bit_get(which, r) && !(p->brief && (steps(p, r) || (r && p->step[r - 1]))))
 			LLVMBuildStore(l->b, get_v(l, r, 0), lane_place(l, p, r, lane));
+}
+
+/* The same, and the bits to the masks. */
+static void give_lane(struct lift *l, struct loop *p, const struct bits256 *which, V lane)
+{
+	give_rows(l, p, which, lane);
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (made(p, m)) {
 			V bit = LLVMBuildShl(l->b, AND(get_pair(l, m), c64(l, 1)), lane, "");
@@ -525,30 +635,105 @@ static void emit_iterations(struct lift *l, struct loop *p, LLVMBasicBlockRef it
 	go_to(l, enough);
 }
 
-/* The brief form, if the lane has iterations there; then it goes on at iterate, or stops. */
-static void emit_brief(struct lift *l, struct loop *p, V lane, V most_of, LLVMBasicBlockRef iterate, LLVMBasicBlockRef over)
-{
-	LLVMBasicBlockRef brief = new_block(l, "brief"), stop = p->stop, end = new_block(l, "");
-	struct registers begin = l->reg;
-	V ok = may_be_brief(l, p, most_of);
+/* ------------------------------------------------------------------ the brief form */
 
-	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
-		if (made(p, m))
-			LLVMBuildStore(l->b, LLVMConstInt(l->i1, 0, 0), p->brief_bit[m]);
+static V lane_place64(struct lift *l, V row, V lane)
+{
+	return indexed(l, row, LLVMBuildShl(l->b, lane, c64(l, 3), ""));
+}
+
+static void take_brief_lane(struct lift *l, struct loop *p, V lane)
+{
+	take_lane(l, p, lane);
+	p->begin = load64(l, lane_place64(l, p->turns, lane));
+	LLVMBuildStore(l->b, p->begin, p->count);
+	for (unsigned i = 0; i < p->s->num_loads; i++)
+		if (by_steps(p, i))
+			p->from[i] = LLVMBuildIntToPtr(l->b, load64(l, lane_place64(l, p->place[i], lane)), l->ptr, "");
 	find_biases(l, p);
-	emit_weights(l, LLVMBuildCondBr(l->b, ok, brief, iterate), true);
+}
+
+/* Lane by lane, until one's address is not in its range. The builder ends where that is so, or all have run. */
+static void emit_brief_lanes(struct lift *l, struct loop *p, LLVMBasicBlockRef end)
+{
+	LLVMBasicBlockRef next = new_block(l, "lane"), iterate = new_block(l, "brief"), out = new_block(l, ""), stop = p->stop;
+	struct registers begin;
+	V lane, count, todo;
+
 	p->brief = true;
-	p->stop = end;
-	emit_iterations(l, p, brief, lane, most_of, over);
-	LLVMBuildBr(l->b, end);
-	go_to(l, end);
+	p->stop = new_block(l, "stop");
+	LLVMBuildCondBr(l->b, IS(NE, p->ok, c64(l, 0)), next, end);
+	go_to(l, next);
+	todo = load64(l, p->todo);
+	lane = first_of_mask(l, todo);
+	LLVMBuildStore(l->b, AND(todo, LLVMBuildSub(l->b, todo, c64(l, 1), "")), p->todo);
+	take_brief_lane(l, p, lane);
+	begin = l->reg;
+	LLVMBuildBr(l->b, iterate);
+	go_to(l, iterate);
+	read_variables(l, p);
+	emit_instructions(l, p);
+	write_variables(l, p);
+	count = ADD(load64(l, p->count), c64(l, 1));
+	LLVMBuildStore(l->b, count, p->count);
+	LLVMBuildCondBr(l->b, IS(NE, count, c64(l, 0)), iterate, out);
+	go_to(l, out);
+	give_rows(l, p, &p->s->go_on, lane);
+	give_rows(l, p, &p->s->leave, lane);
+	LLVMBuildCondBr(l->b, IS(NE, load64(l, p->todo), c64(l, 0)), next, end);
+	go_to(l, p->stop);
 	l->reg = begin;
 	read_variables(l, p);
-	p->brief = false;
+	give_rows(l, p, &p->s->go_on, lane);
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, p->begin, load64(l, p->count), ""), lane_place64(l, p->turns, lane));
+	LLVMBuildStore(l->b, LLVMBuildShl(l->b, c64(l, 1), lane, ""), p->missed);
+	LLVMBuildBr(l->b, end);
 	p->stop = stop;
-	write_variables(l, p);
-	LLVMBuildBr(l->b, stop);
-	l->reg = begin;
+	p->brief = false;
+	go_to(l, end);
+}
+
+static bool leaves_steps(const struct loop *p)
+{
+	for (unsigned r = 0; r < 256; r++)
+		if (steps(p, r) && (bit_get(&p->s->leave, r) || (p->step[r] && bit_get(&p->s->leave, r + 1))))
+			return true;
+	return false;
+}
+
+/* The lanes that may run in the brief form; then others are run, or (done) one has stopped, or there are none. */
+static void emit_brief(struct lift *l, struct loop *p, V most_of, LLVMBasicBlockRef others, LLVMBasicBlockRef done)
+{
+	LLVMBasicBlockRef end = new_block(l, ""), update = new_block(l, ""), go_on = new_block(l, "");
+	struct vectors was;
+	V ran, gone, left, missed;
+
+	plan_brief(l, p, most_of);
+	LLVMBuildStore(l->b, p->ok, p->todo);
+	LLVMBuildStore(l->b, c64(l, 0), p->missed);
+	one_lane(l, &was);
+	emit_brief_lanes(l, p, end);
+	all_lanes(l, &was);
+	memset(p->from, 0, sizeof(p->from));
+	missed = load64(l, p->missed);
+	ran = AND(p->ok, LLVMBuildNot(l->b, load64(l, p->todo), ""));
+	gone = AND(AND(ran, p->leaves), LLVMBuildNot(l->b, missed, ""));
+	left = AND(p->exec, LLVMBuildNot(l->b, ran, ""));
+	LLVMBuildStore(l->b, gone, p->off);
+	LLVMBuildStore(l->b, left, p->left);
+	LLVMBuildStore(l->b, p->longest, p->most);
+	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
+		if (made(p, m) && (p->trip.leave >> m & 1))
+			LLVMBuildStore(l->b, gone, p->mask[m]);
+	if (leaves_steps(p))
+		LLVMBuildBr(l->b, update);
+	else
+		LLVMBuildCondBr(l->b, IS(NE, ran, gone), update, go_on);
+	go_to(l, update);
+	step_rows(l, p, ran);
+	LLVMBuildBr(l->b, go_on);
+	go_to(l, go_on);
+	LLVMBuildCondBr(l->b, AND(IS(NE, left, c64(l, 0)), IS(EQ, missed, c64(l, 0))), others, done);
 }
 
 /*
@@ -562,18 +747,18 @@ static void emit_lanes(struct lift *l, struct loop *p, V most_of)
 	struct vectors was;
 	V args[2], lane, left;
 
+	if (p->has_brief)
+		emit_brief(l, p, most_of, next, done);
+	else
+		LLVMBuildBr(l->b, next);
 	one_lane(l, &was);
 	p->stop = new_block(l, "stop");
-	LLVMBuildBr(l->b, next);
 	go_to(l, next);
 	lane = first_of_mask(l, load64(l, p->left));
 	take_lane(l, p, lane);
 	LLVMBuildStore(l->b, c64(l, 0), p->count);
 	begin = l->reg;
-	if (has_brief_form(p))
-		emit_brief(l, p, lane, most_of, iterate, over);
-	else
-		LLVMBuildBr(l->b, iterate);
+	LLVMBuildBr(l->b, iterate);
 	emit_iterations(l, p, iterate, lane, most_of, over);
 	LLVMBuildBr(l->b, p->stop);
 	go_to(l, p->stop);
@@ -595,10 +780,19 @@ static void emit_lanes(struct lift *l, struct loop *p, V most_of)
 
 /* ------------------------------------------------------------------ around it */
 
+/* A row of numbers of 64 bits on the stack. */
+static V new_row64(struct lift *l)
+{
+	V row = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, WAVE_LANES * 8), "");
+
+	LLVMSetAlignment(row, 64);
+	return row;
+}
+
 static void make_variables(struct lift *l, struct loop *p)
 {
 	const struct serial *s = p->s;
-	V *numbers[] = {&p->left, &p->off, &p->count, &p->most, &p->miss_va};
+	V *numbers[] = {&p->left, &p->off, &p->count, &p->most, &p->miss_va, &p->todo, &p->missed};
 
 	for (unsigned r = 0; r < 256; r++) {
 		bool low = is_wide(l, s, r), high = r && p->wide[r - 1];
@@ -617,9 +811,14 @@ static void make_variables(struct lift *l, struct loop *p)
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (made(p, m)) {
 			p->bit[m] = LLVMBuildAlloca(l->at_entry, l->i1, "");
-			p->brief_bit[m] = LLVMBuildAlloca(l->at_entry, l->i1, "");
 			p->mask[m] = LLVMBuildAlloca(l->at_entry, l->i64, "");
 		}
+	p->has_brief = has_brief_form(l, p);
+	if (p->has_brief)
+		p->turns = new_row64(l);
+	for (unsigned i = 0; i < s->num_loads; i++)
+		if (p->has_brief && by_steps(p, i))
+			p->place[i] = new_row64(l);
 	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		*numbers[i] = LLVMBuildAlloca(l->at_entry, l->i64, "");
 	p->miss_slot = LLVMBuildAlloca(l->at_entry, l->i32, "");

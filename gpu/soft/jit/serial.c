@@ -339,3 +339,157 @@ bool serial_find(struct lift *l, const struct jit_block *blk, struct serial *s)
 	}
 	return pays(c, s);
 }
+
+/* ------------------------------------------------------------------ how many iterations? */
+
+static const struct compare {
+	uint16_t op;
+	uint8_t rel;
+	bool sign;
+} compares[] = {
+	{ISA_V_CMP_LT_I32, SERIAL_LT, true}, {ISA_V_CMP_GE_I32, SERIAL_GE, true}, {ISA_V_CMP_GT_I32, SERIAL_GT, true},
+	{ISA_V_CMP_LE_I32, SERIAL_LE, true}, {ISA_V_CMP_EQ_I32, SERIAL_EQ, true}, {ISA_V_CMP_NE_I32, SERIAL_NE, true},
+	{ISA_V_CMP_LT_U32, SERIAL_LT, false}, {ISA_V_CMP_GE_U32, SERIAL_GE, false}, {ISA_V_CMP_GT_U32, SERIAL_GT, false},
+	{ISA_V_CMP_LE_U32, SERIAL_LE, false}, {ISA_V_CMP_EQ_U32, SERIAL_EQ, false}, {ISA_V_CMP_NE_U32, SERIAL_NE, false},
+};
+
+/* The same of operands that have changed places. */
+static const uint8_t turned[] = {
+	[SERIAL_LT] = SERIAL_GT, [SERIAL_GE] = SERIAL_LE, [SERIAL_GT] = SERIAL_LT,
+	[SERIAL_LE] = SERIAL_GE, [SERIAL_EQ] = SERIAL_EQ, [SERIAL_NE] = SERIAL_NE,
+};
+
+static const struct compare *compare_of(const struct isa_inst *in)
+{
+	for (unsigned i = 0; i < sizeof(compares) / sizeof(compares[0]); i++)
+		if (compares[i].op == in->op && !in->sdwa && !in->dpp)
+			return &compares[i];
+	return NULL;
+}
+
+/* What a lane's bit may be: 1 for 0, 2 for 1. */
+enum { IS_0 = 1, IS_1 = 2, ANY = 3 };
+
+static unsigned may_be(const uint8_t bits[WAVE_SGPRS / 2], const struct isa_operand *o)
+{
+	return o->kind == ISA_OPND_CONST ? (o->value & 1 ? IS_1 : IS_0) : o->kind == ISA_OPND_SGPR ? bits[o->index >> 1] : IS_0;
+}
+
+static unsigned looked_up(unsigned table, unsigned a, unsigned b)
+{
+	unsigned made = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		if ((a >> (i >> 1) & 1) && (b >> (i & 1) & 1))
+			made |= table >> i & 1 ? IS_1 : IS_0;
+	return made;
+}
+
+/* The masks' bits behind an iteration of a lane in which the comparison is so; false: it need not have been active there. */
+static bool iterate_on(const struct jit_code *c, const struct serial *s, const struct jit_inst *compare, bool is, uint8_t bits[WAVE_SGPRS / 2])
+{
+	const struct jit_block *blk = s->blk;
+
+	memset(bits, ANY, WAVE_SGPRS / 2);
+	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++)
+		if (s->made >> p & 1)
+			bits[p] = IS_0;
+	bits[PAIR_EXEC] = IS_1;
+	for (uint32_t k = 0, i = blk->first; k + 1 < blk->count; k++, i = c->inst[i].next) {
+		const struct isa_inst *in = &c->inst[i].ci.inst;
+		const struct lane_op *op = lane_op_of(in->op);
+		const struct mask_op *m = mask_op(in->op);
+
+		if (in->format <= ISA_FMT_SOPK && m) {
+			unsigned was = bits[PAIR_EXEC], made = looked_up(m->table, may_be(bits, &in->src[0]), m->to == TO_D ? may_be(bits, &in->src[1]) : was);
+
+			bits[in->dst[0].index >> 1] = (uint8_t)(m->to == SAVES_EXEC ? was : made);
+			if (m->to != TO_D)
+				bits[PAIR_EXEC] = (uint8_t)made;
+			continue;
+		}
+		if ((op && op->form == LANE_CMP && op->part) || (&c->inst[i] == compare && bits[PAIR_EXEC] != IS_1))
+			return false;
+		for (unsigned d = 0; d < 2; d++)
+			if (in->dst[d].kind == ISA_OPND_SGPR)
+				bits[in->dst[d].index >> 1] = &c->inst[i] != compare ? ANY : is ? IS_1 : IS_0;
+	}
+	return true;
+}
+
+/* Is a lane switched off when the comparison is so, and only then, and are its bits known? */
+static bool decides(const struct jit_code *c, const struct serial *s, const struct jit_inst *compare, bool is, struct serial_trip *t)
+{
+	uint64_t live = s->made & (live_pairs(s->blk) | live_pairs(&c->block[s->out])) & ~PAIR_BIT(PAIR_EXEC);
+	uint8_t stays[WAVE_SGPRS / 2], leaves[WAVE_SGPRS / 2];
+
+	if (!iterate_on(c, s, compare, !is, stays) || !iterate_on(c, s, compare, is, leaves) || stays[PAIR_EXEC] != IS_1 || leaves[PAIR_EXEC] != IS_0)
+		return false;
+	t->leave = 0;
+	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++) {
+		if (!(live >> p & 1))
+			continue;
+		if (stays[p] != IS_0 || leaves[p] == ANY)
+			return false;
+		if (leaves[p] == IS_1)
+			t->leave |= PAIR_BIT(p);
+	}
+	t->clear = live;
+	return true;
+}
+
+/* All that iterations do to the register: add 1, or -1? */
+static bool find_counter(const struct jit_code *c, const struct serial *s, const struct jit_inst *compare, const struct isa_operand *o, struct serial_trip *t)
+{
+	bool compared = false;
+
+	if (o->kind != ISA_OPND_VGPR)
+		return false;
+	t->step = 0;
+	t->counter = o->index;
+	for (uint32_t k = 0, i = s->blk->first; k + 1 < s->blk->count; k++, i = c->inst[i].next) {
+		const struct isa_inst *in = &c->inst[i].ci.inst;
+		struct jit_regs regs;
+
+		compared |= &c->inst[i] == compare;
+		jit_inst_regs(in, true, &regs);
+		if (!bit_get(&regs.vwrite, o->index))
+			continue;
+		if (t->step || in->op != ISA_V_ADD_U32 || in->sdwa || in->dpp || in->clamp)
+			return false;
+		for (unsigned n = 0; n < 2; n++)
+			if (in->src[n].kind == ISA_OPND_CONST && in->src[!n].kind == ISA_OPND_VGPR && in->src[!n].index == o->index)
+				t->step = (int)(uint32_t)in->src[n].value;
+		if (t->step != 1 && t->step != -1)
+			return false;
+		t->counts_first = !compared;
+	}
+	return t->step;
+}
+
+bool serial_trip(const struct jit_code *c, const struct serial *s, struct serial_trip *t)
+{
+	for (uint32_t k = 0, i = s->blk->first; k + 1 < s->blk->count; k++, i = c->inst[i].next) {
+		const struct jit_inst *ji = &c->inst[i];
+		const struct compare *compare = compare_of(&ji->ci.inst);
+
+		for (unsigned n = 0; compare && n < 4; n++) {
+			const struct isa_operand *src = ji->ci.inst.src, *end = &src[!(n & 1)];
+			unsigned rel = n & 1 ? turned[compare->rel] : compare->rel;
+
+			/* Leaving when it is not so: the relations come in twos. */
+			rel ^= n >> 1;
+			if ((end->kind == ISA_OPND_VGPR && bit_get(&s->blk->vwrite, end->index)) || !find_counter(c, s, ji, &src[n & 1], t))
+				continue;
+			if (rel != SERIAL_EQ && (t->step != 1 || (rel != SERIAL_GE && rel != SERIAL_GT)))
+				continue;
+			if (!decides(c, s, ji, !(n >> 1), t))
+				continue;
+			t->end = end;
+			t->rel = rel;
+			t->sign = compare->sign;
+			return true;
+		}
+	}
+	return false;
+}
