@@ -30,6 +30,7 @@ struct loop {
 	unsigned slot[SERIAL_LOADS]; /* of the ranges */
 	V room[256];		   /* rows on the stack */
 	V value[256], wide[256];   /* of the lane as an iteration begins: registers; pairs that are added to as one */
+	LLVMTypeRef type[256];	   /* of wide's: i64, or f64 */
 	V bit[WAVE_SGPRS / 2];	   /* its bits of the masks then */
 	V mask[WAVE_SGPRS / 2];	   /* of the lanes that have run */
 	V exec, old[WAVE_SGPRS / 2]; /* as the loop began: EXEC, masks */
@@ -320,6 +321,29 @@ static bool is_wide(const struct lift *l, const struct serial *s, unsigned r)
 	return false;
 }
 
+/* Is the pair that begins at r a number of floating point? Then it stays in a vector register from iteration to iteration. */
+static bool is_double(const struct lift *l, const struct serial *s, unsigned r)
+{
+	for (uint32_t k = 0, i = s->blk->first; k + 1 < s->blk->count; k++, i = l->code->inst[i].next) {
+		const struct isa_inst *in = &l->code->inst[i].ci.inst;
+		const struct lane_op *op = in->format < ISA_FMT_FLAT ? lane_op_of(in->op) : NULL;
+
+		if (op && op->result == K_F64 && in->dst[0].kind == ISA_OPND_VGPR && in->dst[0].index == r)
+			return true;
+	}
+	return false;
+}
+
+static V load_wide(struct lift *l, const struct loop *p, unsigned r)
+{
+	return LLVMBuildBitCast(l->b, LLVMBuildLoad2(l->b, p->type[r], p->wide[r], ""), l->i64, "");
+}
+
+static void store_wide(struct lift *l, const struct loop *p, unsigned r, V x)
+{
+	LLVMBuildStore(l->b, LLVMBuildBitCast(l->b, x, p->type[r], ""), p->wide[r]);
+}
+
 /* ------------------------------------------------------------------ loads by steps */
 
 /* What iterations add to the pair at r, if that is all that happens to it and a power of 2; or 0. */
@@ -542,7 +566,7 @@ static void take_lane(struct lift *l, struct loop *p, V lane)
 			l->reg.v[r][0] = LLVMBuildLoad2(l->b, l->i32, lane_place(l, p, r, lane), "");
 	for (unsigned r = 0; r < 256; r++) {
 		if (p->wide[r])
-			LLVMBuildStore(l->b, p->first[r] = get_v64(l, r, 0), p->wide[r]);
+			store_wide(l, p, r, p->first[r] = get_v64(l, r, 0));
 		else if (p->value[r])
 			LLVMBuildStore(l->b, p->first[r] = l->reg.v[r][0], p->value[r]);
 	}
@@ -563,7 +587,7 @@ static void read_variables(struct lift *l, struct loop *p)
 		if (p->brief && steps(p, r))
 			(p->step[r] ? set_v64 : set_v)(l, r, 0, stepped(l, p, r, p->first[r], done));
 		else if (p->wide[r])
-			set_v64(l, r, 0, load64(l, p->wide[r]));
+			set_v64(l, r, 0, load_wide(l, p, r));
 		else if (p->value[r])
 			set_v(l, r, 0, LLVMBuildLoad2(l->b, l->i32, p->value[r], ""));
 		else if (!l->reg.v[r][0])
@@ -578,7 +602,7 @@ static void write_variables(struct lift *l, struct loop *p)
 {
 	for (unsigned r = 0; r < 256; r++) {
 		if (p->wide[r])
-			LLVMBuildStore(l->b, get_v64(l, r, 0), p->wide[r]);
+			store_wide(l, p, r, get_v64(l, r, 0));
 		else if (p->value[r])
 			LLVMBuildStore(l->b, get_v(l, r, 0), p->value[r]);
 	}
@@ -798,7 +822,8 @@ static void make_variables(struct lift *l, struct loop *p)
 		bool low = is_wide(l, s, r), high = r && p->wide[r - 1];
 
 		if (low && !high) {
-			p->wide[r] = LLVMBuildAlloca(l->at_entry, l->i64, "");
+			p->type[r] = is_double(l, s, r) ? l->f64 : l->i64;
+			p->wide[r] = LLVMBuildAlloca(l->at_entry, p->type[r], "");
 			p->step[r] = step_of(l, s, r);
 		} else if (bit_get(&s->go_on, r) && !high) {
 			p->value[r] = LLVMBuildAlloca(l->at_entry, l->i32, "");
