@@ -43,10 +43,10 @@ int msg_send(int sock, const void *data, size_t size, const int *fds, unsigned n
 	}
 }
 
-ssize_t msg_receive(int sock, void *data, size_t size, int *fds, unsigned *num_fds)
+ssize_t msg_receive_all(int sock, void *data, size_t size, int *fds, unsigned *num_fds)
 {
 	union {
-		char buf[CMSG_SPACE(16 * sizeof(int))];
+		char buf[CMSG_SPACE(MSG_ANY_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {data, size};
@@ -54,8 +54,6 @@ ssize_t msg_receive(int sock, void *data, size_t size, int *fds, unsigned *num_f
 			     .msg_iovlen = 1,
 			     .msg_control = control.buf,
 			     .msg_controllen = sizeof(control.buf)};
-	unsigned limit = *num_fds < MSG_MAX_FDS ? *num_fds : MSG_MAX_FDS;
-	unsigned got = 0;
 	ssize_t n;
 
 	*num_fds = 0;
@@ -70,19 +68,25 @@ ssize_t msg_receive(int sock, void *data, size_t size, int *fds, unsigned *num_f
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (got < limit && !(msg.msg_flags & MSG_TRUNC))
-				fds[got++] = fd;
-			else
-				syscall(SYS_close, fd);
-		}
+		memcpy(fds + *num_fds, CMSG_DATA(c), count * sizeof(int));
+		*num_fds += (unsigned)count;
 	}
-	if (msg.msg_flags & MSG_TRUNC)
-		return -EMSGSIZE;
-	*num_fds = got;
+	return msg.msg_flags & MSG_TRUNC ? -EMSGSIZE : n;
+}
+
+ssize_t msg_receive(int sock, void *data, size_t size, int *fds, unsigned *num_fds)
+{
+	unsigned limit = *num_fds < MSG_MAX_FDS ? *num_fds : MSG_MAX_FDS, got;
+	int all[MSG_ANY_FDS];
+	ssize_t n = msg_receive_all(sock, data, size, all, &got);
+
+	if (n < 0)
+		limit = 0;
+	*num_fds = got < limit ? got : limit;
+	if (*num_fds)
+		memcpy(fds, all, *num_fds * sizeof(int));
+	while (got > *num_fds)
+		syscall(SYS_close, all[--got]);
 	return n;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #define MSG_MAX_FDS 6
+#define MSG_ANY_FDS 253 /* that a packet can bring: Linux's SCM_MAX_FD */
 
 /* Sends one packet with num_fds descriptors (kept by the caller). 0 or negative errno; never raises
  * SIGPIPE. */
@@ -18,6 +19,11 @@ int msg_send(int sock, const void *data, size_t size, const int *fds, unsigned n
  * (-EMSGSIZE: longer than size; the packet is lost and its descriptors closed).
  */
 ssize_t msg_receive(int sock, void *data, size_t size, int *fds, unsigned *num_fds);
+
+/*
+ * The same, but whatever the packet brings is the caller's, also on errors: nothing is closed. fds has room for MSG_ANY_FDS.
+ */
+ssize_t msg_receive_all(int sock, void *data, size_t size, int *fds, unsigned *num_fds);
 
 /* Connects to the SEQPACKET socket at path: descriptor or negative errno (-ENAMETOOLONG). */
 int msg_connect(const char *path);

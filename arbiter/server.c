@@ -39,6 +39,7 @@
 
 #include "arbiter/access.h"
 #include "arbiter/answer.h"
+#include "arbiter/closer.h"
 #include "arbiter/config.h"
 #include "arbiter/control.h"
 #include "arbiter/faults.h"
@@ -86,6 +87,7 @@ struct server {
 	struct control_facts facts;
 	struct fault_log faults;
 	struct tracing tracing;
+	struct closer *closer; /* of what clients sent, and of their sockets */
 	struct shares shares;
 	struct connection *connections;
 	unsigned num_connections;
@@ -140,6 +142,12 @@ static void tell_tools(struct server *s, const struct executor *e, bool gone)
 			hang_up(s, c);
 }
 
+/* So many of the user's descriptors can't be closed that nothing more is taken from it. Who could end us anyway is heard. */
+static bool is_turned_away(struct server *s, const struct ucred *peer)
+{
+	return access_of_user(peer->uid) != ACCESS_OWNER && closer_has_too_many(s->closer, peer->uid);
+}
+
 /* Marks it; it is freed at the end of the round, when no event of the round can name it any more.
  */
 static void hang_up(struct server *s, struct connection *c)
@@ -158,7 +166,10 @@ static void hang_up(struct server *s, struct connection *c)
 		tenants_goodbye(&gpu_of(s, c->executor)->tenants, c->executor);
 		c->executor = NULL;
 	}
-	close(c->sock);
+	/* What waits in it may take its time to close. */
+	epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->sock, NULL);
+	shutdown(c->sock, SHUT_RDWR);
+	closer_close(s->closer, c->sock, c->peer.uid);
 }
 
 static void bury(struct server *s)
@@ -179,6 +190,7 @@ static void bury(struct server *s)
 static void accept_connection(struct server *s)
 {
 	int fd = accept4(s->listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct ucred peer = {.uid = (uid_t)-1};
 	struct connection *c;
 	int size = ARBITER_MSG_MAX * 2;
 
@@ -192,19 +204,19 @@ static void accept_connection(struct server *s)
 		return;
 	}
 	c = s->num_connections < MAX_CONNECTIONS ? calloc(1, sizeof(*c)) : NULL;
-	if (!c || access_of_peer(fd, s->config->group, &c->peer) == ACCESS_NONE) {
-		log_warn("connection refused: %s",
-			 c ? "from a user who may not be here" : "too many, or out of memory");
+	if (access_of_peer(fd, s->config->group, &peer) == ACCESS_NONE || !c || is_turned_away(s, &peer)) {
+		log_warn("connection of pid %d refused: not allowed here, too many, or out of memory", (int)peer.pid);
 		free(c);
-		close(fd);
+		closer_close(s->closer, fd, peer.uid);
 		return;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* an answer is one packet */
 	c->source = SRC_CONNECTION;
 	c->wake = (struct wake){SRC_WAKE, c};
 	c->sock = fd;
+	c->peer = peer;
 	if (watch(s, fd, &c->source)) {
-		close(fd);
+		closer_close(s->closer, fd, peer.uid);
 		free(c);
 		return;
 	}
@@ -382,7 +394,7 @@ static int executor_message(struct server *s, struct connection *c, const void *
 		memcpy(&msg, packet, sizeof(msg));
 	if (size != sizeof(msg) || msg.magic != ARBITER_MAGIC || (fd >= 0) != (msg.type == ARBITER_MSG_SHARE)) {
 		if (fd >= 0)
-			close(fd);
+			closer_close(s->closer, fd, c->peer.uid);
 		return -EPROTO;
 	}
 	switch (msg.type) {
@@ -408,7 +420,7 @@ static int executor_message(struct server *s, struct connection *c, const void *
 		break;
 	case ARBITER_MSG_SHARE:
 		if (!c->executor) {
-			close(fd);
+			closer_close(s->closer, fd, c->peer.uid);
 			return -EPROTO;
 		}
 		reply.error = shares_add(&s->shares, c->executor, (const uint8_t *)msg.name, fd);
@@ -468,19 +480,26 @@ static int tool_message(struct server *s, struct connection *c, const char *text
 
 static void connection_readable(struct server *s, struct connection *c)
 {
-	unsigned num_fds = 1;
-	int fd = -1;
-	ssize_t n = msg_receive(c->sock, s->packet, sizeof(s->packet), &fd, &num_fds);
-	int err;
+	int fds[MSG_ANY_FDS], err;
+	unsigned num_fds = 0;
+	ssize_t n;
 
+	/* What it may have sent is not even taken. */
+	if (is_turned_away(s, &c->peer)) {
+		log_warn("pid %d sent what can't be closed; disconnected", (int)c->peer.pid);
+		hang_up(s, c);
+		return;
+	}
+	n = msg_receive_all(c->sock, s->packet, sizeof(s->packet), fds, &num_fds);
 	if (n == -EAGAIN)
 		return;
-	if (n > 0 && s->packet[0] != '{') {
-		err = executor_message(s, c, s->packet, (size_t)n, num_fds ? fd : -1);
+	if (n > 0 && num_fds <= 1 && s->packet[0] != '{') {
+		err = executor_message(s, c, s->packet, (size_t)n, num_fds ? fds[0] : -1);
 	} else {
-		if (n > 0 && num_fds)
-			close(fd);
-		err = n > 0 ? tool_message(s, c, s->packet, (size_t)n) : -ECONNRESET;
+		/* Tools send none, and nobody sends several. */
+		err = n <= 0 ? -ECONNRESET : num_fds ? -EPROTO : tool_message(s, c, s->packet, (size_t)n);
+		while (num_fds)
+			closer_close(s->closer, fds[--num_fds], c->peer.uid);
 	}
 	if (err == -EPROTO)
 		log_warn("pid %d sent garbage; disconnected", (int)c->peer.pid);
@@ -748,6 +767,7 @@ static void close_all(struct server *s)
 	for (struct connection *c = s->connections; c; c = c->next)
 		hang_up(s, c);
 	bury(s);
+	closer_end(s->closer);
 	if (s->listen >= 0) {
 		close(s->listen);
 		unlink(s->config->socket_path);
@@ -840,6 +860,12 @@ int server_run(const struct server_config *config)
 
 	if (!s)
 		return -ENOMEM;
+	s->closer = closer_new();
+	if (!s->closer) {
+		free(s);
+		return -ENOMEM;
+	}
+	s->shares.closer = s->closer;
 	s->config = config;
 	s->epoll = s->listen = s->timer = s->signals = s->lock = -1;
 	make_gpus(s);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct share {
 	struct share *next;
@@ -22,16 +21,17 @@ static struct share **find(struct share **at, const uint8_t key[SHARES_KEY])
 	return at;
 }
 
-static void drop(struct share **at)
+static void drop(struct shares *shares, struct share **at)
 {
 	struct share *s = *at;
 
 	*at = s->next;
-	close(s->fd);
+	closer_close(shares->closer, s->fd, s->owner->tenant->uid);
 	free(s);
 }
 
-int shares_add(struct shares *shares, const struct executor *e, const uint8_t key[SHARES_KEY], int fd)
+int shares_add(struct shares *shares, const struct executor *e, const uint8_t key[SHARES_KEY],
+	       int fd)
 {
 	struct share *s = calloc(1, sizeof(*s));
 	unsigned n = 0;
@@ -44,7 +44,7 @@ int shares_add(struct shares *shares, const struct executor *e, const uint8_t ke
 	else if (*find(&shares->list, key))
 		err = -EEXIST;
 	if (err) {
-		close(fd);
+		closer_close(shares->closer, fd, e->tenant->uid);
 		free(s);
 		return err;
 	}
@@ -60,11 +60,12 @@ int shares_remove(struct shares *shares, const struct executor *e, const uint8_t
 
 	if (!*at || (*at)->owner != e)
 		return -ENOENT;
-	drop(at);
+	drop(shares, at);
 	return 0;
 }
 
-int shares_find(const struct shares *shares, const struct executor *e, const uint8_t key[SHARES_KEY])
+int shares_find(const struct shares *shares, const struct executor *e,
+		const uint8_t key[SHARES_KEY])
 {
 	struct share *list = shares->list, *s = *find(&list, key);
 
@@ -77,7 +78,7 @@ void shares_forget(struct shares *shares, const struct executor *e)
 
 	while (*at) {
 		if ((*at)->owner == e)
-			drop(at);
+			drop(shares, at);
 		else
 			at = &(*at)->next;
 	}

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "arbiter/closer.h"
 #include "arbiter/tenants.h"
 
 #define SHARES_KEY 16  /* bytes */
@@ -16,6 +17,7 @@
 
 struct share;
 struct shares {
+	struct closer *closer; /* closes what isn't shared any more */
 	struct share *list;
 };
 
