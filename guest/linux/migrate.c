@@ -336,6 +336,13 @@ static bool is_movable(const struct move *move, const struct page *page)
 	return PageAnon(page) && page_vram(page) != move->vp;
 }
 
+/* The i-th page of the window, into *from (NULL: nothing is there yet), is one that moves. */
+static bool window_moves(const struct move *move, const struct migrate_vma *args, u64 i, struct page **from)
+{
+	*from = migrate_pfn_to_page(args->src[i]);
+	return args->src[i] & MIGRATE_PFN_MIGRATE && is_movable(move, *from);
+}
+
 /* The first page of a part is about to move. */
 static void move_tell(struct move *move, const struct page *page)
 {
@@ -361,7 +368,8 @@ static void move_window(struct move *move, struct vm_area_struct *vma, u64 start
 		.flags = move->vp ? MIGRATE_VMA_SELECT_SYSTEM
 				  : MIGRATE_VMA_SELECT_DEVICE_COHERENT,
 	};
-	u64 i, more;
+	struct page *from, *to;
+	u64 i, more = 0;
 
 	/* It may be another GPU's. */
 	if (move->process->hdev->num_gpus > 1)
@@ -369,11 +377,11 @@ static void move_window(struct move *move, struct vm_area_struct *vma, u64 start
 	memset(move->dst, 0, sizeof(move->dst));
 	if (migrate_vma_setup(&args))
 		return;
-	more = args.cpages;
+	/* What is where it is to be already needs no room. */
+	for (i = 0; i < args.npages; i++)
+		more += window_moves(move, &args, i, &from);
 	for (i = 0; i < args.npages; i++) {
-		struct page *from = migrate_pfn_to_page(args.src[i]), *to;
-
-		if (!(args.src[i] & MIGRATE_PFN_MIGRATE) || !is_movable(move, from))
+		if (!window_moves(move, &args, i, &from))
 			continue;
 		to = move_page(move, from, more--);
 		if (!to)

@@ -158,6 +158,22 @@ static bool chunk_invalidate(struct mmu_interval_notifier *interval,
 	return true;
 }
 
+/* Takes [start, end) from the GPUs, which ask for it anew when they need it: nothing happened to the pages. The process is at work (svm_enter()). */
+static void svm_forget(struct hsv_process *process, u64 start, u64 end)
+{
+	unsigned long index, first, last;
+	struct svm_chunk *chunk;
+
+	xa_for_each_range(&process->svm.chunks, index, chunk, start >> CHUNK_SHIFT, (end - 1) >> CHUNK_SHIFT) {
+		mutex_lock(&chunk->wire);
+		if (known_span(chunk, start, end, &first, &last)) {
+			invalidate_send(chunk, chunk->start + ((u64)first << PAGE_SHIFT), (u64)(last - first + 1) << PAGE_SHIFT);
+			bitmap_clear(chunk->known, first, last - first + 1);
+		}
+		mutex_unlock(&chunk->wire);
+	}
+}
+
 static const struct mmu_interval_notifier_ops chunk_ops = {
 	.invalidate = chunk_invalidate,
 };
@@ -857,7 +873,7 @@ static void svm_move(struct hsv_process *process, u64 start, u64 end, u32 to, u3
 
 /*
  * [start, end) of current's memory has got these attributes: what is prefetched moves now, and what is preferred in the system's memory; what is preferred in
- * VRAM moves when the GPU needs it.
+ * VRAM moves when a GPU needs it, also what they have seen where it is now.
  */
 void hsv_svm_locate(struct hsv_process *process, u64 start, u64 end,
 		    const struct kfd_ioctl_svm_attribute *attrs, u32 n)
@@ -877,6 +893,8 @@ void hsv_svm_locate(struct hsv_process *process, u64 start, u64 end,
 					  GFP_KERNEL_ACCOUNT);
 			if (location == KFD_IOCTL_SVM_LOCATION_SYSMEM)
 				svm_move(process, start, end, 0, KFD_IOCTL_SVM_LOCATION_UNDEFINED);
+			else if (hsv_gpu_by_id(process->hdev, location))
+				svm_forget(process, start, end);
 		} else if (attrs[i].type == KFD_IOCTL_SVM_ATTR_PREFETCH_LOC) {
 			svm_move(process, start, end, location, location);
 			if (location)

@@ -131,8 +131,17 @@ class System:
     def status(self):
         return json.loads(self.call("status", "--json"))
 
+    def rows(self):
+        """A row for each GPU of each tenant."""
+        return json.loads(self.call("list", "--json"))
+
     def tenants(self):
-        return {t["name"]: t for t in json.loads(self.call("list", "--json"))}
+        """The row of each tenant's first GPU."""
+        return {t["name"]: t for t in reversed(self.rows())}
+
+    def vram_used(self, name):
+        """Of each of the tenant's GPUs, in bytes."""
+        return [t["vram_used_bytes"] for t in self.rows() if t["name"] == name]
 
     def vms(self):
         return {v["name"]: v for v in json.loads(self.call("vm", "list", "--json"))}
@@ -207,7 +216,7 @@ class System:
         assert code == 1, f"the kernel of {vm} complains: {out}"
 
     def vram_is_free(self, name):
-        wait_until(lambda: self.tenants()[name]["vram_used_bytes"] == 0, 60, f"{name} still uses VRAM")
+        wait_until(lambda: not any(self.vram_used(name)), 60, f"{name} still uses VRAM")
 
     def processes(self):
         """The processes of this system: pid -> command line."""

@@ -4,7 +4,6 @@ The other GPU, gfx900: the same programs, in a VM and on the host at the same ti
 each one's own.
 """
 
-import json
 import sys
 
 import system
@@ -15,15 +14,10 @@ VM = "vega"
 QUOTA = 128 << 20
 
 
-def rows():
-    """A row for each GPU of each tenant."""
-    return json.loads(S.call("list", "--json"))
-
-
 def test_a_vm_boots():
     assert [g["target"] for g in S.status()["gpus"]] == ["gfx900", "gfx90a"]
     S.boot(VM, vram="128M", gpus="0,1")
-    assert [(t["name"], t["gpu"], t["vram_quota_bytes"]) for t in rows()] == [(VM, 0, QUOTA), (VM, 1, QUOTA)], rows()
+    assert [(t["name"], t["gpu"], t["vram_quota_bytes"]) for t in S.rows()] == [(VM, 0, QUOTA), (VM, 1, QUOTA)], S.rows()
 
 
 def test_programs_at_the_same_time():
@@ -40,7 +34,7 @@ def test_peers():
     """Each GPU's kernels, copies and atomics in memory of the other one, and both at work at once; quotas of each; whose fault it was."""
     out = S.guest_job(VM, "e2e-peers").succeeds()
     assert "GPU 0: gfx900:xnack-, 128 MiB" in out and "GPU 1: gfx90a:sramecc+:xnack-, 128 MiB" in out, out
-    assert all(t["dispatches"] and t["vram_peak_bytes"] >= 4 << 20 for t in rows()), rows()
+    assert all(t["dispatches"] and t["vram_peak_bytes"] >= 4 << 20 for t in S.rows()), S.rows()
     assert S.guest_job(VM, "sh", "-c", "ulimit -c 0; exec e2e-peers fault").fails("GPU node-2.*0x123456789000") == 128 + 6
     code, out = S.guest(VM, "sh", "-c", "ulimit -c 0; e2e-gpu vram 140")
     assert code not in (0, 124) and "HSA_STATUS_ERROR" in out, out
@@ -53,7 +47,7 @@ def test_a_memory_fault():
 
 
 def test_nothing_is_left():
-    wait_until(lambda: not any(t["vram_used_bytes"] for t in rows()), 60, f"{VM} still uses VRAM")
+    S.vram_is_free(VM)
     S.kernel_is_quiet(VM)
     S.call("vm", "stop", VM)
     wait_until(lambda: S.tenants() == {})

@@ -9,11 +9,6 @@ import system
 S = system.System("--gpu", "soft,vram=512M", "--gpu", "soft:gfx90a,vram=256M", "--gpu-threads", "1", "--default-quota", "128M")
 
 
-def rows():
-    """A row for each GPU of each tenant."""
-    return json.loads(S.call("list", "--json"))
-
-
 def run(*program, gpus="0,1", name="pair"):
     return S.job("run", "--name", name, "--gpus", gpus, "--vram", "128M", "--stats", "--debian13", "--", *program)
 
@@ -43,7 +38,7 @@ def test_peers():
     run(f"{system.PROGRAMS}/e2e-peers").succeeds()
     jobs = [run(f"{system.PROGRAMS}/e2e-peers"), run(f"{system.PROGRAMS}/e2e-gpu", "work", "2", gpus="1", name="single")]
     S.wait_dispatches("single")
-    on = {(t["name"], t["gpu"]) for t in rows()}
+    on = {(t["name"], t["gpu"]) for t in S.rows()}
     assert ("single", 1) in on and ("single", 0) not in on, on
     for job in jobs:
         job.succeeds()
@@ -60,7 +55,7 @@ def test_a_quota_is_of_each_gpu():
 
 def test_a_vm_has_the_gpu_it_is_given():
     S.call("attach", "vm", "--gpu", "1", "--vram", "64M")
-    assert [(t["name"], t["gpu"], t["vram_quota_bytes"] >> 20) for t in rows()] == [("vm", 1, 64)]
+    assert [(t["name"], t["gpu"], t["vram_quota_bytes"] >> 20) for t in S.rows()] == [("vm", 1, 64)]
     assert 'hsavisor_tenant_vram_quota_bytes{tenant="vm",kind="vm",gpu="1"}' in S.call("metrics")
     S.call("attach", "vm2", "--gpu", "2", code=1, says="no GPU 2")
     S.call("attach", "vm2", "--gpu", "x", code=2)
@@ -68,7 +63,7 @@ def test_a_vm_has_the_gpu_it_is_given():
 
 
 def test_nothing_is_left():
-    assert not rows()
+    assert not S.rows()
     for g in S.status()["gpus"]:
         assert g["vram_reserved_bytes"] == 0, g
 

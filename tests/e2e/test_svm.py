@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """
-Pageable memory (XNACK): programs of two VMs whose kernels use malloc, stack, files and what else their programs have, while the guests' kernels swap, split, merge,
-protect and fork it. Each result is compared; a fault has the right address; afterwards nothing is left.
+Pageable memory (XNACK): programs of two VMs whose kernels use malloc, stack, files and what else their programs have, while the guests' kernels swap, split,
+merge, protect and fork it. Each result is compared; a fault has the right address; afterwards nothing is left. The second VM has two GPUs.
 """
 
 import sys
 
 import system
-from system import wait_until
+from system import together, wait_until
 
-S = system.System()
+S = system.System("--gpu", "soft", "--gpu", "soft")
 A, B = "pager", "other"
 VMS = (A, B)
 XNACK = ("env", "HSA_XNACK=1")
@@ -23,7 +23,7 @@ def both(*program):
 
 
 def test_two_vms_boot():
-    S.boot(*VMS)
+    together(lambda: S.boot(A), lambda: S.boot(B, gpus="0,1"))
     for vm in VMS:
         code, out = S.guest(vm, "sh", "-c", SWAP)
         assert code == 0, out
@@ -54,16 +54,30 @@ def test_memory_moves_to_vram():
     job = S.guest_job(A, *XNACK, "e2e-svm", "hold", "5")
     wait_until(lambda: S.tenants()[A]["vram_used_bytes"] >= 32 << 20, 60, "the VRAM that a program's memory is in isn't counted")
     assert S.tenants()[A]["vram_used_bytes"] < 40 << 20, S.tenants()[A]
-    assert S.tenants()[B]["vram_used_bytes"] == 0
+    assert S.vram_used(B) == [0, 0]
     job.succeeds()
     S.vram_is_free(A)
 
 
-def test_killed_with_memory_in_vram():
-    for delay in ("0.5", "1", "1.5"):
-        code, out = S.guest(A, "sh", "-c", f"HSA_XNACK=1 e2e-svm move 60 & p=$!; sleep {delay}; kill -9 $p; wait $p; echo $?")
+def test_memory_moves_between_two_gpus():
+    """From one's VRAM to the other's and to the system's memory, and back; both use it wherever it is."""
+    job = S.guest_job(B, *XNACK, "e2e-svm", "peers")
+    S.guest_job(A, *XNACK, "e2e-svm", "merge").succeeds()
+    job.succeeds()
+    S.vram_is_free(B)
+
+
+def killed(vm, how, delays):
+    """The program is killed after so many seconds."""
+    for delay in delays:
+        code, out = S.guest(vm, "sh", "-c", f"HSA_XNACK=1 e2e-svm {how} 60 & p=$!; sleep {delay}; kill -9 $p; wait $p; echo $?")
         assert code == 0 and "137" in out, out
+
+
+def test_killed_with_memory_in_vram():
+    together(lambda: killed(A, "move", ("0.5", "1", "1.5")), lambda: killed(B, "send", ("0.7", "1.4")))
     S.vram_is_free(A)
+    S.vram_is_free(B)
 
 
 def orphan(between):
@@ -102,9 +116,7 @@ def test_storm():
 
 
 def test_killed_while_it_waits_for_pages():
-    for delay in ("0.3", "0.6", "0.9", "1.2"):
-        code, out = S.guest(A, "sh", "-c", f"HSA_XNACK=1 e2e-svm storm 60 & p=$!; sleep {delay}; kill -9 $p; wait $p; echo $?")
-        assert code == 0 and "137" in out, out
+    killed(A, "storm", ("0.3", "0.6", "0.9", "1.2"))
     both("e2e-svm", "only", "heap", "forks")
 
 

@@ -248,27 +248,30 @@ static void vram_held(void)
 	munmap(p, n * 4);
 }
 
-static unsigned kfd_gpu_id(void)
+/* The gpu_id of the k-th GPU. */
+static unsigned kfd_gpu_id(int k)
 {
 	char path[128], line[32];
-	unsigned id = 0;
 
-	for (int node = 0; node < 8 && !id; node++) {
+	for (int node = 0; node < 8; node++) {
 		snprintf(path, sizeof(path), "/sys/class/kfd/kfd/topology/nodes/%d/gpu_id", node);
 		FILE *f = fopen(path, "r");
+		unsigned id = 0;
 
 		if (f && fgets(line, sizeof(line), f))
 			id = (unsigned)atoi(line);
 		if (f)
 			fclose(f);
+		if (id && !k--)
+			return id;
 	}
-	return id;
+	return 0;
 }
 
 /* The kernel tells tools when memory moves. */
 static void vram_events(void)
 {
-	struct kfd_ioctl_smi_events_args args = {.gpuid = kfd_gpu_id()};
+	struct kfd_ioctl_smi_events_args args = {.gpuid = kfd_gpu_id(0)};
 	uint64_t mask = KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_MIGRATE_START) | KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_MIGRATE_END);
 	uint32_t n = 3 * PAGE / 4, *p = map(n * 4);
 	int fd = open("/dev/kfd", O_RDWR);

@@ -9,7 +9,10 @@
  *   e2e-svm fault HOW      a kernel touches what isn't there (wild, unmapped, none, read-only, running: unmapped while it runs): the event has the right address
  *   e2e-svm vram           (in a guest) memory moves to VRAM and back: how much VRAM is used, and that the results are right
  *   e2e-svm vram NAME...   those parts of it
+ *   e2e-svm peers [NAME...]   (in a guest with two GPUs) the same between the two
+ *   e2e-svm merge [NAME...]   (in a guest, by its superuser) pages are merged by KSM, huge pages are split
  *   e2e-svm move SECONDS   memory goes to VRAM and back all the time while CPU and GPU write it
+ *   e2e-svm send SECONDS   and between two GPUs
  *   e2e-svm orphan FILE    a child of fork goes on with memory in VRAM when its parent has ended and there is FILE.go; FILE says "verified" then
  *   e2e-svm hold SECONDS [MIB]   has that much memory (default: 32) in VRAM for so long, and then looks at it
  *
@@ -585,6 +588,9 @@ static void atomics(void)
 	free(p);
 }
 
+#include "e2e-svm-peers.h"
+#include "e2e-svm-merge.h"
+
 static int stop_storm;
 
 /* All that happens to pages while their program goes on using them. */
@@ -741,6 +747,15 @@ static const struct part vram_parts[] = {
 	{"vram_writers", vram_writers}, {"vram_full", vram_full}, {"vram_held", vram_held}, {"vram_events", vram_events}, {NULL, NULL},
 };
 
+static const struct part peers_parts[] = {
+	{"peers_moves", peers_moves}, {"peers_preferred", peers_preferred}, {"peers_fork", peers_fork}, {"peers_writers", peers_writers},
+	{"peers_full", peers_full},   {"peers_events", peers_events},	    {NULL, NULL},
+};
+
+static const struct part merge_parts[] = {
+	{"merged_apart", merged_apart}, {"merged_busy", merged_busy}, {"split", split}, {NULL, NULL},
+};
+
 /* Those of the table that are named, or all. */
 static void run_parts(const struct part *table, char **names, int n)
 {
@@ -777,6 +792,15 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "move") && argc > 2) {
 		for (double end = now() + atof(argv[2]); now() < end;)
 			vram_writers();
+	} else if (!strcmp(what, "send") && argc > 2) {
+		open_peers();
+		for (double end = now() + atof(argv[2]); now() < end;)
+			peers_writers();
+	} else if (!strcmp(what, "peers")) {
+		open_peers();
+		run_parts(peers_parts, argv + 2, argc - 2);
+	} else if (!strcmp(what, "merge")) {
+		run_parts(merge_parts, argv + 2, argc - 2);
 	} else if (!strcmp(what, "vram")) {
 		run_parts(vram_parts, argv + 2, argc - 2);
 	} else {
