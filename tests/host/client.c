@@ -1111,6 +1111,38 @@ static void case_smi(void)
 		CHECK(!ioctl(kfd, AMDKFD_IOC_SMI_EVENTS, &smi) && !close((int)smi.anon_fd));
 }
 
+/* A copy queue has no place to note that it got what is no packet: the GPU state is reset, and tools are told. */
+static void case_smi_reset(void)
+{
+	struct kfd_ioctl_smi_events_args smi = {.gpuid = 0x6873};
+	uint64_t events = KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_GPU_PRE_RESET) | KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_GPU_POST_RESET), handle;
+	struct pollfd p = {.events = POLLIN};
+	char text[1024], want[128];
+	size_t have = 0;
+	struct queue q;
+
+	start();
+	CHECK(!ioctl(kfd, AMDKFD_IOC_SMI_EVENTS, &smi));
+	p.fd = (int)smi.anon_fd;
+	CHECK(write(p.fd, &events, sizeof(events)) == sizeof(events));
+	create_queue_of(&q, kfd, 0x6873, user_memory(2 * PAGE, &handle), KFD_IOC_QUEUE_TYPE_SDMA);
+	memset(q.ring, 0xff, PAGE);
+	atomic_store((_Atomic uint64_t *)(void *)(q.control + 0x38), 64);
+	atomic_store(q.doorbell, 64);
+	snprintf(want, sizeof(want), "%x 1 %s\n%x 1 \n", KFD_SMI_EVENT_GPU_PRE_RESET, program_invocation_short_name, KFD_SMI_EVENT_GPU_POST_RESET);
+	while (have < strlen(want)) {
+		ssize_t n;
+
+		CHECK(poll(&p, 1, 60000) == 1);
+		n = read(p.fd, text + have, sizeof(text) - 1 - have);
+		CHECK(n > 0);
+		have += (size_t)n;
+	}
+	text[have] = 0;
+	CHECK(!strcmp(text, want));
+	CHECK(!close(p.fd));
+}
+
 int main(int argc, char **argv)
 {
 	/* Helper: a program that was exec'ed opens its own GPU. */
@@ -1166,7 +1198,7 @@ int main(int argc, char **argv)
 		CASE(svm),	    CASE(exit_with_work),
 		CASE(threads),	    CASE(quota_shared),
 		CASE(cancel),       CASE(share_ipc),
-		CASE(share_dmabuf), CASE(share_forged), CASE(smi),
+		CASE(share_dmabuf), CASE(share_forged), CASE(smi), CASE(smi_reset),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, NULL, NULL);

@@ -71,7 +71,7 @@ static inline uint32_t acquire_vm(int kfd, int render)
 }
 
 /* On two pages that the GPU can write: the ring, and what the queue counts. */
-static inline void create_queue(struct queue *q, int kfd, uint32_t gpu_id, void *pages)
+static inline void create_queue_of(struct queue *q, int kfd, uint32_t gpu_id, void *pages, uint32_t type)
 {
 	struct kfd_ioctl_create_queue_args a;
 	uint8_t *doorbells;
@@ -85,7 +85,7 @@ static inline void create_queue(struct queue *q, int kfd, uint32_t gpu_id, void 
 		.write_pointer_address = (uintptr_t)q->control + 0x38,
 		.read_pointer_address = (uintptr_t)q->control + 0x80,
 		.gpu_id = gpu_id,
-		.queue_type = KFD_IOC_QUEUE_TYPE_COMPUTE_AQL,
+		.queue_type = type,
 		.queue_percentage = 100,
 		.queue_priority = 7,
 	};
@@ -95,6 +95,11 @@ static inline void create_queue(struct queue *q, int kfd, uint32_t gpu_id, void 
 			 (off_t)(a.doorbell_offset & ~(DOORBELLS - 1)));
 	CHECK(doorbells != MAP_FAILED);
 	q->doorbell = (_Atomic uint64_t *)(void *)(doorbells + (a.doorbell_offset & (DOORBELLS - 1)));
+}
+
+static inline void create_queue(struct queue *q, int kfd, uint32_t gpu_id, void *pages)
+{
+	create_queue_of(q, kfd, gpu_id, pages, KFD_IOC_QUEUE_TYPE_COMPUTE_AQL);
 }
 
 /* A barrier packet that waits for the signal at dep and counts down the one at done; 0 for none. */

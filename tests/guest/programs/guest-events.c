@@ -385,29 +385,6 @@ static void storm(void)
 	}
 }
 
-/*
- * Not a test of its own: waits until the GPU is lost (tests/guest/test_guest.py sees to that), and
- * says whether the errors are right.
- */
-static int wait_for_loss(void)
-{
-	struct kfd_ioctl_get_version_args version;
-	struct buffer b;
-	struct waiting w;
-
-	start_waiting(&w, signal_event(false), 0xffffffff);
-	/*
-	 * The waiter itself asks the host nothing; it is woken when somebody finds that the host is
-	 * gone.
-	 */
-	while (!kfd_call(kfd, AMDKFD_IOC_GET_VERSION, &version))
-		msleep(100);
-	pthread_join(w.thread, NULL);
-	EXPECT(w.result, -ENODEV);
-	EXPECT(gpu_alloc(&b, GTT, reserve(PAGE), PAGE, 0), -ENODEV);
-	return test_failures ? 1 : 0;
-}
-
 /* ---- SMI_EVENTS ---- */
 
 #define SMI(name) KFD_SMI_EVENT_MASK_FROM_INDEX(KFD_SMI_EVENT_##name)
@@ -534,10 +511,96 @@ static void smi_others(void)
 	CHECK(smi_lines(others, text, sizeof(text)) == 0);
 }
 
+/* A copy queue of a process of its own gets what is no packet: it has no place to note an error, so its GPU state is reset. */
+static void wrong_packet(void)
+{
+	struct kfd_ioctl_create_queue_args args = {
+		.ring_size = PAGE, .queue_type = KFD_IOC_QUEUE_TYPE_SDMA, .queue_percentage = 100, .queue_priority = 7};
+	struct kfd_event_data data = {0};
+	struct kfd_ioctl_create_event_args hw;
+	uint64_t *ring, *doorbells;
+	struct buffer b;
+	long err;
+
+	kfd_start();
+	EXPECT(create(KFD_IOC_EVENT_HW_EXCEPTION, false, 0, &hw), 0);
+	ring = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(ring, 0xff, PAGE);
+	EXPECT(gpu_alloc(&b, USERPTR, (uintptr_t)ring, 2 * PAGE, (uintptr_t)ring), 0);
+	EXPECT(gpu_map(b.handle, true), 0);
+	args.gpu_id = gpu_id;
+	args.ring_base_address = (uintptr_t)ring;
+	args.write_pointer_address = (uintptr_t)ring + PAGE;
+	args.read_pointer_address = (uintptr_t)ring + PAGE + 64;
+	EXPECT(kfd_call(kfd, AMDKFD_IOC_CREATE_QUEUE, &args), 0);
+	doorbells = map_fd(kfd, args.doorbell_offset & ~8191ull, 8192, MAP_SHARED, &err);
+	EXPECT(err, 0);
+	if (err)
+		return;
+	__atomic_store_n(ring + PAGE / 8, 64, __ATOMIC_RELEASE);
+	__atomic_store_n(doorbells + args.doorbell_offset % 8192 / 8, 64, __ATOMIC_RELEASE);
+	data.event_id = hw.event_id;
+	EXPECT(wait_data(&data, 1, false, 60000), 0);
+	CHECK(data.hw_exception_data.reset_type == KFD_HW_EXCEPTION_PER_ENGINE_RESET && data.hw_exception_data.gpu_id == gpu_id);
+}
+
+/* Everybody is told of the reset of anybody's GPU state, and that it is over. */
+static void smi_resets(void)
+{
+	unsigned first = 0, number = 0;
+	char text[16384], want[128];
+	int both, after;
+
+	kfd_start();
+	both = open_smi(SMI(GPU_PRE_RESET) | SMI(GPU_POST_RESET));
+	after = open_smi(SMI(GPU_POST_RESET));
+	for (int i = 0; i < 2; i++) {
+		in_child(wrong_packet);
+		CHECK(smi_lines(both, text, sizeof(text)) == 2);
+		CHECK(sscanf(text, "%*x %x ", &number) == 1 && number && (!i || number == first + 1));
+		snprintf(want, sizeof(want), "%x %x guest-events\n%x %x \n", KFD_SMI_EVENT_GPU_PRE_RESET, number, KFD_SMI_EVENT_GPU_POST_RESET, number);
+		if (strcmp(text, want))
+			fail_at(__FILE__, __LINE__, "told was: %s", text);
+		CHECK(smi_lines(after, text, sizeof(text)) == 1);
+		CHECK(!strcmp(text, strchr(want, '\n') + 1));
+		first = number;
+	}
+}
+
 static void smi(void)
 {
 	in_child(smi_part);
 	in_child(smi_others);
+	in_child(smi_resets);
+}
+
+/*
+ * Not a test of its own: waits until the GPU is lost (tests/guest/test_guest.py sees to that), and
+ * says whether the errors are right.
+ */
+static int wait_for_loss(void)
+{
+	struct kfd_ioctl_get_version_args version;
+	char text[16384], want[16];
+	struct buffer b;
+	struct waiting w;
+	int smi = open_smi(SMI(GPU_PRE_RESET) | SMI(GPU_POST_RESET));
+
+	start_waiting(&w, signal_event(false), 0xffffffff);
+	/*
+	 * The waiter itself asks the host nothing; it is woken when somebody finds that the host is
+	 * gone.
+	 */
+	while (!kfd_call(kfd, AMDKFD_IOC_GET_VERSION, &version))
+		msleep(100);
+	pthread_join(w.thread, NULL);
+	EXPECT(w.result, -ENODEV);
+	EXPECT(gpu_alloc(&b, GTT, reserve(PAGE), PAGE, 0), -ENODEV);
+	/* A reset begins that nothing ends. */
+	snprintf(want, sizeof(want), "%x ", KFD_SMI_EVENT_GPU_PRE_RESET);
+	CHECK(smi_ready(smi, 10000) && smi_lines(smi, text, sizeof(text)) == 1);
+	CHECK(!strncmp(text, want, strlen(want)));
+	return test_failures ? 1 : 0;
 }
 
 int main(int argc, char **argv)
