@@ -239,6 +239,30 @@ static bool host_picks(unsigned op)
 	}
 }
 
+static bool is_plus_minus(struct lift *l, V x, bool f64, uint64_t bits)
+{
+	return f64 ? x == K64(bits) || x == K64(bits | 1ull << 63) : x == K32((uint32_t)bits) || x == K32((uint32_t)bits | 1u << 31);
+}
+
+/*
+ * Of what is multiplied by a constant 1, or 0 is added to, LLVM makes the source itself (or its negative): a signalling NaN would not be quieted, which is
+ * what compilers write such a multiplication for.
+ */
+static bool gives_back_source(struct lift *l, const struct vop *q, V src[3])
+{
+	bool f64 = q->op->result == K_F64, by_one = false, zero = false;
+	uint64_t one = f64 ? 0x3ff0000000000000 : 0x3f800000;
+	unsigned op = q->ji->ci.inst.op;
+
+	for (unsigned i = 0; i < 2; i++) {
+		by_one |= is_plus_minus(l, src[i], f64, one);
+		zero |= is_plus_minus(l, src[i], f64, 0);
+	}
+	if (q->op->nsrc == 3)
+		return by_one && is_plus_minus(l, src[2], f64, 0);
+	return q->op->nsrc == 2 && (op == ISA_V_MUL_F32 || op == ISA_V_PK_MUL_F32 || op == ISA_V_MUL_F64 ? by_one : zero);
+}
+
 static V nan_of_source(struct lift *l, enum valu_kind vk, V x, bool to64, V otherwise)
 {
 	V nan, bits, wide;
@@ -517,7 +541,7 @@ static void emit_op(struct lift *l, struct vop *q, unsigned strip)
 	case K_F64:
 	case K_F16:
 	case K_F16P:
-		if (l->exact || !host_picks(q->ji->ci.inst.op)) {
+		if (l->exact || !host_picks(q->ji->ci.inst.op) || gives_back_source(l, q, src)) {
 			enum valu_kind vk[3];
 
 			for (unsigned i = 0; i < 3; i++)
@@ -697,7 +721,7 @@ static void emit_pkf(struct lift *l, struct vop *q, unsigned strip)
 		for (unsigned i = 0; i < 3; i++)
 			src[i] = i < q->op->nsrc ? pkf_dword(l, q, i, n, strip) : K32(0);
 		out[n] = run_lane(l, q, strip, src);
-		if (l->exact)
+		if (l->exact || gives_back_source(l, q, src))
 			out[n] = fix_nans(l, out[n], vk, src, 3);
 		out[n] = finished_f32(l, q, out[n]);
 	}
