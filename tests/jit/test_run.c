@@ -681,6 +681,69 @@ static void test_sparse(void **state)
 	runner_unmap(&runner, host);
 }
 
+static uint32_t want_end(const uint32_t *start, const uint32_t *column, const uint64_t *x, uint32_t row, bool down)
+{
+	const uint32_t *c = column + start[row];
+	int32_t left = (int32_t)(start[row + 1] - start[row]), i = left - 1, n = left;
+	double sum = 0;
+	uint64_t bits;
+
+	if (!left)
+		return 1;
+	for (; n; n--) {
+		uint64_t e = x[*c++];
+
+		sum = sum * 0.5 + (double)(uint32_t)e;
+		if (!down && row % 3) {
+			i++;
+			continue;
+		}
+		if (!down && (e & 1))
+			break;
+		left--;
+	}
+	memcpy(&bits, &sum, 8);
+	return (uint32_t)bits ^ (uint32_t)(bits >> 32) ^ (uint32_t)left << 16 ^ (uint32_t)i << 20 ^ (uint32_t)(c - column);
+}
+
+/* Counters of several kinds; pointers and counters as the loop leaves them. */
+static void test_sparse_ends(void **state)
+{
+	enum { ROWS = 384, MOST = 300, ITEMS_OF_X = 2000 };
+	static const uint64_t slices[] = {0, 1, 40, 333, 5000, 0};
+	uint32_t *start = runner_alloc(&runner, 4 * (ROWS + 1), GPU_PROT_READ), *column = runner_alloc(&runner, 4 * ROWS * MOST, GPU_PROT_READ);
+	uint32_t *out = runner_alloc(&runner, 4 * ROWS, GPU_PROT_READ | GPU_PROT_WRITE);
+	uint64_t *x = runner_alloc(&runner, 8 * ITEMS_OF_X, GPU_PROT_READ);
+	uint8_t args[36];
+	struct runner_dispatch d = {.kernel = "sparse_ends", .grid = {ROWS, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (uint32_t i = 0; i < ITEMS_OF_X; i++)
+		x[i] = ((i + 1) * 0x9e3779b97f4a7c15u | 1) ^ (i % 16 != 5);
+	for (uint32_t r = 0; r < ROWS; r++)
+		start[r + 1] = start[r] + (r % 50 < 3 ? 0 : (r * 2654435761u >> 20) % (r % 64 == 9 ? MOST : 37));
+	for (uint32_t i = 0; i < start[ROWS]; i++)
+		column[i] = (i * 2654435761u >> 8) % ITEMS_OF_X;
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &start, 8);
+	memcpy(args + 16, &column, 8);
+	memcpy(args + 24, &x, 8);
+	for (unsigned t = 0; t < 2 * sizeof(slices) / sizeof(slices[0]); t++) {
+		int32_t down = t & 1;
+
+		memcpy(args + 32, &down, 4);
+		memset(out, 0, 4 * ROWS);
+		runner.slice = slices[t / 2];
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (uint32_t r = 0; r < ROWS; r++)
+			assert_int_equal(out[r], want_end(start, column, x, r, down));
+	}
+	runner.slice = 0;
+	runner_unmap(&runner, out);
+	runner_unmap(&runner, x);
+	runner_unmap(&runner, column);
+	runner_unmap(&runner, start);
+}
+
 /* From the first of a wave's lanes to the last it is more than 32 bits have; each strip's lanes are at one place. */
 static void test_far_lanes(void **state)
 {
@@ -865,6 +928,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
 		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_late_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
 		cmocka_unit_test(test_sparse),
+		cmocka_unit_test(test_sparse_ends),
 		cmocka_unit_test(test_ending_while_compiling),
 		cmocka_unit_test(test_memory_given_back),
 	};

@@ -395,7 +395,7 @@ static bool has_brief_form(struct lift *l, struct loop *p)
 {
 	for (unsigned i = 0; i < p->s->num_loads; i++)
 		if (by_steps(p, i))
-			return serial_trip(l->code, p->s, &p->trip);
+			return serial_trip(l->code, p->s, &p->trip) && p->value[p->trip.counter];
 	return false;
 }
 

@@ -385,7 +385,7 @@ static unsigned looked_up(unsigned table, unsigned a, unsigned b)
 	return made;
 }
 
-/* The masks' bits behind an iteration of a lane in which the comparison is so; false: it need not have been active there. */
+/* The masks' bits behind an iteration of a lane in which the comparison is so; false: vector operations are not all done by lanes that leave. */
 static bool iterate_on(const struct jit_code *c, const struct serial *s, const struct jit_inst *compare, bool is, uint8_t bits[WAVE_SGPRS / 2])
 {
 	const struct jit_block *blk = s->blk;
@@ -408,7 +408,7 @@ static bool iterate_on(const struct jit_code *c, const struct serial *s, const s
 				bits[PAIR_EXEC] = (uint8_t)made;
 			continue;
 		}
-		if ((op && op->form == LANE_CMP && op->part) || (&c->inst[i] == compare && bits[PAIR_EXEC] != IS_1))
+		if ((op && op->form == LANE_CMP && op->part) || (in->format > ISA_FMT_SOPP && bits[PAIR_EXEC] != IS_1))
 			return false;
 		for (unsigned d = 0; d < 2; d++)
 			if (in->dst[d].kind == ISA_OPND_SGPR)
@@ -455,7 +455,7 @@ static bool find_counter(const struct jit_code *c, const struct serial *s, const
 		jit_inst_regs(in, true, &regs);
 		if (!bit_get(&regs.vwrite, o->index))
 			continue;
-		if (t->step || in->op != ISA_V_ADD_U32 || in->sdwa || in->dpp || in->clamp)
+		if (t->step || (in->op != ISA_V_ADD_U32 && in->op != ISA_V_ADD_CO_U32) || in->sdwa || in->dpp || in->clamp)
 			return false;
 		for (unsigned n = 0; n < 2; n++)
 			if (in->src[n].kind == ISA_OPND_CONST && in->src[!n].kind == ISA_OPND_VGPR && in->src[!n].index == o->index)
@@ -467,12 +467,27 @@ static bool find_counter(const struct jit_code *c, const struct serial *s, const
 	return t->step;
 }
 
+/* Do they leave by the carry of a counter that becomes 0? */
+static bool leave_by_carry(const struct jit_code *c, const struct serial *s, const struct jit_inst *ji, struct serial_trip *t)
+{
+	static const struct isa_operand zero = {.kind = ISA_OPND_CONST};
+
+	if (ji->ci.inst.op != ISA_V_ADD_CO_U32 || !find_counter(c, s, ji, &ji->ci.inst.dst[0], t) || t->step != 1 || !decides(c, s, ji, true, t))
+		return false;
+	t->end = &zero;
+	t->rel = SERIAL_EQ;
+	t->counts_first = true;
+	return true;
+}
+
 bool serial_trip(const struct jit_code *c, const struct serial *s, struct serial_trip *t)
 {
 	for (uint32_t k = 0, i = s->blk->first; k + 1 < s->blk->count; k++, i = c->inst[i].next) {
 		const struct jit_inst *ji = &c->inst[i];
 		const struct compare *compare = compare_of(&ji->ci.inst);
 
+		if (leave_by_carry(c, s, ji, t))
+			return true;
 		for (unsigned n = 0; compare && n < 4; n++) {
 			const struct isa_operand *src = ji->ci.inst.src, *end = &src[!(n & 1)];
 			unsigned rel = n & 1 ? turned[compare->rel] : compare->rel;
