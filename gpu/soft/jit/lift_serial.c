@@ -447,10 +447,10 @@ static V call2(struct lift *l, const char *name, V x, V y)
 	return intrinsic(l, name, &t, 1, args, 2);
 }
 
-/* How many iterations the strip's lanes have until they leave; of counters that never get there any number that is no less than that. */
+/* How many iterations the strip's lanes have until they leave; of counters that never get there a number that is larger than any. */
 static V strip_iterations(struct lift *l, const struct serial_trip *t, unsigned strip)
 {
-	V from = get_v(l, t->counter, strip), to, n;
+	V from = get_v(l, t->counter, strip), to, n, never = NULL;
 
 	to = t->end->kind == ISA_OPND_VGPR ? get_v(l, t->end->index, strip) : splat(l, scalar_operand(l, t->end, false));
 	if (t->counts_first)
@@ -459,10 +459,14 @@ static V strip_iterations(struct lift *l, const struct serial_trip *t, unsigned 
 		n = t->step > 0 ? LLVMBuildSub(l->b, to, from, "") : LLVMBuildSub(l->b, from, to, "");
 		n = LLVMBuildZExt(l->b, n, l->vi64, "");
 	} else {
+		if (t->rel == SERIAL_GT)
+			never = IS(EQ, to, splat(l, c32(l, t->sign ? INT32_MAX : UINT32_MAX)));
 		from = t->sign ? LLVMBuildSExt(l->b, from, l->vi64, "") : LLVMBuildZExt(l->b, from, l->vi64, "");
 		to = t->sign ? LLVMBuildSExt(l->b, to, l->vi64, "") : LLVMBuildZExt(l->b, to, l->vi64, "");
 		n = ADD(LLVMBuildSub(l->b, to, from, ""), splat(l, c64(l, t->rel == SERIAL_GT)));
 		n = call2(l, "llvm.smax", n, splat(l, c64(l, 0)));
+		if (never)
+			n = LLVMBuildSelect(l->b, never, splat(l, c64(l, INT64_MAX - 1)), n, "");
 	}
 	return ADD(n, splat(l, c64(l, 1)));
 }
