@@ -18,6 +18,9 @@ CACHE=${HSAVISOR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/hsavisor}
 # The Debian release of the guest, the build tree and the QEMU.
 # shellcheck disable=SC2034
 RELEASE=trixie
+# The suite that the guest's kernel and its headers are from, where that isn't $RELEASE: HSAVISOR_KERNEL=backports takes the newest in
+# its backports. The trees, and all that is made of them, are others then: that needs a cache of its own.
+KERNEL_SUITE=${HSAVISOR_KERNEL:+$RELEASE-$HSAVISOR_KERNEL}
 # The clock of all progress lines, handed down to the scripts that one script starts.
 export HSAVISOR_T0=${HSAVISOR_T0:-$(date +%s)}
 
@@ -31,6 +34,11 @@ die() {
 	printf 'hsavisor: %s\n' "$*" >&2
 	exit 1
 }
+
+case ${HSAVISOR_KERNEL:-}:${HSAVISOR_CACHE:-} in
+:* | backports:?*) ;;
+*) die "HSAVISOR_KERNEL is 'backports' or empty, and needs a cache of its own: set HSAVISOR_CACHE, too" ;;
+esac
 
 # need_root WHAT - stop with a clear sentence when not root.
 need_root() {
@@ -146,22 +154,26 @@ apt_options() {
 }
 
 # package_list NAME - the packages of image/packages/NAME and of the variable HSAVISOR_NAME_EXTRA (for people who want more in
-# their guest), joined by commas.
+# their guest), joined by commas; the kernel's with the suite that they are to be from.
 package_list() {
 	local extra="HSAVISOR_${1^^}_EXTRA"
 	{
 		sed 's/#.*//' "$SRC/image/packages/$1"
 		printf '%s\n' "${!extra:-}" | tr -s ', ' '\n'
-	} | sed 's/[ \t]//g; /^$/d' | paste -s -d ,
+	} | sed 's/[ \t]//g; /^$/d' |
+		sed "${KERNEL_SUITE:+s,^linux-\(image\|headers\)-amd64\$,&/$KERNEL_SUITE,}" | paste -s -d ,
 }
 
 # debootstrap_tree LOG ARGUMENT... - mmdebstrap as root, quiet, its words in LOG; the end of LOG is shown when it fails. Its
 # mounts (/proc, /sys and others in the tree) are in a mount namespace of its own, where this machine allows one, so that they
-# go with its processes even if those are killed.
+# go with its processes even if those are killed. $KERNEL_SUITE is a source where a package is to be from it.
 debootstrap_tree() {
 	local log=$1 opts namespace=()
 	shift
 	mapfile -t opts < <(apt_options)
+	case $* in
+	*"/${KERNEL_SUITE:-none},"* | *"/${KERNEL_SUITE:-none} "*) set -- "$@" "deb $(debian_mirror) $KERNEL_SUITE main" ;;
+	esac
 	if unshare --mount true 2>/dev/null; then
 		namespace=(unshare --mount)
 	fi

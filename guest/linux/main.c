@@ -208,7 +208,7 @@ static void watch_work(struct work_struct *work)
 	if (!idr_is_empty(&hdev->processes))
 		hsv_health_check(hdev);
 	if (!READ_ONCE(hdev->gone))
-		queue_delayed_work(system_wq, &hdev->watch_work, WATCH_INTERVAL);
+		schedule_delayed_work(&hdev->watch_work, WATCH_INTERVAL);
 }
 
 static int device_init(struct hsv_device *hdev)
@@ -379,7 +379,7 @@ static int hsv_probe(struct virtio_device *vdev)
 	mutex_lock(&the_lock);
 	the_device = hdev;
 	mutex_unlock(&the_lock);
-	queue_delayed_work(system_wq, &hdev->watch_work, WATCH_INTERVAL);
+	schedule_delayed_work(&hdev->watch_work, WATCH_INTERVAL);
 	for (i = 0; i < hdev->num_gpus; i++)
 		dev_info(&vdev->dev, "GPU %u, %llu MiB of VRAM, KFD %u.%u\n", hdev->gpus[i].gpu_id,
 			 hdev->gpus[i].vram_size >> 20, hdev->kfd_version >> 16, hdev->kfd_version & 0xffff);
@@ -503,7 +503,8 @@ static int __init wqs_init(void)
 {
 	hsv_wq = alloc_workqueue("hsavisor", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	hsv_restore_wq = alloc_workqueue("hsavisor-restore", WQ_UNBOUND, 0);
-	hsv_event_wq = alloc_workqueue("hsavisor-event", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	hsv_event_wq = alloc_workqueue("hsavisor-event",
+				       HSV_WQ_PERCPU | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	if (hsv_wq && hsv_restore_wq && hsv_event_wq)
 		return 0;
 	wqs_exit();

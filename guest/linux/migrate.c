@@ -161,8 +161,9 @@ static void give_work(struct work_struct *work)
 
 /* ---- pages ---- */
 
-static void vram_page_free(struct page *page)
+static void vram_page_free(HSV_PAGE_FREE_ARG freed)
 {
+	struct page *page = hsv_page_freed(freed);
 	struct vram_chunk *chunk = page->zone_device_data;
 	unsigned long flags;
 
@@ -175,7 +176,7 @@ static void vram_page_free(struct page *page)
 }
 
 static const struct dev_pagemap_ops vram_page_ops = {
-	.page_free = vram_page_free,
+	.HSV_PAGE_FREE = vram_page_free,
 };
 
 /* A page of VRAM, locked, with a reference; NULL: there is none. more: how many are wanted. */
@@ -202,7 +203,7 @@ static struct page *vram_page(struct hsv_vram_pages *vp, u64 more)
 	spin_unlock_irq(&vp->lock);
 
 	page = pfn_to_page(chunk_pfn(chunk) + at);
-	zone_device_page_init(page);
+	hsv_device_page_init(page, &vp->pgmap);
 	page->zone_device_data = chunk;
 	return page;
 }
@@ -212,7 +213,7 @@ u64 hsv_page_addr(const struct hsv_device *hdev, const struct page *page)
 {
 	u64 addr = page_to_phys(page);
 
-	if (is_device_coherent_page(page) && page->pgmap->owner == hdev)
+	if (is_device_coherent_page(page) && page_pgmap(page)->owner == hdev)
 		return HSV_EXTENT_VRAM | (addr - hdev->vram.addr);
 	return addr;
 }

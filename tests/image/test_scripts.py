@@ -71,6 +71,23 @@ apt_options"""
     assert not any("GzipIndexes" in line or line.endswith('http "";') for line in lines), out
 
 
+def test_the_kernel_is_from_backports_only_if_asked_for():
+    """And then in a cache of its own: the ordinary trees have the packages, and so the stamps, that they had."""
+    script = """debian_mirror() { echo http://m/debian; }; apt_options() { :; }; unshare() { false; }; nice() { shift 2; "$@"; }
+mmdebstrap() { printf '%s\\n' "$@" >&3; }
+debootstrap_tree /dev/null "--include=$(package_list guest)" trixie /t http://m/debian 3>&1
+debootstrap_tree /dev/null "--include=$(package_list qemu)" trixie /t http://m/debian 3>&1"""
+    source = "deb http://m/debian trixie-backports main"
+    code, ordinary, err = shell(script)
+    assert code == 0 and "linux-image-amd64," in ordinary and "backports" not in ordinary, (ordinary, err)
+    code, newer, err = shell(script, HSAVISOR_KERNEL="backports", HSAVISOR_CACHE="/c")
+    assert code == 0 and "linux-image-amd64/trixie-backports," in newer, (newer, err)
+    assert newer.replace("/trixie-backports,", ",").replace(f"\n{source}", "") == ordinary and newer.count(source) == 1, newer
+    for env in ({"HSAVISOR_KERNEL": "backports"}, {"HSAVISOR_KERNEL": "other", "HSAVISOR_CACHE": "/c"}):
+        code, _, err = shell("true", **env)
+        assert code != 0 and "HSAVISOR_KERNEL" in err, (env, code, err)
+
+
 def test_cache_takes_the_whole_or_nothing():
     with tempfile.TemporaryDirectory() as cache:
         make = 'scratch; mkdir "$SCRATCH/x"; echo 1 >"$SCRATCH/x/f"; '
