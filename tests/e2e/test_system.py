@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Two VMs and the host on one GPU at the same time, and the commands that a person uses for it."""
 
-import base64
 import contextlib
 import glob
-import json
 import os
 import pty
 import re
 import select
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
 
+import attached
 import system
 from system import Skip, together, wait_until
 
@@ -175,56 +172,14 @@ def test_stop_and_stop_again():
     assert os.listdir(f"{S.dir}/vms") == [A]
 
 
-class Agent:
-    """The guest agent of a VM that isn't ours: JSON lines on its socket."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(240)
-        wait_until(lambda: os.path.exists(path))
-        self.socket.connect(path)
-        self.stream = self.socket.makefile("rw", encoding="utf-8", errors="replace")
-
-    def ask(self, what, **arguments):
-        self.stream.write(json.dumps({"execute": what, "arguments": arguments}) + "\n")
-        self.stream.flush()
-        return json.loads(self.stream.readline())["return"]
-
-    def run(self, *command):
-        pid = self.ask("guest-exec", path=command[0], arg=command[1:], **{"capture-output": True})["pid"]
-        end = time.monotonic() + 200
-        while time.monotonic() < end:
-            status = self.ask("guest-exec-status", pid=pid)
-            if status["exited"]:
-                return status["exitcode"], base64.b64decode(status.get("out-data", "")).decode(errors="replace")
-            time.sleep(0.3)
-        raise AssertionError(f"{command} does not end")
-
-
 def test_attach_to_a_qemu_of_ones_own():
-    words = json.loads(S.call("attach", "carol", "--vram", "128M", "--memory", "1280M", "--json"))
-    console, agent = f"{S.dir}/carol.log", f"{S.dir}/carol.sock"
-    command = [S.conf["QEMU"], "-nodefaults", "-display", "none", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1280M", "-smp", "2",
-               "-drive", f"file={S.conf['IMAGE']},if=virtio,format=raw,snapshot=on", "-kernel", S.conf["KERNEL"], "-initrd", S.conf["INITRD"], "-append", S.conf["APPEND"],
-               "-chardev", f"socket,id=qga,path={agent},server=on,wait=off", "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=qga,name=org.qemu.guest_agent.0",
-               "-serial", f"file:{console}", *words["qemu_arguments"]]
-    with subprocess.Popen(command, env=S.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as qemu:
-        try:
-            guest = Agent(agent)  # it answers when the guest is up
-            code, out = guest.run("rocminfo")
-            assert code == 0 and pool_kilobytes(out) == 128 << 10, out[-2000:]
-            code, out = guest.run("e2e-gpu", "work", "2")
-            assert code == 0 and "verified" in out, out
-            assert S.tenants()["carol"]["dispatches"] > 0
-            assert S.vms()["carol"]["state"] == "attached"
-        finally:
-            qemu.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                qemu.wait(20)
-            qemu.kill()
-    assert system.alive(words["broker_pid"]), "the broker waits for the next QEMU"
-    S.call("vm", "stop", "carol")
-    assert not system.alive(words["broker_pid"])
+    with attached.guest(S, "carol", "1280M", "128M") as guest:
+        code, out = guest.run("rocminfo")
+        assert code == 0 and pool_kilobytes(out) == 128 << 10, out[-2000:]
+        code, out = guest.run("e2e-gpu", "work", "2")
+        assert code == 0 and "verified" in out, out
+        assert S.tenants()["carol"]["dispatches"] > 0
+        assert S.vms()["carol"]["state"] == "attached"
 
 
 def test_nothing_is_left():
