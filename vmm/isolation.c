@@ -456,7 +456,7 @@ static const struct sandbox_purpose allowed[] = {
 /* What the keeper does. */
 static const struct sandbox_purpose keeper_allowed[] = {
 	{"it waits for the broker's end, with the socket of QEMU, and answers there in its place",
-	 CALLS({"recvmsg"}, {"recvfrom"}, {"sendto"}, {"shutdown"}, {"close"})},
+	 CALLS({"recvmsg"}, {"sendmsg"}, {"recvfrom"}, {"sendto"}, {"shutdown"}, {"close"})},
 	{"the end", CALLS({"exit_group"}, {"rt_sigreturn"})},
 };
 

@@ -17,15 +17,17 @@
 #include "vmm/keeper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "arbiter/msg.h"
 
 /* More than a client has under way: QEMU's requests wait for their answers under one lock. */
 #define MOST_ANSWERS 64
@@ -110,34 +112,14 @@ void keeper_part(int client)
 
 /* ---- The keeper ---- */
 
-/* The next of the broker's messages: 1, with the client in *client or -1 there; 0: the broker is gone. */
-static int next_client(int sock, int *client)
+/* The next of the broker's messages: true, with the client in *client or -1 there; false: the broker is gone. */
+static bool next_client(int sock, int *client)
 {
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control;
+	unsigned num_fds = 1;
 	char byte;
-	struct iovec iov = {&byte, 1};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c;
-	ssize_t n;
 
-	do
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
 	*client = -1;
-	if (n != 1)
-		return 0;
-	c = CMSG_FIRSTHDR(&msg);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(client, CMSG_DATA(c), sizeof(*client));
-	return 1;
+	return msg_receive(sock, &byte, 1, client, &num_fds) == 1;
 }
 
 static void keep(int sock, struct at_work *now)
@@ -158,22 +140,10 @@ static void child(int sock, struct at_work *now, int (*seal)(void *ctx), void *c
 	prctl(PR_SET_NAME, "hsv-keeper");
 	if (dup2(sock, 3) == 3) {
 		close_range(4, ~0u, 0);
-		if (!seal(ctx) && send(3, "", 1, MSG_NOSIGNAL) == 1)
+		if (!seal(ctx) && !msg_send(3, "", 1, NULL, 0))
 			keep(3, now);
 	}
 	_exit(0);
-}
-
-/* Its message that it is at work. */
-static int wait_ready(int sock)
-{
-	char byte;
-	ssize_t n;
-
-	do
-		n = recv(sock, &byte, 1, 0);
-	while (n < 0 && errno == EINTR);
-	return n == 1 ? 0 : -ECHILD;
 }
 
 /* ---- The broker's side ---- */
@@ -181,8 +151,10 @@ static int wait_ready(int sock)
 int keeper_start(int (*seal)(void *ctx), void *ctx, struct keeper **keeper)
 {
 	struct keeper *k = malloc(sizeof(*k));
+	unsigned no_fds = 0;
 	int socks[2], ret;
 	pid_t pid;
+	char byte;
 
 	if (!k)
 		return -ENOMEM;
@@ -201,8 +173,9 @@ int keeper_start(int (*seal)(void *ctx), void *ctx, struct keeper **keeper)
 		child(socks[1], k->now, seal, ctx);
 	close(socks[1]);
 	k->sock = socks[0];
-	if (!ret)
-		ret = wait_ready(k->sock);
+	/* Its message that it is at work; from then on nobody waits for it. */
+	if (!ret && (msg_receive(k->sock, &byte, 1, NULL, &no_fds) != 1 || fcntl(k->sock, F_SETFL, O_NONBLOCK) < 0))
+		ret = -ECHILD;
 	if (ret)
 		goto err_close;
 	*keeper = k;
@@ -226,29 +199,10 @@ void keeper_stop(struct keeper *k)
 	free(k);
 }
 
+/* A keeper that is not there any more, or does not read, is missed only at a death of the broker's. */
 static void tell(struct keeper *k, int client)
 {
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	char byte = 0;
-	struct iovec iov = {&byte, 1};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	struct cmsghdr *c;
-
-	if (client >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &client, sizeof(int));
-	}
-	/* A keeper that is not there any more is missed only at a death of the broker's. */
-	while (sendmsg(k->sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EINTR)
-		;
+	msg_send(k->sock, "", 1, &client, client >= 0);
 }
 
 void keeper_hold(struct keeper *k, int client)

@@ -3,21 +3,14 @@
  * gem.c - a program that uses buffers and submissions of the render node raw, as libdrm does, under the preload front end. Each case runs in a child of
  * its own.
  */
-#include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <cmocka.h>
 
 #include <drm/amdgpu_drm.h>
 #include <drm/drm.h>
 
-#include "tests/host/kfd.h"
+#include "tests/host/cases.h"
 
 #define VA	  0x100000000ul
 #define MIB	  (1ul << 20)
@@ -26,17 +19,6 @@
 #define DOMAIN(n) AMDGPU_GEM_DOMAIN_##n
 #define FOREVER	  (~0ull)
 #define RING	  (256 << 10) /* bytes that a submission has at most */
-
-static int kfd, render;
-static uint32_t gpu_id;
-
-static void start(void)
-{
-	kfd = open("/dev/kfd", O_RDWR | O_CLOEXEC);
-	render = open("/dev/dri/renderD128", O_RDWR | O_CLOEXEC);
-	CHECK(kfd >= 0 && render >= 0);
-	gpu_id = acquire_vm(kfd, render);
-}
 
 static int create(int fd, uint64_t size, uint64_t domains, uint32_t *bo)
 {
@@ -345,27 +327,8 @@ static void case_garbage(void)
 	CHECK(!ioctl(render, DRM_IOCTL_AMDGPU_CTX, &state) && state.out.state.reset_status == AMDGPU_CTX_GUILTY_RESET);
 }
 
-static void in_child(void **state)
-{
-	void (*run)(void) = (void (*)(void)) * state;
-	int status;
-	pid_t pid = fork();
-
-	if (!pid) {
-		alarm(120);
-		run();
-		exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
 int main(void)
 {
-#define CASE(name)                                               \
-	{                                                        \
-#name, in_child, NULL, NULL, (void *)case_##name \
-	}
 	const struct CMUnitTest tests[] = {CASE(buffers), CASE(submissions), CASE(metadata), CASE(waiting), CASE(garbage)};
 
 	return cmocka_run_group_tests_name("host-gem", tests, NULL, NULL);

@@ -222,13 +222,20 @@ static void name_or_socket_in_use(void **state)
 	stop(&p);
 }
 
-static uint64_t vram_seen(void)
+static int connected(void)
 {
-	struct hsv_config config = {0};
 	int sock = client_connect(vm_socket);
 
 	assert_true(sock >= 0);
 	assert_true(client_version(sock) > 0);
+	return sock;
+}
+
+static uint64_t vram_seen(void)
+{
+	struct hsv_config config = {0};
+	int sock = connected();
+
 	assert_int_equal(client_read(sock, 0, 0x2000, &config, sizeof(config)), 0);
 	close(sock);
 	return config.gpus[0].vram_size;
@@ -344,10 +351,9 @@ static void ended(int sock)
 static void killed_with_requests_unread(void **state)
 {
 	struct program p = start_ready("vm1", vm_socket, "16M");
-	int sock = client_connect(vm_socket);
+	int sock = connected();
 	char text[4096];
 
-	assert_true(client_version(sock) > 0);
 	stop_idle(p.pid);
 	ask(sock, 71, sizeof(struct vfio_user_header) + sizeof(struct vfio_user_region_access));
 	ask(sock, 72, sizeof(struct vfio_user_header) + sizeof(struct vfio_user_region_access));
@@ -365,11 +371,10 @@ static void killed_within_a_request(void **state)
 {
 	const size_t head = sizeof(struct vfio_user_header);
 	struct program p = start_ready("vm1", vm_socket, "16M");
-	int sock = client_connect(vm_socket), unread = 1;
+	int sock = connected(), unread = 1;
 	uint8_t rest[sizeof(struct vfio_user_region_access)] = {0};
 	char text[4096];
 
-	assert_true(client_version(sock) > 0);
 	ask(sock, 81, head);
 	for (unsigned i = 0; i < 3000 && unread; i++) {
 		assert_int_equal(ioctl(sock, SIOCOUTQ, &unread), 0);
@@ -391,12 +396,11 @@ static void killed_within_a_request(void **state)
 static void ended_with_a_request_unread(void **state)
 {
 	struct program p = start_ready("vm1", vm_socket, "16M");
-	int sock = client_connect(vm_socket), ret;
+	int sock = connected(), ret;
 	struct vfio_user_header header;
 	uint8_t reply[64];
 	char text[4096];
 
-	assert_true(client_version(sock) > 0);
 	stop_idle(p.pid);
 	kill(p.pid, SIGTERM);
 	ask(sock, 91, sizeof(struct vfio_user_header) + sizeof(struct vfio_user_region_access));

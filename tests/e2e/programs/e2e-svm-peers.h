@@ -222,38 +222,8 @@ static void *send_thread(void *arg)
 /* Both GPUs and the CPU count in the same pages, which are always on their way. */
 static void peers_writers(void)
 {
-	pthread_t mover, thread;
-
 	peers_begin();
-	moved_bytes = 3 * MIB;
-	moved = map(moved_bytes);
-	stop_moving = 0;
-	MUST(!pthread_create(&mover, NULL, send_thread, NULL));
-	for (uint32_t round = 0; round < 3; round++) {
-		struct arguments a = {.a = 100};
-		uint32_t mine = 20000;
-
-		counter = (_Atomic uint32_t *)(moved + MIB / 8 * (round + 1) + 5);
-		*counter = 9;
-		a.p = counter;
-		for (int k = 0; k < 2; k++) {
-			use(k);
-			start_kernel("count", &a, sizeof(a), 1024);
-		}
-		MUST(!pthread_create(&thread, NULL, count_thread, (void *)(uintptr_t)mine));
-		pthread_join(thread, NULL);
-		for (int k = 0; k < 2; k++) {
-			use(k);
-			finish();
-		}
-		if (*counter != 9 + mine + 2 * 100 * 1024)
-			WRONG("round %u: %u, not %u", round, *counter, 9 + mine + 2 * 100 * 1024);
-		use(round % 2);
-		fill_mix_compare(moved, moved_bytes / 4, 57);
-	}
-	__atomic_store_n(&stop_moving, 1, __ATOMIC_RELAXED);
-	pthread_join(mover, NULL);
-	munmap(moved, moved_bytes);
+	writers(send_thread, 3, 1, 2, use);
 	expect_in(NOWHERE, 0, "at the end");
 }
 

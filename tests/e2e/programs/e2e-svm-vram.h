@@ -171,35 +171,50 @@ static void *move_thread(void *arg)
 static _Atomic uint32_t *counter;
 static void *count_thread(void *arg);
 
-/* CPU and GPU write the same pages at the same time, while these move. */
-static void vram_writers(void)
+/* The CPU's threads and the GPUs (which one is meant says use(); NULL: there is one) write the same pages at the same time, while the mover has these move. */
+static void writers(void *(*mover_thread)(void *), uint32_t mib, unsigned cpus, int gpus, void (*use)(int k))
 {
 	pthread_t mover, threads[2];
 
-	moved_bytes = 4 * MIB;
+	moved_bytes = mib * MIB;
 	moved = map(moved_bytes);
 	stop_moving = 0;
-	MUST(!pthread_create(&mover, NULL, move_thread, NULL));
-	for (int round = 0; round < 4; round++) {
+	MUST(!pthread_create(&mover, NULL, mover_thread, NULL));
+	for (uint32_t round = 0; round < mib; round++) {
+		const uint32_t mine = 20000, all = 9 + cpus * mine + (uint32_t)gpus * 100 * 1024;
 		struct arguments a = {.a = 100};
-		uint32_t mine = 20000;
 
 		counter = (_Atomic uint32_t *)(moved + MIB / 8 * (round + 1) + 5);
 		*counter = 9;
 		a.p = counter;
-		start_kernel("count", &a, sizeof(a), 1024);
-		for (int i = 0; i < 2; i++)
+		for (int k = 0; k < gpus; k++) {
+			if (use)
+				use(k);
+			start_kernel("count", &a, sizeof(a), 1024);
+		}
+		for (unsigned i = 0; i < cpus; i++)
 			MUST(!pthread_create(&threads[i], NULL, count_thread, (void *)(uintptr_t)mine));
-		for (int i = 0; i < 2; i++)
+		for (unsigned i = 0; i < cpus; i++)
 			pthread_join(threads[i], NULL);
-		finish();
-		if (*counter != 9 + 2 * mine + 100 * 1024)
-			WRONG("round %d: %u, not %u", round, *counter, 9 + 2 * mine + 100 * 1024);
+		for (int k = 0; k < gpus; k++) {
+			if (use)
+				use(k);
+			finish();
+		}
+		if (*counter != all)
+			WRONG("round %u: %u, not %u", round, *counter, all);
+		if (use)
+			use((int)round % gpus);
 		fill_mix_compare(moved, moved_bytes / 4, 57);
 	}
 	__atomic_store_n(&stop_moving, 1, __ATOMIC_RELAXED);
 	pthread_join(mover, NULL);
 	munmap(moved, moved_bytes);
+}
+
+static void vram_writers(void)
+{
+	writers(move_thread, 4, 2, 1, NULL);
 }
 
 /* More than there is VRAM: the rest stays where it is. A buffer that needs VRAM has pages make room. */
