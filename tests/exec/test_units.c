@@ -455,6 +455,102 @@ static void test_buffer(void **state)
 	runner_unmap(&r, mem);
 }
 
+/* ---- atomics of buffers against a description of them, lane by lane */
+
+enum { WORDS = 1024, RAW = 2044 /* bytes: of two dwords at 2040 one is outside */, RECORDS = 40, STRIDE = 24 };
+
+struct buffer_atomic {
+	unsigned dwords, offset, data;
+	bool compares, indexed, returns; /* compares and exchanges; or the largest number stays */
+};
+
+static const struct buffer_atomic buffer_atomics[] = {
+	{1, 0, 10, true, false, true},	   {1, 256, 12, true, false, false}, {2, 1024, 14, true, false, true},
+	{2, 1280, 18, true, false, false}, {1, 4, 22, true, true, true},     {2, 1024, 24, false, false, true},
+};
+
+/* Of one lane: its memory, and what its registers are then. */
+static void expect_atomic(const struct buffer_atomic *b, uint32_t *mem, uint32_t (*v)[64], unsigned lane)
+{
+	uint64_t at = b->indexed ? (uint64_t)v[1][lane] * STRIDE + b->offset : (uint64_t)v[0][lane] + b->offset;
+	bool inside = b->indexed ? v[1][lane] < RECORDS : at + 4 * b->dwords <= RAW;
+	uint64_t old = 0, data = v[b->data][lane], cmp, made;
+
+	if (inside)
+		memcpy(&old, (uint8_t *)mem + at, 4 * b->dwords);
+	if (b->dwords == 2)
+		data |= (uint64_t)v[b->data + 1][lane] << 32;
+	made = old > data ? old : data;
+	if (b->compares) {
+		cmp = v[b->data + b->dwords][lane];
+		if (b->dwords == 2)
+			cmp |= (uint64_t)v[b->data + 3][lane] << 32;
+		made = old == cmp ? data : old;
+	}
+	if (inside)
+		memcpy((uint8_t *)mem + at, &made, 4 * b->dwords);
+	for (unsigned i = 0; b->returns && i < b->dwords; i++)
+		v[b->data + i][lane] = (uint32_t)(old >> (32 * i));
+}
+
+/* Some lanes off, some outside (one with half of its two dwords), some at the same places, some whose comparison holds. */
+static void check_atomics(uint32_t *mem, unsigned seed, uint64_t exec)
+{
+	uint32_t (*v)[64] = calloc(32, sizeof(*v)), *want = malloc(WORDS * 4);
+	struct wave *w = unit("u_buffer_atomics");
+
+	assert_true(v && want);
+	srand(seed);
+	for (unsigned i = 0; i < WORDS; i++)
+		want[i] = mem[i] = i % 2 ? 0 : (uint32_t)rand() % 4;
+	for (unsigned lane = 0; lane < 64; lane++) {
+		v[0][lane] = rand() % 8 ? 8u * ((uint32_t)rand() % 96) : rand() % 2 ? UINT32_MAX - 7 : 768;
+		v[1][lane] = rand() % 8 ? (uint32_t)rand() % 60 : UINT32_MAX;
+		for (unsigned k = 10; k < 32; k++)
+			v[k][lane] = (k == 15 || k == 17 || k == 19 || k == 21) ? 0 : (uint32_t)rand() % 4;
+	}
+	for (unsigned k = 0; k < 32; k++)
+		memcpy(w->vgpr[k], v[k], sizeof(v[k]));
+	WAVE_EXEC(w) = exec;
+	resource(w, 0, mem, 0, RAW, SELECT_XYZW);
+	resource(w, 4, mem, STRIDE, RECORDS, SELECT_XYZW);
+	run();
+	for (unsigned n = 0; n < sizeof(buffer_atomics) / sizeof(buffer_atomics[0]); n++)
+		for (unsigned lane = 0; lane < 64; lane++)
+			if (exec >> lane & 1)
+				expect_atomic(&buffer_atomics[n], want, v, lane);
+	assert_memory_equal(mem, want, WORDS * 4);
+	for (unsigned k = 0; k < 32; k++)
+		assert_memory_equal(w->vgpr[k], v[k], sizeof(v[k]));
+	free(v);
+	free(want);
+}
+
+static void test_buffer_atomics(void **state)
+{
+	static const uint64_t masks[] = {UINT64_MAX, 0xf0f0123456789abcull, 1ull << 40, 0};
+	uint32_t *mem = runner_alloc(&r, WORDS * 4, RW), *ro = runner_alloc(&r, 4096, GPU_PROT_READ);
+	struct wave *w;
+
+	for (unsigned seed = 0; seed < 32; seed++)
+		check_atomics(mem, seed, masks[seed % 4]);
+
+	/* Faults are those of lanes inside, and name the first one's place. */
+	for (unsigned k = 0; k < 3; k++) {
+		w = unit("u_buffer_atomics");
+		for (unsigned lane = 0; lane < 64; lane++)
+			w->vgpr[0][lane] = lane < 7 ? RAW : 8 * lane + (k == 2 ? 2 : 0);
+		resource(w, 0, k == 0 ? (void *)0x10000 : k == 1 ? ro : mem, 0, RAW, SELECT_XYZW);
+		resource(w, 4, mem, STRIDE, RECORDS, SELECT_XYZW);
+		assert_int_equal(go(), EXEC_MEMORY_FAULT);
+		assert_int_equal(r.wg.fault.va, (k == 0 ? 0x10000 : k == 1 ? (uintptr_t)ro : (uintptr_t)mem) + 56 + (k == 2 ? 2 : 0));
+		assert_true(r.wg.fault.write || k == 0);
+		assert_int_equal(r.wg.fault.not_present, k == 0);
+	}
+	runner_unmap(&r, ro);
+	runner_unmap(&r, mem);
+}
+
 static void test_buffer_struct(void **state)
 {
 	uint32_t *mem = runner_alloc(&r, 4096, RW);
@@ -821,7 +917,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_lds_two),	      cmocka_unit_test(test_lds_bounds),
 		cmocka_unit_test(test_lds_atomic),    cmocka_unit_test(test_lds_append),
 		cmocka_unit_test(test_swizzle),	      cmocka_unit_test(test_buffer),
-		cmocka_unit_test(test_buffer_struct), cmocka_unit_test(test_buffer_format),
+		cmocka_unit_test(test_buffer_atomics), cmocka_unit_test(test_buffer_struct), cmocka_unit_test(test_buffer_format),
 		cmocka_unit_test(test_tbuffer),	      cmocka_unit_test(test_buffer_lds),
 		cmocka_unit_test(test_scratch_buffer), cmocka_unit_test(test_global),
 		cmocka_unit_test(test_faults),	      cmocka_unit_test(test_global_atomic),

@@ -248,6 +248,16 @@ unit u_buffer		// raw, bounds
 	buffer_atomic_add v17, v0, s[0:3], 0 offen glc
 	s_endpgm
 
+unit u_buffer_atomics	// s[0:3] raw, s[4:7] records; v0 offset, v1 index
+	s_movk_i32 s8, 1024
+	buffer_atomic_cmpswap v[10:11], v0, s[0:3], 0 offen glc
+	buffer_atomic_cmpswap v[12:13], v0, s[0:3], 0 offen offset:256
+	buffer_atomic_cmpswap_x2 v[14:17], v0, s[0:3], s8 offen glc
+	buffer_atomic_cmpswap_x2 v[18:21], v0, s[0:3], 0 offen offset:1280
+	buffer_atomic_cmpswap v[22:23], v1, s[4:7], 0 idxen offset:4 glc
+	buffer_atomic_umax_x2 v[24:25], v0, s[0:3], s8 offen glc
+	s_endpgm
+
 unit u_buffer_struct	// stride, index and offset
 	buffer_load_dword v10, v[0:1], s[0:3], 0 idxen offen
 	buffer_load_dword v11, v0, s[0:3], 0 idxen offset:4

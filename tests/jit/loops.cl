@@ -165,6 +165,22 @@ kernel void two_counters(global volatile atomic_uint *a, global volatile atomic_
 	old[i] = atomic_fetch_add_explicit((i & 1 ? a : b) + i / 4, i + 1, memory_order_relaxed, memory_scope_device);
 }
 
+/* Additions to what a buffer has, of so many bytes, some lanes off, some outside; what was there. Of gfx90a. */
+kernel __attribute__((reqd_work_group_size(64, 1, 1))) void add_floats(global float *sums, global float *old, global const uint *where, uint bytes)
+{
+	uint i = get_global_id(0), offset = 4 * where[i];
+	int4 buffer = (int4)((int)(ulong)sums, (int)((ulong)sums >> 32 & 0xffff), (int)bytes, 0x27000);
+	float x = i % 7 + 1, y = i % 3;
+
+#ifdef __gfx90a__
+	if (i % 5) {
+		__asm volatile("buffer_atomic_add_f32 %0, %1, %2, 0 offen glc\n\ts_waitcnt vmcnt(0)" : "+v"(x) : "v"(offset), "s"(buffer) : "memory");
+		old[i] = x;
+	}
+	__asm volatile("buffer_atomic_add_f32 %0, %1, %2, 0 offen offset:8\n\ts_waitcnt vmcnt(0)" : : "v"(y), "v"(offset), "s"(buffer) : "memory");
+#endif
+}
+
 /* Rows: neighbours that a compiler loads together, pairs, quads, one value for all; a row of threads longer than the data. */
 kernel void rows(global uint *out, global const uint *in, global ulong *wide, global const ulong *pairs, global uint4 *quads, uint n, uint rounds)
 {
@@ -239,35 +255,36 @@ kernel void sparse(global uint *out, global const uint *start, global const uint
 	out[row] = (uint)(sum ^ sum >> 32);
 }
 
-/* The same with counters of other kinds, and what has gone through memory is still needed behind the loop: every third row stops at an odd element. */
+/* The same with counters of other kinds, and what has gone through memory, or came from there last, is still needed behind the loop: every third row stops at an odd element. */
 kernel void sparse_ends(global uint *out, global const uint *start, global const uint *column, global const ulong *x, int down)
 {
 	uint row = get_global_id(0);
 	int left = (int)(start[row + 1] - start[row]), i = left - 1;
 	global const uint *c = column + start[row];
 	double sum = 0;
+	ulong e;
 
 	if (left <= 0) {
 		out[row] = 1;
 		return;
 	}
 	if (down) {
-		do
-			sum = sum * 0.5 + (double)(uint)x[*c++];
-		while (--left);
+		do {
+			e = x[*c++];
+			sum = sum * 0.5 + (double)(uint)e;
+		} while (--left);
 	} else if (row % 3) {
-		do
-			sum = sum * 0.5 + (double)(uint)x[*c++];
-		while (++i < 2 * left - 1);
+		do {
+			e = x[*c++];
+			sum = sum * 0.5 + (double)(uint)e;
+		} while (++i < 2 * left - 1);
 	} else {
-		ulong e;
-
 		do {
 			e = x[*c++];
 			sum = sum * 0.5 + (double)(uint)e;
 		} while (!(e & 1) && --left);
 	}
-	out[row] = (uint)as_ulong(sum) ^ (uint)(as_ulong(sum) >> 32) ^ (uint)left << 16 ^ (uint)i << 20 ^ (uint)(c - column);
+	out[row] = (uint)as_ulong(sum) ^ (uint)(as_ulong(sum) >> 32) ^ (uint)left << 16 ^ (uint)i << 20 ^ (uint)(c - column) ^ (uint)(e >> 33);
 }
 
 /* Waits for flags that lie anywhere. */

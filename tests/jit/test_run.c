@@ -263,6 +263,51 @@ static void test_two_counters(void **state)
 		runner_unmap(&runner, out[k]);
 }
 
+static void test_add_floats(void **state)
+{
+	enum { N = 512, SUMS = 50, ROOM = SUMS + 20 };
+	float *sums = runner_alloc(&runner, 4 * ROOM, GPU_PROT_READ | GPU_PROT_WRITE), *old = runner_alloc(&runner, 4 * N, GPU_PROT_READ | GPU_PROT_WRITE);
+	uint32_t *where = runner_alloc(&runner, 4 * N, GPU_PROT_READ), bytes = 4 * SUMS;
+	float want[ROOM] = {0}, was[N] = {0};
+	uint8_t args[28];
+	struct runner_dispatch d = {.kernel = "add_floats", .grid = {N, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	if (co.target != ISA_GFX90A)
+		skip();
+	memcpy(args, &sums, 8);
+	memcpy(args + 8, &old, 8);
+	memcpy(args + 16, &where, 8);
+	memcpy(args + 24, &bytes, 4);
+	for (uint32_t i = 0; i < N; i++)
+		where[i] = i % 31 == 7 ? 0x30000000 + i : (i * 2654435761u >> 12) % (ROOM - 2);
+	memset(sums, 0, 4 * ROOM);
+	memset(old, 0, 4 * N);
+	for (uint32_t wave = 0; wave < N; wave += 64) {
+		for (uint32_t i = wave; i < wave + 64; i++)
+			if (i % 5 && where[i] < SUMS) {
+				was[i] = want[where[i]];
+				want[where[i]] += (float)(i % 7 + 1);
+			}
+		for (uint32_t i = wave; i < wave + 64; i++)
+			if (where[i] + 2 < SUMS)
+				want[where[i] + 2] += (float)(i % 3);
+	}
+	assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+	assert_memory_equal(sums, want, sizeof(want));
+	assert_memory_equal(old, was, sizeof(was));
+
+	/* Where there is no memory, the first lane that is inside says so. */
+	bytes = UINT32_MAX;
+	memcpy(args + 24, &bytes, 4);
+	where[0] = where[5] = 0x30000005;
+	where[1] = 0x30000001;
+	assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+	assert_int_equal(runner.fault.va, (uintptr_t)sums + 0xc0000004);
+	runner_unmap(&runner, where);
+	runner_unmap(&runner, old);
+	runner_unmap(&runner, sums);
+}
+
 static void test_rows(void **state)
 {
 	enum { COUNT = 1000, MORE = 3, PAGE = 4096, PAGES = 8, IN = COUNT + 64 * MORE + 2, PLACES = 5 };
@@ -686,13 +731,12 @@ static uint32_t want_end(const uint32_t *start, const uint32_t *column, const ui
 	const uint32_t *c = column + start[row];
 	int32_t left = (int32_t)(start[row + 1] - start[row]), i = left - 1, n = left;
 	double sum = 0;
-	uint64_t bits;
+	uint64_t bits, e = 0;
 
 	if (!left)
 		return 1;
 	for (; n; n--) {
-		uint64_t e = x[*c++];
-
+		e = x[*c++];
 		sum = sum * 0.5 + (double)(uint32_t)e;
 		if (!down && row % 3) {
 			i++;
@@ -703,7 +747,7 @@ static uint32_t want_end(const uint32_t *start, const uint32_t *column, const ui
 		left--;
 	}
 	memcpy(&bits, &sum, 8);
-	return (uint32_t)bits ^ (uint32_t)(bits >> 32) ^ (uint32_t)left << 16 ^ (uint32_t)i << 20 ^ (uint32_t)(c - column);
+	return (uint32_t)bits ^ (uint32_t)(bits >> 32) ^ (uint32_t)left << 16 ^ (uint32_t)i << 20 ^ (uint32_t)(c - column) ^ (uint32_t)(e >> 33);
 }
 
 /* Counters of several kinds; pointers and counters as the loop leaves them. */
@@ -922,7 +966,7 @@ static void test_memory_given_back(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers), cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers), cmocka_unit_test(test_add_floats), cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_stop), cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),

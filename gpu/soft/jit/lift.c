@@ -609,6 +609,16 @@ static void serial_form(struct lift *l, const struct jit_block *blk)
 	lift_serial(l, &s);
 }
 
+static bool has_serial(struct lift *l)
+{
+	struct serial s;
+
+	for (uint32_t b = 0; b < l->code->num_blocks; b++)
+		if (l->code->block[b].in.known && serial_find(l, &l->code->block[b], &s))
+			return true;
+	return false;
+}
+
 static void lift_block(struct lift *l, struct jit_block *blk)
 {
 	struct jit_code *c = l->code;
@@ -802,6 +812,7 @@ bool lift_code(struct lift *l)
 	l->ctx = LLVMGetParam(l->fn, 1);
 	find_home(l);
 	l->streams = may_stream(c);
+	l->has_serial = has_serial(l);
 	vars = new_block(l, "vars");
 	start = new_block(l, "start");
 	LLVMPositionBuilderAtEnd(l->at_entry, vars);

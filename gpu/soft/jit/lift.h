@@ -213,6 +213,7 @@ struct lift {
 	V serial_pause;			    /* lift_serial.c: iterations until lanes may be tried one after the other */
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 	bool streams;			    /* may_stream() */
+	bool has_serial;		    /* lanes go through some loop one by one (serial.c) */
 };
 
 /* ---- widen.c ---- */

@@ -243,12 +243,6 @@ static V base_step(struct lift *l, V base)
 	return d;
 }
 
-/* To the second-level cache: other waves are next. Of the range only: what a kernel computes must not choose what else of the process comes into a cache. */
-static void prefetch(struct lift *l, V p)
-{
-	intrinsic(l, "llvm.prefetch", &l->ptr, 1, (V[]){p, c32(l, 0), c32(l, 2), c32(l, 1)}, 4);
-}
-
 /*
  * Where in the range (to its last byte) lanes have data now, or, if all have it inside, a step further: to be added to their offsets. As in groups_fit() they are
  * compared with two bounds.
@@ -327,7 +321,7 @@ bool lift_buffer_rows(struct lift *l, const struct jit_inst *ji, unsigned least)
 			else
 				z[g] = volatile_load(l, l->vi32, p, 1);
 			if (ahead)
-				prefetch(l, indexed(l, ahead, off));
+				prefetch(l, indexed(l, ahead, off), 2); /* other waves are next */
 		}
 		if (!b.a.store)
 			to_rows(l, z, n, rows[s]);

@@ -641,66 +641,101 @@ static int atomic_op(const struct lift *l, enum atomic_kind kind)
 	}
 }
 
-bool lift_atomic(struct lift *l, const struct jit_inst *ji)
-{
-	const struct isa_inst *in = &ji->ci.inst;
-	const struct isa_operand *data = &in->src[1], *dst = in->glc && in->dst[0].kind != ISA_OPND_NONE ? &in->dst[0] : NULL;
-	bool saddr = in->src[2].kind != ISA_OPND_NONE;
-	V lo[MAX_STRIPS], hi[MAX_STRIPS], base, rows[4][MAX_STRIPS], old[4][MAX_STRIPS], got[4][MAX_STRIPS], value, result = NULL;
-	unsigned n, per_lane;
-	struct lanes i;
-	struct spread x;
+/* An atomic of lanes anywhere. */
+struct lane_atomic {
 	struct atomic a;
-	struct access of;
-	struct ways w;
-	LLVMTypeRef t;
 	int op;
+	struct access of;	 /* its bytes */
+	unsigned data, per_lane; /* register, dwords a lane */
+	int dst;		 /* the register that gets what was there; -1: none */
+	V rows[4][MAX_STRIPS], old[4][MAX_STRIPS], got[4][MAX_STRIPS];
+};
 
-	if ((in->format != ISA_FMT_GLOBAL && in->format != ISA_FMT_FLAT) || !atomic_access(in->op, &a))
+static bool find_atomic(struct lift *l, const struct isa_inst *in, struct lane_atomic *o)
+{
+	const struct isa_operand *data = &in->src[1], *dst = in->glc && in->dst[0].kind != ISA_OPND_NONE ? &in->dst[0] : NULL;
+	unsigned n;
+
+	if (!atomic_access(in->op, &o->a))
 		return false;
-	op = atomic_op(l, a.kind);
-	n = a.dwords;
-	per_lane = a.kind == AT_CMPSWAP ? 2 * n : n;
-	if ((op < 0 && a.kind != AT_CMPSWAP) || data->kind != ISA_OPND_VGPR || data->index + per_lane > 256 || in->src[0].kind != ISA_OPND_VGPR ||
-	    in->src[0].index + !saddr > 255 || (saddr && in->src[2].kind != ISA_OPND_SGPR) ||
-	    (dst && (dst->kind != ISA_OPND_VGPR || dst->index + n > 256)) || !may_spread(l, n))
-		return false;
-	of = (struct access){.kind = VM_X1 + n - 1, .bytes = 4 * n, .dwords = n};
-	if (dst)
-		read_rows(l, ji, &of, dst->index, old);
+	n = o->a.dwords;
+	o->op = atomic_op(l, o->a.kind);
+	o->of = (struct access){.kind = VM_X1 + n - 1, .bytes = 4 * n, .dwords = n};
+	o->data = data->index;
+	o->per_lane = o->a.kind == AT_CMPSWAP ? 2 * n : n;
+	o->dst = dst ? dst->index : -1;
+	return (o->op >= 0 || o->a.kind == AT_CMPSWAP) && data->kind == ISA_OPND_VGPR && data->index + o->per_lane <= 256 &&
+	       !(dst && (dst->kind != ISA_OPND_VGPR || dst->index + n > 256));
+}
+
+/* What it reads of registers, but addresses. */
+static void read_atomic(struct lift *l, const struct jit_inst *ji, struct lane_atomic *o)
+{
+	if (o->dst >= 0)
+		read_rows(l, ji, &o->of, (unsigned)o->dst, o->old);
 	else
 		touch_step(l, ji);
 	get_exec(l);
-	for (unsigned k = 0; k < per_lane; k++)
+	for (unsigned k = 0; k < o->per_lane; k++)
 		for (unsigned s = 0; s < l->strips; s++)
-			rows[k][s] = get_v(l, data->index + k, s);
+			o->rows[k][s] = get_v(l, o->data + k, s);
+}
+
+/* Lane by lane, of those that take part. */
+static void atomic_lanes(struct lift *l, const struct spread *x, struct lane_atomic *o)
+{
+	unsigned n = o->a.dwords;
+	LLVMTypeRef t = n == 2 ? l->i64 : l->i32;
+	struct lanes i;
+	V value, result;
+
+	lanes_to_stack(l, x, o->rows, o->per_lane);
+	lanes_begin(l, x, lanes_of(l, x), &i);
+	if (o->a.kind == AT_CMPSWAP) {
+		result = LLVMBuildAtomicCmpXchg(l->b, i.host, lanes_data(l, &i, o->per_lane, n, t), lanes_data(l, &i, o->per_lane, 0, t),
+						LLVMAtomicOrderingSequentiallyConsistent, LLVMAtomicOrderingSequentiallyConsistent, 0);
+		result = LLVMBuildExtractValue(l->b, result, 0, "");
+	} else {
+		value = lanes_data(l, &i, n, 0, o->a.kind != AT_FADD ? t : n == 2 ? l->f64 : l->f32);
+		result = LLVMBuildAtomicRMW(l->b, (LLVMAtomicRMWBinOp)o->op, i.host, value, LLVMAtomicOrderingSequentiallyConsistent, 0);
+		result = LLVMBuildBitCast(l->b, result, t, "");
+	}
+	if (o->dst >= 0)
+		lanes_result(l, &i, n, result);
+	lanes_end(l, &i);
+	if (o->dst >= 0)
+		lanes_results(l, n, o->got);
+}
+
+static void end_atomic(struct lift *l, const struct jit_inst *ji, struct ways *w, struct lane_atomic *o)
+{
+	ways_step(l, ji, w);
+	ways_end(l, w, o->dst >= 0 ? (unsigned)o->dst : 0, o->dst >= 0 ? o->a.dwords : 0, o->got);
+	if (o->dst >= 0)
+		set_loaded(l, ji, &o->of, (unsigned)o->dst, o->got, o->old);
+}
+
+bool lift_atomic(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	bool saddr = in->src[2].kind != ISA_OPND_NONE;
+	V lo[MAX_STRIPS], hi[MAX_STRIPS], base;
+	struct lane_atomic o;
+	struct spread x;
+	struct ways w;
+
+	if ((in->format != ISA_FMT_GLOBAL && in->format != ISA_FMT_FLAT) || !find_atomic(l, in, &o) || in->src[0].kind != ISA_OPND_VGPR ||
+	    in->src[0].index + !saddr > 255 || (saddr && in->src[2].kind != ISA_OPND_SGPR) || !may_spread(l, o.a.dwords))
+		return false;
+	read_atomic(l, ji, &o);
 	read_address(l, in, lo, hi, &base);
 	ways_begin(l, &w);
 	spread_of(l, in, lo, hi, base, &x);
 	if (in->format == ISA_FMT_FLAT)
 		branch_unless(l, in_apertures(l, hi), w.slow);
-	find_range(l, ji, &x, 4 * n, 4 * n, GPU_PROT_READ | GPU_PROT_WRITE, w.slow);
-	lanes_to_stack(l, &x, rows, per_lane);
-	lanes_begin(l, &x, get_exec(l), &i);
-	t = n == 2 ? l->i64 : l->i32;
-	if (a.kind == AT_CMPSWAP) {
-		result = LLVMBuildAtomicCmpXchg(l->b, i.host, lanes_data(l, &i, per_lane, n, t), lanes_data(l, &i, per_lane, 0, t),
-						LLVMAtomicOrderingSequentiallyConsistent, LLVMAtomicOrderingSequentiallyConsistent, 0);
-		result = LLVMBuildExtractValue(l->b, result, 0, "");
-	} else {
-		value = lanes_data(l, &i, n, 0, a.kind != AT_FADD ? t : n == 2 ? l->f64 : l->f32);
-		result = LLVMBuildAtomicRMW(l->b, (LLVMAtomicRMWBinOp)op, i.host, value, LLVMAtomicOrderingSequentiallyConsistent, 0);
-		result = LLVMBuildBitCast(l->b, result, t, "");
-	}
-	if (dst)
-		lanes_result(l, &i, n, result);
-	lanes_end(l, &i);
-	if (dst)
-		lanes_results(l, n, got);
-	ways_step(l, ji, &w);
-	ways_end(l, &w, dst ? dst->index : 0, dst ? n : 0, got);
-	if (dst)
-		set_loaded(l, ji, &of, dst->index, got, old);
+	find_range(l, ji, &x, o.of.bytes, o.of.bytes, GPU_PROT_READ | GPU_PROT_WRITE, w.slow);
+	atomic_lanes(l, &x, &o);
+	end_atomic(l, ji, &w, &o);
 	return true;
 }
 
@@ -746,19 +781,46 @@ static void buffer_load_strip(struct lift *l, const struct access *a, const stru
 		out[k] = phi2(l, got[k], from[0], out[k], from[1]);
 }
 
-/* Addresses, and lanes in range: wholly, or control is at slow (buffer_address() of exec/buffer.c, of linear buffers). */
-static void buffer_lanes(struct lift *l, const struct isa_inst *in, const struct access *a, V *resource, V soffset, V (*address)[MAX_STRIPS],
-			 struct spread *x, LLVMBasicBlockRef slow)
+/* What a buffer instruction reads of registers, but data. */
+struct buffer_operands {
+	V address[2][MAX_STRIPS], resource[4], soffset;
+};
+
+/* False: nothing emitted but soffset. */
+static bool find_operands(struct lift *l, const struct isa_inst *in, struct buffer_operands *b)
 {
+	unsigned addresses = in->offen + in->idxen;
+
+	if (in->format != ISA_FMT_MUBUF || in->lds || in->tfe || in->src[2].kind != ISA_OPND_SGPR || in->src[2].index + 4 > SGPR_VCC ||
+	    (addresses && (in->src[0].kind != ISA_OPND_VGPR || in->src[0].index + addresses > 256)))
+		return false;
+	b->soffset = in->src[3].kind != ISA_OPND_NONE ? scalar_operand(l, &in->src[3], false) : c32(l, 0);
+	return b->soffset;
+}
+
+static void read_operands(struct lift *l, const struct isa_inst *in, struct buffer_operands *b)
+{
+	for (unsigned k = 0; k < (unsigned)in->offen + in->idxen; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			b->address[k][s] = opaque(l, get_v(l, in->src[0].index + k, s));
+	for (unsigned k = 0; k < 4; k++)
+		b->resource[k] = get_s32(l, in->src[2].index + k);
+}
+
+/* Addresses, and lanes in range: wholly, or control is at slow (buffer_address() of exec/buffer.c, of linear buffers). */
+static void buffer_lanes(struct lift *l, const struct isa_inst *in, const struct access *a, const struct buffer_operands *b, struct spread *x,
+			 LLVMBasicBlockRef slow)
+{
+	const V *resource = b->resource;
 	unsigned last = a->bytes < 4 ? a->bytes : 4;
 	V stride = AND(LLVMBuildLShr(l->b, resource[1], c32(l, 16), ""), c32(l, 0x3fff)), structured = IS(NE, stride, c32(l, 0));
 	V base = OR(LLVMBuildZExt(l->b, resource[0], l->i64, ""),
 		    LLVMBuildShl(l->b, LLVMBuildZExt(l->b, AND(resource[1], c32(l, 0xffff)), l->i64, ""), c64(l, 32), ""));
-	V records = splat(l, LLVMBuildZExt(l->b, resource[2], l->i64, "")), split = NULL;
+	V records = splat(l, LLVMBuildZExt(l->b, resource[2], l->i64, "")), split = NULL, soffset;
 
 	/* Swizzled, or with lane numbers added. */
 	branch_unless(l, OR(IS(SLT, resource[1], c32(l, 0)), IS(NE, AND(resource[3], c32(l, 1 << 23)), c32(l, 0))), slow);
-	soffset = LLVMBuildZExt(l->b, soffset, l->i64, "");
+	soffset = LLVMBuildZExt(l->b, b->soffset, l->i64, "");
 	base = splat(l, ADD(base, soffset));
 	stride = splat(l, LLVMBuildZExt(l->b, stride, l->i64, ""));
 	soffset = splat(l, soffset);
@@ -766,10 +828,10 @@ static void buffer_lanes(struct lift *l, const struct isa_inst *in, const struct
 		V offset = K64((uint32_t)in->offset), index = NULL, where, some, whole;
 
 		if (in->offen)
-			offset = ADD(LLVMBuildZExt(l->b, address[in->idxen][s], l->vi64, ""), offset);
+			offset = ADD(LLVMBuildZExt(l->b, b->address[in->idxen][s], l->vi64, ""), offset);
 		where = offset;
 		if (in->idxen) {
-			index = LLVMBuildZExt(l->b, address[0][s], l->vi64, "");
+			index = LLVMBuildZExt(l->b, b->address[0][s], l->vi64, "");
 			where = ADD(LLVMBuildMul(l->b, index, stride, ""), offset);
 		}
 		some = bits_of(l, IS(ULE, ADD(ADD(where, soffset), K64(last)), records));
@@ -796,31 +858,24 @@ static void buffer_lanes(struct lift *l, const struct isa_inst *in, const struct
 bool lift_buffer(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
+	V old[4][MAX_STRIPS], got[4][MAX_STRIPS], out[4];
 	const struct isa_operand *data;
-	V old[4][MAX_STRIPS], got[4][MAX_STRIPS], address[2][MAX_STRIPS], resource[4], soffset, out[4];
-	unsigned addresses = in->offen + in->idxen, row;
+	struct buffer_operands b;
 	struct spread x;
 	struct access a;
 	struct ways w;
+	unsigned row;
 
-	if (in->format != ISA_FMT_MUBUF || !plain_access(in->op, &a) || in->lds || in->tfe)
+	if (!plain_access(in->op, &a))
 		return false;
 	data = a.store ? &in->src[1] : &in->dst[0];
 	row = data->index;
-	if (data->kind != ISA_OPND_VGPR || row + a.dwords > 256 || in->src[2].kind != ISA_OPND_SGPR || in->src[2].index + 4 > SGPR_VCC ||
-	    (addresses && (in->src[0].kind != ISA_OPND_VGPR || in->src[0].index + addresses > 256)))
-		return false;
-	soffset = in->src[3].kind != ISA_OPND_NONE ? scalar_operand(l, &in->src[3], false) : c32(l, 0);
-	if (!soffset || !may_spread(l, a.dwords))
+	if (data->kind != ISA_OPND_VGPR || row + a.dwords > 256 || !find_operands(l, in, &b) || !may_spread(l, a.dwords))
 		return false;
 	read_rows(l, ji, &a, row, old);
-	for (unsigned k = 0; k < addresses; k++)
-		for (unsigned s = 0; s < l->strips; s++)
-			address[k][s] = opaque(l, get_v(l, in->src[0].index + k, s));
-	for (unsigned k = 0; k < 4; k++)
-		resource[k] = get_s32(l, in->src[2].index + k);
+	read_operands(l, in, &b);
 	ways_begin(l, &w);
-	buffer_lanes(l, in, &a, resource, soffset, address, &x, w.slow);
+	buffer_lanes(l, in, &a, &b, &x, w.slow);
 	find_range(l, ji, &x, gathered(&a), aligned_to(&a), a.store ? GPU_PROT_WRITE : GPU_PROT_READ, w.slow);
 	if (a.store) {
 		scatter_wave(l, &a, &x, old);
@@ -835,5 +890,28 @@ bool lift_buffer(struct lift *l, const struct jit_inst *ji)
 	ways_end(l, &w, row, a.store ? 0 : a.dwords, got);
 	if (!a.store)
 		set_loaded(l, ji, &a, row, got, old);
+	return true;
+}
+
+bool lift_buffer_atomic(struct lift *l, const struct jit_inst *ji)
+{
+	const struct isa_inst *in = &ji->ci.inst;
+	struct buffer_operands b;
+	struct lane_atomic o;
+	struct spread x;
+	struct ways w;
+
+	if (in->format != ISA_FMT_MUBUF || !find_atomic(l, in, &o) || !find_operands(l, in, &b) || !may_spread(l, o.a.dwords))
+		return false;
+	read_atomic(l, ji, &o);
+	read_operands(l, in, &b);
+	ways_begin(l, &w);
+	buffer_lanes(l, in, &o.of, &b, &x, w.slow);
+	find_range(l, ji, &x, o.of.bytes, o.of.bytes, GPU_PROT_READ | GPU_PROT_WRITE, w.slow);
+	atomic_lanes(l, &x, &o);
+	for (unsigned k = 0; o.dst >= 0 && k < o.a.dwords; k++)
+		for (unsigned s = 0; s < l->strips; s++)
+			o.got[k][s] = LLVMBuildSelect(l->b, x.mask[s], o.got[k][s], K32(0), "");
+	end_atomic(l, ji, &w, &o);
 	return true;
 }

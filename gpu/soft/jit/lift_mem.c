@@ -74,6 +74,11 @@ unsigned place_for(struct lift *l, uint32_t prot, unsigned bytes)
 	return of * MEM_NEAR_OF + (l->first_place + l->places++) % (MEM_NEAR_OF / 2) * 2 + (prot == GPU_PROT_WRITE);
 }
 
+void prefetch(struct lift *l, V p, unsigned level)
+{
+	intrinsic(l, "llvm.prefetch", &l->ptr, 1, (V[]){p, c32(l, 0), c32(l, level), c32(l, 1)}, 4);
+}
+
 #define FETCH_AFTER 16	 /* steps */
 #define FETCH_STEPS 4	 /* so many ahead */
 #define FETCH_FAR   2048 /* smaller steps the host foresees by itself */
@@ -136,14 +141,25 @@ static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned by
 	LLVMBuildCondBr(l->b, AND(IS(SLT, n, c32(l, 0)), IS(ULT, ADD(off, far), room)), fetch, go);
 	go_to(l, fetch);
 	p = indexed(l, host, far);
-	for (unsigned i = 0; i < bytes; i += 64) {
-		V args[4] = {at(l, p, i), c32(l, 0), c32(l, 3), c32(l, 1)};
-
-		intrinsic(l, "llvm.prefetch", &l->ptr, 1, args, 4);
-	}
+	for (unsigned i = 0; i < bytes; i += 64)
+		prefetch(l, at(l, p, i), 3);
 	LLVMBuildBr(l->b, go);
 	go_to(l, go);
 	l->fetches++;
+}
+
+/* Is this a load of rows for lanes that then go one by one, mostly from anywhere, for so long that the host no more sees how rows go on from wave to wave? */
+static bool rows_before_serial(const struct lift *l, unsigned place, unsigned bytes)
+{
+	return l->has_serial && l->blk && !l->blk->back && !(place & 1) && bytes >= FETCH_LEAST && bytes <= FETCH_MOST;
+}
+
+/* The next wave's rows are mostly the next, as far as they lie in the same piece. */
+static void fetch_next_rows(struct lift *l, V off, V room, V host, unsigned bytes)
+{
+	host = indexed(l, host, LLVMBuildSelect(l->b, IS(ULT, ADD(off, c64(l, bytes)), room), c64(l, bytes), c64(l, 0), ""));
+	for (unsigned i = 0; i < bytes; i += 64)
+		prefetch(l, at(l, host, i), 3);
 }
 
 /*
@@ -167,13 +183,16 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, LLVMBa
 	host = load_field(l, l->view, where + offsetof(struct mem_near, host), l->ptr);
 	host = indexed(l, host, off);
 	room = load_field(l, l->view, where + offsetof(struct mem_near, room), l->i64);
-	if (may_go_on(l, place, bytes))
+	if (may_go_on(l, place, bytes) || rows_before_serial(l, place, bytes))
 		hit = new_block(l, "");
 	from = LLVMGetInsertBlock(l->b);
 	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, off, room), hit, miss), true);
 	if (hit != go) {
 		go_to(l, hit);
-		fetch_ahead(l, va, off, room, host, bytes);
+		if (rows_before_serial(l, place, bytes))
+			fetch_next_rows(l, off, room, host, bytes);
+		else
+			fetch_ahead(l, va, off, room, host, bytes);
 		from = LLVMGetInsertBlock(l->b);
 		LLVMBuildBr(l->b, go);
 	}
@@ -325,7 +344,8 @@ bool atomic_access(unsigned op, struct atomic *a)
 {
 	static const struct {
 		uint8_t kind, dwords; /* enum atomic_kind + 1 */
-	} table[ISA_NUM_OPS] = {MEM_ATOMICS(ROW, GLOBAL) MEM_ATOMICS_F32(ROW, GLOBAL) MEM_ATOMICS(ROW, FLAT) DS_ATOMICS(DS_ROWS)
+	} table[ISA_NUM_OPS] = {MEM_ATOMICS(ROW, GLOBAL) MEM_ATOMICS_F32(ROW, GLOBAL) MEM_ATOMICS(ROW, FLAT) MEM_ATOMICS(ROW, BUFFER) MEM_ATOMICS_F32(ROW, BUFFER)
+					DS_ATOMICS(DS_ROWS)
 					ROW(DS, WRXCHG_RTN_B32, AT_SWAP, 1) ROW(DS, WRXCHG_RTN_B64, AT_SWAP, 2)};
 
 	if (!table[op].kind)
@@ -890,6 +910,6 @@ bool lift_mem(struct lift *l, const struct jit_inst *ji)
 		return true;
 	flush_queue(l);
 	mark_back(l, ji);
-	return lift_global(l, ji) || lift_ds(l, ji) || lift_ds_other(l, ji) || lift_atomic(l, ji) || lift_buffer_known(l, ji) ||
-	       lift_buffer_rows(l, ji, 2) || lift_buffer(l, ji) || lift_buffer_rows(l, ji, 1);
+	return lift_global(l, ji) || lift_ds(l, ji) || lift_ds_other(l, ji) || lift_atomic(l, ji) || lift_buffer_atomic(l, ji) ||
+	       lift_buffer_known(l, ji) || lift_buffer_rows(l, ji, 2) || lift_buffer(l, ji) || lift_buffer_rows(l, ji, 1);
 }

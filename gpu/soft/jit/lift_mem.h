@@ -40,8 +40,13 @@ struct range_values {
 /* lift_mem.c */
 /* Loads and stores of FLAT, GLOBAL, buffers and LDS, one address a lane; false: something else. */
 bool plain_access(unsigned op, struct access *a);
-/* Atomics of FLAT, GLOBAL and LDS, of the latter one address a lane. */
+/* Atomics of FLAT, GLOBAL, buffers and LDS, of the latter one address a lane. */
 bool atomic_access(unsigned op, struct atomic *a);
+/*
+ * Bytes that may soon be read, to the host's cache of a level (3: the first, 2: the second). In a range or a place's piece only: what a kernel computes must not
+ * choose what else of the process comes into a cache.
+ */
+void prefetch(struct lift *l, V p, unsigned level);
 V volatile_load(struct lift *l, LLVMTypeRef t, V p, unsigned align);
 void volatile_store(struct lift *l, V value, V p, unsigned align);
 /* To the context: the next s_waitcnt is a fence. */
@@ -115,6 +120,7 @@ void any_store(struct lift *l, const struct jit_inst *ji, const struct access *a
 void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row);
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);
+bool lift_buffer_atomic(struct lift *l, const struct jit_inst *ji);
 /* The number of the view's range that the access looks at; its values; those of one that does not fit for a range in which is nothing but the last byte of all. */
 unsigned range_slot(struct lift *l, const struct jit_inst *ji);
 void read_range(struct lift *l, unsigned slot, unsigned bytes, uint32_t prot, struct range_values *r);

@@ -22,6 +22,14 @@
 
 #define TRIES	16 /* ranges looked for between two quiescent points */
 #define VECTORS 32 /* iterations of vectors after that was in vain */
+/*
+ * The brief form: iterations behind one another, in which there are at most so many instructions; how far behind the lane's end memory is fetched, and for how
+ * many iterations.
+ */
+#define COPIES	  4
+#define MOST_COPY 96
+#define AHEAD	  2048
+#define AHEAD_FOR 16
 
 /* Variables (LLVM makes values of them), but the ranges. */
 struct loop {
@@ -46,6 +54,8 @@ struct loop {
 	V todo, missed;		   /* lanes still to run so; the one that stopped, as a mask */
 	V begin;		   /* of this lane: its iterations, negative */
 	V from[SERIAL_LOADS];	   /* of this lane: its place; NULL: another load */
+	V behind[SERIAL_LOADS];	   /* variable: the place of the lane before, as a number */
+	V last[256];		   /* variables: what the last iteration leaves in registers that are not among value and wide */
 	struct sum {		   /* of another: the addition that makes its address, of what is the same in all iterations and the rest (low, high halves) */
 		const struct isa_operand *fixed[2], *rest[2];
 	} sum[SERIAL_LOADS];
@@ -670,23 +680,90 @@ static V lane_place64(struct lift *l, V row, V lane)
 	return indexed(l, row, LLVMBuildShl(l->b, lane, c64(l, 3), ""));
 }
 
+/*
+ * Where the lane begins its loads by steps as the one before ended them (rows of a sparse matrix do), what later lanes will load is fetched: processors see
+ * through that late, and forget at pages' ends.
+ */
+static void fetch_for_later(struct lift *l, struct loop *p, unsigned i, V place)
+{
+	LLVMBasicBlockRef follows = new_block(l, ""), go = new_block(l, "");
+	uint64_t step = p->step[p->s->load[i]->ci.inst.src[0].index];
+	V begin = ADD(place, LLVMBuildMul(l->b, p->begin, c64(l, step), "")), before = load64(l, p->behind[i]);
+	V end = ADD(LLVMBuildPtrToInt(l->b, p->range[i].host, l->i64, ""), p->range[i].limit);
+
+	LLVMBuildStore(l->b, place, p->behind[i]);
+	LLVMBuildCondBr(l->b, IS(EQ, begin, before), follows, go);
+	go_to(l, follows);
+	for (uint64_t line = 0; line < AHEAD_FOR * step && line < 256; line += 64) {
+		V at = call2(l, "llvm.umin", ADD(place, c64(l, AHEAD + line)), end);
+
+		prefetch(l, LLVMBuildIntToPtr(l->b, at, l->ptr, ""), 3);
+	}
+	LLVMBuildBr(l->b, go);
+	go_to(l, go);
+}
+
 static void take_brief_lane(struct lift *l, struct loop *p, V lane)
 {
+	V place;
+
 	take_lane(l, p, lane);
 	p->begin = load64(l, lane_place64(l, p->turns, lane));
 	LLVMBuildStore(l->b, p->begin, p->count);
 	for (unsigned i = 0; i < p->s->num_loads; i++)
-		if (by_steps(p, i))
-			p->from[i] = LLVMBuildIntToPtr(l->b, load64(l, lane_place64(l, p->place[i], lane)), l->ptr, "");
+		if (by_steps(p, i)) {
+			place = load64(l, lane_place64(l, p->place[i], lane));
+			p->from[i] = LLVMBuildIntToPtr(l->b, place, l->ptr, "");
+			fetch_for_later(l, p, i, place);
+		}
 	find_biases(l, p);
+}
+
+/* Is it a register that the lane leaves and that no variable has? */
+static bool only_left(const struct loop *p, unsigned r)
+{
+	return bit_get(&p->s->leave, r) && !p->value[r] && !p->wide[r] && !(r && p->wide[r - 1]);
+}
+
+/* Iterations, from the registers that the lane began with, until they are counted up to zero; then, at out, registers are what the last one has left. */
+static void emit_brief_iterations(struct lift *l, struct loop *p, LLVMBasicBlockRef out)
+{
+	const struct registers begin = l->reg;
+	LLVMBasicBlockRef iterate = new_block(l, "brief");
+
+	LLVMBuildBr(l->b, iterate);
+	go_to(l, iterate);
+	for (unsigned copy = 1, copies = p->s->blk->count * COPIES <= MOST_COPY ? COPIES : 1; copy <= copies; copy++) {
+		LLVMBasicBlockRef more = copy < copies ? new_block(l, "") : iterate;
+		V count;
+
+		l->reg = begin;
+		read_variables(l, p);
+		emit_instructions(l, p);
+		write_variables(l, p);
+		for (unsigned r = 0; r < 256; r++)
+			if (p->last[r])
+				LLVMBuildStore(l->b, get_v(l, r, 0), p->last[r]);
+		count = ADD(load64(l, p->count), c64(l, 1));
+		LLVMBuildStore(l->b, count, p->count);
+		LLVMBuildCondBr(l->b, IS(NE, count, c64(l, 0)), more, out);
+		if (copy < copies)
+			go_to(l, more);
+	}
+	go_to(l, out);
+	l->reg = begin;
+	read_variables(l, p);
+	for (unsigned r = 0; r < 256; r++)
+		if (p->last[r])
+			set_v(l, r, 0, LLVMBuildLoad2(l->b, l->i32, p->last[r], ""));
 }
 
 /* Lane by lane, until one's address is not in its range. The builder ends where that is so, or all have run. */
 static void emit_brief_lanes(struct lift *l, struct loop *p, LLVMBasicBlockRef end)
 {
-	LLVMBasicBlockRef next = new_block(l, "lane"), iterate = new_block(l, "brief"), out = new_block(l, ""), stop = p->stop;
+	LLVMBasicBlockRef next = new_block(l, "lane"), out = new_block(l, ""), stop = p->stop;
 	struct registers begin;
-	V lane, count, todo;
+	V lane, todo;
 
 	p->brief = true;
 	p->stop = new_block(l, "stop");
@@ -697,15 +774,7 @@ static void emit_brief_lanes(struct lift *l, struct loop *p, LLVMBasicBlockRef e
 	LLVMBuildStore(l->b, AND(todo, LLVMBuildSub(l->b, todo, c64(l, 1), "")), p->todo);
 	take_brief_lane(l, p, lane);
 	begin = l->reg;
-	LLVMBuildBr(l->b, iterate);
-	go_to(l, iterate);
-	read_variables(l, p);
-	emit_instructions(l, p);
-	write_variables(l, p);
-	count = ADD(load64(l, p->count), c64(l, 1));
-	LLVMBuildStore(l->b, count, p->count);
-	LLVMBuildCondBr(l->b, IS(NE, count, c64(l, 0)), iterate, out);
-	go_to(l, out);
+	emit_brief_iterations(l, p, out);
 	give_rows(l, p, &p->s->go_on, lane);
 	give_rows(l, p, &p->s->leave, lane);
 	LLVMBuildCondBr(l->b, IS(NE, load64(l, p->todo), c64(l, 0)), next, end);
@@ -846,8 +915,14 @@ static void make_variables(struct lift *l, struct loop *p)
 	if (p->has_brief)
 		p->turns = new_row64(l);
 	for (unsigned i = 0; i < s->num_loads; i++)
-		if (p->has_brief && by_steps(p, i))
+		if (p->has_brief && by_steps(p, i)) {
 			p->place[i] = new_row64(l);
+			p->behind[i] = LLVMBuildAlloca(l->at_entry, l->i64, "");
+			LLVMBuildStore(l->at_entry, c64(l, 0), p->behind[i]);
+		}
+	for (unsigned r = 0; r < 256; r++)
+		if (p->has_brief && only_left(p, r))
+			p->last[r] = LLVMBuildAlloca(l->at_entry, l->i32, "");
 	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		*numbers[i] = LLVMBuildAlloca(l->at_entry, l->i64, "");
 	p->miss_slot = LLVMBuildAlloca(l->at_entry, l->i32, "");
