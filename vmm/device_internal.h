@@ -103,6 +103,7 @@ struct vram_guest {
 	pthread_cond_t answered;
 	bool away;	/* the guest has unmapped it, and sends VRAM_BACK before it maps it */
 	unsigned reset; /* counts: who waits for an answer stops */
+	unsigned gives; /* counts: who waits for an answer goes on */
 };
 
 /* A GPU of the device. */
@@ -184,5 +185,6 @@ void vram_reset(struct hsv_device *dev); /* the guest's driver is gone, all proc
 void vram_clear(struct device_gpu *gpu, uint64_t offset, uint64_t size); /* offset: in the GPU's VRAM */
 void vram_guest_away(struct hsv_device *dev); /* HSV_REQ_VRAM_AWAY */
 void vram_guest_back(struct hsv_device *dev); /* HSV_REQ_VRAM_BACK; waits */
+void vram_guest_gives(struct hsv_device *dev); /* HSV_REQ_VRAM_GIVE that was done */
 
 #endif

@@ -213,7 +213,11 @@ static int vram_give(struct call *c)
 {
 	const struct hsv_vram_args *args = (const void *)c->args;
 
-	return kfd_vram_give(c->dev->kfd, c->code, le64toh(args->offset), le64toh(args->size));
+	int ret = kfd_vram_give(c->dev->kfd, c->code, le64toh(args->offset), le64toh(args->size));
+
+	if (!ret)
+		vram_guest_gives(c->dev);
+	return ret;
 }
 
 static int share_put(struct call *c)

@@ -19,23 +19,56 @@
 #include "base/log.h"
 #include "vmm/device_internal.h"
 
-/* How long a guest has for an answer. It may be slow: a guest's CPU can be late, or emulated. */
+/*
+ * How long a guest has for an answer, and that again with each piece of VRAM that it gives back meanwhile, as pages of programs go back to its own memory first. It
+ * may be slow: a guest's CPU can be late, or emulated. But who asked for the room waits no longer than CHARGE_NS (arbiter/pool.c).
+ */
 #define ANSWER_S 3
+#define MOST_S	 8
+
+static struct timespec seconds_after(struct timespec t, int seconds)
+{
+	t.tv_sec += seconds;
+	return t;
+}
+
+static bool earlier(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* Waits until the guest has answered, is another (its reset count is not the one given), or took too long. Lock held. */
+static int wait_for_answer(struct vram_guest *g, unsigned reset)
+{
+	struct timespec now, last;
+	int ret = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	last = seconds_after(now, MOST_S);
+	while (!g->away && !ret && g->reset == reset) {
+		unsigned gives = g->gives;
+		struct timespec until = seconds_after(now, ANSWER_S);
+
+		if (earlier(&last, &until))
+			until = last;
+		while (!g->away && !ret && g->reset == reset && g->gives == gives)
+			ret = -pthread_cond_clockwait(&g->answered, &g->lock, CLOCK_MONOTONIC, &until);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	}
+	return g->away ? 0 : ret ? ret : -ECANCELED;
+}
 
 static int stop(void *ctx)
 {
 	struct hsv_device *dev = ctx;
 	struct vram_guest *g = &dev->vram_guest;
-	struct timespec until;
 	unsigned reset;
-	int ret = 0;
+	int ret;
 
 	if (!virtio_driver_ok(&dev->virtio))
 		return 0; /* nobody uses it */
 	if (!virtio_has_feature(&dev->virtio, HSV_F_SWAP))
 		return -EOPNOTSUPP;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ANSWER_S;
 	pthread_mutex_lock(&g->lock);
 	reset = g->reset;
 	if (!g->away) {
@@ -43,12 +76,7 @@ static int stop(void *ctx)
 		events_vram_away(dev);
 		pthread_mutex_lock(&g->lock);
 	}
-	while (!g->away && !ret && g->reset == reset)
-		ret = -pthread_cond_clockwait(&g->answered, &g->lock, CLOCK_MONOTONIC, &until);
-	if (g->away)
-		ret = 0;
-	else if (!ret)
-		ret = -ECANCELED;
+	ret = wait_for_answer(g, reset);
 	pthread_mutex_unlock(&g->lock);
 	return ret;
 }
@@ -117,6 +145,16 @@ void vram_guest_away(struct hsv_device *dev)
 
 	pthread_mutex_lock(&g->lock);
 	g->away = true;
+	pthread_cond_broadcast(&g->answered);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void vram_guest_gives(struct hsv_device *dev)
+{
+	struct vram_guest *g = &dev->vram_guest;
+
+	pthread_mutex_lock(&g->lock);
+	g->gives++;
 	pthread_cond_broadcast(&g->answered);
 	pthread_mutex_unlock(&g->lock);
 }

@@ -490,6 +490,31 @@ static void *charge(void *arg)
 	return NULL;
 }
 
+/* A guest that takes longer than it has for an answer, but gives VRAM back all the while, as pages of programs go home. */
+static void agrees_bit_by_bit(struct guest *g, struct charge *other)
+{
+	struct hsv_vram_args chunks[3] = {{.size = 2 << 20}, {.size = 2 << 20}, {.size = 2 << 20}};
+	struct hsv_event event;
+	pthread_t thread;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(guest_request(g, HSV_REQ_VRAM_TAKE, 0, 0, &chunks[i], sizeof(chunks[i]), NULL, 0, NULL, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, charge, other), 0);
+	assert_true(guest_event(g, &event, CLIENT_TIMEOUT_MS));
+	assert_int_equal(event.type, HSV_EVENT_VRAM_AWAY);
+	for (int i = 0; i < 3; i++) {
+		usleep(1500000);
+		assert_int_equal(guest_request(g, HSV_REQ_VRAM_GIVE, 0, 0, &chunks[i], sizeof(chunks[i]), NULL, 0, NULL, NULL), 0);
+	}
+	assert_int_equal(guest_request(g, HSV_REQ_VRAM_AWAY, 0, 0, NULL, 0, NULL, 0, NULL, NULL), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(other->result, 0);
+	other->bytes = -other->bytes;
+	charge(other);
+	other->bytes = -other->bytes;
+	assert_int_equal(guest_request(g, HSV_REQ_VRAM_BACK, 0, 0, NULL, 0, NULL, 0, NULL, NULL), 0);
+}
+
 /* Another tenant wants the room of a VM: its guest does not answer when it is asked to let its VRAM
  * go, and keeps it; then it does, and gets it back as it was. */
 static void swapped_if_the_guest_agrees(void **state)
@@ -540,6 +565,8 @@ static void swapped_if_the_guest_agrees(void **state)
 	assert_int_equal(out[0].addr, 0);
 	memset(page, 0x5a, sizeof(page));
 	assert_int_equal(client_write(g.sock, 2, 0x3000, page, sizeof(page)), 0);
+
+	agrees_bit_by_bit(&g, &other);
 
 	assert_int_equal(pthread_create(&thread, NULL, charge, &other), 0);
 	assert_true(guest_event(&g, &event, CLIENT_TIMEOUT_MS));

@@ -362,37 +362,47 @@ static int config_space(struct hostile *h)
 }
 
 /*
- * BARs that move and decoding that stops, while requests are under way. While they are decoded,
- * they move only to where nothing else is: what they would cover there is this guest's, not the
- * device's affair.
+ * One BAR to somewhere else and back. While it is decoded it moves only to where nothing else is: what it would cover there, such as the registers by which
+ * another device is notified, is this guest's, not the device's affair. So a wide one goes above 4 GiB before its lower half is all ones, as when its size is asked.
  */
+static void bar_moves(struct hostile *h, int bar, bool wide, bool decoded)
+{
+	struct pci_dev *pdev = h->pdev;
+	int at = PCI_BASE_ADDRESS_0 + 4 * bar;
+	u32 low, high;
+
+	pci_read_config_dword(pdev, at, &low);
+	pci_read_config_dword(pdev, at + 4, &high);
+	if (wide)
+		pci_write_config_dword(pdev, at + 4, decoded ? 0x40 + hostile_random(h) % 16 : hostile_random(h));
+	pci_write_config_dword(pdev, at, ~0U);
+	if (!decoded)
+		pci_write_config_dword(pdev, at, hostile_random(h));
+	if (wide)
+		usleep_range(100, 2000);
+	pci_write_config_dword(pdev, at, low);
+	if (wide)
+		pci_write_config_dword(pdev, at + 4, high);
+}
+
+/* BARs that move and decoding that stops, while requests are under way. */
 static int bars_move(struct hostile *h)
 {
 	struct pci_dev *pdev = h->pdev;
-	u32 value, moved;
 	u16 command;
-	int i, bar, err = 0;
+	int i, err = 0;
 
 	pci_read_config_word(pdev, PCI_COMMAND, &command);
 	for (i = 0; i < 20 && !err; i++) {
+		bool decoded = !(i & 1);
+
 		post(h, 1, HSV_REQ_TOPOLOGY, 0, 0, NULL, sizeof(struct hsv_topology_args), 0, 4096);
 		kick(h, 0);
-		pci_write_config_word(pdev, PCI_COMMAND, i & 1 ? 0 : command & ~PCI_COMMAND_MASTER);
-		for (bar = 0; bar < 6; bar++) {
-			int at = PCI_BASE_ADDRESS_0 + 4 * bar;
-			bool high = bar == 3 || bar == 5;
-
-			moved = i & 1  ? hostile_random(h)
-				: high ? 0x40 + hostile_random(h) % 16
-				       : ~0U;
-			pci_read_config_dword(pdev, at, &value);
-			if (!high || i & 1)
-				pci_write_config_dword(pdev, at, ~0U);
-			pci_write_config_dword(pdev, at, moved);
-			if (high)
-				usleep_range(100, 2000);
-			pci_write_config_dword(pdev, at, value);
-		}
+		pci_write_config_word(pdev, PCI_COMMAND, decoded ? command & ~PCI_COMMAND_MASTER : 0);
+		bar_moves(h, 0, false, decoded);
+		bar_moves(h, 1, false, decoded);
+		bar_moves(h, 2, true, decoded);
+		bar_moves(h, 4, true, decoded);
 		pci_write_config_word(pdev, PCI_COMMAND, command);
 		err = reap(h, 0, 1, 20000);
 	}
