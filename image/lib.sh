@@ -45,6 +45,12 @@ need_root() {
 	[ "$(id -u)" = 0 ] || die "$1 needs root; run it as root or with sudo"
 }
 
+# has_vfio_user QEMU - whether it can attach a vfio-user device. All of what it says is read: it would end by SIGPIPE, and a pipe fails with any of its commands.
+has_vfio_user() {
+	local devices
+	devices=$("$1" -device help 2>/dev/null </dev/null) && [[ $devices == *'"vfio-user-pci"'* ]]
+}
+
 # lock - take the cache's lock for this script and those it starts; wait for another run to finish, saying so.
 lock() {
 	[ -z "${HSAVISOR_LOCKED:-}" ] || return 0

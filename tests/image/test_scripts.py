@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The parts of image/ that can be wrong on a machine other than ours: where the Debian archive is, the cache, the kernel."""
 
+import contextlib
+import glob
 import gzip
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -52,6 +55,30 @@ def test_mirror_from_deb822_sources():
 def test_no_mirror_is_a_clear_error():
     code, out, err = mirror({"sources.list.d/other.list": "deb http://apt.example/x stable main\n"})
     assert code != 0 and out == "" and "no Debian archive" in err, (code, out, err)
+
+
+def test_a_qemu_may_say_much():
+    """A reader that leaves at the word it looks for would end QEMU by SIGPIPE."""
+    with tempfile.TemporaryDirectory() as d:
+        for name, words in (("with", '"vfio-user-pci"'), ("without", '"vfio-pci"')):
+            with open(f"{d}/{name}", "w", encoding="ascii") as f:
+                f.write(f"#!/bin/sh\necho 'name {words}, bus PCI'\nsleep 0.3\nexec seq 100000\n")
+            os.chmod(f"{d}/{name}", 0o755)
+        code, out, err = shell(f"has_vfio_user {d}/with && echo yes; has_vfio_user {d}/without || echo no")
+        assert (code, out) == (0, "yes\nno"), (code, out, err)
+
+
+def test_no_pipe_ends_in_a_reader_that_leaves_early():
+    """Under pipefail that is a failure now and then: who writes gets SIGPIPE, or not. image/programs removed programs so."""
+    early = re.compile(r"\|\s*(grep\s+(-\w*[qm]|--quiet)|head\b)")
+    looked = 0
+    for file in sorted(glob.glob(f"{SRC}/image/*") + glob.glob(f"{SRC}/packaging/*") + [f"{SRC}/Makefile"]):
+        with contextlib.suppress(IsADirectoryError), open(file, encoding="utf-8") as f:
+            text = f.read()
+            if "/lib.sh" in text or "pipefail" in text:
+                looked += 1
+                assert not early.search(text), f"{file}: {early.search(text)[0]}"
+    assert looked > 10, looked
 
 
 def test_apt_settings_go_along():
