@@ -626,6 +626,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	const struct jit_inst *last = NULL;
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
+	bool waits;
 	V cond;
 
 	l->blk = blk;
@@ -634,7 +635,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	enter_block(l, l->bb[blk - c->block]);
 	forget(l);
 	lin_enter(l, blk);
-	forget_mfma(l);
+	begin_mfma(l);
 	for (unsigned w = 0; w < 4; w++)
 		l->vstored.w[w] = blk->fresh ? UINT64_MAX : ~blk->vdirty.w[w];
 	if (blk->back) {
@@ -660,7 +661,9 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	for (unsigned r = 0; blk->term == TERM_BARRIER && r < 256; r++)
 		if (bit_get(&vdirty, r) && bit_get(&c->block[blk->succ[0]].vlive, r))
 			store_row_once(l, r);
-	flush_mfma(l);
+	waits = mfma_waits(l);
+	if (!waits)
+		flush_mfma(l);
 	switch (blk->term) {
 	case TERM_FALL:
 	case TERM_BRANCH:
@@ -689,7 +692,8 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		for (unsigned w = 0; w < 4; w++)
 			vdirty.w[w] &= ~l->vstored.w[w];
 		store_state(l, &c->block[blk->succ[0]], &vdirty, sdirty);
-		emit_barrier(l, &c->block[blk->succ[0]]);
+		emit_barrier(l, &c->block[blk->succ[0]], waits);
+		flush_mfma(l);
 		store_field(l, l->wave, offsetof(struct wave, state), c32(l, WAVE_BARRIER));
 		leave_at(l, last->pc + last->ci.size);
 		break;
@@ -744,6 +748,7 @@ static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk,
 	}
 	set_scc(l, LLVMBuildZExt(l->b, load_field(l, l->wave, offsetof(struct wave, scc), l->i8), l->i32, ""));
 	write_back(l, NULL, NULL);
+	LLVMBuildStore(l->b, sure ? load_field(l, later_ptr(l), 0, l->ptr) : LLVMConstNull(l->ptr), l->later_of);
 	LLVMBuildBr(l->b, l->bb[blk - l->code->block]);
 	return bb;
 }
@@ -821,6 +826,7 @@ bool lift_code(struct lift *l)
 	l->wavea = LLVMBuildAlloca(l->at_entry, l->ptr, "");
 	l->vgpra = LLVMBuildAlloca(l->at_entry, l->ptr, "");
 	l->agpra = LLVMBuildAlloca(l->at_entry, l->ptr, "");
+	l->later_of = LLVMBuildAlloca(l->at_entry, l->ptr, "");
 	l->bb = calloc(c->num_blocks, sizeof(*l->bb));
 	l->safe = calloc(c->num_blocks, sizeof(*l->safe));
 	ok = l->bb && l->safe;

@@ -105,13 +105,15 @@ struct lin_check { /* a root's lanes do not wrap around: checked in this block *
 
 /* lift_mfma.c: matrix operations put off, the steps of one accumulator; rows of sources on the stack. */
 #define MFMA_LATER  16
+#define MFMA_WAITS  8
 #define MFMA_COPIES 64
 #define MFMA_LIST   (3 * 2 * MFMA_MAX_STEPS) /* pointers in a list of steps: two accumulators' and what they have in common */
 struct mfma_later {
 	int kind;
 	unsigned row, rows, steps; /* no steps: unused */
+	unsigned old;		   /* the first ones are from before the barrier that the block is behind; see goes_on */
 	V ab[2 * MFMA_MAX_STEPS];
-	uint16_t a_row[MFMA_MAX_STEPS]; /* number + 1 of A's in struct wave; 0: A is a copy */
+	uint16_t in_row[2 * MFMA_MAX_STEPS]; /* number + 1 of A's, B's first row in struct wave; 0: it is a copy */
 };
 struct mfma_copy {
 	unsigned rows;
@@ -197,6 +199,13 @@ struct lift {
 	unsigned num_windows;
 	struct bits256 home; /* vector registers that are always in struct wave: accumulators */
 	struct mfma_later later[MFMA_LATER];
+	struct { /* what waits for blocks behind barriers */
+		const struct jit_block *to;
+		struct mfma_later later[MFMA_LATER];
+	} wait[MFMA_WAITS];
+	unsigned waits;
+	bool goes_on; /* there are old steps, which are to be done if this wave came with them */
+	V later_of;   /* variable: frame->later of a wave that has come from a barrier, or NULL */
 	struct mfma_copy copy[MFMA_COPIES];
 	V rooms[MFMA_COPIES], list;
 	unsigned next_copy;
@@ -306,8 +315,11 @@ bool lift_code(struct lift *l);
 void find_groups(struct lift *l);
 /* All that is common to work-groups, when all blocks are lifted; entries: of the safe points, as many as they are entries n + i. */
 void emit_groups(struct lift *l, LLVMBasicBlockRef *entries);
-/* A wave's registers are in struct wave and it has come to a barrier before the block. Where it is not one of a group the builder goes on. */
-void emit_barrier(struct lift *l, const struct jit_block *to);
+/*
+ * A wave's registers are in struct wave and it has come to a barrier before the block; waits: with matrix operations put off. Where it is not one of a
+ * group the builder goes on.
+ */
+void emit_barrier(struct lift *l, const struct jit_block *to, bool waits);
 
 /* ---- linear.c ---- */
 /* Computes roots only, if shapes allow; sets l->next. False: something else has to do the instruction. */
@@ -352,7 +364,13 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji);
 void flush_mfma(struct lift *l);
 /* The same for a path on the side: where the lifter goes on it is still put off. */
 void emit_mfma_later(struct lift *l);
-void forget_mfma(struct lift *l); /* at a block's begin */
+void begin_mfma(struct lift *l); /* at a block's begin */
+/* May what was put off wait for the block behind the barrier? */
+bool mfma_waits(struct lift *l);
+/* The wave gives way at the barrier with it. */
+void leave_mfma(struct lift *l);
+/* Of the wave, in frame->later. */
+V later_ptr(struct lift *l);
 
 /* ---- lift_lds.c ---- */
 void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip);

@@ -50,7 +50,7 @@ void find_groups(struct lift *l)
 		l->next_wave = new_block(l, "next");
 }
 
-void emit_barrier(struct lift *l, const struct jit_block *to)
+void emit_barrier(struct lift *l, const struct jit_block *to, bool waits)
 {
 	LLVMBasicBlockRef in, single;
 	V index, waiting;
@@ -65,6 +65,8 @@ void emit_barrier(struct lift *l, const struct jit_block *to)
 	LLVMBuildStore(l->b, LLVMConstInt(l->i16, l->num_safe + l->safe[to - l->code->block], 0), frame_at(l, index));
 	waiting = LLVMBuildOr(l->b, load32(l, FRAME(waiting)), LLVMBuildShl(l->b, c32(l, 1), index, ""), "");
 	store_field(l, l->frame, FRAME(waiting), waiting);
+	if (waits)
+		leave_mfma(l);
 	LLVMBuildBr(l->b, l->next_wave);
 	go_to(l, single);
 }

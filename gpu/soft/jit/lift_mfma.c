@@ -7,6 +7,10 @@
  * broadcast elements from memory. In that form an operation may be put off: kernels multiply long rows, and many steps of one accumulator
  * in one call load and store it once. What is put off is done before anything else touches its rows, before a block ends and
  * where compiled code is left.
+ *
+ * At a barrier it may wait for the block behind it, if that goes on with the same accumulators and A and B are in struct wave: frame->later then says for
+ * each wave what it is, and jit_run_group() does it for those that stand there when compiled code ends. The block behind the barrier, where waves may also
+ * come from elsewhere, looks there (later_of) when it does the whole.
  */
 #include <stddef.h>
 #include <string.h>
@@ -95,15 +99,16 @@ static void emit_one(struct lift *l, int kind, V d, V c, const V *ab, unsigned s
 	emit_call(l, offsetof(struct mfma_functions, one) + (size_t)kind * sizeof(mfma_fn *), (V[]){d, c, put_list(l, ab, 2 * steps)}, steps);
 }
 
-static void emit_chain(struct lift *l, const struct mfma_later *m)
+static void emit_chain(struct lift *l, const struct mfma_later *m, unsigned from)
 {
-	emit_one(l, m->kind, row_at(l, m->row), row_at(l, m->row), m->ab, m->steps);
+	if (m->steps > from)
+		emit_one(l, m->kind, row_at(l, m->row), row_at(l, m->row), m->ab + 2 * from, m->steps - from);
 }
 
 /* Do steps of two chains have the same A? */
 static bool same_a(const struct mfma_later *x, unsigned i, const struct mfma_later *y, unsigned j)
 {
-	return x->a_row[i] == y->a_row[j] && (x->a_row[i] || x->ab[2 * i] == y->ab[2 * j]);
+	return x->in_row[2 * i] == y->in_row[2 * j] && (x->in_row[2 * i] || x->ab[2 * i] == y->ab[2 * j]);
 }
 
 /* Does a chain from one of its steps on have the A of another's step? */
@@ -115,10 +120,10 @@ static bool has_a(const struct mfma_later *m, unsigned from, const struct mfma_l
 	return false;
 }
 
-/* Two chains as one list: steps with the same A together. How many are; *n: the list's length. */
-static unsigned merge(struct lift *l, const struct mfma_later *x, const struct mfma_later *y, V *list, unsigned *n)
+/* Two chains, from their steps i and j on, as one list: steps with the same A together. How many are; *n: the list's length. */
+static unsigned merge(struct lift *l, const struct mfma_later *x, unsigned i, const struct mfma_later *y, unsigned j, V *list, unsigned *n)
 {
-	unsigned i = 0, j = 0, both = 0;
+	unsigned both = 0;
 	V none = LLVMConstNull(l->ptr);
 
 	for (*n = 0; i < x->steps || j < y->steps; (*n)++, list += 3) {
@@ -138,47 +143,75 @@ static unsigned merge(struct lift *l, const struct mfma_later *x, const struct m
 	return both;
 }
 
-/* Does what two chains have to do in one call, if they have enough in common. */
-static bool emit_two(struct lift *l, const struct mfma_later *x, const struct mfma_later *y)
+/* Does what two chains have to do in one call, if they have enough in common. old: with the steps from before the barrier. */
+static bool emit_two(struct lift *l, const struct mfma_later *x, const struct mfma_later *y, bool old)
 {
 	const struct kind *k = &kinds[x->kind];
+	unsigned i = old ? 0 : x->old, j = old ? 0 : y->old, n;
 	V list[MFMA_LIST];
-	unsigned n;
 
 	/* The host's vectors have to be as long as the matrix's rows. */
-	if (x->kind != y->kind || !MFMA_HAS_TWO(k->type, k->m) || l->width != k->m || 2 * merge(l, x, y, list, &n) < n)
+	if (x->kind != y->kind || !MFMA_HAS_TWO(k->type, k->m) || l->width != k->m || x->steps == i || y->steps == j ||
+	    2 * merge(l, x, i, y, j, list, &n) < n)
 		return false;
 	emit_call(l, offsetof(struct mfma_functions, two) + (size_t)x->kind * sizeof(mfma_two_fn *),
 		  (V[]){row_at(l, x->row), row_at(l, y->row), put_list(l, list, 3 * n)}, n);
 	return true;
 }
 
-void emit_mfma_later(struct lift *l)
+static void emit_chains(struct lift *l, bool old)
 {
 	bool done[MFMA_LATER] = {false};
 
 	for (unsigned i = 0; i < MFMA_LATER; i++) {
 		for (unsigned j = i + 1; l->later[i].steps && !done[i] && j < MFMA_LATER; j++)
 			if (l->later[j].steps && !done[j])
-				done[i] = done[j] = emit_two(l, &l->later[i], &l->later[j]);
+				done[i] = done[j] = emit_two(l, &l->later[i], &l->later[j], old);
 		if (l->later[i].steps && !done[i])
-			emit_chain(l, &l->later[i]);
+			emit_chain(l, &l->later[i], old ? 0 : l->later[i].old);
 	}
 }
 
-static void flush_chain(struct lift *l, unsigned i)
+void emit_mfma_later(struct lift *l)
 {
-	/* It does what was put off, too. */
-	l->back.exit = NULL;
-	emit_chain(l, &l->later[i]);
-	l->later[i].steps = 0;
+	LLVMBasicBlockRef with, without, join;
+
+	if (!l->goes_on) {
+		emit_chains(l, false);
+		return;
+	}
+	with = new_block(l, "with");
+	without = new_block(l, "without");
+	join = new_block(l, "");
+	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildIsNotNull(l->b, LLVMBuildLoad2(l->b, l->ptr, l->later_of, ""), ""), with, without), true);
+	go_to(l, with);
+	emit_chains(l, true);
+	LLVMBuildStore(l->b, LLVMConstNull(l->ptr), later_ptr(l));
+	LLVMBuildBr(l->b, join);
+	go_to(l, without);
+	emit_chains(l, false);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
 }
 
 void flush_mfma(struct lift *l)
 {
 	emit_mfma_later(l);
+	/* It does what was put off, too. */
 	l->back.exit = NULL;
+	l->goes_on = false;
 	memset(l->later, 0, sizeof(l->later));
+}
+
+static void flush_chain(struct lift *l, unsigned i)
+{
+	if (l->goes_on) {
+		flush_mfma(l);
+		return;
+	}
+	l->back.exit = NULL;
+	emit_chain(l, &l->later[i], 0);
+	l->later[i].steps = 0;
 }
 
 static bool overlap(unsigned a, unsigned na, unsigned b, unsigned nb)
@@ -194,6 +227,15 @@ static void flush_rows(struct lift *l, unsigned row, unsigned n)
 			flush_chain(l, i);
 }
 
+/* The same, if it waits since before the barrier and reads one of these. */
+static void flush_readers(struct lift *l, unsigned row, unsigned n)
+{
+	for (unsigned i = 0; i < MFMA_LATER; i++)
+		for (unsigned k = 0; k < 2 * l->later[i].old; k++)
+			if (l->goes_on && overlap(row, n, l->later[i].in_row[k] - 1u, rows_of_a(&kinds[l->later[i].kind])))
+				flush_mfma(l);
+}
+
 /* Before an instruction that is not a matrix operation. */
 void before_inst(struct lift *l, const struct isa_inst *in)
 {
@@ -202,13 +244,113 @@ void before_inst(struct lift *l, const struct isa_inst *in)
 	for (unsigned i = 0; i < 6; i++)
 		if (o[i]->kind == ISA_OPND_VGPR || o[i]->kind == ISA_OPND_AGPR)
 			flush_rows(l, row_number(o[i]), o[i]->dwords ? o[i]->dwords : 1);
+	for (unsigned i = 0; i < 2; i++)
+		if (o[i]->kind == ISA_OPND_VGPR || o[i]->kind == ISA_OPND_AGPR)
+			flush_readers(l, row_number(o[i]), o[i]->dwords ? o[i]->dwords : 1);
 }
 
-void forget_mfma(struct lift *l)
+/* ------------------------------------------------------------------ over a barrier */
+
+V later_ptr(struct lift *l)
+{
+	V i = LLVMBuildZExt(l->b, load_field(l, l->frame, offsetof(struct jit_frame, index), l->i32), l->i64, "");
+
+	return LLVMBuildInBoundsGEP2(l->b, l->ptr, field_ptr(l, l->frame, offsetof(struct jit_frame, later)), &i, 1, "");
+}
+
+/* Nobody gets to the block but through the barrier before it, and it is lifted later. */
+static bool only_behind(const struct lift *l, const struct jit_block *to)
+{
+	const struct jit_code *c = l->code;
+	uint32_t index = (uint32_t)(to - c->block), ways = 0;
+
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		for (unsigned s = 0; s < 2; s++)
+			ways += c->block[b].succ[s] == index;
+	return ways == 1 && to > l->blk && to->fresh && to->in.known && !to->back;
+}
+
+/* Does the block go on with one of the accumulators? */
+static bool continues(const struct lift *l, const struct jit_block *to)
+{
+	for (uint32_t k = 0, n = to->first; k < to->count; k++, n = l->code->inst[n].next) {
+		const struct isa_inst *in = &l->code->inst[n].ci.inst;
+		int kind = kind_of(in->op);
+
+		for (unsigned i = 0; kind >= 0 && i < MFMA_LATER; i++)
+			if (l->later[i].steps && l->later[i].kind == kind && l->later[i].row == row_number(&in->dst[0]))
+				return true;
+	}
+	return false;
+}
+
+bool mfma_waits(struct lift *l)
+{
+	bool any = false;
+
+	if (!l->groups || l->goes_on || l->waits == MFMA_WAITS || l->blk->term != TERM_BARRIER || !only_behind(l, &l->code->block[l->blk->succ[0]]))
+		return false;
+	for (unsigned i = 0; i < MFMA_LATER; i++)
+		for (unsigned k = 0; k < 2 * l->later[i].steps; k++) {
+			any = true;
+			if (!l->later[i].in_row[k])
+				return false;
+		}
+	return any && continues(l, &l->code->block[l->blk->succ[0]]);
+}
+
+/* As struct jit_later has it. */
+static V later_table(struct lift *l)
+{
+	static V x[1 + 4 * MFMA_LATER * MFMA_MAX_STEPS]; /* one compilation at a time */
+	unsigned n = 1;
+	V table;
+
+	for (unsigned i = 0; i < MFMA_LATER; i++)
+		for (unsigned k = 0; k < l->later[i].steps; k++) {
+			const struct mfma_later *m = &l->later[i];
+
+			x[n++] = LLVMConstInt(l->i16, (unsigned)m->kind, 0);
+			x[n++] = LLVMConstInt(l->i16, m->row, 0);
+			x[n++] = LLVMConstInt(l->i16, m->in_row[2 * k] - 1u, 0);
+			x[n++] = LLVMConstInt(l->i16, m->in_row[2 * k + 1] - 1u, 0);
+		}
+	x[0] = LLVMConstInt(l->i16, (n - 1) / 4, 0);
+	table = LLVMAddGlobal(l->m, LLVMArrayType2(l->i16, n), "later");
+	LLVMSetInitializer(table, LLVMConstArray2(l->i16, x, n));
+	LLVMSetGlobalConstant(table, 1);
+	LLVMSetAlignment(table, sizeof(uint16_t));
+	LLVMSetLinkage(table, LLVMPrivateLinkage);
+	return table;
+}
+
+void leave_mfma(struct lift *l)
+{
+	LLVMBuildStore(l->b, later_table(l), later_ptr(l));
+	memcpy(l->wait[l->waits].later, l->later, sizeof(l->later));
+	l->wait[l->waits++].to = &l->code->block[l->blk->succ[0]];
+}
+
+void begin_mfma(struct lift *l)
 {
 	memset(l->copy, 0, sizeof(l->copy));
 	memset(l->later, 0, sizeof(l->later));
 	l->next_copy = 0;
+	l->goes_on = false;
+	for (unsigned i = 0; i < l->waits && !l->goes_on; i++) {
+		l->goes_on = l->wait[i].to == l->blk;
+		if (l->goes_on)
+			memcpy(l->later, l->wait[i].later, sizeof(l->later));
+	}
+	if (!l->goes_on)
+		return;
+	for (unsigned i = 0; i < MFMA_LATER; i++) {
+		struct mfma_later *m = &l->later[i];
+
+		m->old = m->steps;
+		for (unsigned k = 0; k < 2 * m->steps; k++)
+			m->ab[k] = row_at(l, m->in_row[k] - 1u);
+	}
 }
 
 /* ------------------------------------------------------------------ sources */
@@ -371,7 +513,9 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 		m->kind = kind;
 		m->row = row;
 		m->rows = nd;
-		m->a_row[m->steps] = copy[0] ? 0 : (uint16_t)(row_number(ao) + 1);
+		m->old = m->steps ? m->old : 0;
+		m->in_row[2 * m->steps] = copy[0] ? 0 : (uint16_t)(row_number(ao) + 1);
+		m->in_row[2 * m->steps + 1] = copy[1] ? 0 : (uint16_t)(row_number(bo) + 1);
 		m->ab[2 * m->steps] = a;
 		m->ab[2 * m->steps + 1] = b;
 		m->steps++;

@@ -626,6 +626,30 @@ static void set_range(struct jit_frame *f, struct workgroup *wg, const struct di
 		f->store_room = compiler.cache_bytes / setup->grid[0] / setup->grid[1] / setup->grid[2];
 }
 
+static uint32_t (*mfma_rows(struct wave *w, unsigned r))[WAVE_LANES]
+{
+	return r < 256 ? &w->vgpr[r] : &w->agpr[r - 256];
+}
+
+/* What waves have put off at barriers. */
+static void finish_later(struct jit_frame *f, struct workgroup *wg)
+{
+	for (uint32_t i = 0; i < wg->num_waves; i++) {
+		const struct jit_later *later = f->later[i];
+		struct wave *w = &wg->waves[i];
+
+		for (unsigned k = 0; later && k < later->num; k++) {
+			uint32_t(*d)[WAVE_LANES] = mfma_rows(w, later->step[k].d);
+			const uint32_t(*ab[2])[WAVE_LANES];
+
+			ab[0] = (const uint32_t(*)[WAVE_LANES])mfma_rows(w, later->step[k].a);
+			ab[1] = (const uint32_t(*)[WAVE_LANES])mfma_rows(w, later->step[k].b);
+			f->mfma->one[later->step[k].kind](d, (const uint32_t(*)[WAVE_LANES])d, ab, 1);
+		}
+		f->later[i] = NULL;
+	}
+}
+
 /* The waves as they are now; the registers and pc of the one that has left are up to date. */
 static void settle_waves(const struct jit_frame *f, const struct jit_unit *u, struct workgroup *wg)
 {
@@ -671,6 +695,7 @@ enum jit_group jit_run_group(struct exec_ctx *ctx, struct jit_kernel *k, struct 
 	f.between = between_turns;
 	left = f.left;
 	for (uint32_t i = 0; i < wg->num_waves; i++) {
+		f.later[i] = NULL;
 		wg->waves[i].sleep = 0;
 		wg->instructions += wg->waves[i].instructions;
 		wg->waves[i].instructions = 0;
@@ -689,6 +714,7 @@ enum jit_group jit_run_group(struct exec_ctx *ctx, struct jit_kernel *k, struct 
 		memcpy(range->next, begun.next, sizeof(range->next));
 		range->left -= left - f.left;
 	}
+	finish_later(&f, wg);
 	settle_waves(&f, u, wg);
 	if (f.index == JIT_NO_WAVE && !f.ready && !f.waiting)
 		return JIT_ENDED;

@@ -234,6 +234,7 @@ struct jit_frame {
 	uint64_t start_stride, turn_from, limit_from; /* unit.c: executed when the turn began, at the last pause */
 	uint64_t total, most; /* instructions: then no work-group is begun; then the one that runs is suspended */
 	uint16_t at[WG_MAX_WAVES]; /* where waves that are ready or waiting are: entries */
+	const struct jit_later *later[WG_MAX_WAVES]; /* what they have put off; NULL: nothing */
 	/* A quiescent point between turns and work-groups; true: the slice is over. */
 	uint32_t (*between)(struct exec_ctx *ctx, struct jit_frame *f);
 	uint64_t budget;
@@ -257,6 +258,14 @@ struct jit_frame {
 };
 
 #define JIT_NO_WAVE UINT32_MAX
+
+/* Matrix operations that a wave at a barrier has not done yet, D += A x B in this order: see lift_mfma.c. Of both kinds of register: AGPRs from 256 on. */
+struct jit_later {
+	uint16_t num;
+	struct {
+		uint16_t kind, d, a, b; /* kind: enum mfma_index; registers' numbers */
+	} step[];
+};
 
 /*
  * Entries: of n safe points the i-th is i, with what it needs looked at. n + i: in a group, for a wave that compiled code left there. 2n: a wave's
