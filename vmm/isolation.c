@@ -464,6 +464,9 @@ static char seal_name[96];
 
 #define WARM_BLOCKS 16
 #define WARM_BYTES  60000 /* little enough to be of the heap, together enough that it is trimmed */
+#define WARM_TRIM   (128 << 10)
+/* Later: what a heap may keep at its end. The C library's own bound would be twice the largest block freed so far. */
+#define KEEP_BYTES (4 << 20)
 
 /* A thread's own heap grows and shrinks. */
 static void *use_heap(void *unused)
@@ -490,9 +493,11 @@ static int warm_up(void)
 
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
 		mallopt(M_ARENA_MAX, 8 * CPU_COUNT(&cpus));
+	mallopt(M_TRIM_THRESHOLD, WARM_TRIM);
 	ret = pthread_create(&thread, NULL, use_heap, NULL);
 	if (!ret)
 		ret = pthread_join(thread, NULL);
+	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	return -ret;
 }
 

@@ -72,6 +72,10 @@ static struct ending child(const struct isolation *isolation, bool ordinary, int
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
+		void *volatile large = malloc(4 << 20);
+
+		/* From then on the C library trims later: the first time must be before the seal all the same. */
+		free(large);
 		dup2(out[1], STDERR_FILENO);
 		isolation_close_others(-1);
 		if (ordinary)
@@ -395,6 +399,18 @@ static void *thread_body(void *p)
 	return NULL;
 }
 
+/* As much as a heap may keep after a large block was freed, and more. */
+static void *large_heap(void *unused)
+{
+	void *volatile many[400];
+
+	for (int i = 0; i < 400; i++)
+		many[i] = malloc(60000);
+	for (int i = 0; i < 400; i++)
+		free(many[i]);
+	return unused;
+}
+
 static int use_what_is_allowed(void)
 {
 	struct pollfd p = {.fd = 0, .events = POLLIN};
@@ -413,6 +429,8 @@ static int use_what_is_allowed(void)
 	for (int i = 0; i < 40; i++)
 		if (pthread_join(t[i], NULL) || !ran[i])
 			return 3;
+	if (pthread_create(&t[0], NULL, large_heap, NULL) || pthread_join(t[0], NULL))
+		return 3;
 	poll(&p, 1, 1);
 	nanosleep(&ms, NULL);
 	if (fstat(2, &st) || fcntl(2, F_GETFL) < 0)
