@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 extern atomic_int fake_live_workgroups, fake_revalidations;
 
@@ -329,6 +330,30 @@ static void in_order(void **state)
 	assert_int_equal(state_word[0], 2000);
 	assert_int_equal(state_word[1], 0);
 	assert_int_equal(atomic_load(&fake_revalidations) >= 2000, 1);
+}
+
+/* What a doorbell held before there was a queue announces nothing: the ring may be anything yet. */
+static void doorbell_of_before(void **state)
+{
+	struct client *c = *state;
+	struct signal *done = client_signal(c, 1, 0);
+	struct kernel k;
+	struct packet p;
+	struct aql q;
+
+	aql_describe(&q, c, 16, true);
+	for (unsigned i = 0; i < 16; i++)
+		q.ring[i].header = 0; /* a vendor packet, and an error */
+	atomic_store(q.doorbell, 7);
+	assert_int_equal(gpu_queue_create(c->vm, &q.desc, &q.queue), 0);
+	usleep(20000);
+	assert_int_equal(atomic_load(&q.error->value), 0);
+	client_kernel(c, &k, 32);
+	p = dispatch_packet(c, &k, (struct fake_args){FAKE_END, 0, 0}, 64, 1, done);
+	aql_submit(&q, &p);
+	assert_true(wait_value(&done->value, 0, 5000));
+	usleep(1000);
+	assert_int_equal(atomic_load(&q.error->value), 0);
 }
 
 /* Producers may ring out of order. */
@@ -657,6 +682,7 @@ int main(void)
 		T(one_dispatch),
 		T(every_workgroup_once),
 		T(in_order),
+		T(doorbell_of_before),
 		T(doorbells_out_of_order),
 		T(doorbells_out_of_order_quickly),
 		T(wave_errors),

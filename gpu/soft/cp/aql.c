@@ -28,6 +28,7 @@
 enum {
 	AQL_PACKET_BYTES = 64,
 	AQL_HEADER_INVALID = 1,
+	LOOK_PASSES = 16,
 	/* amd_queue_t, from its start */
 	AMD_QUEUE_READ_ID = 0x80,
 	AMD_QUEUE_TMPRING = 0x8c,
@@ -59,35 +60,48 @@ static uint64_t packet_va(const struct gpu_queue *q)
 
 /*
  * The header at the read index if a packet there is to be done. A doorbell holds the index of one
- * submitted packet; producers may ring out of order, and of several stores only the last may be
- * seen. So a doorbell only says that there is something: it is at or past the read index, or
- * changed, or a packet was just done (more). What there is, the headers say: all valid packets
- * below the write index. False: nothing to do, or a fault was raised (*fault).
+ * submitted packet, and a new value announces all up to it: then the headers say what there is. But
+ * producers may ring out of order, of several stores only the last may be seen, and the first may
+ * store what was there. So without news all valid packets below the write index count: as long as
+ * the doorbell is at or past the read index, and once some passes after a packet was done (or now,
+ * at_once); not sooner, for a producer that waited for that packet would be held up by our reading
+ * the lines it is writing. False: nothing to do, or a fault was raised (*fault).
  */
-static bool peek(struct gpu_queue *q, uint32_t *header, bool *fault)
+static bool peek(struct gpu_queue *q, bool at_once, uint32_t *header, bool *fault)
 {
-	uint64_t doorbell = __atomic_load_n(q->desc.doorbell, __ATOMIC_ACQUIRE), written, *p;
+	uint64_t doorbell = __atomic_load_n(q->desc.doorbell, __ATOMIC_ACQUIRE), *p;
+	bool rung = doorbell != q->doorbell_seen;
+	const uint32_t *packet;
 
 	*fault = false;
-	if (q->rptr > doorbell && doorbell == q->doorbell_seen && !q->more)
-		return false;
-	q->doorbell_seen = doorbell;
-	q->more = false;
-	p = vm_ptr64(q->vm, q->desc.write_ptr_va, GPU_PROT_READ);
-	if (!p) {
-		vm_fault(q, q->desc.write_ptr_va, false, false);
+	if (rung) {
+		q->doorbell_seen = doorbell;
+		q->announced = doorbell + 1;
+	}
+	if (q->rptr >= q->announced) {
+		if (q->rptr > doorbell && !(q->more && (!--q->more || at_once)))
+			return false;
+		p = vm_ptr64(q->vm, q->desc.write_ptr_va, GPU_PROT_READ);
+		if (!p) {
+			vm_fault(q, q->desc.write_ptr_va, false, false);
+			*fault = true;
+			return false;
+		}
+		if (q->rptr >= __atomic_load_n(p, __ATOMIC_ACQUIRE))
+			return false;
+	}
+	packet = vm_ptr32(q->vm, packet_va(q), GPU_PROT_READ);
+	if (!packet) {
+		vm_fault(q, packet_va(q), false, false);
 		*fault = true;
 		return false;
 	}
-	written = __atomic_load_n(p, __ATOMIC_ACQUIRE);
-	if (q->rptr >= written)
-		return false;
-	if (!queue_load32(q, packet_va(q), header)) {
-		*fault = true;
-		return false;
+	if (rung) {
+		prefetch_write(packet);
+		prefetch_write(vm_ptr64(q->vm, q->desc.read_ptr_va, GPU_PROT_WRITE));
 	}
-	q->more = (*header & 0xff) != AQL_HEADER_INVALID;
-	return q->more;
+	*header = __atomic_load_n(packet, __ATOMIC_ACQUIRE);
+	return (*header & 0xff) != AQL_HEADER_INVALID;
 }
 
 bool aql_busy(struct gpu_queue *q)
@@ -95,12 +109,13 @@ bool aql_busy(struct gpu_queue *q)
 	uint32_t header;
 	bool fault;
 
-	return q->phase != AQL_FETCH || peek(q, &header, &fault) || fault;
+	return q->phase != AQL_FETCH || peek(q, true, &header, &fault) || fault;
 }
 
-/* Frees the packet's slot and completes its signal. */
-static enum step complete(struct gpu_queue *q)
+/* Frees the packet's slot and completes its signal; the work ended at end_ns. */
+static enum step complete_at(struct gpu_queue *q, uint64_t end_ns)
 {
+	const struct gpu *gpu = q->vm->gpu;
 	uint64_t signal = packet64(q, 14), va = packet_va(q);
 	uint64_t *read = vm_ptr64(q->vm, q->desc.read_ptr_va, GPU_PROT_WRITE);
 	uint16_t *header = vm_translate(q->vm, va, GPU_PROT_WRITE, NULL);
@@ -116,11 +131,16 @@ static enum step complete(struct gpu_queue *q)
 	}
 	__atomic_store_n(header, AQL_HEADER_INVALID, __ATOMIC_RELEASE);
 	q->rptr++;
-	q->more = true;
+	q->more = LOOK_PASSES;
 	__atomic_store_n(read, q->rptr, __ATOMIC_RELEASE);
 	if (signal)
-		signal_complete(q, &at, q->start_ts, gpu_clock(q->vm->gpu));
+		signal_complete(q, &at, clock_at(gpu, q->start_ns), clock_at(gpu, end_ns));
 	return STEP_PROGRESS;
+}
+
+static enum step complete(struct gpu_queue *q)
+{
+	return complete_at(q, now_ns());
 }
 
 static enum step fail(struct gpu_queue *q, enum queue_error code, const char *why)
@@ -314,7 +334,7 @@ static enum step begin_dispatch(struct gpu_queue *q)
 	s.dispatch_id = q->rptr;
 	s.shared_base = atomic_load(&q->vm->shared_base);
 	s.private_base = atomic_load(&q->vm->private_base);
-	err = dispatch_launch(q, &s, q->kernel);
+	err = dispatch_launch(q, &s, q->kernel, q->start_ns);
 	if (err)
 		return fail(q, err, "the kernel's resources cannot be had");
 	q->phase = AQL_RUN;
@@ -326,16 +346,17 @@ static enum step finish(struct gpu_queue *q)
 {
 	struct scratch_state scratch;
 	uint64_t signal, bad;
-	bool once;
+	bool once = false;
 
 	q->phase = AQL_COMPLETE;
-	if (!vm_copy_in(q->vm, queue_va(q) + AMD_QUEUE_TMPRING, &scratch, sizeof(scratch), &bad)) {
-		vm_fault(q, bad, false, false);
-		return STEP_WAIT;
+	if (q->dispatch.setup.private_segment_size) {
+		if (!vm_copy_in(q->vm, queue_va(q) + AMD_QUEUE_TMPRING, &scratch, sizeof(scratch), &bad)) {
+			vm_fault(q, bad, false, false);
+			return STEP_WAIT;
+		}
+		once = scratch.properties & AMD_QUEUE_USE_SCRATCH_ONCE;
 	}
-	once = q->dispatch.setup.private_segment_size &&
-	       (scratch.properties & AMD_QUEUE_USE_SCRATCH_ONCE);
-	complete(q);
+	complete_at(q, q->dispatch.end_ns);
 	if (q->waits_pages)
 		return STEP_WAIT;
 	if (once && queue_load64(q, queue_va(q) + AMD_QUEUE_INACTIVE, &signal) && signal) {
@@ -402,14 +423,16 @@ static enum step fetch(struct gpu_queue *q)
 	unsigned type;
 	bool fault;
 
-	if (!peek(q, &header, &fault))
+	if (!peek(q, false, &header, &fault)) {
+		q->vm->gpu->look_again |= q->more;
 		return fault ? STEP_WAIT : STEP_IDLE;
+	}
 	q->packet[0] = header;
 	if (!vm_copy_in(q->vm, va + 4, q->packet + 1, AQL_PACKET_BYTES - 4, &bad)) {
 		vm_fault(q, bad, false, false);
 		return STEP_WAIT;
 	}
-	q->start_ts = gpu_clock(q->vm->gpu);
+	q->start_ns = now_ns();
 	q->kernel = 0;
 	atomic_fetch_add_explicit(&q->vm->packets, 1, memory_order_relaxed);
 	type = header & 0xff;

@@ -179,7 +179,7 @@ struct dispatch {
 	struct wg_slot *pool;			 /* idle, with memory of this set-up */
 	unsigned pool_count;
 	uint16_t free_index[GPU_MAX_WAVES];
-	unsigned num_free;
+	unsigned num_free, num_used; /* of the indices below num_used, num_free are free */
 	enum exec_result error; /* EXEC_DONE: none */
 	bool over_limit;	/* ran longer than it may: error is set */
 	struct exec_fault fault;
@@ -220,7 +220,8 @@ struct gpu_queue {
 	bool stopped;		/* by an error: for good */
 	uint64_t rptr;		/* AQL: packets; SDMA: bytes; PM4: dwords */
 	uint64_t doorbell_seen; /* AQL: value of the last look */
-	bool more;		/* AQL: look even though the doorbell says nothing new */
+	uint64_t announced;	/* AQL: packets below it, by the doorbell's last change */
+	uint8_t more;		/* AQL: in so many passes look even though the doorbell says nothing new */
 	uint64_t round;		/* pass of the CP thread that stepped it last */
 	uint64_t kernel;	/* address of the kernel descriptor of the packet at hand, or 0 */
 	bool waits_pages;	/* the step came to memory that is not there yet */
@@ -234,7 +235,7 @@ struct gpu_queue {
 	/* AQL */
 	enum aql_phase phase;
 	uint32_t packet[16];
-	uint64_t start_ts;
+	uint64_t start_ns;
 	struct pm4_state pm4;
 	/* SDMA: progress within the current packet, and what it was when it began */
 	uint64_t sdma_done;
@@ -356,6 +357,7 @@ struct gpu {
 	struct gpu_vm *vms;
 	uint64_t deliveries, rounds;
 	uint32_t reset_seen; /* of limits->reset_seq */
+	bool look_again;	/* CP thread: a queue is to be looked at soon without news of it */
 	struct gpu_vm *callback_vm; /* whose callback runs */
 	unsigned num_queues;
 	uint64_t next_serial;
@@ -368,7 +370,7 @@ struct gpu {
 	pthread_cond_t work_cond, halt_cond;
 	struct heap ready;	  /* vms with a dispatch that has a work-group to run */
 	struct dispatch *starved; /* to be tried again when a work-group's memory is freed */
-	unsigned listed;	  /* dispatches neither done nor halted */
+	atomic_uint listed;	  /* dispatches neither done nor halted; changed under the lock */
 	uint64_t vtime;		  /* of the last pick; for vms that come back */
 	unsigned idle_workers;
 	unsigned turn_users; /* threads in the turn */
@@ -404,6 +406,18 @@ static inline void cpu_relax(void)
 #endif
 }
 
+/* The cache line at p, if any, is written soon, and another CPU has it. */
+static inline void prefetch_write(const void *p)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw (%0)" : : "r"(p)); /* no compiler option makes __builtin_prefetch() this, for all x86-64 */
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
+/* gpu_clock() at a time of now_ns(). */
+uint64_t clock_at(const struct gpu *gpu, uint64_t ns);
 /* Takes gpu->lock for a control operation: the CP thread steps aside. */
 void gpu_lock(struct gpu *gpu);
 void gpu_unlock(struct gpu *gpu);
@@ -498,7 +512,7 @@ void signal_complete(struct gpu_queue *q, const struct signal_at *at, uint64_t s
 int dispatch_sizes(struct dispatch_setup *s, const uint16_t size[3], const uint32_t grid[3]);
 /* Waves per work-group and how many work-groups may be in flight, into q->dispatch. */
 int dispatch_shape(struct gpu_queue *q, const struct dispatch_setup *s);
-int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_t kernel);
+int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_t kernel, uint64_t now);
 /* STEP_WAIT: it runs, or a memory fault was raised. STEP_PROGRESS: done, or q was stopped by an
  * error of its waves. */
 enum step dispatch_end(struct gpu_queue *q);
@@ -525,7 +539,7 @@ uint64_t fill_chunk(struct gpu_queue *q, uint64_t dst, uint32_t pattern, uint64_
 bool mem_compare(unsigned func, uint64_t value, uint64_t ref);
 
 /* ---- sched.c ---- */
-void sched_start(struct gpu *gpu, struct dispatch *d);
+void sched_start(struct gpu *gpu, struct dispatch *d, uint64_t now);
 /* After done: takes it out. */
 void sched_finish(struct gpu *gpu, struct dispatch *d);
 /* Stops a dispatch for good, synchronously, and frees its work-groups. */
@@ -541,8 +555,8 @@ void sched_pages(struct gpu_vm *vm, uint64_t first, uint64_t end);
 /* The next work-groups to run, NULL if none; caller holds sched_lock. now: roughly. spread: wake
  * another worker if there is more. */
 struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, uint64_t now, bool spread);
-/* Runs picked work-groups for a slice; takes and leaves sched_lock itself. Returns ns it ran. */
-uint64_t sched_run(struct executor *ex, struct wg_slot *slot);
+/* Runs picked work-groups for a slice, from `begin`, which is now; takes and leaves sched_lock itself. Returns when it ended. */
+uint64_t sched_run(struct executor *ex, struct wg_slot *slot, uint64_t begin);
 /* sched_lock held. */
 bool sched_has_work(const struct gpu *gpu);
 void sched_charge_copy(struct gpu *gpu, struct gpu_vm *vm, uint64_t ns);

@@ -63,7 +63,7 @@ int dispatch_shape(struct gpu_queue *q, const struct dispatch_setup *s)
 	return 0;
 }
 
-int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_t kernel)
+int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_t kernel, uint64_t now)
 {
 	struct dispatch *d = &q->dispatch;
 	long bytes = exec_wg_bytes(s);
@@ -86,7 +86,7 @@ int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_
 		code_cache_revalidate(profile_code(q->vm->profile));
 		d->profile = profile_dispatch(q->vm->profile, kernel, s->entry_pc);
 	}
-	sched_start(q->vm->gpu, d);
+	sched_start(q->vm->gpu, d, now);
 	return 0;
 }
 

@@ -174,9 +174,14 @@ const struct gpu_properties *gpu_properties(const struct gpu *gpu)
 	return &gpu->props;
 }
 
+uint64_t clock_at(const struct gpu *gpu, uint64_t ns)
+{
+	return ns / (1000000000u / gpu->props.clock_hz);
+}
+
 uint64_t gpu_clock(const struct gpu *gpu)
 {
-	return now_ns() / (1000000000u / gpu->props.clock_hz);
+	return clock_at(gpu, now_ns());
 }
 
 void gpu_lock(struct gpu *gpu)

@@ -208,7 +208,7 @@ bool pager_wait(struct gpu_queue *q, uint64_t va, bool write, bool execute)
 		return false; /* there, and still of no use: misaligned */
 	/* It may have come just now: the next step finds it. */
 	q->waits_pages = true;
-	q->more = true;
+	q->more = 1;
 	if (result == MEM_ASK_WAIT)
 		tell(vm);
 	return true;

@@ -321,7 +321,7 @@ static enum result op_dispatch_direct(struct gpu_queue *q, struct pm4_packet *p)
 			q->dispatch.cap = waves / q->dispatch.waves_per_wg;
 	}
 	if (!err)
-		err = dispatch_launch(q, &s, s.entry_pc);
+		err = dispatch_launch(q, &s, s.entry_pc, now_ns());
 	if (!err)
 		return DONE;
 	queue_error(q, err, "DISPATCH_DIRECT");

@@ -131,14 +131,16 @@ bool signal_store(struct gpu_queue *q, uint64_t signal, uint64_t value)
 
 bool signal_find(struct gpu_queue *q, uint64_t signal, struct signal_at *at)
 {
+	uint64_t *signal_value = vm_ptr64(q->vm, signal + SIGNAL_VALUE, GPU_PROT_READ | GPU_PROT_WRITE);
 	const uint64_t *mailbox = vm_ptr64(q->vm, signal + SIGNAL_MAILBOX, GPU_PROT_READ);
 	const uint32_t *event = vm_ptr32(q->vm, signal + SIGNAL_EVENT, GPU_PROT_READ);
 	uint64_t missing = signal + SIGNAL_VALUE, va;
 
+	prefetch_write(signal_value);
 	*at = (struct signal_at){
 		.start = vm_ptr64(q->vm, signal + SIGNAL_START, GPU_PROT_WRITE),
 		.end = vm_ptr64(q->vm, signal + SIGNAL_END, GPU_PROT_WRITE),
-		.value = vm_ptr64(q->vm, signal + SIGNAL_VALUE, GPU_PROT_READ | GPU_PROT_WRITE),
+		.value = signal_value,
 	};
 	if (at->value && at->start && at->end && mailbox && event) {
 		va = __atomic_load_n(mailbox, __ATOMIC_ACQUIRE);
@@ -295,6 +297,7 @@ int gpu_queue_create(struct gpu_vm *vm, const struct gpu_queue_desc *desc, struc
 	q->dispatch.queue = q;
 	q->dispatch.vm = vm;
 	q->dispatch.priority = desc->priority;
+	q->doorbell_seen = __atomic_load_n(desc->doorbell, __ATOMIC_ACQUIRE);
 	gpu_queue_set_cu_mask(q, NULL, 0);
 
 	gpu_lock(gpu);

@@ -87,7 +87,7 @@ static bool issued(const struct dispatch *d)
 
 static bool may_start(const struct dispatch *d)
 {
-	return !issued(d) && d->num_free;
+	return !issued(d) && (d->num_free || d->num_used < d->cap);
 }
 
 static bool has_memory(const struct gpu *gpu, const struct dispatch *d)
@@ -124,7 +124,7 @@ static void place(struct gpu *gpu, struct dispatch *d)
 
 	if (listed != d->listed) {
 		d->listed = listed;
-		gpu->listed += listed ? 1 : -1;
+		atomic_store_explicit(&gpu->listed, atomic_load_explicit(&gpu->listed, memory_order_relaxed) + (listed ? 1 : -1), memory_order_relaxed);
 	}
 	if (has_job(d))
 		heap_set(&d->vm->ready, &d->node,
@@ -237,7 +237,7 @@ static struct wg_slot *start_workgroups(struct gpu *gpu, struct dispatch *d, con
 	slot->dispatch = d;
 	slot->fresh = true;
 	slot->slices = 0;
-	slot->index = d->free_index[--d->num_free];
+	slot->index = d->num_free ? d->free_index[--d->num_free] : (uint16_t)d->num_used++;
 	slot->counted = d->profile && !d->num_back && profile_pick(d->profile);
 	hand_out(d, ex, slot->counted, &slot->range);
 	d->inflight++;
@@ -542,18 +542,17 @@ static void put_back(struct gpu *gpu, struct executor *ex, struct wg_slot *slot,
 	place(gpu, d);
 }
 
-uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
+uint64_t sched_run(struct executor *ex, struct wg_slot *slot, uint64_t begin)
 {
 	struct gpu *gpu = ex->gpu;
 	struct dispatch *d = slot->dispatch;
 	struct gpu_vm *vm = d->vm;
 	enum exec_result result = EXEC_YIELD;
-	uint64_t slice, begin, ns;
+	uint64_t slice, ns;
 	bool done, ended;
 
 	vm_attach(ex, vm);
 	ex->profile_page = NULL;
-	begin = now_ns();
 	slot->answers = atomic_load(&vm->pager.answers);
 	if (slot->fresh)
 		result = prepare(slot);
@@ -568,7 +567,8 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 		vm_fault_wave(d->queue, d->kernel, &slot->wg.fault);
 	ns = now_ns() - begin;
 	atomic_fetch_add_explicit(&vm->gpu_ns, ns, memory_order_relaxed);
-	vm_detach(ex);
+	if (ex->index) /* the CP thread stays, see step_all() */
+		vm_detach(ex);
 
 	/* After put_back the dispatch, its queue and its vm may go away. */
 	pthread_mutex_lock(&gpu->sched_lock);
@@ -580,7 +580,7 @@ uint64_t sched_run(struct executor *ex, struct wg_slot *slot)
 		gpu->turn->account(gpu->turn_ctx, ns, ended);
 	if (done && ex->index)
 		cp_kick(gpu);
-	return ns;
+	return begin + ns;
 }
 
 /* ------------------------------------------------------------------ life of a dispatch */
@@ -596,7 +596,7 @@ static void stop_lower(struct gpu *gpu, const struct dispatch *d)
 	}
 }
 
-void sched_start(struct gpu *gpu, struct dispatch *d)
+void sched_start(struct gpu *gpu, struct dispatch *d, uint64_t now)
 {
 	uint64_t total = (uint64_t)d->setup.num_wg[0] * d->setup.num_wg[1];
 	bool endless = __builtin_mul_overflow(total, d->setup.num_wg[2], &d->unissued);
@@ -609,12 +609,10 @@ void sched_start(struct gpu *gpu, struct dispatch *d)
 	d->few = d->unissued <= FEW_WORKGROUPS || is_little(d);
 	d->error = EXEC_DONE;
 	d->over_limit = false;
-	d->start_ns = now_ns();
+	d->start_ns = now;
 	d->begin_ns = d->run_ns = d->gpu_ns = 0;
 	d->preempted = 0;
-	d->num_free = 0;
-	for (unsigned i = d->cap; i > 0; i--)
-		d->free_index[d->num_free++] = i - 1;
+	d->num_free = d->num_used = 0;
 	atomic_store(&d->done, false);
 	pthread_mutex_lock(&gpu->sched_lock);
 	d->active = true;

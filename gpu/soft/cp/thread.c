@@ -105,9 +105,12 @@ static void stop_faulted(struct gpu_vm *vm)
 
 /* Threads with something to change come first, and get gpu->lock before it is taken again; but
  * however many come, the queues are served, too. */
-static void let_in(struct gpu *gpu)
+static void let_in(struct executor *ex)
 {
+	struct gpu *gpu = ex->gpu;
 	const struct timespec limit = {.tv_nsec = LET_IN_NS};
+
+	vm_detach(ex);
 
 	for (unsigned i = 0; i < 4; i++) {
 		unsigned waiters;
@@ -189,7 +192,6 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
 		fault = atomic_load(&vm->fault_state);
 		interrupted = wanted(gpu);
 	}
-	vm_detach(ex);
 	if (interrupted && !fault && next_queue(vm, gpu->rounds))
 		return false;
 	if (!vm->copy_left)
@@ -197,7 +199,7 @@ static bool step_vm(struct executor *ex, struct gpu_vm *vm, uint64_t now)
 	if (vm->pass_progress || vm->pass_busy || vm->pass_paging) {
 		vm->last_active = now;
 		vm->idle_called = false;
-	} else if (!vm->idle_called && now - vm->last_active > gpu->park_ns) {
+	} else if (!vm->idle_called && now > vm->last_active + gpu->park_ns) {
 		vm->idle_called = true;
 		vm->idle_pending = true;
 		atomic_store(&gpu->callbacks, 1);
@@ -215,18 +217,35 @@ struct pass {
 	bool called;   /* all vms that are awake have been told idle */
 };
 
-static void step_all(struct executor *ex, struct pass *pass)
+/* The vm that ex is attached to may be about to go: then it is in the list no more. gpu->lock held. */
+static void attended(struct executor *ex)
+{
+	struct gpu_vm *vm = ex->gpu->vms;
+
+	while (vm && vm != atomic_load_explicit(&ex->vm, memory_order_relaxed))
+		vm = vm->next;
+	if (vm)
+		vm_attach(ex, vm);
+	else
+		vm_detach(ex);
+}
+
+/*
+ * This thread stays attached to the vm that it served last, so that attaching costs nothing where only one has work. Each pass is a quiescent
+ * point, and before it waits for anything it detaches.
+ */
+static void step_all(struct executor *ex, struct pass *pass, uint64_t now)
 {
 	struct gpu *gpu = ex->gpu;
-	uint64_t now = now_ns();
 
 	if (wanted(gpu))
-		let_in(gpu);
+		let_in(ex);
 	pthread_mutex_lock(&gpu->lock);
 	gpu->rounds++;
-	gpu->copy_wanted = false;
+	gpu->copy_wanted = gpu->look_again = false;
 	limits_check(gpu);
 	backlog_count(gpu, now, false);
+	attended(ex);
 again:
 	for (struct gpu_vm *vm = gpu->vms; vm; vm = vm->next) {
 		if (vm->round != gpu->rounds) {
@@ -238,7 +257,7 @@ again:
 			continue;
 		if (!step_vm(ex, vm, now)) {
 			pthread_mutex_unlock(&gpu->lock);
-			let_in(gpu);
+			let_in(ex);
 			pthread_mutex_lock(&gpu->lock);
 			goto again; /* the list may have changed */
 		}
@@ -257,7 +276,7 @@ again:
 /* ------------------------------------------------------------------ callbacks */
 
 struct delivery {
-	uint32_t *events;
+	uint32_t *events, few[16];
 	unsigned num;
 	struct vm_error errors[GPU_MAX_ERRORS];
 	unsigned num_errors;
@@ -277,12 +296,19 @@ static bool take_delivery(struct gpu_vm *vm, struct delivery *d)
 	memcpy(d->errors, vm->errors, vm->num_errors * sizeof(vm->errors[0]));
 	vm->num_errors = 0;
 	pthread_mutex_lock(&vm->event_lock);
-	d->events = vm->events;
 	d->num = vm->num_events;
-	vm->events = NULL;
-	vm->num_events = vm->max_events = 0;
+	vm->num_events = 0;
+	if (d->num <= sizeof(d->few) / sizeof(d->few[0])) {
+		d->events = d->few;
+		for (unsigned i = 0; i < d->num; i++)
+			d->few[i] = vm->events[i];
+	} else {
+		d->events = vm->events;
+		vm->events = NULL;
+		vm->max_events = 0;
+	}
 	pthread_mutex_unlock(&vm->event_lock);
-	d->fault = atomic_compare_exchange_strong(&vm->fault_state, &reported, 3);
+	d->fault = atomic_load(&vm->fault_state) == reported && atomic_compare_exchange_strong(&vm->fault_state, &reported, 3);
 	if (d->fault)
 		stop_faulted(vm);
 	d->num_requests = atomic_load(&vm->fault_state) ? 0 : pager_take(vm, d->requests);
@@ -290,12 +316,14 @@ static bool take_delivery(struct gpu_vm *vm, struct delivery *d)
 }
 
 /* Each vm once: a kernel that sends messages without end must not hold the CP thread here. */
-static void deliver(struct gpu *gpu)
+static void deliver(struct executor *ex)
 {
+	struct gpu *gpu = ex->gpu;
 	uint64_t round;
 
-	if (!atomic_exchange(&gpu->callbacks, 0))
+	if (!atomic_load_explicit(&gpu->callbacks, memory_order_relaxed) || !atomic_exchange(&gpu->callbacks, 0))
 		return;
+	vm_detach(ex);
 	pthread_mutex_lock(&gpu->lock);
 	round = ++gpu->deliveries;
 again:
@@ -305,10 +333,8 @@ again:
 		if (vm->delivery == round)
 			continue;
 		vm->delivery = round;
-		if (!take_delivery(vm, &d)) {
-			free(d.events);
+		if (!take_delivery(vm, &d))
 			continue;
-		}
 		gpu->callback_vm = vm;
 		pthread_mutex_unlock(&gpu->lock);
 		for (unsigned i = 0; i < d.num; i++)
@@ -321,7 +347,8 @@ again:
 			vm->ops->memory_fault(vm->ctx, &vm->fault);
 		if (d.idle)
 			vm->ops->idle(vm->ctx);
-		free(d.events);
+		if (d.events != d.few)
+			free(d.events);
 		pthread_mutex_lock(&gpu->lock);
 		gpu->callback_vm = NULL;
 		pthread_cond_broadcast(&gpu->callback_cond);
@@ -344,26 +371,29 @@ static bool enter_for_waves(struct executor *ex)
 	return true;
 }
 
-/* The CP thread's share of the waves. True if it ran something. */
-static bool cp_run_waves(struct executor *ex, bool *running)
+/* The CP thread's share of the waves. True if it ran something; *now is when that ended. */
+static bool cp_run_waves(struct executor *ex, bool *running, uint64_t *now)
 {
 	struct gpu *gpu = ex->gpu;
 	struct wg_slot *slot;
-	uint64_t ran = 0, now;
+	uint64_t begin;
 	bool any = false;
 
+	/* Only this thread starts dispatches. */
+	*running = atomic_load_explicit(&gpu->listed, memory_order_relaxed);
+	if (!*running)
+		return false;
 	pthread_mutex_lock(&gpu->sched_lock);
-	*running = gpu->listed;
 	/* Not our turn: a worker waits for it; this thread has queues to serve. */
 	if (!enter_for_waves(ex))
 		goto out;
-	now = now_ns();
-	while ((slot = sched_pick(gpu, ex, now + ran, ran > SPREAD_NS))) {
+	begin = *now = now_ns();
+	while ((slot = sched_pick(gpu, ex, *now, *now - begin > SPREAD_NS))) {
 		pthread_mutex_unlock(&gpu->sched_lock);
-		ran += sched_run(ex, slot) + 1;
+		*now = sched_run(ex, slot, *now);
 		any = true;
 		pthread_mutex_lock(&gpu->sched_lock);
-		if (ran >= (cp_quiet(ex) ? RUN_QUIET_NS : RUN_NS) || turn_lost(gpu))
+		if (*now - begin >= (cp_quiet(ex) ? RUN_QUIET_NS : RUN_NS) || turn_lost(gpu))
 			break;
 	}
 	turn_leave(gpu);
@@ -434,6 +464,7 @@ static void *worker_main(void *arg)
 	pthread_mutex_lock(&gpu->sched_lock);
 	while (!atomic_load(&gpu->quit)) {
 		struct wg_slot *slot;
+		uint64_t now;
 
 		if (gpu->turn_needed && !gpu->turn_waiter) {
 			turn_wait(gpu, ex);
@@ -446,10 +477,11 @@ static void *worker_main(void *arg)
 			gpu->idle_workers--;
 			continue;
 		}
-		slot = sched_pick(gpu, ex, now_ns(), true);
+		now = now_ns();
+		slot = sched_pick(gpu, ex, now, true);
 		if (slot) {
 			pthread_mutex_unlock(&gpu->sched_lock);
-			sched_run(ex, slot);
+			sched_run(ex, slot, now);
 			pthread_mutex_lock(&gpu->sched_lock);
 		}
 		turn_leave(gpu);
@@ -462,7 +494,7 @@ static void *cp_main(void *arg)
 {
 	struct executor *ex = arg;
 	struct gpu *gpu = ex->gpu;
-	uint64_t last = now_ns();
+	uint64_t now = now_ns(), last = now;
 	unsigned spins = 0;
 
 	name_thread(ex);
@@ -471,44 +503,50 @@ static void *cp_main(void *arg)
 		unsigned event = atomic_load(&gpu->cp_event);
 		struct pass pass = {.called = true};
 		uint64_t idle, spin, limit, sleep_ns;
-		bool lost, paging;
+		bool ran, lost, paging;
 
 		if (atomic_load(&gpu->quit))
 			break;
-		step_all(ex, &pass);
+		step_all(ex, &pass, now);
 		ex->quiet = pass.progress ? 0 : ex->quiet + !cp_quiet(ex);
-		deliver(gpu);
-		pass.progress |= cp_run_waves(ex, &pass.running);
-		if (pass.progress) {
-			last = now_ns();
+		deliver(ex);
+		ran = cp_run_waves(ex, &pass.running, &now);
+		if (!ran)
+			now = now_ns();
+		if (ran || pass.progress) {
+			last = now;
 			continue;
 		}
-		idle = now_ns() - last;
+		idle = now - last;
 		lost = turn_lost(gpu);
 		thread_slice(ex, lost ? SLICE_SHORT : SLICE_USUAL);
 		if (lost || idle > TURN_RELEASE_NS)
 			turn_release(gpu);
 		if (!pass.awake && !pass.running) {
 			turn_release(gpu);
+			vm_detach(ex);
 			pthread_mutex_lock(&gpu->lock);
-			backlog_count(gpu, now_ns(), true);
+			backlog_count(gpu, now, true);
 			pthread_mutex_unlock(&gpu->lock);
 			cp_sleep(gpu, event, 0);
-			last = now_ns();
+			last = now = now_ns();
 			continue;
 		}
 		/* While others have the GPU, this thread would take a processor from them. */
 		paging = pass.paging && !pass.waiting && !pass.running;
 		spin = lost || paging ? 0 : gpu->spin_ns;
-		if (idle < spin) {
+		if (idle < spin || gpu->look_again) {
 			for (unsigned i = 0; i < 16; i++)
 				cpu_relax();
 			/* On a busy machine a yield costs a time slice: first wait for what comes
 			 * soon. */
-			if (idle > spin / 2 && !(++spins % 64))
+			if (idle > spin / 2 && !(++spins % 64)) {
+				vm_detach(ex);
 				sched_yield();
+			}
 			continue;
 		}
+		vm_detach(ex);
 		if (lost && pass.running)
 			limit = SLEEP_LOST_NS; /* a kick tells that the GPU is ours again */
 		else if (pass.waiting || pass.running)
@@ -524,8 +562,9 @@ static void *cp_main(void *arg)
 		if (sleep_ns > limit || (lost && pass.running))
 			sleep_ns = limit;
 		cp_sleep(gpu, event, sleep_ns);
+		now = now_ns();
 		if (atomic_load(&gpu->cp_event) != event)
-			last = now_ns();
+			last = now;
 	}
 	return NULL;
 }

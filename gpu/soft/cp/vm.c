@@ -509,6 +509,7 @@ void vm_attach(struct executor *ex, struct gpu_vm *vm)
 {
 	uint64_t gen;
 
+	pager_view(vm, &ex->view);
 	if (atomic_load_explicit(&ex->vm, memory_order_relaxed) == vm) {
 		view_update(&ex->view);
 		return;
@@ -523,13 +524,14 @@ void vm_attach(struct executor *ex, struct gpu_vm *vm)
 		ex->view_gen = gen;
 	}
 	ex->view.vm = vm;
-	pager_view(vm, &ex->view);
 	atomic_store(&ex->seen, gen);
 	tell_unmappers(ex->gpu);
 }
 
 void vm_detach(struct executor *ex)
 {
+	if (!atomic_load_explicit(&ex->vm, memory_order_relaxed))
+		return;
 	atomic_store(&ex->vm, NULL);
 	tell_unmappers(ex->gpu);
 }

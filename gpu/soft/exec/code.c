@@ -283,10 +283,20 @@ static struct code_page *page_new(struct exec_ctx *ctx, struct code_cache *cache
 /* True if the page's bytes are still those that were decoded. False with ctx->error set when it can't be read. */
 static bool unchanged(struct exec_ctx *ctx, struct code_page *page)
 {
-	uint32_t now[CODE_PAGE_DWORDS + CODE_TAIL_DWORDS];
-	uint32_t n = atomic_load(&page->raw_dwords);
+	uint32_t n = atomic_load(&page->raw_dwords), end = CODE_PAGE_DWORDS;
 
-	return fetch(ctx, page->number, 0, n, now) && !memcmp(now, page->raw, 4ull * n);
+	for (uint32_t i = 0; i < n; i = end, end = n) {
+		uint64_t va = (page->number << MEM_PAGE_SHIFT) + 4ull * i;
+		const void *p = mem_translate(ctx->view, va, GPU_PROT_EXEC);
+
+		if (!p) {
+			exec_memory_fault(ctx, va, GPU_PROT_EXEC);
+			return false;
+		}
+		if (memcmp(p, page->raw + i, 4ull * (end - i)))
+			return false;
+	}
+	return true;
 }
 
 static struct code_slot *slot_find(struct code_cache *cache, uint64_t number)
