@@ -618,14 +618,31 @@ static void find_pairs(struct jit_code *c)
 
 /* ------------------------------------------------------------------ bits of scalar registers */
 
-/* Which bits an SGPR may have set: compilers write or for + where a work-group's id times its size meets an id within. */
-typedef uint32_t sgpr_bits[WAVE_SGPRS];
+/*
+ * Which bits an SGPR may have set: compilers write or for + where a work-group's id times its size meets an id within. And which it has set: VOP3 has no
+ * literals, so constants are in SGPRs.
+ */
+struct sgpr_bits {
+	uint32_t may[WAVE_SGPRS], has[WAVE_SGPRS];
+};
 
-static uint32_t source_bits(const sgpr_bits bits, const struct isa_operand *o)
+static bool has_bits(const struct isa_operand *o)
+{
+	return o->kind == ISA_OPND_SGPR && o->dwords <= 1 && o->index < WAVE_SGPRS;
+}
+
+static uint32_t source_bits(const struct sgpr_bits *bits, const struct isa_operand *o)
 {
 	if (o->kind == ISA_OPND_CONST)
 		return (uint32_t)o->value;
-	return o->kind == ISA_OPND_SGPR && o->dwords <= 1 && o->index < WAVE_SGPRS ? bits[o->index] : UINT32_MAX;
+	return has_bits(o) ? bits->may[o->index] : UINT32_MAX;
+}
+
+static uint32_t source_has(const struct sgpr_bits *bits, const struct isa_operand *o)
+{
+	if (o->kind == ISA_OPND_CONST)
+		return (uint32_t)o->value;
+	return has_bits(o) ? bits->has[o->index] : 0;
 }
 
 static uint32_t from_lowest(uint32_t bits)
@@ -644,7 +661,7 @@ static uint32_t sum_bits(uint32_t a, uint32_t b)
 	return a & b ? from_lowest(a | b) : a | b;
 }
 
-static uint32_t result_bits(const sgpr_bits bits, const struct isa_inst *in)
+static uint32_t result_bits(const struct sgpr_bits *bits, const struct isa_inst *in)
 {
 	uint32_t a = source_bits(bits, &in->src[0]), b = source_bits(bits, &in->src[1]), lowest;
 	bool fixed = in->src[1].kind == ISA_OPND_CONST;
@@ -683,28 +700,51 @@ static uint32_t result_bits(const sgpr_bits bits, const struct isa_inst *in)
 	}
 }
 
+static uint32_t result_has(const struct sgpr_bits *bits, const struct isa_inst *in)
+{
+	switch (in->op) {
+	case ISA_S_MOV_B32:
+		return source_has(bits, &in->src[0]);
+	case ISA_S_MOVK_I32:
+		return (uint32_t)(int32_t)(int16_t)in->simm;
+	case ISA_S_OR_B32:
+		return source_has(bits, &in->src[0]) | source_has(bits, &in->src[1]);
+	case ISA_S_AND_B32:
+		return source_has(bits, &in->src[0]) & source_has(bits, &in->src[1]);
+	default:
+		return 0;
+	}
+}
+
 /* note: keep in the instruction's operands what is known where it stands. */
-static void bits_after(sgpr_bits bits, struct jit_inst *ji, bool note)
+static void bits_after(struct sgpr_bits *bits, struct jit_inst *ji, bool note)
 {
 	struct isa_inst *in = &ji->ci.inst;
 	bool first = in->op == ISA_V_READFIRSTLANE_B32;
-	uint32_t result = first ? ~ji->first_lacks : result_bits(bits, in);
+	uint32_t may = first ? ~ji->first_lacks : result_bits(bits, in), has = result_has(bits, in);
 	struct jit_regs r;
 
-	for (unsigned i = 0; note && i < 3; i++)
-		if (in->src[i].kind == ISA_OPND_SGPR && in->src[i].dwords <= 1)
-			in->src[i].value = JIT_BITS_KNOWN | source_bits(bits, &in->src[i]);
+	for (unsigned i = 0; note && i < 3; i++) {
+		struct isa_operand *o = &in->src[i];
+
+		if (has_bits(o))
+			o->value = JIT_BITS_KNOWN | source_bits(bits, o) | (source_bits(bits, o) == source_has(bits, o) ? JIT_BITS_ALL : 0);
+	}
 	jit_inst_regs(in, true, &r);
 	for (unsigned i = 0; i < WAVE_SGPRS; i++)
-		if (r.swrite[i >> 6] >> (i & 63) & 1)
-			bits[i] = UINT32_MAX;
-	if (in->dst[0].kind == ISA_OPND_SGPR && in->dst[0].dwords <= 1 && in->dst[0].index < SGPR_FLAT_SCRATCH && (first || in->format <= ISA_FMT_SOPK))
-		bits[in->dst[0].index] = result;
+		if (r.swrite[i >> 6] >> (i & 63) & 1) {
+			bits->may[i] = UINT32_MAX;
+			bits->has[i] = 0;
+		}
+	if (has_bits(&in->dst[0]) && in->dst[0].index < SGPR_FLAT_SCRATCH && (first || in->format <= ISA_FMT_SOPK)) {
+		bits->may[in->dst[0].index] = may;
+		bits->has[in->dst[0].index] = has;
+	}
 }
 
 static bool find_bits(struct jit_code *c)
 {
-	sgpr_bits *of = calloc(c->num_blocks, sizeof(*of)), now;
+	struct sgpr_bits *of = calloc(c->num_blocks, sizeof(*of)), now;
 	bool *reached = calloc(c->num_blocks, sizeof(*reached)), changed = true, comes_back = jit_comes_back(c);
 
 	if (!of || !reached) {
@@ -714,7 +754,7 @@ static bool find_bits(struct jit_code *c)
 	}
 	for (uint32_t b = 0; b < c->num_blocks; b++)
 		if (b == 0 || (comes_back && c->block[b].safe)) {
-			memset(of[b], 0xff, sizeof(of[b]));
+			memset(of[b].may, 0xff, sizeof(of[b].may));
 			reached[b] = true;
 		}
 	for (bool note = false; changed || !note;) {
@@ -725,20 +765,23 @@ static bool find_bits(struct jit_code *c)
 
 			if (!reached[b])
 				continue;
-			memcpy(now, of[b], sizeof(now));
+			now = of[b];
 			for (uint32_t k = 0; k < c->block[b].count; k++, i = c->inst[i].next)
-				bits_after(now, &c->inst[i], note);
+				bits_after(&now, &c->inst[i], note);
 			for (unsigned s = 0; s < 2; s++) {
 				uint32_t to = c->block[b].succ[s];
 
 				if (to == NO_BLOCK)
 					continue;
 				changed |= !reached[to];
-				reached[to] = true;
 				for (unsigned r = 0; r < WAVE_SGPRS; r++) {
-					changed |= now[r] & ~of[to][r];
-					of[to][r] |= now[r];
+					uint32_t may = of[to].may[r] | now.may[r], has = reached[to] ? of[to].has[r] & now.has[r] : now.has[r];
+
+					changed |= may != of[to].may[r] || has != of[to].has[r];
+					of[to].may[r] = may;
+					of[to].has[r] = has;
 				}
+				reached[to] = true;
 			}
 		}
 	}

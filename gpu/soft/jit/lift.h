@@ -215,7 +215,7 @@ struct lift {
 	V rows[MAX_ROWS]; /* lift_known.c: rooms on the stack, for loads in the queue */
 	unsigned next_rows;
 	uint32_t first_place, places;	    /* of the view, for accesses */
-	unsigned fetches;		    /* accesses so far that fetch ahead */
+	unsigned fetches, steady;	    /* accesses so far that fetch ahead: from iteration to iteration, from work-group to work-group */
 	V spread_room;			    /* struct vmem_spread */
 	const struct jit_inst *slot_of;	    /* ranges of the view, for accesses */
 	uint32_t first_slot, slots;

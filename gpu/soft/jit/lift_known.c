@@ -369,6 +369,7 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
 	LLVMBasicBlockRef slow, join, from;
 	int64_t low, high, need_low, need_high;
 	struct seen *seen;
+	V step = NULL;
 
 	if (in->format == ISA_FMT_FLAT)
 		return NULL;
@@ -407,8 +408,13 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
 	place = place_for(l, prot, (unsigned)(high - low));
 	slow = new_block(l, "");
 	join = new_block(l, "");
-	for (unsigned s = 0; s < all; s++)
-		seen->host[s] = translate(l, place, ADD(base[s], c64(l, (uint64_t)low)), (unsigned)(high - low), NULL, slow);
+	for (unsigned s = 0; s < all; s++) {
+		V va = ADD(base[s], c64(l, (uint64_t)low));
+
+		if (!s)
+			step = steady_step(l, place, va, (unsigned)(high - low));
+		seen->host[s] = translate(l, place, va, (unsigned)(high - low), NULL, step, slow);
+	}
 	from = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, slow);
@@ -431,7 +437,7 @@ static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot,
 	bool wave = x->level == LEVEL_WAVE;
 	struct seen *seen = base ? look_around(l, ji, prot, x, base) : NULL;
 	unsigned all = whole ? 1 : l->strips, most = 0, place;
-	V outside;
+	V outside, step = NULL;
 
 	if (seen) {
 		LLVMBasicBlockRef go = new_block(l, "");
@@ -447,17 +453,22 @@ static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot,
 		most = e[s].span > most ? e[s].span : most;
 	place = place_for(l, prot, most);
 	outside = base ? outside_apertures(l, in, x) : fits;
-	for (unsigned s = 0; s < all; s++)
-		host[s] = translate(l, place, lanes_va(l, x, s, e[s].low), e[s].span, s ? NULL : outside, slow);
+	for (unsigned s = 0; s < all; s++) {
+		V va = lanes_va(l, x, s, e[s].low);
+
+		if (!s)
+			step = steady_step(l, place, va, e[s].span);
+		host[s] = translate(l, place, va, e[s].span, s ? NULL : outside, step, slow);
+	}
 }
 
 /* ------------------------------------------------------------------ stores past the caches */
 
-/* The wave's lanes lie one behind the other: whole lines of the caches, if the first one begins there. */
-static bool whole_row(const int32_t *delta, const struct access *a)
+/* So many lanes at a time lie one behind the other. */
+static bool whole_rows(const int32_t *delta, unsigned lanes, const struct access *a)
 {
 	for (unsigned i = 0; i < WAVE_LANES; i++)
-		if (delta[i] - delta[0] != (int32_t)(i * a->bytes))
+		if (delta[i] - delta[i / lanes * lanes] != (int32_t)(i % lanes * a->bytes))
 			return false;
 	return a->bytes >= 4;
 }
@@ -472,27 +483,21 @@ bool may_stream(const struct jit_code *c)
 	return false;
 }
 
-/* Where the wave's row is that a load reads, for streams_row(). */
+/* Where the wave's row is that a load reads, or its first strip's, for past_caches(). */
 static void note_row_read(struct lift *l, const struct lin *x, const struct extent *e)
 {
 	if (l->streams && l->rows_read < MAX_ROWS_READ)
 		l->row_read[l->rows_read++] = lanes_va(l, x, 0, e->low);
 }
 
-/*
- * A store reads the lines that it writes first, to no use where all of them is written. Past the caches it does not; but who reads them soon must not find them in
- * memory only. So this is for grids that store more than the caches hold anyway, and for lines that were not just read (in-place updates). i1, or NULL: never.
- */
-static V streams_row(struct lift *l, const struct access *a, const struct lin *x, const struct extent *e, V host)
+/* past_caches() of a store whose strips are rows, or its wave. */
+static V streams_rows(struct lift *l, const struct access *a, const struct lin *x, const struct extent *e, const V host[MAX_STRIPS])
 {
-	V yes, va = lanes_va(l, x, 0, e->low), room = load_field(l, l->frame, offsetof(struct jit_frame, store_room), l->i64);
+	bool wave = x->level == LEVEL_WAVE && whole_rows(x->delta, WAVE_LANES, a);
 
-	if (!l->streams || !l->reg.now.exec_full || x->level != LEVEL_WAVE || !whole_row(x->delta, a))
+	if (!l->streams || (!wave && !whole_rows(x->delta, l->width, a)))
 		return NULL;
-	yes = AND(IS(ULT, room, c64(l, a->bytes)), IS(EQ, AND(LLVMBuildPtrToInt(l->b, host, l->i64, ""), c64(l, 63)), c64(l, 0)));
-	for (unsigned i = 0; i < l->rows_read; i++)
-		yes = AND(yes, IS(NE, va, l->row_read[i]));
-	return yes;
+	return past_caches(l, a->bytes, lanes_va(l, x, 0, e->low), host, wave ? 1 : l->strips);
 }
 
 /* The rows of a store for which that holds; the builder goes on where it does not. The block returned is to lead to where both ways meet. */
@@ -550,7 +555,7 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 	find_lanes(l, ji, prot, x, base, fits, wave, host, slow, e);
 	for (unsigned s = l->strips; s--;)
 		host[s] = at(l, host[wave ? 0 : s], (uint64_t)(int64_t)(delta[s * l->width] - e[wave ? 0 : s].low));
-	past = a->store ? streams_row(l, a, x, &e[0], host[0]) : NULL;
+	past = a->store ? streams_rows(l, a, x, &e[0], host) : NULL;
 	if (past)
 		stream = stream_rows(l, a, past, old, pairs, host);
 	if (a->store && once)
@@ -737,8 +742,7 @@ bool lift_known_rows(struct lift *l, const struct jit_inst *ji)
 		for (unsigned k = 0; k < n; k++)
 			get_v(l, row + k, s);
 	get_exec(l);
-	if (wave && x.level == LEVEL_WAVE)
-		note_row_read(l, &x, &e[0]);
+	note_row_read(l, &x, &e[0]);
 	slow = new_block(l, "slow");
 	join = new_block(l, "");
 	find_lanes(l, ji, GPU_PROT_READ, &x, base, NULL, wave, host, slow, e);

@@ -79,8 +79,10 @@ void prefetch(struct lift *l, V p, unsigned level)
 	intrinsic(l, "llvm.prefetch", &l->ptr, 1, (V[]){p, c32(l, 0), c32(l, level), c32(l, 1)}, 4);
 }
 
+#define CACHE_LINE 64
+
 #define FETCH_AFTER 16	 /* steps */
-#define FETCH_STEPS 4	 /* so many ahead */
+#define FETCH_STEPS 8	 /* so many ahead */
 #define FETCH_FAR   2048 /* smaller steps the host foresees by itself */
 #define FETCH_LEAST 256	 /* bytes */
 #define FETCH_MOST  1024
@@ -148,25 +150,49 @@ static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned by
 	l->fetches++;
 }
 
-/* Is this a load of rows for lanes that then go one by one, mostly from anywhere, for so long that the host no more sees how rows go on from wave to wave? */
-static bool rows_before_serial(const struct lift *l, unsigned place, unsigned bytes)
+#define STEADY_LEAST 64 /* bytes */
+#define STEADY_WAVES 4	/* so many ahead */
+#define MAX_STEADY   4	/* of a kernel */
+
+V steady_step(struct lift *l, unsigned place, V va, unsigned bytes)
 {
-	return l->has_serial && l->blk && !l->blk->back && !(place & 1) && bytes >= FETCH_LEAST && bytes <= FETCH_MOST;
+	uint32_t items = l->code->wg_size[0] * l->code->wg_size[1] * l->code->wg_size[2], waves = items / WAVE_LANES;
+	LLVMTypeRef t = LLVMArrayType2(l->i64, WG_MAX_WAVES);
+	V next, steps, index[2] = {c32(l, 0)}, due, step, now;
+
+	if (!l->groups || bytes < STEADY_LEAST || bytes > FETCH_MOST || l->steady == MAX_STEADY || place & 1 ||
+	    may_go_on(l, place, bytes))
+		return NULL;
+	l->steady++;
+	next = LLVMBuildAlloca(l->at_entry, t, "");
+	steps = LLVMBuildAlloca(l->at_entry, t, "");
+	LLVMBuildStore(l->at_entry, LLVMConstNull(t), next);
+	LLVMBuildStore(l->at_entry, LLVMConstNull(t), steps);
+	index[1] = LLVMBuildAnd(l->b, load_field(l, l->frame, offsetof(struct jit_frame, index), l->i32), c32(l, WG_MAX_WAVES - 1), "");
+	next = LLVMBuildInBoundsGEP2(l->b, t, next, index, 2, "");
+	steps = LLVMBuildInBoundsGEP2(l->b, t, steps, index, 2, "");
+	due = LLVMBuildLoad2(l->b, l->i64, next, "");
+	step = LLVMBuildLoad2(l->b, l->i64, steps, "");
+	now = ADD(LLVMBuildSub(l->b, va, due, ""), step);
+	LLVMBuildStore(l->b, ADD(va, now), next);
+	LLVMBuildStore(l->b, now, steps);
+	step = LLVMBuildMul(l->b, step, c64(l, waves < STEADY_WAVES ? STEADY_WAVES / waves : 1), "");
+	return LLVMBuildSelect(l->b, IS(EQ, va, due), step, c64(l, 0), "");
 }
 
-/* The next wave's rows are mostly the next, as far as they lie in the same piece. */
-static void fetch_next_rows(struct lift *l, V off, V room, V host, unsigned bytes)
+/* Bytes that are step further, as far as they lie in the same piece. */
+static void fetch_further(struct lift *l, V off, V room, V host, V step, unsigned bytes)
 {
-	host = indexed(l, host, LLVMBuildSelect(l->b, IS(ULT, ADD(off, c64(l, bytes)), room), c64(l, bytes), c64(l, 0), ""));
+	host = indexed(l, host, LLVMBuildSelect(l->b, IS(ULT, ADD(off, step), room), step, c64(l, 0), ""));
 	for (unsigned i = 0; i < bytes; i += 64)
 		prefetch(l, at(l, host, i), 3);
 }
 
 /*
  * Host address of bytes from the guest's va (i64) on, all there with the place's right; else, and where also does not hold, control is at
- * slow. The place mostly knows: then this is a subtraction, a comparison and an addition.
+ * slow. The place mostly knows: then this is a subtraction, a comparison and an addition. What is step (or NULL) further is fetched ahead.
  */
-V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, LLVMBasicBlockRef slow)
+V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, LLVMBasicBlockRef slow)
 {
 	LLVMBasicBlockRef miss = new_block(l, "miss"), go = new_block(l, ""), hit = go, from;
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
@@ -183,14 +209,15 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, LLVMBa
 	host = load_field(l, l->view, where + offsetof(struct mem_near, host), l->ptr);
 	host = indexed(l, host, off);
 	room = load_field(l, l->view, where + offsetof(struct mem_near, room), l->i64);
-	if (may_go_on(l, place, bytes) || rows_before_serial(l, place, bytes))
+	if (step || place & 1 ||
+	    may_go_on(l, place, bytes))
 		hit = new_block(l, "");
 	from = LLVMGetInsertBlock(l->b);
 	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, off, room), hit, miss), true);
 	if (hit != go) {
 		go_to(l, hit);
-		if (rows_before_serial(l, place, bytes))
-			fetch_next_rows(l, off, room, host, bytes);
+		if (step)
+			fetch_further(l, off, room, host, step, bytes);
 		else
 			fetch_ahead(l, va, off, room, host, bytes);
 		from = LLVMGetInsertBlock(l->b);
@@ -290,6 +317,23 @@ void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p)
 	LLVMSetVolatile(x, 1);
 	LLVMSetAlignment(x, 4 * l->width);
 	LLVMSetMetadata(x, LLVMGetMDKindIDInContext(l->c, "nontemporal", 11), LLVMMetadataAsValue(l->c, LLVMMDNodeInContext2(l->c, &one, 1)));
+}
+
+V past_caches(struct lift *l, unsigned bytes, V va, const V *host, unsigned rows)
+{
+	V yes = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, store_room), l->i64), c64(l, bytes)), places = NULL;
+
+	if (!l->streams || !l->reg.now.exec_full || WAVE_LANES / rows * bytes % CACHE_LINE)
+		return NULL;
+	for (unsigned i = 0; i < rows; i++) {
+		V p = LLVMBuildPtrToInt(l->b, host[i], l->i64, "");
+
+		places = places ? OR(places, p) : p;
+	}
+	yes = AND(yes, IS(EQ, AND(places, c64(l, CACHE_LINE - 1)), c64(l, 0)));
+	for (unsigned i = 0; i < l->rows_read; i++)
+		yes = AND(yes, IS(NE, va, l->row_read[i]));
+	return yes;
 }
 
 void fence_streams(struct lift *l)
@@ -482,7 +526,7 @@ static V smem_window(struct lift *l, const struct jit_inst *ji, V base)
 	slow = new_block(l, "");
 	join = new_block(l, "");
 	va = ADD(AND(base, c64(l, ~3ull)), c64(l, (uint64_t)low));
-	host = translate(l, place_for(l, GPU_PROT_READ, (unsigned)(high - low)), va, (unsigned)(high - low), NULL, slow);
+	host = translate(l, place_for(l, GPU_PROT_READ, (unsigned)(high - low)), va, (unsigned)(high - low), NULL, NULL, slow);
 	from = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, slow);
@@ -523,7 +567,7 @@ static bool lift_smem(struct lift *l, const struct jit_inst *ji)
 		emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildIsNotNull(l->b, l->window.host, ""), go, slow), true);
 		go_to(l, go);
 	} else {
-		host = translate(l, place_for(l, GPU_PROT_READ, 4 * n), va, 4 * n, NULL, slow);
+		host = translate(l, place_for(l, GPU_PROT_READ, 4 * n), va, 4 * n, NULL, NULL, slow);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
@@ -689,6 +733,38 @@ static void store_strip(struct lift *l, const struct global *g, unsigned s, V p)
 	store_in_order(l, rows, (V *)g->pairs[s], n, p, l->reg.now.exec_full ? NULL : mask_strip(l, get_exec(l), s));
 }
 
+/* Goes on in the block returned if the condition holds; the builder is where it does not. */
+static LLVMBasicBlockRef when(struct lift *l, V condition)
+{
+	LLVMBasicBlockRef yes = new_block(l, ""), no = new_block(l, "");
+
+	LLVMBuildCondBr(l->b, condition, yes, no);
+	go_to(l, no);
+	return yes;
+}
+
+/* All strips of a store, past the caches where that is better; va: of the first. */
+static void store_strips(struct lift *l, const struct global *g, V va, const V host[MAX_STRIPS], unsigned rows)
+{
+	V past = past_caches(l, 4 * g->a.dwords, va, host, rows), of[4];
+	LLVMBasicBlockRef stream = past ? when(l, past) : NULL, done;
+
+	for (unsigned s = 0; s < l->strips; s++)
+		store_strip(l, g, s, host[s]);
+	if (!past)
+		return;
+	done = new_block(l, "");
+	LLVMBuildBr(l->b, done);
+	go_to(l, stream);
+	for (unsigned s = 0; s < l->strips; s++) {
+		for (unsigned k = 0; k < g->a.dwords; k++)
+			of[k] = l->reg.v[g->row + k][s];
+		stream_in_order(l, of, (V *)g->pairs[s], g->a.dwords, host[s]);
+	}
+	LLVMBuildBr(l->b, done);
+	go_to(l, done);
+}
+
 static void load_strip(struct lift *l, struct global *g, unsigned s, V p)
 {
 	unsigned n = g->a.dwords;
@@ -705,32 +781,23 @@ static void way_done(struct lift *l, struct global *g)
 	LLVMBuildBr(l->b, g->join);
 }
 
-/* Goes on in the block returned if the condition holds; the builder is where it does not. */
-static LLVMBasicBlockRef when(struct lift *l, V condition)
-{
-	LLVMBasicBlockRef yes = new_block(l, ""), no = new_block(l, "");
-
-	LLVMBuildCondBr(l->b, condition, yes, no);
-	go_to(l, no);
-	return yes;
-}
-
 /* The way of strips that rise each by itself, from the builder's place. */
 static void by_strips(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
-	V host[MAX_STRIPS];
+	V host[MAX_STRIPS], first = NULL;
 
 	for (unsigned s = 0; s < l->strips; s++) {
 		V va = strip_va(l, g, s), aligned = IS(EQ, AND(va, c64(l, 3)), c64(l, 0));
 
-		host[s] = translate(l, g->place, va, 4 * n * l->width, aligned, g->slow);
+		first = s ? first : va;
+		host[s] = translate(l, g->place, va, 4 * n * l->width, aligned, NULL, g->slow);
 		if (!g->a.store)
 			load_strip(l, g, s, host[s]);
 	}
 	/* Not before all are there: the wave may have to wait, having stored nothing. */
-	for (unsigned s = 0; g->a.store && s < l->strips; s++)
-		store_strip(l, g, s, host[s]);
+	if (g->a.store)
+		store_strips(l, g, first, host, l->strips);
 }
 
 /* The first two lanes, whether active or not, do not lie as in any of the patterns: no need to look at the others. */
@@ -769,7 +836,7 @@ static LLVMBasicBlockRef in_pieces(struct lift *l, const struct global *g, LLVMB
 static void global_store(struct lift *l, struct global *g)
 {
 	unsigned n = g->a.dwords;
-	V va, host, rises = wave_rises(l, g, 4 * n, &va);
+	V va, host[MAX_STRIPS], rises = wave_rises(l, g, 4 * n, &va);
 	LLVMBasicBlockRef whole = when(l, rises), strips = when(l, strips_have(l, g, 4 * n));
 	V rows[4][MAX_STRIPS];
 
@@ -779,9 +846,10 @@ static void global_store(struct lift *l, struct global *g)
 	say_stored(l);
 	LLVMBuildBr(l->b, g->join);
 	go_to(l, whole);
-	host = translate(l, g->place, va, 256 * n, NULL, in_pieces(l, g, strips));
-	for (unsigned s = 0; s < l->strips; s++)
-		store_strip(l, g, s, at(l, host, (uint64_t)s * l->width * 4 * n));
+	host[0] = translate(l, g->place, va, 256 * n, NULL, NULL, in_pieces(l, g, strips));
+	for (unsigned s = 1; s < l->strips; s++)
+		host[s] = at(l, host[0], (uint64_t)s * l->width * 4 * n);
+	store_strips(l, g, va, host, 1);
 	say_stored(l);
 	LLVMBuildBr(l->b, g->join);
 	go_to(l, g->slow);
@@ -806,14 +874,14 @@ static void global_load(struct lift *l, struct global *g)
 	if (overlap) {
 		/* Each lane's dwords are its neighbours' first ones: every dword of the wave is a row. */
 		go_to(l, overlap);
-		host = translate(l, g->place, dense, 256 + 4 * (n - 1), NULL, g->slow);
+		host = translate(l, g->place, dense, 256 + 4 * (n - 1), NULL, NULL, g->slow);
 		for (unsigned s = 0; s < l->strips; s++)
 			for (unsigned k = 0; k < n; k++)
 				g->got[g->ways][k][s] = volatile_load(l, l->vi32, at(l, host, (uint64_t)s * l->width * 4 + 4 * k), 4);
 		way_done(l, g);
 	}
 	go_to(l, whole);
-	host = translate(l, g->place, va, 256 * n, NULL, in_pieces(l, g, strips));
+	host = translate(l, g->place, va, 256 * n, NULL, NULL, in_pieces(l, g, strips));
 	for (unsigned s = 0; s < l->strips; s++)
 		load_strip(l, g, s, at(l, host, (uint64_t)s * l->width * 4 * n));
 	way_done(l, g);
@@ -821,7 +889,7 @@ static void global_load(struct lift *l, struct global *g)
 	for (unsigned s = 0; s < l->strips; s++) {
 		V rows[4], pairs[2], x = strip_va(l, g, s);
 
-		host = translate(l, g->place, x, 4 * n, NULL, g->slow);
+		host = translate(l, g->place, x, 4 * n, NULL, NULL, g->slow);
 		read_same(l, host, n, rows, pairs);
 		va = s ? va : x;
 		/* What all strips read in one place is what the first one has read. */

@@ -59,7 +59,12 @@ V bits_of(struct lift *l, V mask);
 /* The place of the view for an access of so many bytes. */
 unsigned place_for(struct lift *l, uint32_t prot, unsigned bytes);
 /* Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. */
-V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, LLVMBasicBlockRef slow);
+V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, LLVMBasicBlockRef slow);
+/*
+ * How far (i64) from va, of a load of rows of so many bytes, that will be which this wave of a work-group some work-groups later loads, if each begins as far from the one before
+ * as the last two did; else 0. NULL: that is not looked at.
+ */
+V steady_step(struct lift *l, unsigned place, V va, unsigned bytes);
 /* What a short load has read, as dwords; the same of the low bits of dwords. */
 V widened(struct lift *l, enum vmem_kind kind, V x);
 V short_value(struct lift *l, const struct access *a, V dwords);
@@ -71,6 +76,12 @@ void set_loaded(struct lift *l, const struct jit_inst *ji, const struct access *
 V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n);
 /* Stores them, of the lanes of mask (NULL: all). */
 void store_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p, V mask);
+/*
+ * A store reads the lines that it writes first, to no use where all of them is written. Past the caches it does not; but who reads them soon must not find them in
+ * memory only. So this is for grids that store more than the caches hold anyway, and for lines that were not just read (in-place updates). i1 whether that is so
+ * of a wave's store of so many bytes a lane in rows, of which host says where they are, the first one from va on; NULL: never.
+ */
+V past_caches(struct lift *l, unsigned bytes, V va, const V *host, unsigned rows);
 /* The same of all lanes, past the caches; p is at a place that the host's vectors divide. fence_streams() has to follow before other threads are told of it. */
 void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p);
 

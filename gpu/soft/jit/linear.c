@@ -280,6 +280,14 @@ static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, u
 		return a ? LLVMBuildShl(l->b, a, c64(l, in->src[0].value & 63), "") : NULL;
 	case ISA_V_ASHRREV_I32:
 		return LLVMBuildSExt(l->b, operand_root(l, &in->src[1], s), l->i64, "");
+	case ISA_V_ASHRREV_I64: {
+		struct isa_operand high;
+
+		if (!jit_extends(in, l->at[level].v, &high))
+			return NULL;
+		a = LLVMBuildSExt(l->b, operand_root(l, &high, s), l->i64, "");
+		return LLVMBuildShl(l->b, a, c64(l, 32 - in->src[0].value), "");
+	}
 	case ISA_V_ADDC_CO_U32:
 		a = operand_root(l, &in->src[0], s);
 		b = operand_root(l, &in->src[1], s);

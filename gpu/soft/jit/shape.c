@@ -163,7 +163,7 @@ static struct operand_shape operand(const struct jit_shape *v, const struct isa_
 	if (o->kind == ISA_OPND_CONST)
 		return (struct operand_shape){uniform((uint32_t)o->value), true, (uint32_t)o->value};
 	if (o->kind == ISA_OPND_SGPR && (o->value & JIT_BITS_KNOWN))
-		return (struct operand_shape){.s = uniform((uint32_t)o->value)};
+		return (struct operand_shape){uniform((uint32_t)o->value), o->value & JIT_BITS_ALL, (uint32_t)o->value};
 	if (o->kind == ISA_OPND_SGPR || o->kind == ISA_OPND_SPECIAL)
 		return (struct operand_shape){.s = uniform(UINT32_MAX)};
 	return (struct operand_shape){.s = varying};
@@ -355,6 +355,16 @@ static uint16_t carried(struct jit_code *c, const struct jit_shapes *s, const st
 	return 0;
 }
 
+bool jit_extends(const struct isa_inst *in, const struct jit_shape *v, struct isa_operand *high)
+{
+	const struct isa_operand *n = &in->src[0], *pair = &in->src[1];
+
+	if (n->kind != ISA_OPND_CONST || n->value < 1 || n->value > 32 || pair->kind != ISA_OPND_VGPR || pair->index >= 255)
+		return false;
+	*high = (struct isa_operand){.kind = ISA_OPND_VGPR, .index = pair->index + 1, .dwords = 1};
+	return v[pair->index].delta == SHAPE_UNIFORM && !v[pair->index].bits;
+}
+
 static bool plain_operand(const struct isa_operand *o)
 {
 	return o->kind == ISA_OPND_VGPR || o->kind == ISA_OPND_SGPR || o->kind == ISA_OPND_CONST;
@@ -385,6 +395,18 @@ static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, cons
 		if (wraps(c, b.s, true))
 			*guard = (struct jit_guard){.need = true, .sign = true, .carry = -1, .src = in->src[1], .delta = b.s.delta};
 		return wide_sum(c, b.s.delta, 1, intern(c, zero));
+	case ISA_V_ASHRREV_I64: {
+		struct isa_operand high;
+
+		if (!jit_extends(in, s->v, &high))
+			return 0;
+		b = operand(s->v, &high);
+		if (!b.s.delta || b.s.delta == SHAPE_UNIFORM)
+			return 0;
+		if (wraps(c, b.s, true))
+			*guard = (struct jit_guard){.need = true, .sign = true, .carry = -1, .src = high, .delta = b.s.delta};
+		return wide_sum(c, b.s.delta, 1ull << (32 - a.value), intern(c, zero));
+	}
 	case ISA_V_ADDC_CO_U32:
 		return carried(c, s, in, guard);
 	case ISA_V_MAD_U64_U32:

@@ -51,6 +51,7 @@ struct jit_inst {
 #define NO_BLOCK UINT32_MAX
 /* In the value of an SGPR operand of one dword: the low half has all bits that the register may have set there (cfg.c). */
 #define JIT_BITS_KNOWN (1ull << 32)
+#define JIT_BITS_ALL   (1ull << 33) /* all of them are set: that is the value */
 #define NO_INST	 UINT32_MAX
 
 enum jit_term {
@@ -195,6 +196,8 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
  * is to be checked if *guard.
  */
 uint16_t jit_address_shape(const struct jit_code *c, const struct jit_shape v[256], const struct isa_operand *o, bool low, bool *guard);
+/* Of v_ashrrev_i64: is the low half of what it shifts 0, so that it extends the high half's sign and multiplies by 2^(32 - n)? Where that half is. */
+bool jit_extends(const struct isa_inst *in, const struct jit_shape *v, struct isa_operand *high);
 /* Smallest and largest difference. */
 void jit_delta_range(const struct jit_code *c, uint16_t delta, int32_t *low, int32_t *high);
 /* True if the code's bytes in guest memory are still those. */
