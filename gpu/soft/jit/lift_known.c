@@ -412,7 +412,7 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
 		V va = ADD(base[s], c64(l, (uint64_t)low));
 
 		if (!s)
-			step = steady_step(l, place, va, (unsigned)(high - low));
+			step = steady_step(l, place, va, (unsigned)(high - low), lanes);
 		seen->host[s] = translate(l, place, va, (unsigned)(high - low), NULL, step, slow);
 	}
 	from = LLVMGetInsertBlock(l->b);
@@ -457,7 +457,7 @@ static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot,
 		V va = lanes_va(l, x, s, e[s].low);
 
 		if (!s)
-			step = steady_step(l, place, va, e[s].span);
+			step = steady_step(l, place, va, e[s].span, whole ? WAVE_LANES : l->width);
 		host[s] = translate(l, place, va, e[s].span, s ? NULL : outside, step, slow);
 	}
 }

@@ -154,20 +154,39 @@ static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned by
 #define STEADY_WAVES 4	/* so many ahead */
 #define MAX_STEADY   4	/* of a kernel */
 
-V steady_step(struct lift *l, unsigned place, V va, unsigned bytes)
+static bool in_loop(const struct jit_code *c, const struct jit_block *blk)
+{
+	for (uint32_t b = 0; b < c->num_blocks; b++)
+		for (unsigned s = 0; s < 2; s++) {
+			uint32_t to = c->block[b].succ[s];
+
+			if (to != NO_BLOCK && c->block[to].pc <= blk->pc && c->block[b].pc >= blk->pc)
+				return true;
+		}
+	return false;
+}
+
+V steady_step(struct lift *l, unsigned place, V va, unsigned bytes, unsigned lanes)
 {
 	uint32_t items = l->code->wg_size[0] * l->code->wg_size[1] * l->code->wg_size[2], waves = items / WAVE_LANES;
 	LLVMTypeRef t = LLVMArrayType2(l->i64, WG_MAX_WAVES);
-	V next, steps, index[2] = {c32(l, 0)}, due, step, now;
+	LLVMBasicBlockRef from, look, go;
+	V next, steps, index[2] = {c32(l, 0)}, due, step, now, large;
 
-	if (!l->groups || bytes < STEADY_LEAST || bytes > FETCH_MOST || l->steady == MAX_STEADY || place & 1 ||
-	    may_go_on(l, place, bytes))
+	if (!l->groups || !l->blk || place & 1 || bytes < STEADY_LEAST || bytes > FETCH_MOST || l->steady == MAX_STEADY || in_loop(l->code, l->blk))
 		return NULL;
 	l->steady++;
 	next = LLVMBuildAlloca(l->at_entry, t, "");
 	steps = LLVMBuildAlloca(l->at_entry, t, "");
 	LLVMBuildStore(l->at_entry, LLVMConstNull(t), next);
 	LLVMBuildStore(l->at_entry, LLVMConstNull(t), steps);
+	look = new_block(l, "steady");
+	go = new_block(l, "");
+	/* Between lanes that go one by one for long the host loses sight of how rows go on, in its caches, too. */
+	large = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, store_room), l->i64), c64(l, bytes / lanes));
+	from = LLVMGetInsertBlock(l->b);
+	LLVMBuildCondBr(l->b, l->has_serial ? LLVMConstInt(l->i1, 1, 0) : large, look, go);
+	go_to(l, look);
 	index[1] = LLVMBuildAnd(l->b, load_field(l, l->frame, offsetof(struct jit_frame, index), l->i32), c32(l, WG_MAX_WAVES - 1), "");
 	next = LLVMBuildInBoundsGEP2(l->b, t, next, index, 2, "");
 	steps = LLVMBuildInBoundsGEP2(l->b, t, steps, index, 2, "");
@@ -177,15 +196,24 @@ V steady_step(struct lift *l, unsigned place, V va, unsigned bytes)
 	LLVMBuildStore(l->b, ADD(va, now), next);
 	LLVMBuildStore(l->b, now, steps);
 	step = LLVMBuildMul(l->b, step, c64(l, waves < STEADY_WAVES ? STEADY_WAVES / waves : 1), "");
-	return LLVMBuildSelect(l->b, IS(EQ, va, due), step, c64(l, 0), "");
+	step = LLVMBuildSelect(l->b, IS(EQ, va, due), step, c64(l, 0), "");
+	LLVMBuildBr(l->b, go);
+	go_to(l, go);
+	return phi2(l, c64(l, 0), from, step, look);
 }
 
 /* Bytes that are step further, as far as they lie in the same piece. */
 static void fetch_further(struct lift *l, V off, V room, V host, V step, unsigned bytes)
 {
-	host = indexed(l, host, LLVMBuildSelect(l->b, IS(ULT, ADD(off, step), room), step, c64(l, 0), ""));
+	LLVMBasicBlockRef fetch = new_block(l, ""), go = new_block(l, "");
+
+	LLVMBuildCondBr(l->b, AND(IS(NE, step, c64(l, 0)), IS(ULT, ADD(off, step), room)), fetch, go);
+	go_to(l, fetch);
+	host = indexed(l, host, step);
 	for (unsigned i = 0; i < bytes; i += 64)
 		prefetch(l, at(l, host, i), 3);
+	LLVMBuildBr(l->b, go);
+	go_to(l, go);
 }
 
 /*
@@ -209,8 +237,7 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step
 	host = load_field(l, l->view, where + offsetof(struct mem_near, host), l->ptr);
 	host = indexed(l, host, off);
 	room = load_field(l, l->view, where + offsetof(struct mem_near, room), l->i64);
-	if (step || place & 1 ||
-	    may_go_on(l, place, bytes))
+	if (step || may_go_on(l, place, bytes))
 		hit = new_block(l, "");
 	from = LLVMGetInsertBlock(l->b);
 	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, off, room), hit, miss), true);

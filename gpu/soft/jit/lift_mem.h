@@ -61,10 +61,10 @@ unsigned place_for(struct lift *l, uint32_t prot, unsigned bytes);
 /* Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. */
 V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, LLVMBasicBlockRef slow);
 /*
- * How far (i64) from va, of a load of rows of so many bytes, that will be which this wave of a work-group some work-groups later loads, if each begins as far from the one before
- * as the last two did; else 0. NULL: that is not looked at.
+ * How far (i64) from va, of a load of rows of so many bytes for so many lanes, that will be which this wave of a work-group some work-groups later loads, if each begins as far from
+ * the one before as the last two did; else, and of grids that load no more than the host's caches hold, 0. NULL: that is not looked at.
  */
-V steady_step(struct lift *l, unsigned place, V va, unsigned bytes);
+V steady_step(struct lift *l, unsigned place, V va, unsigned bytes, unsigned lanes);
 /* What a short load has read, as dwords; the same of the low bits of dwords. */
 V widened(struct lift *l, enum vmem_kind kind, V x);
 V short_value(struct lift *l, const struct access *a, V dwords);
