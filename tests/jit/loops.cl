@@ -313,3 +313,37 @@ kernel void late_lanes(global uint *out, global const uint *in, uint back)
 	sum += p[64];
 	q[512] = sum;
 }
+
+/*
+ * An index that is extended with its sign and scaled by one shift of a pair whose low half is 0, in some work-groups past the largest number; a constant that
+ * comes from an SGPR. Each lane's 64 bits, and the load at an address made that way, are stored.
+ */
+kernel __attribute__((reqd_work_group_size(64, 1, 1))) void extended(global uint *out, global const uint *in, int first)
+{
+	uint i = get_global_id(0), low, high, x, product;
+	int n = first + (int)i;
+	ulong at;
+
+	__asm__ volatile("v_mov_b32 v40, 0\n\tv_mov_b32 v41, %2\n\tv_ashrrev_i64 v[42:43], 29, v[40:41]\n\tv_mov_b32 %0, v42\n\tv_mov_b32 %1, v43"
+			 : "=v"(low), "=v"(high)
+			 : "v"(n)
+			 : "v40", "v41", "v42", "v43");
+	__asm__ volatile("s_movk_i32 s40, 0x44\n\tv_mad_u32_u24 %0, %1, s40, %2" : "=v"(product) : "v"(i & 15), "v"(i >> 4) : "s40");
+	at = ((ulong)high << 32 | low) - (ulong)((long)first * 8);
+	x = at <= (ulong)i * 8 ? *(global const uint *)((global const char *)in + at) : 0;
+	out[4 * i] = low;
+	out[4 * i + 1] = high;
+	out[4 * i + 2] = product;
+	out[4 * i + 3] = x;
+}
+
+/* Rows of 16 turned over: each strip stores a line of its own, which is past the caches where the grid is large. */
+kernel __attribute__((reqd_work_group_size(16, 16, 1))) void turned(global const uint *in, global uint *out, int width, int height)
+{
+	local uint tile[16][17];
+	int lx = get_local_id(0), ly = get_local_id(1), bx = get_group_id(0) * 16, by = get_group_id(1) * 16;
+
+	tile[ly][lx] = in[(by + ly) * width + bx + lx];
+	barrier(CLK_LOCAL_MEM_FENCE);
+	out[(bx + ly) * height + by + lx] = tile[lx][ly];
+}

@@ -632,6 +632,67 @@ static void test_ors(void **state)
 	runner_unmap(&runner, in);
 }
 
+static void test_extended(void **state)
+{
+	enum { N = 1024 };
+	static const int32_t firsts[] = {0, -5, -500, INT32_MAX - 700, INT32_MIN, INT32_MIN + 3, INT32_MAX};
+	uint32_t *out = runner_alloc(&runner, 16 * N, GPU_PROT_READ | GPU_PROT_WRITE), *in = runner_alloc(&runner, 8 * N, GPU_PROT_READ);
+	uint8_t args[20];
+	struct runner_dispatch d = {.kernel = "extended", .grid = {N, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < 2 * N; i++)
+		in[i] = i * 2654435761u;
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &in, 8);
+	for (unsigned t = 0; t < 3 * sizeof(firsts) / sizeof(firsts[0]); t++) {
+		int32_t first = firsts[t % (sizeof(firsts) / sizeof(firsts[0]))];
+
+		memcpy(args + 16, &first, 4);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (uint32_t i = 0; i < N; i++) {
+			int64_t x = 8 * (int64_t)(int32_t)((uint32_t)first + i);
+			uint64_t at = (uint64_t)x - (uint64_t)(8 * (int64_t)first);
+
+			assert_int_equal(out[4 * i], (uint32_t)x);
+			assert_int_equal(out[4 * i + 1], (uint32_t)(x >> 32));
+			assert_int_equal(out[4 * i + 2], (i & 15) * 0x44 + (i >> 4));
+			assert_int_equal(out[4 * i + 3], at <= 8 * i ? in[at / 4] : 0);
+		}
+	}
+	runner_unmap(&runner, out);
+	runner_unmap(&runner, in);
+}
+
+static void test_turned(void **state)
+{
+	enum { WIDTH = 96, HEIGHT = 160, SIZE = 4 * WIDTH * HEIGHT };
+	uint8_t *in = runner_alloc(&runner, SIZE, GPU_PROT_READ), *out = runner_alloc(&runner, SIZE + 4096, GPU_PROT_READ | GPU_PROT_WRITE);
+	int32_t size[2] = {WIDTH, HEIGHT};
+	uint8_t args[24];
+	struct runner_dispatch d = {.kernel = "turned", .grid = {WIDTH, HEIGHT, 1}, .group = {16, 16, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < SIZE / 4; i++)
+		((uint32_t *)in)[i] = i * 2654435761u;
+	memcpy(args + 16, size, 8);
+	/* Lines of the host's caches, and what is none. */
+	for (unsigned offset = 0; offset < 4 * 68; offset += 68) {
+		uint32_t *to = (void *)(out + offset);
+
+		memset(out, 0x5a, SIZE + 4096);
+		memcpy(args, &in, 8);
+		memcpy(args + 8, &to, 8);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (unsigned y = 0; y < HEIGHT; y++)
+			for (unsigned x = 0; x < WIDTH; x++)
+				assert_int_equal(to[x * HEIGHT + y], ((uint32_t *)in)[y * WIDTH + x]);
+		for (unsigned i = 0; i < SIZE + 4096; i++)
+			if (i < offset || i >= offset + SIZE)
+				assert_int_equal(out[i], 0x5a);
+	}
+	runner_unmap(&runner, in);
+	runner_unmap(&runner, out);
+}
+
 /* Rows of any length; memory in one piece, or in pages that lie anywhere, where lanes that go through the loop one by one have to give up. */
 static void test_sparse(void **state)
 {
@@ -975,7 +1036,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop), cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
-		cmocka_unit_test(test_ors), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_late_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
+		cmocka_unit_test(test_ors), cmocka_unit_test(test_extended), cmocka_unit_test(test_turned), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_late_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_sparse_ends),
 		cmocka_unit_test(test_ending_while_compiling),
