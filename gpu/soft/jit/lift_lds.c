@@ -154,26 +154,39 @@ static void lds_gather_strip(struct lift *l, V addr, V mask, unsigned n, V out[4
 	}
 }
 
+/* What follows is for a strip with active lanes; else control goes on in the block returned. NULL: all lanes are active. */
+static LLVMBasicBlockRef if_active(struct lift *l, unsigned strip)
+{
+	LLVMBasicBlockRef some, next;
+	V m;
+
+	if (l->reg.now.exec_full)
+		return NULL;
+	m = bits_of(l, mask_strip(l, get_exec(l), strip));
+	some = new_block(l, "");
+	next = new_block(l, "");
+	LLVMBuildCondBr(l->b, IS(NE, m, LLVMConstNull(LLVMTypeOf(m))), some, next);
+	LLVMPositionBuilderAtEnd(l->b, some);
+	return next;
+}
+
+static void end_active(struct lift *l, LLVMBasicBlockRef next)
+{
+	if (!next)
+		return;
+	LLVMBuildBr(l->b, next);
+	LLVMPositionBuilderAtEnd(l->b, next);
+}
+
 /* All strips, but those without active lanes. */
 static void lds_gather_strips(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIPS], unsigned n, V out[MAX_STRIPS][4])
 {
 	for (unsigned s = 0; s < l->strips; s++) {
-		LLVMBasicBlockRef before = LLVMGetInsertBlock(l->b), some, next;
-		V m;
+		LLVMBasicBlockRef before = LLVMGetInsertBlock(l->b), next = if_active(l, s), some = LLVMGetInsertBlock(l->b);
 
-		if (l->reg.now.exec_full) {
-			lds_gather_strip(l, addr[s], in[s], n, out[s]);
-			continue;
-		}
-		m = bits_of(l, mask_strip(l, get_exec(l), s));
-		some = new_block(l, "");
-		next = new_block(l, "");
-		LLVMBuildCondBr(l->b, IS(NE, m, LLVMConstNull(LLVMTypeOf(m))), some, next);
-		LLVMPositionBuilderAtEnd(l->b, some);
 		lds_gather_strip(l, addr[s], in[s], n, out[s]);
-		LLVMBuildBr(l->b, next);
-		LLVMPositionBuilderAtEnd(l->b, next);
-		for (unsigned k = 0; k < n; k++) {
+		end_active(l, next);
+		for (unsigned k = 0; next && k < n; k++) {
 			V phi = LLVMBuildPhi(l->b, l->vi32, "");
 
 			LLVMAddIncoming(phi, (V[]){out[s][k], K32(0)}, (LLVMBasicBlockRef[]){some, before}, 2);
@@ -400,8 +413,12 @@ static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_pa
 		LLVMBuildBr(l->b, join);
 		go_to(l, many);
 	}
-	for (unsigned s = 0; s < l->strips; s++)
+	for (unsigned s = 0; s < l->strips; s++) {
+		LLVMBasicBlockRef next = if_active(l, s);
+
 		scatter_strip(l, addr[s], in[s], rows[s], n, !apart);
+		end_active(l, next);
+	}
 	if (join) {
 		LLVMBuildBr(l->b, join);
 		go_to(l, join);
