@@ -88,12 +88,46 @@ static bool reads_vcc(const struct isa_inst *in)
 	}
 }
 
+/* Packed f32: each half of the result has a half of each source. */
+static bool by_halves(const struct isa_inst *in)
+{
+	const struct lane_op *op = lane_op_of(in->op);
+
+	return op && op->form == LANE_PKF && in->dst[0].kind == ISA_OPND_VGPR;
+}
+
+static void half_regs(const struct isa_inst *in, bool exec_full, struct jit_regs *r)
+{
+	for (unsigned n = 0; n < 2; n++) {
+		if (in->dst[0].value & JIT_UNREAD(n))
+			continue;
+		for (unsigned i = 0; i < 3; i++) {
+			struct isa_operand o = in->src[i];
+
+			if (o.kind == ISA_OPND_VGPR) {
+				o.index += (n ? in->op_sel_hi : in->op_sel) >> i & 1;
+				o.dwords = 1;
+			}
+			uses(r, &o);
+		}
+		if (in->dst[0].index + n > 255)
+			continue;
+		bit_set(&r->vwrite, in->dst[0].index + n);
+		if (exec_full)
+			bit_set(&r->vkill, in->dst[0].index + n);
+	}
+}
+
 void jit_inst_regs(const struct isa_inst *in, bool exec_full, struct jit_regs *r)
 {
 	const struct lane_op *op = lane_op_of(in->op);
 	bool whole = writes_whole(in), scalar_kill = !in->reads_dst;
 
 	memset(r, 0, sizeof(*r));
+	if (by_halves(in)) {
+		half_regs(in, exec_full, r);
+		return;
+	}
 	for (unsigned i = 0; i < 4; i++)
 		uses(r, &in->src[i]);
 	if (reads_vcc(in))
@@ -342,12 +376,19 @@ static bool by_lane(const struct isa_inst *in)
 	}
 }
 
+static bool reads_half(const struct lanes *at, const struct isa_inst *in, unsigned half)
+{
+	return in->dst[0].index + half < 256 && bit_get(&at->active, in->dst[0].index + half);
+}
+
 /* From behind the instruction to before it. */
-static void lanes_before(struct lanes *at, const struct isa_inst *in, bool exec_full)
+static void lanes_before(struct lanes *at, struct isa_inst *in, bool exec_full)
 {
 	enum exec_change change = exec_change(in);
 	struct jit_regs r;
 
+	if (by_halves(in))
+		in->dst[0].value = !reads_half(at, in, 0) * JIT_UNREAD(0) | !reads_half(at, in, 1) * JIT_UNREAD(1);
 	jit_inst_regs(in, true, &r);
 	for (unsigned w = 0; w < 4; w++) {
 		uint64_t any = at->active.w[w] | at->inactive.w[w];

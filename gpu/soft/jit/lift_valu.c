@@ -718,6 +718,8 @@ static void emit_pkf(struct lift *l, struct vop *q, unsigned strip)
 		enum valu_kind vk[3] = {VK_F32, VK_F32, q->op->nsrc == 3 ? VK_F32 : VK_NONE};
 		V src[3];
 
+		if (in->dst[0].value & JIT_UNREAD(n))
+			continue;
 		for (unsigned i = 0; i < 3; i++)
 			src[i] = i < q->op->nsrc ? pkf_dword(l, q, i, n, strip) : K32(0);
 		out[n] = run_lane(l, q, strip, src);
@@ -725,8 +727,9 @@ static void emit_pkf(struct lift *l, struct vop *q, unsigned strip)
 			out[n] = fix_nans(l, out[n], vk, src, 3);
 		out[n] = finished_f32(l, q, out[n]);
 	}
-	blend(l, q, &in->dst[0], 0, strip, out[0]);
-	blend(l, q, &in->dst[0], 1, strip, out[1]);
+	for (unsigned n = 0; n < 2; n++)
+		if (!(in->dst[0].value & JIT_UNREAD(n)))
+			blend(l, q, &in->dst[0], n, strip, out[n]);
 }
 
 static void emit_mix(struct lift *l, struct vop *q, unsigned strip)

@@ -49,6 +49,8 @@ struct jit_inst {
 	uint64_t jump;	/* where this s_setpc_b64 always leads; 0: not known */
 };
 #define NO_BLOCK UINT32_MAX
+/* In the value of the destination of a packed f32 operation: nobody reads the result's low (0), high (1) half, which is not computed (cfg.c). */
+#define JIT_UNREAD(half) (1ull << (half))
 /* In the value of an SGPR operand of one dword: the low half has all bits that the register may have set there (cfg.c). */
 #define JIT_BITS_KNOWN (1ull << 32)
 #define JIT_BITS_ALL   (1ull << 33) /* all of them are set: that is the value */
