@@ -6,7 +6,7 @@
  *
  * The transcendental unit. AMD documents about 1 ulp for these and publishes no algorithm; this GPU defines them as
  *   rcp, sqrt f32/f16/f64   correctly rounded
- *   rsq f32                 Newton steps in f32, at most 0.5001 ulp off; f16: 1 / sqrt(x) in double, rounded once; f64: two roundings
+ *   rsq f32, f64            Newton steps, at most 0.501 ulp off; f16: 1 / sqrt(x) in double, rounded once
  *   exp, log f32            polynomials in double (error below 2^-38), rounded once
  *   sin, cos; f16           polynomials in double (error below 2^-50), rounded once
  * f32 and f64 rounded to nearest even whatever MODE says. The f32 forms flush denormal inputs and results to zero of the same
@@ -132,30 +132,30 @@ static inline float dot2_h(uint32_t a0, uint32_t b0, uint32_t a1, uint32_t b1, f
 	return flushf(r + h2f_flushed(a1) * h2f_flushed(b1));
 }
 
-/* v_cmp_class_*: which bit of the class mask a value is. */
-#define CLASS_OF(u, SIGN, EXP, QUIET)                                                              \
-	int neg = ((u) & (SIGN)) != 0, k = neg ? 5 : 6;                                            \
-                                                                                                   \
-	k = (u) & ~(SIGN) ? (neg ? 4 : 7) : k;                                                     \
-	k = (u) & (EXP) ? (neg ? 3 : 8) : k;                                                       \
-	k = ((u) & ~(SIGN)) == (EXP) ? (neg ? 2 : 9) : k;                                          \
-	k = ((u) & ~(SIGN)) > (EXP) ? ((u) & (QUIET)) != 0 : k;                                    \
-	return 1u << k;
+/* v_cmp_class_*: which bit of the class mask a value is. Sizes: 0 zero, 1 denormal, 2 normal, 3 infinity. */
+static inline uint32_t class_of(uint32_t a, uint32_t neg, uint32_t normal, uint32_t inf, uint32_t quiet)
+{
+	uint32_t size = (a != 0) + (a >= normal) + (a >= inf), k = (size ^ -neg) + 6;
+
+	return 1u << ((a > inf ? (a & quiet) != 0 : k) & 31);
+}
 
 static inline uint32_t class_f32(uint32_t u)
 {
-	CLASS_OF(u, 0x80000000u, 0x7f800000u, 0x400000u)
+	return class_of(u & 0x7fffffff, u >> 31, 0x00800000, 0x7f800000, 0x400000);
 }
 
 static inline uint32_t class_f16(uint32_t u)
 {
-	u &= 0xffff;
-	CLASS_OF(u, 0x8000u, 0x7c00u, 0x200u)
+	return class_of(u & 0x7fff, u >> 15 & 1, 0x0400, 0x7c00, 0x200);
 }
 
+/* Of the low half it matters only whether it is zero. */
 static inline uint32_t class_f64(uint64_t u)
 {
-	CLASS_OF(u, 1ull << 63, 0x7ffull << 52, 1ull << 51)
+	uint32_t hi = (uint32_t)(u >> 32);
+
+	return class_of((hi & 0x7fffffff) | ((uint32_t)u != 0), hi >> 31, 0x00100000, 0x7ff00000, 0x80000);
 }
 
 /* ---- minimum and maximum ---- */
@@ -517,6 +517,27 @@ static inline float rsq_f32(float x)
 	r = x > 0.0f ? y : NAN;
 	r = x == INFINITY ? 0.0f : r;
 	return x == 0.0f ? as_f32(0x7f800000 | (as_u32(x) & 0x80000000)) : r;
+}
+
+/* The same in f64, with a third step of second order. Of a denormal a multiple is taken. */
+static inline double rsq_f64(double x)
+{
+	int small = x < 0x1p-1022;
+	double n = small ? x * 0x1p108 : x, y = as_f64(0x5fe6eb50c7b537a9 - (as_u64(n) >> 1)), t, e;
+
+	t = n * y;
+	e = fma(-t, y, 1.0);
+	y = fma(y * e, fma(e, 0.375, 0.5), y);
+	t = n * y;
+	e = fma(-t, y, 1.0);
+	y = fma(y * e, fma(e, 0.375, 0.5), y);
+	t = n * y;
+	e = fma(-fma(n, y, -t), y, fma(-t, y, 1.0));
+	y = fma(y * 0.5, e, y);
+	y = small ? y * 0x1p54 : y;
+	y = x < 0.0 ? NAN : y;
+	y = x == INFINITY ? 0.0 : y;
+	return x == 0.0 ? as_f64(as_u64(x) | 0x7ffull << 52) : y;
 }
 
 /* 2^x; denormal results are 0. */
