@@ -347,3 +347,26 @@ kernel __attribute__((reqd_work_group_size(16, 16, 1))) void turned(global const
 	barrier(CLK_LOCAL_MEM_FENCE);
 	out[(bx + ly) * height + by + lx] = tile[lx][ly];
 }
+
+/* Classes of numbers, one or several next to each other and apart; bits in the order of test_classes(). */
+kernel void classes(global uint *out, global const uint *single, global const ulong *wide)
+{
+	uint i = get_global_id(0), n = 0;
+	float f = as_float(single[i]);
+	double d = as_double(wide[i]);
+	const uint masks[] = {0x001, 0x002, 0x003, 0x204, 0x260, 0x180, 0x060, 0x318, 0x000};
+
+#pragma unroll
+	for (uint k = 0; k < 9; k++) {
+		n |= (uint)__builtin_amdgcn_classf(f, masks[k]) << k;
+		n |= (uint)__builtin_amdgcn_classf(-f, masks[k]) << (9 + k);
+	}
+	out[2 * i] = n;
+	n = 0;
+#pragma unroll
+	for (uint k = 0; k < 9; k++) {
+		n |= (uint)__builtin_amdgcn_class(d, masks[k]) << k;
+		n |= (uint)__builtin_amdgcn_class(-d, masks[k]) << (9 + k);
+	}
+	out[2 * i + 1] = n;
+}

@@ -384,6 +384,47 @@ static void test_rows(void **state)
 	free(view);
 }
 
+static unsigned class_of(uint64_t u, uint64_t inf, uint64_t normal, uint64_t sign)
+{
+	uint64_t a = u & ~sign;
+
+	if (a > inf)
+		return a & normal >> 1 ? 1 : 0;
+	return u & sign ? (a == inf ? 2 : a >= normal ? 3 : a ? 4 : 5) : a == inf ? 9 : a >= normal ? 8 : a ? 7 : 6;
+}
+
+static void test_classes(void **state)
+{
+	enum { N = 64 };
+	static const uint32_t masks[] = {0x001, 0x002, 0x003, 0x204, 0x260, 0x180, 0x060, 0x318, 0x000};
+	uint32_t *out = runner_alloc(&runner, 8 * N, GPU_PROT_READ | GPU_PROT_WRITE), *single = runner_alloc(&runner, 4 * N, GPU_PROT_READ);
+	uint64_t *wide = runner_alloc(&runner, 8 * N, GPU_PROT_READ);
+	void *args[] = {out, single, wide};
+	struct runner_dispatch d = {.kernel = "classes", .grid = {N, 1, 1}, .group = {64, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	/* Around where classes begin. */
+	for (unsigned i = 0; i < N; i++) {
+		uint64_t from64[] = {0, 1, 1ull << 52, 0x7ffull << 52, 0xfffull << 51, 0x3ffull << 52}, near = i / 2 % 5;
+		uint32_t from32[] = {0, 1, 1u << 23, 0xffu << 23, 0x1ffu << 22, 0x7fu << 23};
+
+		single[i] = ((from32[i / 10 % 6] + (uint32_t)near - 2) & 0x7fffffff) | i << 31;
+		wide[i] = ((from64[i / 10 % 6] + near - 2) & INT64_MAX) | (uint64_t)i << 63;
+	}
+	assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+	for (unsigned i = 0; i < N; i++)
+		for (unsigned k = 0; k < 9; k++)
+			for (unsigned neg = 0; neg < 2; neg++) {
+				unsigned f = class_of(single[i] ^ neg << 31, 0xffu << 23, 1u << 23, 1u << 31);
+				unsigned w = class_of(wide[i] ^ (uint64_t)neg << 63, 0x7ffull << 52, 1ull << 52, 1ull << 63);
+
+				assert_int_equal(out[2 * i] >> (9 * neg + k) & 1, masks[k] >> f & 1);
+				assert_int_equal(out[2 * i + 1] >> (9 * neg + k) & 1, masks[k] >> w & 1);
+			}
+	runner_unmap(&runner, wide);
+	runner_unmap(&runner, single);
+	runner_unmap(&runner, out);
+}
+
 static atomic_uint stop;
 
 static void *stop_soon(void *arg)
@@ -1032,7 +1073,7 @@ static size_t leave_out(struct CMUnitTest *tests, size_t n, CMUnitTestFunction f
 int main(int argc, char **argv)
 {
 	struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers), cmocka_unit_test(test_add_floats), cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers), cmocka_unit_test(test_add_floats), cmocka_unit_test(test_rows), cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_stop), cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),

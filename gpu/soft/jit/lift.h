@@ -49,6 +49,8 @@ struct vop { /* a queued vector operation */
 	unsigned rows_step;
 	bool rows_same; /* all lanes of the wave at one place: same[] is what the first strip has read there, dwords by twos */
 	V same[2];
+	V class_mask;	  /* i32: of v_cmp_class, the mask that all lanes have; NULL: not known to be one */
+	uint32_t classes; /* that it may have */
 	unsigned early, num_early; /* rows that go to struct wave as soon as they are read */
 };
 
