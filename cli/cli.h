@@ -73,6 +73,8 @@ int cli_companion(const char *name, char *path, size_t size);
 /* Sends {"op": op} (or request, consumed, when op is NULL); *answer is the caller's. 0, or an exit
  * code after saying why. */
 int daemon_request(const char *op, struct json_object *request, struct json_object **answer);
+/* Ends the daemon, with force even if it has tenants, and waits until another may be started: 0, or an exit code after saying why. */
+int daemon_shutdown(bool force);
 /* The same without a word: 0 with the caller's *answer, or negative errno (-ECONNREFUSED: no
  * daemon). request is consumed. */
 int daemon_try(struct json_object *request, struct json_object **answer);

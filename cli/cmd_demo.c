@@ -326,18 +326,13 @@ static void print_table(struct json_object *list)
 
 static void stop_all(const char *dir)
 {
-	struct json_object *a, *request = json_object_new_object();
 	char cmd[256];
 
 	for (size_t i = 0; i < NUM_TENANTS; i++)
 		if (tenants[i].vm && access(vm_path(tenants[i].name, ""), F_OK) == 0)
 			vm_stop(tenants[i].name, true);
-	json_object_object_add(request, "op", json_object_new_string("shutdown"));
-	json_object_object_add(request, "force", json_object_new_boolean(true));
-	if (access(arbiter_socket_path(), F_OK) == 0 && !daemon_request(NULL, request, &a))
-		json_object_put(a);
-	for (int i = 0; i < 100 && access(arbiter_socket_path(), F_OK) == 0; i++)
-		usleep(20000);
+	if (access(arbiter_socket_path(), F_OK) == 0)
+		daemon_shutdown(true);
 	snprintf(cmd, sizeof(cmd), "%s/vms", dir);
 	rmdir(cmd);
 	rmdir(dir);

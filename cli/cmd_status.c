@@ -143,17 +143,8 @@ int cmd_stop(int argc, char **argv)
 	static const char usage[] = "Usage: hsavisor stop [--force]\n"
 				    "Ends the daemon; refused while there are tenants, unless "
 				    "--force is given: then they go on alone.\n";
-	struct json_object *a, *request;
 	bool force = false;
 	int code = options(argc, argv, usage, NULL, &force);
 
-	if (code >= 0)
-		return code;
-	request = json_object_new_object();
-	json_object_object_add(request, "op", json_object_new_string("shutdown"));
-	json_object_object_add(request, "force", json_object_new_boolean(force));
-	code = daemon_request(NULL, request, &a);
-	if (!code)
-		json_object_put(a);
-	return code;
+	return code >= 0 ? code : daemon_shutdown(force);
 }

@@ -14,6 +14,8 @@
 #include "arbiter/protocol.h"
 #include "cli/cli.h"
 
+enum { END_POLL_US = 10000, END_POLLS = 1000 };
+
 uint64_t json_u64(struct json_object *o, const char *key)
 {
 	struct json_object *v;
@@ -119,6 +121,34 @@ int daemon_request(const char *op, struct json_object *request, struct json_obje
 		return err;
 	}
 	return 0;
+}
+
+/* The answer comes before the end: until its lock file is gone, the next daemon would find this one running. */
+static int wait_for_end(void)
+{
+	char lock[128];
+
+	snprintf(lock, sizeof(lock), "%s.lock", arbiter_socket_path());
+	for (int i = 0; i < END_POLLS; i++) {
+		if (access(lock, F_OK) < 0)
+			return EXIT_OK;
+		usleep(END_POLL_US);
+	}
+	return cli_fail(EXIT_FAIL, "hsavisord was told to end, and has not after %d s: %s is still there", END_POLLS / (1000000 / END_POLL_US), lock);
+}
+
+int daemon_shutdown(bool force)
+{
+	struct json_object *answer, *request = json_object_new_object();
+	int code;
+
+	json_object_object_add(request, "op", json_object_new_string("shutdown"));
+	json_object_object_add(request, "force", json_object_new_boolean(force));
+	code = daemon_request(NULL, request, &answer);
+	if (code)
+		return code;
+	json_object_put(answer);
+	return wait_for_end();
 }
 
 int daemon_list(struct json_object **tenants)

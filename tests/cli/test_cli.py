@@ -331,10 +331,13 @@ def test_killed_broker_and_daemon():
 
 
 def test_stop_and_stop_again():
+    # Who stopped one daemon may start the next.
+    for _ in range(20):
+        call("stop")
+        assert not os.path.exists(SOCKET) and not os.path.exists(SOCKET + ".lock")
+        call("--daemonize", program=HSAVISORD, says="ready")
     call("stop")
-    wait_until(lambda: not os.path.exists(SOCKET))
     call("stop", code=3)
-    assert not os.path.exists(SOCKET + ".lock")
 
 
 if __name__ == "__main__":
