@@ -280,6 +280,21 @@ static struct code_page *page_new(struct exec_ctx *ctx, struct code_cache *cache
 	return page;
 }
 
+/* Others may write what p points to meanwhile; it is at a page's start. */
+static bool same_dwords(const void *p, const uint32_t *raw, uint32_t n)
+{
+	const uint64_t *pair = p;
+	uint64_t diff = 0, old;
+
+	for (uint32_t i = 0; i + 2 <= n; i += 2) {
+		memcpy(&old, raw + i, sizeof(old));
+		diff |= __atomic_load_n(&pair[i / 2], __ATOMIC_RELAXED) ^ old;
+	}
+	if (n & 1)
+		diff |= __atomic_load_n((const uint32_t *)p + n - 1, __ATOMIC_RELAXED) ^ raw[n - 1];
+	return !diff;
+}
+
 /* True if the page's bytes are still those that were decoded. False with ctx->error set when it can't be read. */
 static bool unchanged(struct exec_ctx *ctx, struct code_page *page)
 {
@@ -293,7 +308,7 @@ static bool unchanged(struct exec_ctx *ctx, struct code_page *page)
 			exec_memory_fault(ctx, va, GPU_PROT_EXEC);
 			return false;
 		}
-		if (memcmp(p, page->raw + i, 4ull * (end - i)))
+		if (!same_dwords(p, page->raw + i, end - i))
 			return false;
 	}
 	return true;
