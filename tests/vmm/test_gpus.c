@@ -342,6 +342,8 @@ static void queues(void **state)
 		write_packet(0, VA + SIGNAL);
 		ring(gpu, queue, 0);
 		assert_true(completed(CLIENT_TIMEOUT_MS));
+		/* Soon after a packet the next one is looked for unasked. */
+		usleep(50000);
 		write_packet(1, VA + SIGNAL);
 		ring(!gpu, queue, 1);
 		assert_false(completed(30));
