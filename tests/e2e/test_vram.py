@@ -197,18 +197,22 @@ def test_a_hostile_driver_takes_the_device():
 def attacked(name, is_asked):
     def test():
         """A host program that shares the pool with the attacker gets its VRAM each time, as it was."""
-        if is_asked:
-            time.sleep(10.5)  # who kept its VRAM is not asked again for 10 s
-        job = S.guest_job(VM, "sh", "-c", f"dmesg -C; echo {name} >{DEBUG}/run; tail -n 20 {DEBUG}/log; dmesg | grep asked")
-        while job.process.poll() is None:
-            assert CHECKS["beside"].ask("gpu") == "gpu_differ 0"
-            time.sleep(1.2)
-        out = job.succeeds(f" - {name} ")
-        assert re.search(rf"^ok \d+ - {name} ", out, re.MULTILINE), out
-        if is_asked:
-            assert int(re.search(r"asked (\d+) times", out)[1]), out
-        assert S.vms()[VM]["broker_pid"] == CHECKS["broker"], "the broker is another"
-        print("#", *out.splitlines()[-2:])
+        # Who kept its VRAM is not asked again for 10 s, which may begin some seconds after the case before: a question is open for up to 8 s.
+        for _ in range(3 if is_asked else 1):
+            if is_asked:
+                time.sleep(10.5)
+            job = S.guest_job(VM, "sh", "-c", f"dmesg -C; echo {name} >{DEBUG}/run; tail -n 20 {DEBUG}/log; dmesg | grep asked")
+            while job.process.poll() is None:
+                assert CHECKS["beside"].ask("gpu") == "gpu_differ 0"
+                time.sleep(1.2)
+            out = job.succeeds(f" - {name} ")
+            assert re.search(rf"^ok \d+ - {name} ", out, re.MULTILINE), out
+            assert S.vms()[VM]["broker_pid"] == CHECKS["broker"], "the broker is another"
+            asked = int(re.search(r"asked (\d+) times", out)[1])
+            print("#", *out.splitlines()[-2:])
+            if asked:
+                break
+        assert asked or not is_asked, out
 
     return test
 
