@@ -227,6 +227,12 @@ struct lift {
 	bool has_serial;		    /* lanes go through some loop one by one (serial.c) */
 };
 
+/* ---- lift_class.c ---- */
+/* Of v_cmp_class: sets q->class_mask, and classes, if all lanes have the same mask. */
+void find_classes(struct lift *l, struct vop *q);
+/* Lanes (vi1) whose x, a strip's integers, is of one of those classes. NULL: there are too many. */
+V emit_classes(struct lift *l, const struct vop *q, V x);
+
 /* ---- widen.c ---- */
 /* The lane function of this name, if it can be widened: straight-line code. */
 V lane_function(struct lift *l, const char *prefix, const char *name, const char *suffix);

@@ -500,32 +500,13 @@ static V streams_rows(struct lift *l, const struct access *a, const struct lin *
 	return past_caches(l, a->bytes, lanes_va(l, x, 0, e->low), host, wave ? 1 : l->strips);
 }
 
-/* The rows of a store for which that holds; the builder goes on where it does not. The block returned is to lead to where both ways meet. */
-static LLVMBasicBlockRef stream_rows(struct lift *l, const struct access *a, V yes, V (*rows)[MAX_STRIPS], V (*pairs)[2], const V *host)
-{
-	LLVMBasicBlockRef stream = new_block(l, "stream"), go = new_block(l, "");
-
-	LLVMBuildCondBr(l->b, yes, stream, go);
-	go_to(l, stream);
-	for (unsigned s = 0; s < l->strips; s++) {
-		V of[4];
-
-		for (unsigned k = 0; k < a->dwords; k++)
-			of[k] = rows[k][s];
-		stream_in_order(l, of, pairs[s], a->dwords, host[s]);
-	}
-	stream = LLVMGetInsertBlock(l->b);
-	go_to(l, go);
-	return stream;
-}
-
 bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V base[MAX_STRIPS], V fits)
 {
 	const int32_t *delta = x->delta;
 	unsigned n = a->dwords, prot = a->store ? GPU_PROT_WRITE : GPU_PROT_READ;
 	struct extent all = extent_of(delta, 0, WAVE_LANES, a->bytes), e[MAX_STRIPS];
 	bool wave = x->level == LEVEL_WAVE && all.span <= mem_near_bytes(MEM_NEAR_CLASSES - 1), keep = !l->reg.now.exec_full && !ji->quiet;
-	LLVMBasicBlockRef slow, join, from[2], stream = NULL, stored;
+	LLVMBasicBlockRef slow, join, from[2], stream = NULL;
 	V host[MAX_STRIPS], got[4][MAX_STRIPS], old[4][MAX_STRIPS], pairs[MAX_STRIPS][2], wide[MAX_STRIPS][2], step[4][MAX_STRIPS], out[MAX_STRIPS][4], past;
 	unsigned twin;
 	bool once;
@@ -557,7 +538,7 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 		host[s] = at(l, host[wave ? 0 : s], (uint64_t)(int64_t)(delta[s * l->width] - e[wave ? 0 : s].low));
 	past = a->store ? streams_rows(l, a, x, &e[0], host) : NULL;
 	if (past)
-		stream = stream_rows(l, a, past, old, pairs, host);
+		stream = stream_rows(l, n, past, old, pairs, host);
 	if (a->store && once)
 		store_once(l, a, host[0], old);
 	for (unsigned s = 0; s < l->strips && !(a->store && once); s++) {
@@ -582,13 +563,8 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 		for (unsigned k = 0; k < n; k++)
 			got[k][s] = a->bytes < 4 ? placed(l, a->kind, out[s][k], old[k][s]) : out[s][k];
 	}
-	if (stream) {
-		stored = new_block(l, "");
-		LLVMBuildBr(l->b, stored);
-		LLVMPositionBuilderAtEnd(l->b, stream);
-		LLVMBuildBr(l->b, stored);
-		go_to(l, stored);
-	}
+	if (stream)
+		end_stream(l, stream);
 	if (a->store)
 		say_stored(l);
 	from[0] = LLVMGetInsertBlock(l->b);

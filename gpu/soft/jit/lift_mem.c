@@ -81,6 +81,12 @@ void prefetch(struct lift *l, V p, unsigned level)
 
 #define CACHE_LINE 64
 
+static void prefetch_lines(struct lift *l, V p, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i += CACHE_LINE)
+		prefetch(l, at(l, p, i), 3);
+}
+
 #define FETCH_AFTER 16	 /* steps */
 #define FETCH_STEPS 8	 /* so many ahead */
 #define FETCH_FAR   2048 /* smaller steps the host foresees by itself */
@@ -124,7 +130,7 @@ static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned by
 {
 	LLVMBasicBlockRef same = new_block(l, ""), other = new_block(l, ""), fetch = new_block(l, ""), go = new_block(l, "");
 	V next = counter(l, l->i64, 0), step = counter(l, l->i64, 0), steady = counter(l, l->i32, INT32_MAX);
-	V due = LLVMBuildLoad2(l->b, l->i64, next, ""), by = LLVMBuildLoad2(l->b, l->i64, step, ""), far, n, p;
+	V due = LLVMBuildLoad2(l->b, l->i64, next, ""), by = LLVMBuildLoad2(l->b, l->i64, step, ""), far, n;
 
 	LLVMBuildCondBr(l->b, IS(EQ, va, due), same, other);
 	go_to(l, other);
@@ -142,9 +148,7 @@ static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned by
 	far = LLVMBuildMul(l->b, by, c64(l, FETCH_STEPS), "");
 	LLVMBuildCondBr(l->b, AND(IS(SLT, n, c32(l, 0)), IS(ULT, ADD(off, far), room)), fetch, go);
 	go_to(l, fetch);
-	p = indexed(l, host, far);
-	for (unsigned i = 0; i < bytes; i += 64)
-		prefetch(l, at(l, p, i), 3);
+	prefetch_lines(l, indexed(l, host, far), bytes);
 	LLVMBuildBr(l->b, go);
 	go_to(l, go);
 	l->fetches++;
@@ -183,7 +187,7 @@ V steady_step(struct lift *l, unsigned place, V va, unsigned bytes, unsigned lan
 	look = new_block(l, "steady");
 	go = new_block(l, "");
 	/* Between lanes that go one by one for long the host loses sight of how rows go on, in its caches, too. */
-	large = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, store_room), l->i64), c64(l, bytes / lanes));
+	large = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), c64(l, bytes / lanes));
 	from = LLVMGetInsertBlock(l->b);
 	LLVMBuildCondBr(l->b, l->has_serial ? LLVMConstInt(l->i1, 1, 0) : large, look, go);
 	go_to(l, look);
@@ -209,9 +213,7 @@ static void fetch_further(struct lift *l, V off, V room, V host, V step, unsigne
 
 	LLVMBuildCondBr(l->b, AND(IS(NE, step, c64(l, 0)), IS(ULT, ADD(off, step), room)), fetch, go);
 	go_to(l, fetch);
-	host = indexed(l, host, step);
-	for (unsigned i = 0; i < bytes; i += 64)
-		prefetch(l, at(l, host, i), 3);
+	prefetch_lines(l, indexed(l, host, step), bytes);
 	LLVMBuildBr(l->b, go);
 	go_to(l, go);
 }
@@ -336,7 +338,7 @@ void store_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p, V ma
 		volatile_store(l, x, p, 1);
 }
 
-void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p)
+static void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p)
 {
 	LLVMMetadataRef one = LLVMValueAsMetadata(c32(l, 1));
 	V x = LLVMBuildStore(l->b, in_order(l, rows, pairs, n), p);
@@ -348,7 +350,7 @@ void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p)
 
 V past_caches(struct lift *l, unsigned bytes, V va, const V *host, unsigned rows)
 {
-	V yes = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, store_room), l->i64), c64(l, bytes)), places = NULL;
+	V yes = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), c64(l, bytes)), places = NULL;
 
 	if (!l->streams || !l->reg.now.exec_full || WAVE_LANES / rows * bytes % CACHE_LINE)
 		return NULL;
@@ -361,6 +363,34 @@ V past_caches(struct lift *l, unsigned bytes, V va, const V *host, unsigned rows
 	for (unsigned i = 0; i < l->rows_read; i++)
 		yes = AND(yes, IS(NE, va, l->row_read[i]));
 	return yes;
+}
+
+LLVMBasicBlockRef stream_rows(struct lift *l, unsigned n, V yes, V (*rows)[MAX_STRIPS], V (*pairs)[2], const V *host)
+{
+	LLVMBasicBlockRef stream = new_block(l, "stream"), go = new_block(l, "");
+
+	LLVMBuildCondBr(l->b, yes, stream, go);
+	go_to(l, stream);
+	for (unsigned s = 0; s < l->strips; s++) {
+		V of[4];
+
+		for (unsigned k = 0; k < n; k++)
+			of[k] = rows[k][s];
+		stream_in_order(l, of, pairs[s], n, host[s]);
+	}
+	stream = LLVMGetInsertBlock(l->b);
+	go_to(l, go);
+	return stream;
+}
+
+void end_stream(struct lift *l, LLVMBasicBlockRef stream)
+{
+	LLVMBasicBlockRef stored = new_block(l, "");
+
+	LLVMBuildBr(l->b, stored);
+	LLVMPositionBuilderAtEnd(l->b, stream);
+	LLVMBuildBr(l->b, stored);
+	go_to(l, stored);
 }
 
 void fence_streams(struct lift *l)
@@ -760,36 +790,16 @@ static void store_strip(struct lift *l, const struct global *g, unsigned s, V p)
 	store_in_order(l, rows, (V *)g->pairs[s], n, p, l->reg.now.exec_full ? NULL : mask_strip(l, get_exec(l), s));
 }
 
-/* Goes on in the block returned if the condition holds; the builder is where it does not. */
-static LLVMBasicBlockRef when(struct lift *l, V condition)
-{
-	LLVMBasicBlockRef yes = new_block(l, ""), no = new_block(l, "");
-
-	LLVMBuildCondBr(l->b, condition, yes, no);
-	go_to(l, no);
-	return yes;
-}
-
 /* All strips of a store, past the caches where that is better; va: of the first. */
-static void store_strips(struct lift *l, const struct global *g, V va, const V host[MAX_STRIPS], unsigned rows)
+static void store_strips(struct lift *l, struct global *g, V va, const V host[MAX_STRIPS], unsigned rows)
 {
-	V past = past_caches(l, 4 * g->a.dwords, va, host, rows), of[4];
-	LLVMBasicBlockRef stream = past ? when(l, past) : NULL, done;
+	V past = past_caches(l, 4 * g->a.dwords, va, host, rows);
+	LLVMBasicBlockRef stream = past ? stream_rows(l, g->a.dwords, past, &l->reg.v[g->row], g->pairs, host) : NULL;
 
 	for (unsigned s = 0; s < l->strips; s++)
 		store_strip(l, g, s, host[s]);
-	if (!past)
-		return;
-	done = new_block(l, "");
-	LLVMBuildBr(l->b, done);
-	go_to(l, stream);
-	for (unsigned s = 0; s < l->strips; s++) {
-		for (unsigned k = 0; k < g->a.dwords; k++)
-			of[k] = l->reg.v[g->row + k][s];
-		stream_in_order(l, of, (V *)g->pairs[s], g->a.dwords, host[s]);
-	}
-	LLVMBuildBr(l->b, done);
-	go_to(l, done);
+	if (stream)
+		end_stream(l, stream);
 }
 
 static void load_strip(struct lift *l, struct global *g, unsigned s, V p)
@@ -806,6 +816,16 @@ static void way_done(struct lift *l, struct global *g)
 {
 	g->from[g->ways++] = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, g->join);
+}
+
+/* Goes on in the block returned if the condition holds; the builder is where it does not. */
+static LLVMBasicBlockRef when(struct lift *l, V condition)
+{
+	LLVMBasicBlockRef yes = new_block(l, ""), no = new_block(l, "");
+
+	LLVMBuildCondBr(l->b, condition, yes, no);
+	go_to(l, no);
+	return yes;
 }
 
 /* The way of strips that rise each by itself, from the builder's place. */

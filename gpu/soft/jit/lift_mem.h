@@ -58,7 +58,7 @@ V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef fro
 V bits_of(struct lift *l, V mask);
 /* The place of the view for an access of so many bytes. */
 unsigned place_for(struct lift *l, uint32_t prot, unsigned bytes);
-/* Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. */
+/* Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. What is step (i64; NULL or 0: nothing) further is fetched ahead. */
 V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, LLVMBasicBlockRef slow);
 /*
  * How far (i64) from va, of a load of rows of so many bytes for so many lanes, that will be which this wave of a work-group some work-groups later loads, if each begins as far from
@@ -82,8 +82,12 @@ void store_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p, V ma
  * of a wave's store of so many bytes a lane in rows, of which host says where they are, the first one from va on; NULL: never.
  */
 V past_caches(struct lift *l, unsigned bytes, V va, const V *host, unsigned rows);
-/* The same of all lanes, past the caches; p is at a place that the host's vectors divide. fence_streams() has to follow before other threads are told of it. */
-void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p);
+/*
+ * n rows, and as pairs, of all strips, to where host says if yes (past_caches()); the builder goes on where that does not hold. The block returned is for end_stream(),
+ * where both ways meet. fence_streams() has to follow before other threads are told of it.
+ */
+LLVMBasicBlockRef stream_rows(struct lift *l, unsigned n, V yes, V (*rows)[MAX_STRIPS], V (*pairs)[2], const V *host);
+void end_stream(struct lift *l, LLVMBasicBlockRef stream);
 
 /* lift_known.c */
 /* n dwords at p, by twos in one access each: the same for all lanes of a strip. */

@@ -553,7 +553,7 @@ static void set_frame(struct jit_frame *f, const struct jit_unit *u, uint64_t bu
 	f->load = spread_load;
 	f->store = spread_store;
 	f->mfma = compiler.mfma;
-	f->store_room = UINT64_MAX;
+	f->room_each = UINT64_MAX;
 }
 
 static uint64_t instructions(const struct jit_unit *u, const struct jit_frame *f)
@@ -624,7 +624,7 @@ static void set_range(struct jit_frame *f, struct workgroup *wg, const struct di
 	}
 	memcpy(f->id, wg->id, sizeof(f->id));
 	if (setup)
-		f->store_room = compiler.cache_bytes / setup->grid[0] / setup->grid[1] / setup->grid[2];
+		f->room_each = compiler.cache_bytes / setup->grid[0] / setup->grid[1] / setup->grid[2];
 }
 
 static uint32_t (*mfma_rows(struct wave *w, unsigned r))[WAVE_LANES]
