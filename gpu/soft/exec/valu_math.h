@@ -6,7 +6,7 @@
  *
  * The transcendental unit. AMD documents about 1 ulp for these and publishes no algorithm; this GPU defines them as
  *   rcp, sqrt f32/f16/f64   correctly rounded
- *   rsq f32, f64            Newton steps, at most 0.501 ulp off; f16: 1 / sqrt(x) in double, rounded once
+ *   rsq f32, f64            Newton steps, at most 0.505 ulp off; f16: 1 / sqrt(x) in double, rounded once
  *   exp, log f32            polynomials in double (error below 2^-38), rounded once
  *   sin, cos; f16           polynomials in double (error below 2^-50), rounded once
  * f32 and f64 rounded to nearest even whatever MODE says. The f32 forms flush denormal inputs and results to zero of the same
@@ -519,25 +519,24 @@ static inline float rsq_f32(float x)
 	return x == 0.0f ? as_f32(0x7f800000 | (as_u32(x) & 0x80000000)) : r;
 }
 
-/* The same in f64, with a third step of second order. Of a denormal a multiple is taken. */
+/*
+ * The same in f64, at most 0.505 ulp off: the first step's polynomial is fitted to what it begins with, the second one's is of fourth order. Of a denormal a
+ * multiple is taken; what is not positive comes out of it as anything.
+ */
 static inline double rsq_f64(double x)
 {
-	int small = x < 0x1p-1022;
-	double n = small ? x * 0x1p108 : x, y = as_f64(0x5fe6eb50c7b537a9 - (as_u64(n) >> 1)), t, e;
+	int small = !(x >= 0x1p-1022);
+	double n = small ? x * 0x1p108 : x, y = as_f64(0x5fe6eb50c7b537a9 - (as_u64(n) >> 1)), t = n * y, e = fma(t, y, -1.0);
 
+	y *= fma(fma(e, 0x1.80834560ae5d8p-2, -0x1.008fa3368fb79p-1), e, 0x1.0000039b5aa36p+0);
 	t = n * y;
-	e = fma(-t, y, 1.0);
-	y = fma(y * e, fma(e, 0.375, 0.5), y);
-	t = n * y;
-	e = fma(-t, y, 1.0);
-	y = fma(y * e, fma(e, 0.375, 0.5), y);
-	t = n * y;
-	e = fma(-fma(n, y, -t), y, fma(-t, y, 1.0));
-	y = fma(y * 0.5, e, y);
+	e = fma(fma(n, y, -t), y, fma(t, y, -1.0));
+	y = fma(y * e, fma(fma(e, -0.3125, 0x1.80000009b2aep-2), e, -0.5), y);
 	y = small ? y * 0x1p54 : y;
+	/* 0 and infinity. */
+	y = x + x == x ? as_f64(as_u64(x) ^ 0x7ffull << 52) : y;
 	y = x < 0.0 ? NAN : y;
-	y = x == INFINITY ? 0.0 : y;
-	return x == 0.0 ? as_f64(as_u64(x) | 0x7ffull << 52) : y;
+	return x == x ? y : as_f64(as_u64(x) | 1ull << 51);
 }
 
 /* 2^x; denormal results are 0. */

@@ -112,12 +112,42 @@ static V wide_value(struct lift *l, V lo, V hi)
 	return LLVMBuildOr(l->b, LLVMBuildZExt(l->b, lo, l->i64, ""), hi, "");
 }
 
+/* Is it every other dword of a row of 64 bits, from the first one on (halves_of)? */
+static V is_half(struct lift *l, V x, unsigned first)
+{
+	V from = LLVMIsAShuffleVectorInst(x) ? LLVMIsABitCastInst(LLVMGetOperand(x, 0)) : NULL;
+
+	if (!from || LLVMTypeOf(LLVMGetOperand(from, 0)) != l->vi64 || LLVMGetNumMaskElements(x) != l->width)
+		return NULL;
+	for (unsigned i = 0; i < l->width; i++)
+		if (LLVMGetMaskValue(x, i) != (int)(2 * i + first))
+			return NULL;
+	return LLVMGetOperand(from, 0);
+}
+
+/* The row of which these are the halves, also where both were chosen by one mask; NULL: there is none. */
+static V whole_row(struct lift *l, V lo, V hi)
+{
+	V x = is_half(l, lo, 0), yes, no;
+
+	if (x)
+		return x == is_half(l, hi, 1) ? x : NULL;
+	if (!LLVMIsASelectInst(lo) || !LLVMIsASelectInst(hi) || LLVMGetOperand(lo, 0) != LLVMGetOperand(hi, 0))
+		return NULL;
+	yes = whole_row(l, LLVMGetOperand(lo, 1), LLVMGetOperand(hi, 1));
+	no = yes ? whole_row(l, LLVMGetOperand(lo, 2), LLVMGetOperand(hi, 2)) : NULL;
+	return no ? LLVMBuildSelect(l->b, LLVMGetOperand(lo, 0), yes, no, "") : NULL;
+}
+
 V wide_row(struct lift *l, V lo, V hi)
 {
-	V order[128];
+	V order[128], whole;
 
 	if (l->width == 1)
 		return wide_value(l, lo, hi);
+	whole = whole_row(l, lo, hi);
+	if (whole)
+		return whole;
 	for (unsigned i = 0; i < l->width; i++) {
 		order[2 * i] = c32(l, i);
 		order[2 * i + 1] = c32(l, l->width + i);

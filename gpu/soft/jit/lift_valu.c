@@ -224,6 +224,7 @@ static bool host_picks(unsigned op)
 	case ISA_V_FMA_F64:
 	case ISA_V_FMAC_F64:
 	case ISA_V_RCP_F32:
+	case ISA_V_RSQ_F64: /* by itself */
 	case ISA_V_SQRT_F32:
 	case ISA_V_FLOOR_F32:
 	case ISA_V_TRUNC_F32:
