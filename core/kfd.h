@@ -63,6 +63,8 @@ struct kfd_front_ops {
 	/* Makes [offset, offset + size) of the VRAM read as zeroes, wherever its contents are. NULL:
 	 * the core does it through the mapping. */
 	void (*clear_vram)(void *gpu_ctx, uint64_t offset, uint64_t size);
+	/* VRAM that was allocated and cleared: its memory may be taken now. NULL: when it is touched. */
+	void (*take_vram)(void *gpu_ctx, uint64_t offset, uint64_t size);
 	/* Bytes of system memory that all buffers together may have; NULL: no limit but the
 	 * tenant's memory. */
 	uint64_t (*system_limit)(void *ctx);

@@ -205,8 +205,11 @@ int node_vram_take(struct kfd_node *n, uint64_t size, size_t max, struct vram_ex
 	pthread_mutex_unlock(&n->device->lock);
 	if (err && ops->charge_vram)
 		ops->charge_vram(n->config.ctx, -(int64_t)size);
-	for (size_t i = 0; !err && i < *num; i++)
+	for (size_t i = 0; !err && i < *num; i++) {
 		clear(n, (uint8_t *)n->config.vram + (*list)[i].offset, (*list)[i].size);
+		if (ops->take_vram)
+			ops->take_vram(n->config.ctx, (*list)[i].offset, (*list)[i].size);
+	}
 	return err;
 }
 

@@ -4,8 +4,9 @@
  *
  * A sorted array of free extents that never touch each other. A buffer gets one extent when there
  * is one large enough (the smallest such, to keep large ones whole), else the largest ones until it
- * is covered: the GPU's page table makes it contiguous. Freeing must not fail, so an allocation
- * already makes room for the entries that its release could add.
+ * is covered: the GPU's page table makes it contiguous. An extent that can have huge pages begins
+ * with one, if there is room. Freeing must not fail, so an allocation already makes room for the
+ * entries that its release could add.
  */
 #include "core/vram.h"
 
@@ -13,6 +14,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/huge.h"
 
 #define PAGE_BYTES 4096ull
 
@@ -52,10 +55,21 @@ void vram_fini(struct vram *vram)
 	memset(vram, 0, sizeof(*vram));
 }
 
+/* Room for one more entry is reserved. */
 static void take(struct vram *vram, size_t i, uint64_t size, struct vram_extent *out)
 {
 	struct vram_extent *e = &vram->free[i];
+	uint64_t before = -e->offset & (HUGE_BYTES - 1);
 
+	if (before && size >= HUGE_BYTES && e->size - size >= before) {
+		memmove(e + 1, e, (vram->num_free - i) * sizeof(*e));
+		vram->num_free++;
+		e->size = before;
+		e++;
+		i++;
+		e->offset += before;
+		e->size -= before;
+	}
 	*out = (struct vram_extent){e->offset, size};
 	e->offset += size;
 	e->size -= size;

@@ -97,6 +97,7 @@ static struct kfd_front_ops ops = {
 	.charge_vram = charge,
 	.vram_quota = quota,
 	.clear_vram = memory_clear,
+	.take_vram = memory_take,
 	.signal_event = on_signal,
 	.memory_fault = on_memory_fault,
 	.report = report,

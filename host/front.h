@@ -159,6 +159,7 @@ int memory_open(void);
 void memory_forget(void);				       /* in a child */
 void *memory_resolve(void *ctx, uint64_t addr, uint64_t size); /* kfd_front_ops.resolve */
 void memory_clear(void *gpu_ctx, uint64_t offset, uint64_t size);   /* kfd_front_ops.clear_vram */
+void memory_take(void *gpu_ctx, uint64_t offset, uint64_t size);    /* kfd_front_ops.take_vram */
 /* ALLOC and FREE_MEMORY_OF_GPU of the program, and SVM; args are private copies. */
 int memory_alloc(struct kfd_ioctl_alloc_memory_of_gpu_args *args);
 int memory_free(struct kfd_ioctl_free_memory_of_gpu_args *args);

@@ -22,6 +22,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "base/huge.h"
 #include "base/log.h"
 #include "host/front.h"
 
@@ -41,11 +42,10 @@ static _Atomic uintptr_t user_first = UINTPTR_MAX, user_last;
 
 static void *map_all(int fd, uint64_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	void *p = huge_map(fd, size);
 
-	if (p == MAP_FAILED)
-		return NULL;
-	madvise(p, size, MADV_DONTFORK);
+	if (p)
+		madvise(p, size, MADV_DONTFORK);
 	return p;
 }
 
@@ -145,6 +145,15 @@ void memory_clear(void *gpu_ctx, uint64_t offset, uint64_t size)
 		swap_clear(g->swap, offset, size);
 	else if (madvise(g->vram + offset, size, MADV_REMOVE))
 		memset(g->vram + offset, 0, size);
+}
+
+void memory_take(void *gpu_ctx, uint64_t offset, uint64_t size)
+{
+	struct front_gpu *g = gpu_ctx;
+
+	/* What may be swapped out takes memory only when it is touched. */
+	if (!g->swap)
+		huge_take(g->vram + offset, size);
 }
 
 static uint64_t handle_of(uint32_t id)

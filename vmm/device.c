@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "arbiter/protocol.h"
+#include "base/huge.h"
 #include "base/log.h"
 #include "vmm/device_internal.h"
 
@@ -72,6 +73,15 @@ static void front_clear(void *gpu_ctx, uint64_t offset, uint64_t size)
 	vram_clear(gpu_ctx, offset, size);
 }
 
+static void front_take(void *gpu_ctx, uint64_t offset, uint64_t size)
+{
+	struct device_gpu *g = gpu_ctx;
+
+	/* What may be swapped out takes memory only when it is touched. */
+	if (!g->swap)
+		huge_take(g->vram + offset, size);
+}
+
 static void front_report(void *gpu_ctx, const struct kfd_fault *fault)
 {
 	struct device_gpu *g = gpu_ctx;
@@ -92,6 +102,7 @@ static const struct kfd_front_ops front_ops = {
 	.charge_vram = front_charge,
 	.vram_quota = front_quota,
 	.clear_vram = front_clear,
+	.take_vram = front_take,
 	.system_limit = front_system_limit,
 	.signal_event = events_signal,
 	.memory_fault = events_memory_fault,
@@ -414,12 +425,8 @@ const struct hsv_device_exits *hsv_device_exits(const struct hsv_device *dev)
 
 static int map_shared(int fd, uint64_t size, uint8_t **host)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-
-	if (p == MAP_FAILED)
-		return -errno;
-	*host = p;
-	return 0;
+	*host = huge_map(fd, size);
+	return *host ? 0 : -errno;
 }
 
 /* Sealed: a client that could shrink it could kill us with a bus error. */
