@@ -30,13 +30,18 @@ runner = load_runner()
 runner.say = lambda text: None
 
 
-def outcome_of(script, timeout=20):
-    """Run a shell script as a test program, quietly; its Outcome."""
-    test = {"suite": ["p:s"], "name": "n", "cmd": ["/bin/sh", "-c", script], "workdir": "/", "env": {},
+def program_of(script, timeout=20, suites=("s",)):
+    """A shell script as a test program, quiet."""
+    test = {"suite": [f"p:{suite}" for suite in suites], "name": "n", "cmd": ["/bin/sh", "-c", script], "workdir": "/", "env": {},
             "is_parallel": True, "priority": 0, "timeout": timeout}
     program = runner.Program(test, "/", None)
     program.report = lambda *args: None
-    return program.run()
+    return program
+
+
+def outcome_of(script, timeout=20):
+    """Run a shell script as a test program; its Outcome."""
+    return program_of(script, timeout).run()
 
 
 def check(outcome, passed, failed, skipped=0):
@@ -113,6 +118,16 @@ def test_a_hang_ends_and_fails():
     start = time.time()
     check(outcome_of("echo 1..2; echo ok 1; sleep 60", timeout=1), 1, 1)
     assert time.time() - start < 25
+
+
+def test_what_waits_has_a_place_beside_the_others():
+    with tempfile.TemporaryDirectory() as directory:
+        busy = f"for i in $(seq 150); do [ -e {directory}/there ] && echo 1..1 && echo ok 1 && exit; sleep 0.1; done; exit 1"
+        programs = [program_of(busy) for _ in range(os.cpu_count() or 1)] + [program_of(f"touch {directory}/there; echo 1..1; echo ok 1", suites=("s", "waits"))]
+        outcomes = runner.run_all(programs)
+    assert [program for program, _ in outcomes] == programs
+    for _, outcome in outcomes:
+        check(outcome, 1, 0)
 
 
 def test_a_daemon_left_behind_does_not_hold_the_run():
