@@ -3,9 +3,9 @@
  * e2e-gpu - a tenant's program by the HSA runtime, well-behaved or hostile as its first word says:
  *
  *   work SECONDS         dispatches one after another for so long; each result is compared. Prints "dispatches N" and "verified"
- *   until FILE           the same until FILE exists
- *   pulse ROUNDS MS      a compared dispatch, MS of idleness with the queue open, again; prints the same
- *   hold SECONDS         one compared dispatch, then idle with the queue open, then another one
+ *   until FILE           the same until FILE exists, in bursts of 20 ms with rests of 40, which leave a CPU to others and in which doorbells are parked
+ *   pulse ROUNDS MS      compared dispatches with MS of idleness between them, the queue open; prints the same
+ *   hold SECONDS         one compared dispatch, then idle with the queue open for so long or until SIGUSR1, then another one
  *   vram MIB             allocates so much VRAM, has it written at both ends by a kernel, and compares
  *   spin                 a kernel that never ends; waits for it (until it is killed)
  *   store ADDRESS        a kernel writes to ADDRESS (hexadecimal), of which this program has nothing
@@ -22,6 +22,7 @@
 #include "tests/programs/hsa.h"
 
 #include <inttypes.h>
+#include <signal.h>
 
 #define N	   1024u
 #define RING	   64u
@@ -137,19 +138,33 @@ static int work(double seconds)
 
 static int until(const char *file)
 {
-	do
-		one_step();
-	while (access(file, F_OK) < 0);
+	do {
+		for (double end = now() + 0.02; now() < end;)
+			one_step();
+		pause_ms(40);
+	} while (access(file, F_OK) < 0);
 	return finish();
 }
 
 static int pulse(unsigned rounds, unsigned ms)
 {
 	for (unsigned i = 0; i < rounds; i++) {
+		if (i)
+			pause_ms(ms);
 		one_step();
-		pause_ms(ms);
 	}
 	return finish();
+}
+
+static void enough(int number)
+{
+}
+
+static int hold(unsigned seconds)
+{
+	/* The sleep ends. */
+	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = enough}, NULL);
+	return pulse(2, seconds * 1000);
 }
 
 static int spin(void)
@@ -319,7 +334,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "pulse") && argc == 4)
 		return pulse((unsigned)atoi(arg), (unsigned)atoi(argv[3]));
 	if (!strcmp(what, "hold"))
-		return pulse(2, (unsigned)atoi(arg) * 1000);
+		return hold((unsigned)atoi(arg));
 	if (!strcmp(what, "vram"))
 		return vram((size_t)atoi(arg));
 	if (!strcmp(what, "spin"))
