@@ -24,7 +24,7 @@
 #define NI    40 /* instructions of a unit */
 #define LDS   2048
 #define SLACK 512
-#define WANT  3 /* times that each operation is to be seen */
+#define WANT  4 /* times that each operation is to be seen */
 
 struct state {
 	uint32_t v[NV][WAVE_LANES] __attribute__((aligned(64)));
@@ -196,7 +196,7 @@ static struct isa_inst random_inst(void)
 			words[1] |= rnd() & 0x04020100;
 		if (isa_decode(target, words, 3, &in) < 0 || !usable(&in) || too_wide(&in))
 			continue;
-		if (seen[in.op] >= WANT && rnd() % 4)
+		if (seen[in.op] >= WANT && rnd() % 1000)
 			continue;
 		for (unsigned i = 0; i < 4; i++)
 			fold(&in.src[i]);
@@ -575,7 +575,7 @@ static void test_random(void **state)
 {
 	unsigned ops = 0, table = 0, n;
 
-	for (n = 0; n < max_units || (!all_seen() && n < 4 * max_units); n++)
+	for (n = 0; n < max_units || (!all_seen() && n < 2 * max_units); n++)
 		one_unit(n & 1);
 	for (unsigned op = 1; op < ISA_NUM_OPS; op++) {
 		ops += seen[op] > 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_once.c - lanes that are at one place: usage: test_once once-TARGET.co
+ * test_once.c - lanes that are at one place: usage: test_once once-TARGET.co [SECONDS]
  *
  * Hardware makes one access of a wave's lanes that are at one place. Programs count on it without knowing: what another agent stores once it has seen
  * the wave's store must not be overwritten by a lane that comes late, and compilers take what is loaded from a uniform address for uniform. Here
@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <pthread.h>
 #include <time.h>
@@ -19,12 +20,12 @@
 
 #include "tests/exec/runner.h"
 
-#define LIMIT	5   /* seconds without a turn */
-#define WHILE	0.1 /* seconds that each kind is tried for */
+#define LIMIT	5 /* seconds without a turn */
 #define PATTERN 0x100000001ull
 
 static struct runner runner;
 static struct codeobj co;
+static double seconds = 0.1; /* that each kind is tried for */
 
 /* The value's type, how lanes find the place, the first lane that takes part. */
 static const struct kind {
@@ -157,7 +158,7 @@ static void test_stores(void **state)
 {
 	for (unsigned f = 0; f < sizeof(firsts) / sizeof(firsts[0]); f++)
 		for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-			for (double end = now() + WHILE; now() < end;)
+			for (double end = now() + seconds; now() < end;)
 				run_beside("turns", &kinds[k], firsts[f], 40, take_turns, NULL);
 }
 
@@ -168,7 +169,7 @@ static void test_loads(void **state)
 	for (unsigned f = 0; f < sizeof(firsts) / sizeof(firsts[0]); f++)
 		for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 			memset(bad, 0, 4096);
-			for (double end = now() + WHILE; now() < end;)
+			for (double end = now() + seconds; now() < end;)
 				run_beside("same", &kinds[k], firsts[f], 2000, count, bad);
 			for (unsigned l = 0; l < 64; l++)
 				if (bad[l])
@@ -183,7 +184,9 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_stores), cmocka_unit_test(test_loads)};
 
-	if (argc != 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))
+	if (argc > 2)
+		seconds = atof(argv[2]);
+	if (argc < 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))
 		return 2;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
