@@ -39,21 +39,26 @@ build: setup $(BUILD)/build.ninja ## compile everything that runs on the host
 image: setup ## make the guest image, and fetch a QEMU with vfio-user if the host has none
 	@image/make
 
+# Both at the same time: what is made for guests waits for the network a lot.
+.PHONY: both
+both:
+	@$(MAKE) -j2 build image
+
 .PHONY: demo
-demo: build image ## two VMs and a host process share the GPU: everything, from nothing
+demo: both ## two VMs and a host process share the GPU: everything, from nothing
 	@$(SAY) "starting the demo"
 	@$(BUILD)/hsavisor demo
 
 .PHONY: check
-check: build image ## run every test; SUITE=name runs one suite
+check: both ## run every test; SUITE=name runs one suite
 	@tests/run $(SUITE)
 
 .PHONY: check-long
-check-long: build image ## every test, and those that take long: more samples, Debian's ROCm libraries (fetches 1 GB)
+check-long: both ## every test, and those that take long: more samples, Debian's ROCm libraries (fetches 1 GB)
 	@tests/run --long
 
 .PHONY: soak
-soak: build image ## GPU programs in two VMs and on the host, killed at random for SOAK_SECONDS=600; right, and nothing leaked? (ARGS="--seed 7")
+soak: both ## GPU programs in two VMs and on the host, killed at random for SOAK_SECONDS=600; right, and nothing leaked? (ARGS="--seed 7")
 	@tests/soak/run --seconds $(or $(SOAK_SECONDS),600) $(ARGS)
 
 .PHONY: fuzz
@@ -61,18 +66,18 @@ fuzz: setup $(BUILD)/build.ninja ## feed made-up input to all that takes it from
 	@fuzz/run --seconds $(or $(FUZZ_SECONDS),60) $(FUZZER)
 
 .PHONY: check-libraries
-check-libraries: build image ## run Debian's ROCm libraries on both software GPUs, results checked (fetches 1 GB)
+check-libraries: both ## run Debian's ROCm libraries on both software GPUs, results checked (fetches 1 GB)
 	@tests/libraries/check
 
 .PHONY: coverage
-coverage: build image ## is there an instruction in Debian's ROCm packages that the GPU can't do? (fetches 1.5 GB)
+coverage: both ## is there an instruction in Debian's ROCm packages that the GPU can't do? (fetches 1.5 GB)
 	@tests/exec/coverage
 
 .PHONY: bench-gpu
-bench-gpu: build image ## the software GPU beside PoCL (ARGS="--json --check")
+bench-gpu: both ## the software GPU beside PoCL (ARGS="--json --check")
 	@bench/gpu/run $(ARGS)
 
-bench-%: build image ## run a benchmark: bench-dispatch, bench-sharing, bench-svm (ARGS="--json --check")
+bench-%: both ## run a benchmark: bench-dispatch, bench-sharing, bench-svm (ARGS="--json --check")
 	@bench/$* $(ARGS)
 
 .PHONY: install
