@@ -13,7 +13,7 @@ import tempfile
 import time
 
 BUILD, SRC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
-GFX900, GFX90A, UNIFORM = sys.argv[3:6]
+GFX900, GFX90A, UNIFORM, LINKED = sys.argv[3:7]
 sys.path.insert(0, f"{SRC}/tests/image")
 from processes import cpu_seconds, wait_until  # pylint: disable=wrong-import-position
 import tap  # pylint: disable=wrong-import-position
@@ -59,6 +59,21 @@ def contents(path):
 def test_help():
     call("disasm", "--help", says="Usage: hsavisor disasm")
     call("exec-kernel", "--help", says="Usage: hsavisor exec-kernel")
+
+
+def test_linked_of_several_objects():
+    """Each brings a note with its kernels."""
+
+    def kernels(path):
+        return {k["name"]: k for k in json.loads(call("disasm", "--json", "--headers", path))["code_objects"][0]["kernels"]}
+
+    one, both = kernels(GFX90A), kernels(LINKED)
+    assert set(both) == set(one) | {"more_add", "more_set"}, both.keys()
+    for name, k in both.items():
+        assert k["metadata"] and k["code_bytes"] > 0, k
+        if name in one:
+            assert k["arguments"] == one[name]["arguments"], (k, one[name])
+    assert dump("more_add", "--grid", "64", "--arg", "buffer:256=fill:u32:5", "--arg", "u32:7", file=LINKED) == [12] * 64
 
 
 def test_bad_usage():

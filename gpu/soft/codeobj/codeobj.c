@@ -199,15 +199,17 @@ static int add_symbols(struct codeobj *co, Elf *elf, Elf_Scn *scn, const GElf_Sh
 	return 0;
 }
 
+/* A library that was linked of many objects has a note of each. */
 static int read_notes(struct codeobj *co, Elf_Data *d, char error[CODEOBJ_ERROR])
 {
 	size_t at = 0, name, text;
 	GElf_Nhdr n;
+	int err = 0;
 
-	while (d && (at = gelf_getnote(d, at, &n, &name, &text)) > 0)
+	while (!err && d && (at = gelf_getnote(d, at, &n, &name, &text)) > 0)
 		if (n.n_type == NOTE_METADATA && n.n_namesz == 7 && !memcmp((char *)d->d_buf + name, "AMDGPU", 7))
-			return codeobj_metadata(co, (const uint8_t *)d->d_buf + text, n.n_descsz, error);
-	return 0;
+			err = codeobj_metadata(co, (const uint8_t *)d->d_buf + text, n.n_descsz, error);
+	return err;
 }
 
 static int read_sections(struct codeobj *co, Elf *elf, const GElf_Ehdr *eh, char error[CODEOBJ_ERROR])
@@ -234,7 +236,7 @@ static int read_sections(struct codeobj *co, Elf *elf, const GElf_Ehdr *eh, char
 			co->symbol = NULL;
 			co->num_symbols = 0;
 			err = add_symbols(co, elf, s, &h, eh);
-		} else if (h.sh_type == SHT_NOTE && !co->kernel) {
+		} else if (h.sh_type == SHT_NOTE) {
 			err = read_notes(co, elf_getdata_rawchunk(elf, (int64_t)h.sh_offset, h.sh_size, ELF_T_NHDR), error);
 		}
 	}
@@ -249,7 +251,7 @@ static int read_note_segments(struct codeobj *co, Elf *elf, char error[CODEOBJ_E
 	int err = 0;
 
 	elf_getphdrnum(elf, &n);
-	for (size_t i = 0; !err && i < n && !co->kernel; i++)
+	for (size_t i = 0; !err && i < n; i++)
 		if (gelf_getphdr(elf, (int)i, &p) && p.p_type == PT_NOTE)
 			err = read_notes(co, elf_getdata_rawchunk(elf, (int64_t)p.p_offset, p.p_filesz, ELF_T_NHDR), error);
 	return err;
@@ -269,14 +271,19 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct codeobj_kernel *)a)->name, ((const struct codeobj_kernel *)b)->name);
 }
 
-static const struct codeobj_symbol *find_symbol(const struct codeobj *co, const char *name, const char *suffix)
+static int by_symbol_name(const void *a, const void *b)
 {
-	size_t n = strlen(name);
+	const struct codeobj_symbol *const *x = a, *const *y = b;
 
-	for (size_t i = 0; i < co->num_symbols; i++)
-		if (!strncmp(co->symbol[i].name, name, n) && !strcmp(co->symbol[i].name + n, suffix))
-			return &co->symbol[i];
-	return NULL;
+	return strcmp((*x)->name, (*y)->name);
+}
+
+/* The symbol of that name, one of those that by_symbol_name() has sorted. */
+static const struct codeobj_symbol *find_symbol(const struct codeobj_symbol **sorted, size_t n, char *name)
+{
+	const struct codeobj_symbol key = {.name = name}, *wanted = &key, **found = bsearch(&wanted, sorted, n, sizeof(*sorted), by_symbol_name);
+
+	return found ? *found : NULL;
 }
 
 /* Kernels that only have a descriptor: of assembly without metadata. */
@@ -310,13 +317,28 @@ static int add_bare_kernels(struct codeobj *co)
 	return 0;
 }
 
-static void find_kernels(struct codeobj *co, bool linked)
+static int find_kernels(struct codeobj *co, bool linked)
 {
-	for (uint32_t i = 0; i < co->num_kernels; i++) {
-		struct codeobj_kernel *k = &co->kernel[i];
-		const struct codeobj_symbol *s = find_symbol(co, k->name, ".kd"), *f = find_symbol(co, k->name, "");
-		struct kernel_descriptor kd;
+	const struct codeobj_symbol **sorted = calloc(co->num_symbols + 1, sizeof(*sorted));
+	int err = sorted ? 0 : -ENOMEM;
 
+	for (size_t i = 0; !err && i < co->num_symbols; i++)
+		sorted[i] = &co->symbol[i];
+	if (!err)
+		qsort(sorted, co->num_symbols, sizeof(*sorted), by_symbol_name);
+	for (uint32_t i = 0; !err && i < co->num_kernels; i++) {
+		struct codeobj_kernel *k = &co->kernel[i];
+		const struct codeobj_symbol *s, *f;
+		struct kernel_descriptor kd;
+		char *name;
+
+		if (asprintf(&name, "%s.kd", k->name) < 0) {
+			err = -ENOMEM;
+			break;
+		}
+		s = find_symbol(sorted, co->num_symbols, name);
+		f = find_symbol(sorted, co->num_symbols, k->name);
+		free(name);
 		if (linked && s && co->size >= sizeof(kd) && s->value <= co->size - sizeof(kd)) {
 			memcpy(&kd, co->image + s->value, sizeof(kd));
 			k->descriptor = s->value;
@@ -327,6 +349,8 @@ static void find_kernels(struct codeobj *co, bool linked)
 		if (f && f->function && f->value == k->entry)
 			k->code_size = f->size;
 	}
+	free(sorted);
+	return err;
 }
 
 static int load(struct codeobj *co, const void *bytes, size_t size, uint64_t base, char error[CODEOBJ_ERROR])
@@ -355,10 +379,10 @@ static int load(struct codeobj *co, const void *bytes, size_t size, uint64_t bas
 		return err;
 	if (co->num_symbols)
 		qsort(co->symbol, co->num_symbols, sizeof(*co->symbol), by_value);
-	find_kernels(co, h.e_type == ET_DYN);
+	err = find_kernels(co, h.e_type == ET_DYN);
 	if (co->num_kernels)
 		qsort(co->kernel, co->num_kernels, sizeof(*co->kernel), by_name);
-	return 0;
+	return err;
 }
 
 int codeobj_open(struct codeobj *co, const void *bytes, size_t size, uint64_t base, char error[CODEOBJ_ERROR])
@@ -413,9 +437,10 @@ void codeobj_free(struct codeobj *co)
 
 void *codeobj_symbol(const struct codeobj *co, const char *name)
 {
-	const struct codeobj_symbol *s = find_symbol(co, name, "");
-
-	return s ? co->image + s->value : NULL;
+	for (size_t i = 0; i < co->num_symbols; i++)
+		if (!strcmp(co->symbol[i].name, name))
+			return co->image + co->symbol[i].value;
+	return NULL;
 }
 
 const struct codeobj_kernel *codeobj_kernel(const struct codeobj *co, const char *name)

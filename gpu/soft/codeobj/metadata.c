@@ -280,6 +280,8 @@ int codeobj_metadata(struct codeobj *co, const uint8_t *note, size_t size, char 
 {
 	struct mp m = {.p = note, .end = note + size};
 	struct mp_value top = mp_next(&m);
+	struct codeobj_kernel *more;
+	bool seen = false;
 
 	while (top.kind == MP_MAP && top.number-- && !m.bad) {
 		struct mp_value key = mp_next(&m), v = mp_next(&m);
@@ -289,13 +291,16 @@ int codeobj_metadata(struct codeobj *co, const uint8_t *note, size_t size, char 
 			continue;
 		}
 		/* An empty kernel takes a byte, so what is claimed is bounded by the note's size. */
-		if (v.number > CODEOBJ_KERNEL_MAX || v.number > size || co->kernel) {
+		if (v.number > CODEOBJ_KERNEL_MAX - co->num_kernels || v.number > size || seen) {
 			m.bad = true;
 			break;
 		}
-		co->kernel = calloc(v.number ? v.number : 1, sizeof(*co->kernel));
-		if (!co->kernel)
+		seen = true;
+		more = reallocarray(co->kernel, co->num_kernels + v.number + 1, sizeof(*more));
+		if (!more)
 			return -ENOMEM;
+		co->kernel = more;
+		memset(more + co->num_kernels, 0, v.number * sizeof(*more));
 		for (uint64_t i = 0; i < v.number && !m.bad; i++) {
 			struct codeobj_kernel *k = &co->kernel[co->num_kernels++];
 
