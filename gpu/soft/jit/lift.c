@@ -35,13 +35,13 @@ static V code_address(struct lift *l, uint64_t pc)
 	return LLVMBuildAdd(l->b, base, c64(l, pc - l->code->entry_pc), "");
 }
 
-/* Live (NULL: all) of the registers that may have changed go to struct wave. */
+/* Live (NULL: all) of the registers that may have changed go to struct wave, where they are not there yet. */
 static void store_state(struct lift *l, const struct jit_block *live, const struct bits256 *vdirty, const uint64_t sdirty[2])
 {
 	uint64_t s[2];
 
 	for (unsigned r = 0; r < 256; r++)
-		if (bit_get(vdirty, r) && (!live || bit_get(&live->vlive, r)))
+		if (bit_get(vdirty, r) && !bit_get(&l->vstored, r) && (!live || bit_get(&live->vlive, r)))
 			store_row(l, r);
 	for (unsigned w = 0; w < 2; w++)
 		s[w] = sdirty[w] & (live ? live->slive[w] : UINT64_MAX);
@@ -689,8 +689,6 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		LLVMBuildBr(l->b, l->ended);
 		break;
 	case TERM_BARRIER:
-		for (unsigned w = 0; w < 4; w++)
-			vdirty.w[w] &= ~l->vstored.w[w];
 		store_state(l, &c->block[blk->succ[0]], &vdirty, sdirty);
 		emit_barrier(l, &c->block[blk->succ[0]], waits);
 		flush_mfma(l);

@@ -263,6 +263,8 @@ V get_v64(struct lift *l, unsigned r, unsigned strip);
 void set_v64(struct lift *l, unsigned r, unsigned strip, V value);
 /* Two rows as one of 64 bits. */
 V wide_row(struct lift *l, V lo, V hi);
+/* Every other dword of such a one, from the first one on. */
+V halves_of(struct lift *l, V value, unsigned first);
 V get_s32(struct lift *l, unsigned r);
 V get_s64(struct lift *l, unsigned r);
 V get_pair(struct lift *l, unsigned p);

@@ -85,25 +85,20 @@ bool few_moves(const struct lift *l, const int32_t *d, unsigned n)
 	return n == 4 || n == 2 || distinct(d, l->width, of, first) <= 4;
 }
 
-void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool guest, V out[4], V pairs[2])
+static V load_lane(struct lift *l, V p, int32_t d, unsigned n, bool guest)
 {
-	unsigned of[64], first[64], m = distinct(d, l->width, of, first), parts = 1, size = n;
-	V part[64], order[256], x;
+	V x = LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, n), at(l, p, (uint64_t)(int64_t)d), "");
 
-	while (parts < m)
-		parts *= 2;
-	for (unsigned i = 0; i < parts; i++) {
-		V from = at(l, p, (uint64_t)(int64_t)(i < m ? d[first[i]] : 0));
+	LLVMSetVolatile(x, guest);
+	LLVMSetAlignment(x, 1);
+	return x;
+}
 
-		if (i >= m) {
-			part[i] = LLVMGetPoison(LLVMVectorType(l->i32, n));
-			continue;
-		}
-		part[i] = LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, n), from, "");
-		LLVMSetVolatile(part[i], guest);
-		LLVMSetAlignment(part[i], 1);
-	}
-	/* Put together two by two. */
+/* Vectors of so many dwords, their number a power of two, one behind the other. */
+static V concatenated(struct lift *l, V *part, unsigned parts, unsigned size)
+{
+	V order[256];
+
 	for (; parts > 1; parts /= 2) {
 		size *= 2;
 		for (unsigned i = 0; i < size; i++)
@@ -111,6 +106,51 @@ void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool gu
 		for (unsigned i = 0; i < parts / 2; i++)
 			part[i] = LLVMBuildShuffleVector(l->b, part[2 * i], part[2 * i + 1], LLVMConstVector(order, size), "");
 	}
+	return part[0];
+}
+
+/* Four dwords of each lane: of half the strip the lanes of even and of odd number make two vectors, whose elements in turns are the pairs. */
+static void read_fours(struct lift *l, V p, const int32_t *d, bool guest, V out[4], V pairs[2])
+{
+	unsigned w = l->width / 2;
+	V part[64], order[64], half[2][2], x[2];
+
+	for (unsigned h = 0; h < 2; h++) {
+		for (unsigned odd = 0; odd < 2; odd++) {
+			for (unsigned i = 0; i < w / 2; i++)
+				part[i] = load_lane(l, p, d[h * w + 2 * i + odd], 4, guest);
+			x[odd] = LLVMBuildBitCast(l->b, concatenated(l, part, w / 2, 4), LLVMVectorType(l->i64, w), "");
+		}
+		for (unsigned k = 0; k < 2; k++) {
+			for (unsigned i = 0; i < w; i++)
+				order[i] = c32(l, (i & 1) * w + (i & ~1u) + k);
+			half[k][h] = LLVMBuildShuffleVector(l->b, x[0], x[1], LLVMConstVector(order, w), "");
+		}
+	}
+	for (unsigned i = 0; i < l->width; i++)
+		order[i] = c32(l, i);
+	for (unsigned k = 0; k < 2; k++) {
+		pairs[k] = LLVMBuildShuffleVector(l->b, half[k][0], half[k][1], LLVMConstVector(order, l->width), "");
+		for (unsigned i = 0; i < 2; i++)
+			out[2 * k + i] = halves_of(l, pairs[k], i);
+	}
+}
+
+void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool guest, V out[4], V pairs[2])
+{
+	unsigned of[64], first[64], m = distinct(d, l->width, of, first), parts = 1, size;
+	V part[64], order[256], x;
+
+	if (n == 4 && m > 4 && l->width >= 8) {
+		read_fours(l, p, d, guest, out, pairs);
+		return;
+	}
+	while (parts < m)
+		parts *= 2;
+	size = parts * n;
+	for (unsigned i = 0; i < parts; i++)
+		part[i] = i < m ? load_lane(l, p, d[first[i]], n, guest) : LLVMGetPoison(LLVMVectorType(l->i32, n));
+	concatenated(l, part, parts, n);
 	for (unsigned k = 0; k < n; k++) {
 		for (unsigned i = 0; i < l->width; i++)
 			order[i] = c32(l, of[i] * n + k);
@@ -121,6 +161,18 @@ void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool gu
 		for (unsigned i = 0; i < l->width; i++)
 			order[i] = c32(l, (of[i] * n + k) / 2);
 		pairs[k / 2] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
+	}
+}
+
+/* The rows of n dwords a lane that lie one behind the other, and pairs where there are two. */
+static void take_apart(struct lift *l, V x, unsigned n, V rows[4], V pairs[2])
+{
+	V wide = n & 1 ? NULL : LLVMBuildBitCast(l->b, x, vec(l->i64, l->width * n / 2), "");
+
+	for (unsigned k = 0; k < n; k++) {
+		if (wide && !(k & 1))
+			pairs[k / 2] = n > 2 ? pick(l, wide, k / 2, n / 2) : wide;
+		rows[k] = wide ? halves_of(l, pairs[k / 2], k & 1) : n > 1 ? pick(l, x, k, n) : x;
 	}
 }
 
@@ -169,9 +221,7 @@ static void known_load(struct lift *l, const struct access *a, const int32_t *de
 			out[0] = widened(l, a->kind, volatile_load(l, vec(short_type(l, a->bytes), l->width), p, 1));
 			return;
 		}
-		x = volatile_load(l, vec(l->i32, l->width * n), p, 1);
-		for (unsigned k = 0; k < n; k++)
-			out[k] = n > 1 ? pick(l, x, k, n) : x;
+		take_apart(l, volatile_load(l, vec(l->i32, l->width * n), p, 1), n, out, pairs);
 		return;
 	case LANES_SAME:
 		if (a->bytes < 4) {
@@ -754,17 +804,8 @@ void emit_rows_read(struct lift *l, struct vop *q, unsigned strip)
 		read_place(l, p, n, q->same);
 	if (!e)
 		same_rows(l, q->same, n, rows, pairs);
-	for (unsigned b = 0; e && b < n; b += e) {
-		V x = volatile_load(l, vec(l->i32, l->width * e), at(l, p, 4 * b), 1);
-
-		for (unsigned k = 0; k < e; k++)
-			rows[b + k] = e > 1 ? pick(l, x, k, e) : x;
-		if (e & 1)
-			continue;
-		x = LLVMBuildBitCast(l->b, x, vec(l->i64, l->width * e / 2), "");
-		for (unsigned k = 0; k < e; k += 2)
-			pairs[(b + k) / 2] = e > 2 ? pick(l, x, k / 2, e / 2) : x;
-	}
+	for (unsigned b = 0; e && b < n; b += e)
+		take_apart(l, volatile_load(l, vec(l->i32, l->width * e), at(l, p, 4 * b), 1), e, rows + b, pairs + b / 2);
 	for (unsigned k = 0; k < n; k++) {
 		if (q->exec)
 			rows[k] = LLVMBuildSelect(l->b, mask_strip(l, q->exec, strip), rows[k], get_v(l, row + k, strip), "");

@@ -688,7 +688,9 @@ static void known_read_of(struct lift *l, V p, const int32_t *d, unsigned n, str
 		x = read_extent(l, p, e);
 	if (second)
 		all = 2 * l->width;
-	for (unsigned k = 0; k < n; k++) {
+	for (unsigned i = 0; i < l->width; i++)
+		even &= !((d[i] - e.low) & 7);
+	for (unsigned k = 0; k < n && !(even && n == 4); k++) {
 		for (unsigned i = 0; i < l->width; i++) {
 			unsigned dword = (unsigned)(d[i] - e.low) / 4 + k;
 
@@ -696,8 +698,6 @@ static void known_read_of(struct lift *l, V p, const int32_t *d, unsigned n, str
 		}
 		out[k] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
 	}
-	for (unsigned i = 0; i < l->width; i++)
-		even &= !((d[i] - e.low) & 7);
 	if (!even)
 		return;
 	x = LLVMBuildBitCast(l->b, x, LLVMVectorType(l->i64, all / 2), "");
@@ -708,6 +708,9 @@ static void known_read_of(struct lift *l, V p, const int32_t *d, unsigned n, str
 			order[i] = c32(l, (second && dword >= l->width ? dword - second + l->width : dword) / 2);
 		}
 		pairs[k / 2] = LLVMBuildShuffleVector(l->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(order, l->width), "");
+		/* By way of them it is less than from all that was read. */
+		for (unsigned i = 0; n == 4 && i < 2; i++)
+			out[k + i] = halves_of(l, pairs[k / 2], i);
 	}
 }
 

@@ -112,11 +112,25 @@ static V wide_value(struct lift *l, V lo, V hi)
 	return LLVMBuildOr(l->b, LLVMBuildZExt(l->b, lo, l->i64, ""), hi, "");
 }
 
-/* Is it every other dword of a row of 64 bits, from the first one on (halves_of)? */
+/* The row of 64 bits that half_lanes took them from, or NULL. */
+static V lanes_from(struct lift *l, V x, unsigned first)
+{
+	x = LLVMIsABitCastInst(x) ? LLVMIsAShuffleVectorInst(LLVMGetOperand(x, 0)) : NULL;
+	return x && LLVMTypeOf(LLVMGetOperand(x, 0)) == l->vi64 && LLVMGetNumMaskElements(x) == 8 && LLVMGetMaskValue(x, 0) == (int)first &&
+			       LLVMGetMaskValue(x, 7) == (int)first + 7
+		       ? LLVMGetOperand(x, 0)
+		       : NULL;
+}
+
+/* What the dwords are of where they are half of a row of 64 bits (halves_of); NULL: they are not. */
 static V is_half(struct lift *l, V x, unsigned first)
 {
 	V from = LLVMIsAShuffleVectorInst(x) ? LLVMIsABitCastInst(LLVMGetOperand(x, 0)) : NULL;
 
+	if (!first && l->width == 16 && LLVMIsACallInst(x) && LLVMGetNumOperands(x) == 4 && LLVMGetOperand(x, 1) == iota(l, 0, 2)) {
+		from = lanes_from(l, LLVMGetOperand(x, 0), 0);
+		return from && from == lanes_from(l, LLVMGetOperand(x, 2), 8) ? from : NULL;
+	}
 	if (!from || LLVMTypeOf(LLVMGetOperand(from, 0)) != l->vi64 || LLVMGetNumMaskElements(x) != l->width)
 		return NULL;
 	for (unsigned i = 0; i < l->width; i++)
@@ -165,13 +179,24 @@ V get_v64(struct lift *l, unsigned r, unsigned strip)
 	return w->value;
 }
 
-/* Every other dword, from the first one on. */
-static V halves_of(struct lift *l, V value, unsigned first)
+/* Half of a 64-bit row's lanes, as dwords. */
+static V half_lanes(struct lift *l, V value, unsigned from)
+{
+	V x = LLVMBuildShuffleVector(l->b, value, LLVMGetPoison(l->vi64), LLVMConstVector((V[]){
+		c32(l, from), c32(l, from + 1), c32(l, from + 2), c32(l, from + 3), c32(l, from + 4), c32(l, from + 5), c32(l, from + 6), c32(l, from + 7)}, 8), "");
+
+	return LLVMBuildBitCast(l->b, x, l->vi32, "");
+}
+
+V halves_of(struct lift *l, V value, unsigned first)
 {
 	V order[64], dwords;
 
 	if (l->width == 1)
 		return LLVMBuildTrunc(l->b, first ? LLVMBuildLShr(l->b, value, c64(l, 32), "") : value, l->i32, "");
+	/* Of the low halves LLVM makes two truncations, which are two operations each, and an insertion. */
+	if (l->width == 16 && !first && !LLVMIsConstant(value))
+		return intrinsic(l, "llvm.x86.avx512.vpermi2var.d.512", NULL, 0, (V[]){half_lanes(l, value, 0), iota(l, 0, 2), half_lanes(l, value, 8)}, 3);
 	for (unsigned i = 0; i < l->width; i++)
 		order[i] = c32(l, 2 * i + first);
 	dwords = LLVMBuildBitCast(l->b, value, vec(l->i32, 2 * l->width), "");
