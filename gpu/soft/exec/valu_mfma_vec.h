@@ -19,7 +19,11 @@
 /* Without vectors small code matters more. */
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #define MAT_INLINE static inline __attribute__((always_inline))
+#ifdef VALU_ROLLED
+#define MAT_UNROLL(n)
+#else
 #define MAT_UNROLL(n) _Pragma(MAT_TEXT(GCC unroll n))
+#endif
 #define MAT_TEXT(x)   #x
 #else
 #define MAT_INLINE static
