@@ -156,6 +156,7 @@ static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned by
 
 #define STEADY_LEAST 64 /* bytes */
 #define STEADY_WAVES 4	/* so many ahead */
+#define STEADY_AHEAD 4096 /* bytes, where waves follow each other: about a page is needed to hide the latency of memory */
 #define MAX_STEADY   4	/* of a kernel */
 
 static bool in_loop(const struct jit_code *c, const struct jit_block *blk)
@@ -173,12 +174,16 @@ static bool in_loop(const struct jit_code *c, const struct jit_block *blk)
 V steady_step(struct lift *l, unsigned place, V va, unsigned bytes, unsigned lanes)
 {
 	uint32_t items = l->code->wg_size[0] * l->code->wg_size[1] * l->code->wg_size[2], waves = items / WAVE_LANES;
+	/* The waves of work-groups of one dimension come as if they were all of one. */
+	bool one = lanes == WAVE_LANES && items == l->code->wg_size[0];
+	unsigned ahead;
 	LLVMTypeRef t = LLVMArrayType2(l->i64, WG_MAX_WAVES);
 	LLVMBasicBlockRef from, look, go;
-	V next, steps, index[2] = {c32(l, 0)}, due, step, now, large;
+	V next, steps, index[2] = {c32(l, 0), c32(l, 0)}, due, step, now, large;
 
 	if (!l->groups || !l->blk || place & 1 || bytes < STEADY_LEAST || bytes > FETCH_MOST || l->steady == MAX_STEADY || in_loop(l->code, l->blk))
 		return NULL;
+	ahead = one ? STEADY_AHEAD / bytes : waves < STEADY_WAVES ? STEADY_WAVES / waves : 1;
 	l->steady++;
 	next = LLVMBuildAlloca(l->at_entry, t, "");
 	steps = LLVMBuildAlloca(l->at_entry, t, "");
@@ -191,7 +196,8 @@ V steady_step(struct lift *l, unsigned place, V va, unsigned bytes, unsigned lan
 	from = LLVMGetInsertBlock(l->b);
 	LLVMBuildCondBr(l->b, l->has_serial ? LLVMConstInt(l->i1, 1, 0) : large, look, go);
 	go_to(l, look);
-	index[1] = LLVMBuildAnd(l->b, load_field(l, l->frame, offsetof(struct jit_frame, index), l->i32), c32(l, WG_MAX_WAVES - 1), "");
+	if (!one)
+		index[1] = LLVMBuildAnd(l->b, load_field(l, l->frame, offsetof(struct jit_frame, index), l->i32), c32(l, WG_MAX_WAVES - 1), "");
 	next = LLVMBuildInBoundsGEP2(l->b, t, next, index, 2, "");
 	steps = LLVMBuildInBoundsGEP2(l->b, t, steps, index, 2, "");
 	due = LLVMBuildLoad2(l->b, l->i64, next, "");
@@ -199,7 +205,7 @@ V steady_step(struct lift *l, unsigned place, V va, unsigned bytes, unsigned lan
 	now = ADD(LLVMBuildSub(l->b, va, due, ""), step);
 	LLVMBuildStore(l->b, ADD(va, now), next);
 	LLVMBuildStore(l->b, now, steps);
-	step = LLVMBuildMul(l->b, step, c64(l, waves < STEADY_WAVES ? STEADY_WAVES / waves : 1), "");
+	step = LLVMBuildMul(l->b, step, c64(l, ahead), "");
 	step = LLVMBuildSelect(l->b, IS(EQ, va, due), step, c64(l, 0), "");
 	LLVMBuildBr(l->b, go);
 	go_to(l, go);
