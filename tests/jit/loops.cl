@@ -370,3 +370,12 @@ kernel void classes(global uint *out, global const uint *single, global const ul
 	}
 	out[2 * i + 1] = n;
 }
+
+/* Rows of which only some lanes are written, in some waves all: those are stored past the caches where the grid is large. */
+kernel __attribute__((reqd_work_group_size(64, 2, 1))) void framed(global const uint *in, global uint *out, int width, int height)
+{
+	int x = get_global_id(0), y = get_global_id(1);
+
+	if (x >= 5 && y > 0 && x < width - 1 && y < height - 1)
+		out[y * width + x] = in[y * width + x + 1] * 3 + in[y * width + x - 1];
+}

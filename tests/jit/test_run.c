@@ -734,6 +734,40 @@ static void test_turned(void **state)
 	runner_unmap(&runner, out);
 }
 
+static void test_framed(void **state)
+{
+	enum { WIDTH = 320, HEIGHT = 64, SIZE = 4 * WIDTH * HEIGHT };
+	uint8_t *in = runner_alloc(&runner, SIZE, GPU_PROT_READ), *out = runner_alloc(&runner, SIZE + 4096, GPU_PROT_READ | GPU_PROT_WRITE);
+	const uint32_t *from = (void *)in;
+	int32_t size[2] = {WIDTH, HEIGHT};
+	uint8_t args[24];
+	struct runner_dispatch d = {.kernel = "framed", .grid = {WIDTH, HEIGHT, 1}, .group = {64, 2, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned i = 0; i < SIZE / 4; i++)
+		((uint32_t *)in)[i] = i * 2654435761u;
+	memcpy(args, &in, 8);
+	memcpy(args + 16, size, 8);
+	/* Lines of the host's caches, and what is none. */
+	for (unsigned offset = 0; offset < 4 * 68; offset += 68) {
+		uint32_t *to = (void *)(out + offset);
+
+		memset(out, 0x5a, SIZE + 4096);
+		memcpy(args + 8, &to, 8);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (unsigned i = 0; i < SIZE / 4; i++) {
+			unsigned x = i % WIDTH, y = i / WIDTH;
+			bool inside = x >= 5 && y > 0 && x < WIDTH - 1 && y < HEIGHT - 1;
+
+			assert_int_equal(to[i], inside ? from[i + 1] * 3 + from[i - 1] : 0x5a5a5a5a);
+		}
+		for (unsigned i = 0; i < SIZE + 4096; i++)
+			if (i < offset || i >= offset + SIZE)
+				assert_int_equal(out[i], 0x5a);
+	}
+	runner_unmap(&runner, in);
+	runner_unmap(&runner, out);
+}
+
 /* Rows of any length; memory in one piece, or in pages that lie anywhere, where lanes that go through the loop one by one have to give up. */
 static void test_sparse(void **state)
 {
@@ -1077,7 +1111,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop), cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
-		cmocka_unit_test(test_ors), cmocka_unit_test(test_extended), cmocka_unit_test(test_turned), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_late_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
+		cmocka_unit_test(test_ors), cmocka_unit_test(test_extended), cmocka_unit_test(test_turned), cmocka_unit_test(test_framed), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_late_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_sparse_ends),
 		cmocka_unit_test(test_ending_while_compiling),

@@ -358,8 +358,10 @@ V past_caches(struct lift *l, unsigned bytes, V va, const V *host, unsigned rows
 {
 	V yes = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), c64(l, bytes)), places = NULL;
 
-	if (!l->streams || !l->reg.now.exec_full || WAVE_LANES / rows * bytes % CACHE_LINE)
+	if (!l->streams || WAVE_LANES / rows * bytes % CACHE_LINE)
 		return NULL;
+	if (!l->reg.now.exec_full)
+		yes = AND(yes, IS(EQ, get_exec(l), c64(l, UINT64_MAX)));
 	for (unsigned i = 0; i < rows; i++) {
 		V p = LLVMBuildPtrToInt(l->b, host[i], l->i64, "");
 
