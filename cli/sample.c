@@ -186,13 +186,18 @@ void sample_sort(struct sample *s, const struct sample_key *key, bool reverse)
 
 /* ------------------------------------------------------------------ forms */
 
-/* Three decimals: what JSON readers see of a rate is not its noise. */
-static struct json_object *number(double v)
+static struct json_object *rounded(double v, int decimals)
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "%.3f", v);
+	snprintf(text, sizeof(text), "%.*f", decimals, v);
 	return json_object_new_double_s(v, text);
+}
+
+/* Three decimals: what JSON readers see of a rate is not its noise. */
+static struct json_object *number(double v)
+{
+	return rounded(v, 3);
 }
 
 static struct json_object *row_json(const struct sample_row *r)
@@ -216,7 +221,7 @@ static struct json_object *row_json(const struct sample_row *r)
 	json_object_object_add(o, "kind", json_object_new_string(r->kind));
 	json_object_object_add(o, "program", json_object_new_string(r->program));
 	json_object_object_add(o, "gpu_percent", number(r->gpu_percent));
-	json_object_object_add(o, "cores", number(r->cores));
+	json_object_object_add(o, "cores", rounded(r->cores, 6));
 	json_object_object_add(o, "dispatches_per_second", number(r->dispatch_rate));
 	json_object_object_add(o, "vm_exits_per_second", number(r->exit_rate));
 	json_object_object_add(o, "page_requests_per_second", number(r->page_request_rate));
