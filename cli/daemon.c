@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arbiter/client.h"
@@ -91,8 +92,26 @@ int daemon_ask(const char *op, struct json_object **answer)
 	return daemon_try(request, answer);
 }
 
+/* Is it gone? One that is being killed has its socket for a moment yet. */
+static bool is_gone(void)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+
+	for (int i = 0; i < 50; i++) {
+		int fd = msg_connect(arbiter_socket_path());
+
+		if (fd < 0)
+			return fd == -ENOENT || fd == -ECONNREFUSED;
+		close(fd);
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
 int daemon_failed(int err)
 {
+	if ((err == -ECONNRESET || err == -EPIPE) && is_gone())
+		err = -ECONNREFUSED;
 	if (err == -ENOENT || err == -ECONNREFUSED)
 		return cli_fail(EXIT_NO_DAEMON,
 				"hsavisord is not running (no answer at %s); start it with: "

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 BUILD, SRC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 sys.path.insert(0, f"{SRC}/tests/image")
@@ -129,6 +131,33 @@ def test_no_daemon():
     call("vm", "exec", "a", "--", "true", code=4, says="no running VM 'a'")
     call("vm", "console", "a", code=4)
     assert json.loads(call("vm", "list", "--json")) == []
+
+
+def test_daemon_ends_instead_of_answering():
+    """One that was killed is none, also while its socket is there; one that hangs up is no dead one."""
+    os.mkdir(os.path.dirname(SOCKET))
+
+    def hang_up(seconds):
+        end = time.time() + seconds
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.bind(SOCKET)
+            s.listen()
+            s.settimeout(0.05)
+            while time.time() < end:
+                try:
+                    s.accept()[0].close()
+                except TimeoutError:
+                    pass
+        os.unlink(SOCKET)
+
+    for seconds, code, says in ((0.3, 3, "not running"), (2, 1, "hsavisord at")):
+        t = threading.Thread(target=hang_up, args=[seconds])
+        t.start()
+        wait_until(lambda: os.path.exists(SOCKET), 10, "no socket")
+        time.sleep(0.05)
+        call("status", code=code, says=says)
+        t.join()
+    os.rmdir(os.path.dirname(SOCKET))
 
 
 def test_no_image():
