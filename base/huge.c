@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * huge.c - memfds get huge pages when they are touched only where the administrator says so for the whole machine; MADV_COLLAPSE asks for single ones. It
- * wants a page to begin with. For fresh memory both together take a third of the time that faults for single pages do.
+ * wants a page to begin with.
  */
 #include "base/huge.h"
 

@@ -17,9 +17,9 @@
 void *huge_map(int fd, uint64_t size);
 
 /*
- * Takes the memory of all blocks of HUGE_BYTES that lie whole in a mapping of huge_map() from p on, size bytes, as huge pages. What is in them stays. Stops at the first that
- * can't be had: memory is short or in pieces, the kernel is older than 6.1, or its administrator denies it (shmem_enabled); what is left is taken page by
- * page when it is touched.
+ * Takes the memory of all blocks of HUGE_BYTES that lie whole in a mapping of huge_map() from p on, size bytes, as huge pages. What is in them stays. Stops
+ * at the first that can't be had: memory is short or in pieces, the kernel is older than 6.1, or its administrator denies it (shmem_enabled); what is left
+ * is taken page by page when it is touched.
  */
 void huge_take(void *p, uint64_t size);
 

@@ -186,19 +186,13 @@ static int begin(int *sock)
 	int fd = -1, err, code = 0;
 
 	*sock = msg_connect(arbiter_socket_path());
-	if (*sock == -ENOENT || *sock == -ECONNREFUSED)
-		return cli_fail(EXIT_NO_DAEMON,
-				"hsavisord is not running (no answer at %s); start it with: "
-				"hsavisord --daemonize",
-				arbiter_socket_path());
 	err = *sock < 0 ? *sock : msg_send(*sock, request, sizeof(request) - 1, NULL, 0);
 	if (!err)
 		err = receive(*sock, &answer, &fd);
 	if (err) {
 		if (*sock >= 0)
 			close(*sock);
-		return cli_fail(EXIT_FAIL, "hsavisord at %s: %s", arbiter_socket_path(),
-				strerror(-err));
+		return daemon_failed(err);
 	}
 	if (!json_object_object_get_ex(answer, "ok", &ok) || !json_object_get_boolean(ok)) {
 		code = cli_fail(EXIT_FAIL, "hsavisord: %s", json_str(answer, "error"));

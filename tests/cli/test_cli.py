@@ -153,10 +153,12 @@ def test_daemon_ends_instead_of_answering():
     for seconds, code, says in ((0.3, 3, "not running"), (2, 1, "hsavisord at")):
         t = threading.Thread(target=hang_up, args=[seconds])
         t.start()
-        wait_until(lambda: os.path.exists(SOCKET), 10, "no socket")
-        time.sleep(0.05)
-        call("status", code=code, says=says)
-        t.join()
+        try:
+            wait_until(lambda: os.path.exists(SOCKET), 10, "no socket")
+            time.sleep(0.05)
+            call("status", code=code, says=says)
+        finally:
+            t.join()
     os.rmdir(os.path.dirname(SOCKET))
 
 

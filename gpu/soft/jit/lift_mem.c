@@ -356,10 +356,11 @@ static void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V
 
 V past_caches(struct lift *l, unsigned bytes, V va, const V *host, unsigned rows)
 {
-	V yes = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), c64(l, bytes)), places = NULL;
+	V yes, places = NULL;
 
 	if (!l->streams || WAVE_LANES / rows * bytes % CACHE_LINE)
 		return NULL;
+	yes = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), c64(l, bytes));
 	if (!l->reg.now.exec_full)
 		yes = AND(yes, IS(EQ, get_exec(l), c64(l, UINT64_MAX)));
 	for (unsigned i = 0; i < rows; i++) {

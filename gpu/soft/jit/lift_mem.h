@@ -58,7 +58,10 @@ V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef fro
 V bits_of(struct lift *l, V mask);
 /* The place of the view for an access of so many bytes. */
 unsigned place_for(struct lift *l, uint32_t prot, unsigned bytes);
-/* Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. What is step (i64; NULL or 0: nothing) further is fetched ahead. */
+/*
+ * Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. What is
+ * step (i64; NULL or 0: nothing) further is fetched ahead.
+ */
 V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, LLVMBasicBlockRef slow);
 /*
  * How far (i64) from va, of a load of rows of so many bytes for so many lanes, that will be which this wave of a work-group some work-groups later loads, if each begins as far from
