@@ -10,6 +10,7 @@
 #include "tests/guest/programs/kfd.h"
 
 #define CHILDREN 3
+#define FEWEST 100 /* calls that say anything */
 
 struct shared {
 	unsigned long calls, good;
@@ -94,7 +95,8 @@ int main(int argc, char **argv)
 	int status;
 
 	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	while (now_ms() < end) {
+	/* A guest whose CPU is emulated on a busy machine may need longer for as much as says anything. */
+	while (now_ms() < end || (shared->calls <= FEWEST && now_ms() < end + 60000)) {
 		for (int i = 0; i < CHILDREN; i++) {
 			if (pids[i] && waitpid(pids[i], &status, WNOHANG) != pids[i])
 				continue;
@@ -115,6 +117,6 @@ int main(int argc, char **argv)
 	kfd_start();
 	EXPECT(kfd_call(kfd, AMDKFD_IOC_GET_VERSION, &version), 0);
 	printf("calls %lu\nsuccesses %lu\nchildren %u\nended by themselves %u\n", shared->calls, shared->good, started, crashed);
-	CHECK(shared->calls > 100);
+	CHECK(shared->calls > FEWEST);
 	return test_failures ? 1 : 0;
 }
