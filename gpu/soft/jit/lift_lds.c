@@ -6,6 +6,8 @@
  */
 #include "gpu/soft/jit/lift_lds.h"
 
+#define LDS_FAR 65536 /* LDS is not larger */
+
 struct extent { /* in bytes, from the least to behind the last */
 	int32_t low, high;
 };
@@ -195,7 +197,7 @@ static void lds_gather_strips(struct lift *l, V addr[MAX_STRIPS], V in[MAX_STRIP
 	}
 }
 
-static void scatter_strip(struct lift *l, V addr, V mask, V rows[4], unsigned n, bool overlap)
+static void scatter_strip(struct lift *l, V addr, V mask, V rows[4], V pairs[2], unsigned n, bool overlap)
 {
 	LLVMTypeRef t = vec(l->i64, l->width), types[2] = {t, vec(l->ptr, l->width)};
 
@@ -206,7 +208,7 @@ static void scatter_strip(struct lift *l, V addr, V mask, V rows[4], unsigned n,
 			scatter(l, rows[k], x, mask);
 			continue;
 		}
-		args[0] = LLVMBuildBitCast(l->b, interleave(l, rows + k, 2), t, "");
+		args[0] = k & 1 ? wide_row(l, rows[k], rows[k + 1]) : pairs[k / 2];
 		args[1] = LLVMBuildGEP2(l->b, l->i8, l->lds, &x, 1, "");
 		args[2] = c32(l, 1);
 		args[3] = mask;
@@ -353,11 +355,11 @@ static bool rises_near(const struct lift *l, const int32_t *d, unsigned dwords)
 }
 
 /* Stores those of a strip's elements, of a dword or two, that in has, whose lanes rise near each other, as two vectors with the lanes where they go. */
-static void write_near(struct lift *l, V addr, const int32_t *d, unsigned dwords, V row, V in)
+static void write_near(struct lift *l, V p, const int32_t *d, unsigned dwords, V row, V in)
 {
 	LLVMTypeRef wide = LLVMIntTypeInContext(l->c, 2 * l->width), t = vec(dwords == 2 ? l->i64 : l->i32, 2 * l->width), types[2] = {t, l->ptr};
 	unsigned bytes = 4 * dwords;
-	V order[64], args[4], begin = LLVMBuildSExt(l->b, lane0(l, addr), l->i64, ""), bits[2];
+	V order[64], args[4], bits[2];
 	uint32_t places = 0;
 
 	for (unsigned i = 0; i < 2 * l->width; i++)
@@ -372,8 +374,7 @@ static void write_near(struct lift *l, V addr, const int32_t *d, unsigned dwords
 	if (l->width < 16)
 		bits[0] = LLVMBuildTrunc(l->b, bits[0], wide, "");
 	args[0] = LLVMBuildShuffleVector(l->b, row, LLVMGetPoison(LLVMTypeOf(row)), LLVMConstVector(order, 2 * l->width), "");
-	/* Where the first lane lies before LDS it is not in. */
-	args[1] = LLVMBuildGEP2(l->b, l->i8, l->lds, &begin, 1, "");
+	args[1] = p;
 	args[2] = c32(l, 1);
 	args[3] = LLVMBuildBitCast(l->b, bits[0], vec(l->i1, 2 * l->width), "");
 	intrinsic(l, "llvm.masked.store", types, 2, args, 4);
@@ -383,19 +384,25 @@ static void write_near(struct lift *l, V addr, const int32_t *d, unsigned dwords
 static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_part *p, enum places places, bool apart, const int32_t *d)
 {
 	LLVMBasicBlockRef row, many, join = NULL;
-	V rows[MAX_STRIPS][4], in[MAX_STRIPS];
+	V rows[MAX_STRIPS][4], pairs[MAX_STRIPS][2], in[MAX_STRIPS];
 	unsigned n = p->dwords;
+	bool near = rises_near(l, d, n);
 
 	for (unsigned s = 0; s < l->strips; s++) {
 		in[s] = lds_inside(l, addr[s], 4 * n, s);
 		for (unsigned k = 0; k < n; k++)
 			rows[s][k] = get_v(l, p->row + k, s);
+		for (unsigned k = 0; k + 1 < n; k += 2)
+			pairs[s][k / 2] = get_v64(l, p->row + k, s);
 	}
-	if (rises_near(l, d, n)) {
-		for (unsigned s = 0; s < l->strips; s++)
-			write_near(l, addr[s], d + s * l->width, n, n == 2 ? get_v64(l, p->row, s) : rows[s][0], in[s]);
+	for (unsigned s = 0; near && s < l->strips; s++) {
+		/* Where the first lane lies before LDS it is not in. */
+		V begin = LLVMBuildSExt(l->b, lane0(l, addr[s]), l->i64, "");
+
+		write_near(l, indexed(l, l->lds, begin), d + s * l->width, n, n == 2 ? pairs[s][0] : rows[s][0], in[s]);
+	}
+	if (near)
 		return;
-	}
 	if (places == PLACES_UNKNOWN || places == PLACES_ROW) {
 		row = new_block(l, "");
 		many = new_block(l, "");
@@ -416,7 +423,7 @@ static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_pa
 	for (unsigned s = 0; s < l->strips; s++) {
 		LLVMBasicBlockRef next = if_active(l, s);
 
-		scatter_strip(l, addr[s], in[s], rows[s], n, !apart);
+		scatter_strip(l, addr[s], in[s], rows[s], pairs[s], n, !apart);
 		end_active(l, next);
 	}
 	if (join) {
@@ -587,6 +594,43 @@ static uint32_t span_of(const struct lift *l, const struct jit_inst *ji, unsigne
 	}
 }
 
+/*
+ * The strips' first lanes, i64, and i1 whether all lanes' places are inside LDS, with so many bytes behind each. One comparison where the wave's shape is known.
+ */
+static V find_firsts(struct lift *l, unsigned r, struct extent e, uint32_t behind, V first[MAX_STRIPS])
+{
+	uint16_t delta = l->at[LEVEL_WAVE].v[r].delta;
+	const int32_t *d = delta ? l->code->delta[delta - 1] : NULL;
+	struct extent all = e;
+	V inside = NULL;
+
+	for (unsigned s = 0; d && s < l->strips; s++) {
+		int32_t at_strip = d[s * l->width];
+
+		if (at_strip < -LDS_FAR || at_strip > LDS_FAR) {
+			d = NULL;
+			break;
+		}
+		all.low = at_strip + e.low < all.low ? at_strip + e.low : all.low;
+		all.high = at_strip + e.high > all.high ? at_strip + e.high : all.high;
+	}
+	for (unsigned s = 0; s < l->strips; s++) {
+		struct extent x = d ? all : e;
+		uint32_t span = (uint32_t)(x.high - x.low) + behind;
+		V root, ok;
+
+		if (d && s) {
+			first[s] = ADD(first[0], c64(l, (uint64_t)(int64_t)d[s * l->width]));
+			continue;
+		}
+		root = lin_root(l, r, s);
+		first[s] = LLVMBuildZExt(l->b, root, l->i64, "");
+		ok = IS(ULE, x.low ? ADD(root, c32(l, (uint32_t)x.low)) : root, LLVMBuildSub(l->b, l->bound, c32(l, span), ""));
+		inside = inside ? AND(inside, ok) : AND(ok, IS(UGE, l->bound, c32(l, span)));
+	}
+	return inside;
+}
+
 /* The register as a checked base for ji's access; NULL: not of use. */
 static struct lds_base *find_base(struct lift *l, const struct jit_inst *ji, unsigned r)
 {
@@ -594,26 +638,17 @@ static struct lds_base *find_base(struct lift *l, const struct jit_inst *ji, uns
 	const int32_t *d = known_delta(l, r);
 	struct extent e = extent_of(d, WAVE_LANES, 0);
 	uint32_t span = span_of(l, ji, r);
-	V all = NULL;
 
 	if (base)
 		return base;
-	if (l->num_bases == MAX_BASES || span > 65536 || e.low < -65536 || e.high > 65536)
+	if (l->num_bases == MAX_BASES || span > LDS_FAR || e.low < -LDS_FAR || e.high > LDS_FAR)
 		return NULL;
-	span += (uint32_t)(e.high - e.low);
 	flush_queue(l);
 	base = &l->bases[l->num_bases++];
 	base->delta = d;
 	base->low = e.low;
-	base->high = e.low + (int32_t)span;
-	for (unsigned s = 0; s < l->strips; s++) {
-		V first = lane0(l, get_v(l, r, s)), least = e.low ? ADD(first, c32(l, (uint32_t)e.low)) : first;
-		V ok = IS(ULE, least, LLVMBuildSub(l->b, l->bound, c32(l, span), ""));
-
-		base->first[s] = LLVMBuildZExt(l->b, first, l->i64, "");
-		all = all ? AND(all, ok) : ok;
-	}
-	emit_deopt_unless(l, AND(all, IS(UGE, l->bound, c32(l, span))), ji);
+	base->high = e.high + (int32_t)span;
+	emit_deopt_unless(l, find_firsts(l, r, e, span, base->first), ji);
 	l->lds_base[r] = base;
 	return base;
 }
@@ -924,13 +959,113 @@ bool reads_lds(const struct isa_inst *in)
 	return in->format == ISA_FMT_DS && !in->gds && ds_parts(in, part, &store) && !store;
 }
 
+/* Of some lanes whose places are known, as if all were active: the dwords of a strip. */
+static void inside_read(struct lift *l, V p, const int32_t *d, unsigned n, unsigned strip, V out[4])
+{
+	LLVMBasicBlockRef before = LLVMGetInsertBlock(l->b), next = few_vectors(l, d, n) ? NULL : if_active(l, strip), some;
+	V pairs[2] = {NULL, NULL};
+
+	known_read(l, p, d, n, out, pairs);
+	for (unsigned k = 0; k + 1 < n; k += 2)
+		out[k / 2] = pairs[k / 2] ? pairs[k / 2] : wide_row(l, out[k], out[k + 1]);
+	if (n & 1)
+		out[n / 2] = out[n - 1];
+	if (!next)
+		return;
+	some = LLVMGetInsertBlock(l->b);
+	end_active(l, next);
+	for (unsigned k = 0; k < (n + 1) / 2; k++)
+		out[k] = phi2(l, out[k], some, LLVMConstNull(LLVMTypeOf(out[k])), before);
+}
+
+/*
+ * An access of some lanes, whose places are known: where those of all lanes are inside LDS it is as one of all lanes, but for the mask. The builder goes on where
+ * they are not; the block returned is for the end. Reads' results: pairs, and the last dword of an odd number. NULL: nothing emitted.
+ */
+static LLVMBasicBlockRef masked_inside(struct lift *l, unsigned r, const struct ds_part *part, unsigned parts, bool store, V got[2][MAX_STRIPS][4])
+{
+	const int32_t *d = known_delta(l, r);
+	struct extent e = d ? extent_of(d, WAVE_LANES, 0) : (struct extent){0, 0};
+	LLVMBasicBlockRef yes, no, end;
+	uint32_t behind = 0;
+	V first[MAX_STRIPS], inside;
+
+	for (unsigned p = 0; p < parts; p++)
+		behind = part[p].offset + 4 * part[p].dwords > behind ? part[p].offset + 4 * part[p].dwords : behind;
+	if (!d || l->reg.now.exec_full || e.low < -LDS_FAR || e.high > LDS_FAR || (store ? !lanes_apart(l, r, part[0].dwords) : !known_readable(l, d, part[0].dwords)))
+		return NULL;
+	inside = find_firsts(l, r, e, behind, first);
+	yes = new_block(l, "inside");
+	no = new_block(l, "");
+	LLVMBuildCondBr(l->b, inside, yes, no);
+	go_to(l, yes);
+	for (unsigned p = 0; p < parts; p++)
+		for (unsigned s = 0; s < l->strips; s++) {
+			const int32_t *from = d + s * l->width;
+			unsigned n = part[p].dwords;
+			V rows[4], pairs[2], to = at(l, indexed(l, l->lds, first[s]), part[p].offset), mask = mask_strip(l, get_exec(l), s);
+			LLVMBasicBlockRef next;
+
+			if (!store) {
+				inside_read(l, to, from, n, s, got[p][s]);
+				continue;
+			}
+			for (unsigned k = 0; k < n; k++) {
+				rows[k] = get_v(l, part[p].row + k, s);
+				if (!(k & 1) && k + 1 < n)
+					pairs[k / 2] = get_v64(l, part[p].row + k, s);
+			}
+			if (rises_near(l, d, n)) {
+				write_near(l, to, from, n, n == 2 ? pairs[0] : rows[0], mask);
+			} else if (known_step(l, r, n) == (int)(4 * n)) {
+				store_in_order(l, rows, pairs, n, to, mask);
+			} else {
+				next = if_active(l, s);
+				scatter_strip(l, ADD(get_v(l, r, s), K32(part[p].offset)), mask, rows, pairs, n, false);
+				end_active(l, next);
+			}
+		}
+	end = LLVMGetInsertBlock(l->b);
+	go_to(l, no);
+	return end;
+}
+
+/* Both ways meet. */
+static void join_inside(struct lift *l, LLVMBasicBlockRef inside, const struct ds_part *part, unsigned parts, V got[2][MAX_STRIPS][4], V out[2][MAX_STRIPS][4])
+{
+	LLVMBasicBlockRef join = new_block(l, ""), from;
+
+	for (unsigned p = 0; p < parts; p++)
+		for (unsigned s = 0; s < l->strips; s++)
+			for (unsigned k = 0; k + 1 < part[p].dwords; k += 2)
+				out[p][s][k] = wide_row(l, out[p][s][k], out[p][s][k + 1]);
+	from = LLVMGetInsertBlock(l->b);
+	LLVMBuildBr(l->b, join);
+	LLVMPositionBuilderAtEnd(l->b, inside);
+	LLVMBuildBr(l->b, join);
+	go_to(l, join);
+	for (unsigned p = 0; p < parts; p++)
+		for (unsigned s = 0; s < l->strips; s++)
+			for (unsigned k = 0; k < part[p].dwords; k += 2)
+				out[p][s][k] = phi2(l, out[p][s][k], from, got[p][s][k / 2], inside);
+	for (unsigned p = 0; p < parts; p++)
+		for (unsigned s = 0; s < l->strips; s++)
+			for (unsigned k = 0; k + 1 < part[p].dwords; k += 2) {
+				V pair = out[p][s][k];
+
+				out[p][s][k] = halves_of(l, pair, 0);
+				out[p][s][k + 1] = halves_of(l, pair, 1);
+			}
+}
+
 bool lift_ds(struct lift *l, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
 	struct ds_part part[2];
 	bool store;
 	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
-	V out[2][MAX_STRIPS][4], addr[MAX_STRIPS];
+	V out[2][MAX_STRIPS][4], got[2][MAX_STRIPS][4], addr[MAX_STRIPS];
+	LLVMBasicBlockRef inside;
 	unsigned r = in->src[0].index;
 
 	if (!parts)
@@ -944,9 +1079,13 @@ bool lift_ds(struct lift *l, const struct jit_inst *ji)
 	for (unsigned s = 0; s < l->strips; s++) {
 		get_v(l, r, s);
 		for (unsigned p = 0; p < parts; p++)
-			for (unsigned k = 0; k < part[p].dwords && (store || !l->reg.now.exec_full); k++)
+			for (unsigned k = 0; k < part[p].dwords && (store || !l->reg.now.exec_full); k++) {
 				get_v(l, part[p].row + k, s);
+				if (store && !(k & 1) && k + 1 < part[p].dwords)
+					get_v64(l, part[p].row + k, s);
+			}
 	}
+	inside = masked_inside(l, r, part, parts, store, got);
 	for (unsigned p = 0; p < parts; p++) {
 		enum places places = places_of(l, r, part[p].dwords);
 
@@ -960,6 +1099,8 @@ bool lift_ds(struct lift *l, const struct jit_inst *ji)
 		else
 			ds_read_part(l, addr, part[p].dwords, places, known_delta(l, r), out[p]);
 	}
+	if (inside)
+		join_inside(l, inside, part, store ? 0 : parts, got, out);
 	for (unsigned p = 0; p < parts && !store; p++)
 		for (unsigned s = 0; s < l->strips; s++)
 			for (unsigned k = 0; k < part[p].dwords; k++) {
