@@ -379,3 +379,24 @@ kernel __attribute__((reqd_work_group_size(64, 2, 1))) void framed(global const 
 	if (x >= 5 && y > 0 && x < width - 1 && y < height - 1)
 		out[y * width + x] = in[y * width + x + 1] * 3 + in[y * width + x - 1];
 }
+
+/* Addresses made with masks that are arguments, between barriers. */
+kernel __attribute__((reqd_work_group_size(256, 1, 1))) void masked(global uint *out, global const uint *in, uint mask, uint other)
+{
+	local uint part[512];
+	uint l = get_local_id(0), i = get_global_id(0);
+
+	part[l] = in[2 * i - (i & mask)];
+	part[l + 256] = in[i & other];
+	for (uint m = other; m & 255; m = m >> 1 & 255) {
+		uint x;
+
+		barrier(CLK_LOCAL_MEM_FENCE);
+		x = part[2 * l - (l & m)];
+		barrier(CLK_LOCAL_MEM_FENCE);
+		if (x & 1)
+			part[l + 256 * (m & 1)] = x * 3 + (l & m);
+	}
+	barrier(CLK_LOCAL_MEM_FENCE);
+	out[i] = part[l] + 5 * part[l + 256];
+}

@@ -208,6 +208,9 @@ static struct isa_inst random_inst(void)
 	}
 }
 
+/* Scalar registers that often have masks. */
+enum { MASKS = 20, NUM_MASKS = 3 };
+
 /* Address arithmetic on the ids in v0, so that shapes are met. */
 static struct isa_inst address_inst(void)
 {
@@ -224,6 +227,8 @@ static struct isa_inst address_inst(void)
 			in.src[i] = (struct isa_operand){.kind = ISA_OPND_CONST, .dwords = 1,
 							 .value = in.op == ISA_V_AND_B32 ? masks[rnd() % 6] : rnd() % 7};
 	}
+	if (in.op == ISA_V_AND_B32 && rnd() & 1)
+		in.src[rnd() & 1] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 1, .index = (uint16_t)(MASKS + rnd() % NUM_MASKS)};
 	return in;
 }
 
@@ -308,7 +313,7 @@ static struct jit_code *make_code(const struct isa_inst *in, uint32_t mode, bool
 	c->num_vgprs = NV;
 	c->num_agprs = target == ISA_GFX90A ? NA : 0;
 	c->mode = mode;
-	c->full = full;
+	c->full = c->guess = full;
 	c->num_inst = NI + 1;
 	c->num_blocks = 1;
 	c->inst = calloc(c->num_inst, sizeof(*c->inst));
@@ -349,6 +354,9 @@ static void random_state(struct state *s, uint32_t mode, unsigned kind)
 		s->v[0][l] = l;
 	for (unsigned r = 0; r < WAVE_SGPRS; r++)
 		s->w.sgpr[r] = rnd() % 4 ? value() : rnd() % 64;
+	for (unsigned r = MASKS; r < MASKS + NUM_MASKS; r++)
+		if (rnd() % 4)
+			s->w.sgpr[r] = (2u << (4 + rnd() % 16)) - 1;
 	for (unsigned i = 0; i < LDS; i++)
 		s->lds[i] = (uint8_t)rnd();
 	s->w.scc = rnd() & 1;

@@ -206,7 +206,7 @@ static void emit_back_exit(struct lift *l)
 	emit_mfma_later(l);
 	l->reg = l->back.then;
 	dirty_here(l->blk, &vdirty, sdirty);
-	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
+	store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, JIT_UNFIT));
 	live_before(l, l->back.ji, &live);
 	emit_exit(l, l->back.ji->pc, &live, &vdirty, sdirty);
 	l->reg = now;
@@ -725,12 +725,12 @@ static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk,
 			load_row(l, r);
 	}
 	if (holds && !sure) {
-		/* Pairs do not have the shape that the code takes for granted. */
+		/* Registers do not have the shape that the code takes for granted. */
 		LLVMBasicBlockRef out = new_block(l, "unfit"), go = new_block(l, "");
 
 		emit_weights(l, LLVMBuildCondBr(l->b, holds, go, out), true);
 		go_to(l, out);
-		store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, 1));
+		store_field(l, l->frame, offsetof(struct jit_frame, interp), c32(l, JIT_UNFIT));
 		leave_at(l, blk->pc);
 		go_to(l, go);
 	}

@@ -162,13 +162,18 @@ static V keeps(struct lift *l, V root, uint16_t delta, bool sign)
 	return LLVMIsConstant(ok) && LLVMConstIntGetZExtValue(ok) ? NULL : ok;
 }
 
+static V have_bits(struct lift *l, V x, uint32_t bits, uint32_t which)
+{
+	return IS(EQ, AND(x, c32(l, which)), c32(l, bits));
+}
+
 /* Goes to the interpreter at ji unless what its shape takes for granted holds. */
 static void check_guard(struct lift *l, const struct jit_inst *ji, const struct jit_guard *g, unsigned level)
 {
-	V all = NULL;
+	V all = g->need && g->low ? have_bits(l, operand_root(l, &g->mask, 0), g->low, g->low) : NULL;
 
 	for (unsigned s = 0; g->need && s < roots(l, level); s++) {
-		V ok = keeps(l, g->carry >= 0 ? l->carry_low[g->carry][s] : operand_root(l, &g->src, s), g->delta, g->sign);
+		V ok = g->low ? have_bits(l, operand_root(l, &g->src, s), 0, g->low) : keeps(l, g->carry >= 0 ? l->carry_low[g->carry][s] : operand_root(l, &g->src, s), g->delta, g->sign);
 
 		if (ok)
 			all = all ? AND(all, ok) : ok;
@@ -373,7 +378,7 @@ static bool integer(const struct isa_inst *in, const struct lane_op *op)
 	return true;
 }
 
-static bool lift_low(struct lift *l, const struct jit_inst *ji, unsigned level)
+static bool lift_low(struct lift *l, const struct jit_inst *ji, unsigned level, const struct jit_guard *guard)
 {
 	const struct isa_inst *in = &ji->ci.inst;
 	const struct lane_op *op = lane_op_of(in->op);
@@ -399,6 +404,8 @@ static bool lift_low(struct lift *l, const struct jit_inst *ji, unsigned level)
 		if (!x.root[s])
 			return false;
 	}
+	if (guard->low)
+		check_guard(l, ji, guard, level);
 	if (carry)
 		mask = mask_result(l, ji);
 	for (unsigned i = 0; add && i < 2; i++)
@@ -491,7 +498,7 @@ bool lift_linear(struct lift *l, const struct jit_inst *ji)
 			return true;
 		}
 		level = pair ? -1 : level_low(l, in->dst[0].index);
-		if (level >= 0 && lift_low(l, ji, (unsigned)level))
+		if (level >= 0 && lift_low(l, ji, (unsigned)level, &guard[level]))
 			return true;
 	}
 	drop_written(l, ji);
@@ -764,8 +771,8 @@ bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, 
 			x.root[s] = LLVMBuildSub(l->b, lane_of_row(l, r, lane), lane_delta(l, x.delta, lane), "");
 			LLVMBuildStore(l->b, x.root[s], variable_low(l, r, s));
 		}
-		/* Tests put what they like into registers before the wave starts. */
-		if (l->exact) {
+		/* Tests put what they like into registers before the wave starts; and guesses may be wrong. */
+		if (l->exact || l->code->guessed) {
 			V ok = shape_holds(l, r, &x, exec, false);
 
 			*holds = *holds ? AND(*holds, ok) : ok;

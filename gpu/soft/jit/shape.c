@@ -17,6 +17,7 @@
 #include "gpu/soft/jit/unit.h"
 
 #define MAX_DELTAS 1024
+#define MAX_GUESS  0xffff /* bits of lanes' parts */
 #define MAX_WIDE   (1 << 30) /* differences of pairs: beyond, they are of no use */
 
 struct operand_shape {
@@ -199,7 +200,39 @@ static struct jit_shape shift_left(struct jit_code *c, const struct operand_shap
 	return a->s.delta == SHAPE_UNIFORM && n->s.delta == SHAPE_UNIFORM ? uniform(UINT32_MAX) : varying;
 }
 
-static struct jit_shape result(struct jit_code *c, const struct isa_inst *in, const struct jit_shape *v)
+static bool plain_operand(const struct isa_operand *o)
+{
+	return o->kind == ISA_OPND_VGPR || o->kind == ISA_OPND_SGPR || o->kind == ISA_OPND_CONST;
+}
+
+static const struct jit_inst *inst_of(const struct isa_inst *in)
+{
+	return (const struct jit_inst *)((const char *)in - offsetof(struct jit_inst, ci.inst));
+}
+
+/*
+ * And with a mask that is not known before the kernel runs: addresses are often made with one that is a power of two less 1 and as large as the wave at least, which
+ * leaves the lanes' parts as they are. That is a guess, which the lifter checks.
+ */
+static struct jit_shape masked(struct jit_code *c, const struct isa_inst *in, const struct operand_shape *x, const struct operand_shape *mask, unsigned src,
+			       struct jit_guard *guard)
+{
+	int32_t low, high;
+	uint32_t bits = 1;
+
+	if (!c->guess || !inst_of(in)->addresses || !plain_operand(&in->src[!src]) || !x->s.delta || x->s.delta == SHAPE_UNIFORM ||
+	    mask->s.delta != SHAPE_UNIFORM)
+		return varying;
+	jit_delta_range(c, x->s.delta, &low, &high);
+	while (bits < (uint32_t)high)
+		bits = 2 * bits + 1;
+	if (low < 0 || bits > MAX_GUESS || (mask->s.bits & bits) != bits)
+		return varying;
+	*guard = (struct jit_guard){.need = true, .carry = -1, .src = in->src[src], .mask = in->src[!src], .low = bits};
+	return (struct jit_shape){.delta = x->s.delta, .bits = x->s.bits & mask->s.bits};
+}
+
+static struct jit_shape result(struct jit_code *c, const struct isa_inst *in, const struct jit_shape *v, struct jit_guard *guard)
 {
 	struct operand_shape a = operand(v, &in->src[0]), b = operand(v, &in->src[1]), k = operand(v, &in->src[2]), t;
 	const struct lane_op *op = lane_op_of(in->op);
@@ -240,6 +273,11 @@ static struct jit_shape result(struct jit_code *c, const struct isa_inst *in, co
 			return field(c, b.s, 0, a.value);
 		if (b.constant)
 			return field(c, a.s, 0, b.value);
+		t.s = masked(c, in, &a, &b, 0, guard);
+		if (!t.s.delta)
+			t.s = masked(c, in, &b, &a, 1, guard);
+		if (t.s.delta)
+			return t.s;
 		break;
 	case ISA_V_XOR_B32:
 		if (a.constant)
@@ -365,11 +403,6 @@ bool jit_extends(const struct isa_inst *in, const struct jit_shape *v, struct is
 	return v[pair->index].delta == SHAPE_UNIFORM && !v[pair->index].bits;
 }
 
-static bool plain_operand(const struct isa_operand *o)
-{
-	return o->kind == ISA_OPND_VGPR || o->kind == ISA_OPND_SGPR || o->kind == ISA_OPND_CONST;
-}
-
 /* Shape of the pair in which the instruction writes, or of the one that it completes by writing the high half. */
 static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, const struct isa_inst *in, struct jit_guard *guard)
 {
@@ -435,11 +468,6 @@ static struct jit_shape low_product(struct jit_code *c, const struct isa_inst *i
 	return combine(c, multiply(c, &a, &b, false), k.s, ADD_LANES);
 }
 
-static const struct jit_inst *inst_of(const struct isa_inst *in)
-{
-	return (const struct jit_inst *)((const char *)in - offsetof(struct jit_inst, ci.inst));
-}
-
 static bool touches(const struct jit_regs *r, unsigned v)
 {
 	return v < 256 && bit_get(&r->vwrite, v);
@@ -460,12 +488,13 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	for (unsigned i = 0; plain && i < (in->dst[0].dwords ? in->dst[0].dwords : 1u); i++)
 		plain &= !bit_get(&c->unshaped, (at + i) & 255);
 	if (plain && op && in->dst[0].dwords <= 1)
-		out = result(c, in, s->v);
+		out = result(c, in, s->v, &g);
 	if (low_only)
 		out = low_product(c, in, s->v);
+	c->guessed |= g.need;
 	if (plain && !low_only && !(in->dst[0].dwords <= 1 && (!at || bit_get(&c->unshaped, at - 1))))
 		wide = wide_result(c, s, in, &g);
-	if (!wide)
+	if (!wide && !g.low)
 		g.need = false;
 	if (wide && in->dst[0].dwords <= 1)
 		at--;
@@ -696,8 +725,57 @@ static bool find_unread(struct jit_code *c)
 	return order && full;
 }
 
+static bool is_address(const struct isa_inst *in)
+{
+	return (in->format >= ISA_FMT_DS && in->format <= ISA_FMT_MTBUF) && in->src[0].kind == ISA_OPND_VGPR;
+}
+
+/* What addresses are made of, through all blocks. */
+static bool find_addresses(struct jit_code *c)
+{
+	struct bits256 *from = calloc(c->num_blocks, sizeof(*from)), at;
+	uint32_t *order = calloc(c->num_inst, sizeof(*order));
+	bool changed = from && order;
+
+	while (changed) {
+		changed = false;
+		for (uint32_t b = c->num_blocks; b--;) {
+			struct jit_block *blk = &c->block[b];
+			uint32_t i = blk->first;
+
+			memset(&at, 0, sizeof(at));
+			for (unsigned s = 0; s < 2; s++)
+				for (unsigned w = 0; blk->succ[s] != NO_BLOCK && w < 4; w++)
+					at.w[w] |= from[blk->succ[s]].w[w];
+			for (uint32_t n = 0; n < blk->count; n++, i = c->inst[i].next)
+				order[n] = i;
+			for (uint32_t n = blk->count; n--;) {
+				struct jit_inst *ji = &c->inst[order[n]];
+				const struct isa_inst *in = &ji->ci.inst;
+				struct jit_regs r;
+				uint64_t any = 0;
+
+				jit_inst_regs(in, true, &r);
+				for (unsigned w = 0; w < 4; w++)
+					any |= r.vwrite.w[w] & at.w[w];
+				ji->addresses = any;
+				for (unsigned w = 0; w < 4; w++)
+					at.w[w] = (at.w[w] & ~r.vkill.w[w]) | (any && in->format < ISA_FMT_DS ? r.vuse.w[w] : 0);
+				for (unsigned d = 0; is_address(in) && d < in->src[0].dwords; d++)
+					bit_set(&at, (in->src[0].index + d) & 255);
+			}
+			changed |= memcmp(&at, &from[b], sizeof(at)) != 0;
+			from[b] = at;
+		}
+	}
+	free(order);
+	free(from);
+	return from && order;
+}
+
 bool jit_find_shapes(struct jit_code *c, unsigned width)
 {
+	c->guessed = false;
 	free(c->delta);
 	free(c->shape[LEVEL_STRIP]);
 	free(c->shape[LEVEL_WAVE]);
@@ -710,5 +788,5 @@ bool jit_find_shapes(struct jit_code *c, unsigned width)
 		for (unsigned d = 0; in->dst[0].kind == ISA_OPND_VGPR && strstr(isa_op_name(in->op), "mfma") && d < in->dst[0].dwords; d++)
 			bit_set(&c->unshaped, (in->dst[0].index + d) & 255);
 	}
-	return c->delta && find_unread(c) && find_level(c, LEVEL_STRIP, width) && find_level(c, LEVEL_WAVE, WAVE_LANES);
+	return c->delta && find_unread(c) && (!c->guess || find_addresses(c)) && find_level(c, LEVEL_STRIP, width) && find_level(c, LEVEL_WAVE, WAVE_LANES);
 }

@@ -163,7 +163,7 @@ static void scan(int fd)
 /* Everything that the object depends on. The caller frees it; NULL: out of memory. */
 static uint8_t *make_key(const struct jit_code *c, bool exact, const char *identity, size_t *size)
 {
-	uint32_t head[] = {(uint32_t)strlen(identity), exact, c->target, c->num_vgprs, c->num_agprs, c->mode, c->multi_wave, c->full, c->paging,
+	uint32_t head[] = {(uint32_t)strlen(identity), exact, c->target, c->num_vgprs, c->num_agprs, c->mode, c->multi_wave, c->full, c->guess, c->paging,
 			   c->wg_size[0], c->wg_size[1], c->wg_size[2], c->id_vgprs, c->id_sgpr[0], c->id_sgpr[1], c->id_sgpr[2], c->num_ranges};
 	size_t n = sizeof(head) + head[0];
 	uint8_t *key, *p;

@@ -2,8 +2,8 @@
 /*
  * unit.c - compiled kernels of a code cache: which are hot, who compiles them, who may run them (jit.h).
  *
- * A kernel (jit_kernel) is known by its entry address, MODE and register counts, and lives as long as the cache. It has up to two
- * units: for waves that start with EXEC full, and for others. Heat is counted in work-groups and slices; a hot kernel's code is discovered by the executor
+ * A kernel (jit_kernel) is known by its entry address, MODE and register counts, and lives as long as the cache. It has up to three
+ * units: for waves that start with EXEC full, the same without guesses when those turn out to be wrong, and for other waves. Heat is counted in work-groups and slices; a hot kernel's code is discovered by the executor
  * that found it hot and given to the compiler's thread, which publishes the unit. When the code's bytes change, the kernel becomes stale:
  * later work-groups get a new one; running waves keep the old code, as they keep decoded pages in the interpreter.
  */
@@ -25,10 +25,13 @@
 #define MAX_KERNELS   1024 /* of a cache: what a guest can make us keep */
 #define HOT_GROUPS    4
 #define HOT_TURNS     8	   /* slices of the interpreter */
+#define MAX_UNFIT     64   /* waves that went on there: then code is made that guesses nothing */
 #define POLL_INTERVAL 4096 /* instructions between quiescent points */
 #define GROUP_INTERVAL 2048 /* between work-groups */
 
 enum { MODE_OFF, MODE_BACKGROUND, MODE_SYNC };
+
+enum version { SOME_LANES, ALL_LANES /* EXEC is full at the start */, SURE /* the same without guesses */, NUM_VERSIONS };
 
 struct jit_kernel {
 	struct jit_kernel *next;
@@ -43,7 +46,7 @@ struct jit_kernel {
 		_Atomic(struct jit_unit *) unit;
 		_Atomic(struct jit_code *) code; /* what it is or will be compiled from */
 		atomic_bool asked;
-	} version[2]; /* [1]: EXEC full */
+	} version[3]; /* enum version */
 	struct jit_cache *cache;
 };
 
@@ -64,7 +67,7 @@ static struct {
 		struct job *next;
 		struct jit_code *code;
 		struct jit_kernel *kernel;
-		bool full;
+		enum version version;
 	} *first, **last, *current;
 	bool started;
 	bool alone; /* the process is the GPU's own: what compiling leaves in the allocator is given back */
@@ -174,15 +177,15 @@ void jit_cache_free(struct jit_cache *jc)
 	while (*compiler.last)
 		compiler.last = &(*compiler.last)->next;
 	if (compiler.current && compiler.current->kernel && compiler.current->kernel->cache == jc) {
-		atomic_store(&compiler.current->kernel->version[compiler.current->full].code, NULL);
+		atomic_store(&compiler.current->kernel->version[compiler.current->version].code, NULL);
 		compiler.current->kernel = NULL;
 	}
 	pthread_mutex_unlock(&compiler.lock);
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct jit_kernel *k = atomic_load(&jc->bucket[i]), *next; k; k = next) {
 			next = k->next;
-			version_free(k, 0);
-			version_free(k, 1);
+			for (unsigned v = 0; v < NUM_VERSIONS; v++)
+				version_free(k, v);
 			free(k);
 		}
 	pthread_mutex_destroy(&jc->lock);
@@ -230,7 +233,7 @@ static struct jit_unit *make_unit(const struct job *j)
 static void publish(const struct job *j, struct jit_unit *u)
 {
 	if (u)
-		atomic_store_explicit(&j->kernel->version[j->full].unit, u, memory_order_release);
+		atomic_store_explicit(&j->kernel->version[j->version].unit, u, memory_order_release);
 }
 
 /*
@@ -308,24 +311,25 @@ static bool start_compiler(void)
 }
 
 /* Has the kernel compiled for this kind of wave; once. */
-static void ask(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, bool full)
+static void ask(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, enum version version)
 {
 	struct jit_code *code;
 	struct job *j;
 
-	if (atomic_exchange(&k->version[full].asked, true))
+	if (atomic_exchange(&k->version[version].asked, true))
 		return;
 	code = jit_discover(ctx, w->wg, k->entry_pc, k->mode);
 	if (!code)
 		return;
-	code->full = full;
+	code->full = version != SOME_LANES;
+	code->guess = version == ALL_LANES;
 	j = calloc(1, sizeof(*j));
 	if (!j) {
 		jit_code_free(code);
 		return;
 	}
-	*j = (struct job){.code = code, .kernel = k, .full = full};
-	atomic_store_explicit(&k->version[full].code, code, memory_order_release);
+	*j = (struct job){.code = code, .kernel = k, .version = version};
+	atomic_store_explicit(&k->version[version].code, code, memory_order_release);
 	if (compiler.mode == MODE_SYNC) {
 		publish(j, make_unit(j));
 		free(j);
@@ -396,7 +400,7 @@ static bool still_same(struct exec_ctx *ctx, struct jit_kernel *k, uint64_t epoc
 {
 	if (atomic_load_explicit(&k->epoch, memory_order_relaxed) == epoch)
 		return true;
-	for (unsigned v = 0; v < 2; v++) {
+	for (unsigned v = 0; v < NUM_VERSIONS; v++) {
 		struct jit_code *code = atomic_load_explicit(&k->version[v].code, memory_order_acquire);
 
 		if (code && !jit_code_same(ctx, code)) {
@@ -561,8 +565,30 @@ static uint64_t instructions(const struct jit_unit *u, const struct jit_frame *f
 	return (uint64_t)((double)f->executed * u->code->of_cost + 0.5);
 }
 
+static bool guesses_fail(const struct jit_unit *u)
+{
+	return u && u->code->guessed && atomic_load_explicit(&u->unfit, memory_order_relaxed) >= MAX_UNFIT;
+}
+
+/* What runs waves that have, or have not, had all lanes at the start. */
+static struct jit_unit *unit_of(struct jit_kernel *k, bool full)
+{
+	struct jit_unit *u = atomic_load_explicit(&k->version[full ? ALL_LANES : SOME_LANES].unit, memory_order_acquire), *sure;
+
+	if (!guesses_fail(u))
+		return u;
+	sure = atomic_load_explicit(&k->version[SURE].unit, memory_order_acquire);
+	return sure ? sure : u;
+}
+
+static void note_unfit(struct jit_unit *u, const struct jit_frame *f)
+{
+	if (f->interp == JIT_UNFIT)
+		atomic_fetch_add_explicit(&u->unfit, 1, memory_order_relaxed);
+}
+
 /* *interp: the interpreter has to go on. Returns the instructions. */
-static uint64_t run_unit(struct exec_ctx *ctx, const struct jit_unit *u, uint32_t entry, struct wave *w, uint64_t budget,
+static uint64_t run_unit(struct exec_ctx *ctx, struct jit_unit *u, uint32_t entry, struct wave *w, uint64_t budget,
 			 const atomic_uint *stop, bool *interp)
 {
 	struct jit_frame f;
@@ -574,6 +600,7 @@ static uint64_t run_unit(struct exec_ctx *ctx, const struct jit_unit *u, uint32_
 	ctx->leave = false;
 	u->fn(&f, ctx, w, entry);
 	w->instructions += instructions(u, &f);
+	note_unfit(u, &f);
 	*interp = f.interp;
 	return f.executed;
 }
@@ -581,7 +608,7 @@ static uint64_t run_unit(struct exec_ctx *ctx, const struct jit_unit *u, uint32_
 bool jit_takes_groups(struct jit_kernel *k, const struct workgroup *wg)
 {
 	/* The last wave is the one that may have fewer lanes. */
-	return wg->waves[wg->num_waves - 1].all_lanes && atomic_load_explicit(&k->version[1].unit, memory_order_acquire);
+	return wg->waves[wg->num_waves - 1].all_lanes && unit_of(k, true);
 }
 
 /* Where the waves are; false: one is where there is no way in. */
@@ -679,7 +706,7 @@ enum jit_group jit_run_group(struct exec_ctx *ctx, struct jit_kernel *k, struct 
 			     struct exec_range *range, uint64_t budget, uint64_t total, uint64_t most, const atomic_uint *stop, uint64_t *used,
 			     uint32_t *next)
 {
-	struct jit_unit *u = atomic_load_explicit(&k->version[1].unit, memory_order_acquire);
+	struct jit_unit *u = unit_of(k, true);
 	struct jit_frame f;
 	uint32_t left;
 
@@ -704,6 +731,7 @@ enum jit_group jit_run_group(struct exec_ctx *ctx, struct jit_kernel *k, struct 
 	ctx->wave = &wg->waves[0]; /* which one does not matter */
 	ctx->leave = false;
 	u->fn(&f, ctx, &wg->waves[0], 2 * u->num_safe + 1);
+	note_unfit(u, &f);
 	wg->instructions += instructions(u, &f);
 	*used += f.executed;
 	if (left != f.left) {
@@ -735,7 +763,7 @@ bool jit_find_start(struct jit_start *start, struct jit_kernel *k, const struct 
 		*start = (struct jit_start){.kernel = k};
 	if (start->unit[full])
 		return true;
-	u = atomic_load_explicit(&k->version[full].unit, memory_order_acquire);
+	u = unit_of(k, full);
 	entry = u ? entry_of(u, w) : -1;
 	if (entry < 0 || u->safe[entry].in.full_pairs)
 		return false;
@@ -756,7 +784,7 @@ bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, ui
 	bool unfit = false; /* the code for full waves does not fit here */
 
 	for (int full = 1; full >= 0; full--) {
-		struct jit_unit *u = atomic_load_explicit(&k->version[full].unit, memory_order_acquire);
+		struct jit_unit *u = unit_of(k, full);
 		bool interp;
 		int entry;
 
@@ -769,10 +797,12 @@ bool jit_run_wave(struct exec_ctx *ctx, struct jit_kernel *k, struct wave *w, ui
 				if (full == w->all_lanes || unfit)
 					ask(ctx, k, w, full);
 			}
-			u = atomic_load_explicit(&k->version[full].unit, memory_order_acquire);
+			u = unit_of(k, full);
 			if (!u)
 				continue;
 		}
+		if (guesses_fail(u))
+			ask(ctx, k, w, SURE);
 		entry = entry_of(u, w);
 		if (entry < 0) {
 			unfit = entry < -1;

@@ -45,6 +45,7 @@ struct jit_inst {
 	bool quiet;	/* cfg.c: nobody reads inactive lanes of what it writes, before they are written again */
 	bool low_only;	/* shape.c: of a 64-bit product, nobody reads the high half */
 	bool no_carry;	/* shape.c: nobody reads the mask in dst[1] */
+	bool addresses;	/* shape.c: what it computes addresses are made of */
 	uint32_t first_lacks; /* shape.c: of v_readfirstlane_b32, bits that the result never has */
 	uint64_t jump;	/* where this s_setpc_b64 always leads; 0: not known */
 };
@@ -123,9 +124,14 @@ struct jit_shapes { /* at one place of the program, at one level */
 	} carry;
 };
 
-/* What an instruction's shape takes for granted: that a source's lanes, extended to 64 bits, have the differences that they have modulo 2^32. */
+/*
+ * What an instruction's shape takes for granted: that a source's lanes, extended to 64 bits, have the differences that they have modulo 2^32; or (low, these
+ * bits) that src's first lane has none of them and mask all.
+ */
 struct jit_guard {
 	bool need, sign;
+	uint32_t low;
+	struct isa_operand mask;
 	int8_t carry; /* index of the source of the v_add_co_u32 before, or -1: src */
 	struct isa_operand src;
 	uint16_t delta;
@@ -150,6 +156,7 @@ struct jit_code {
 	uint8_t id_sgpr[3]; /* struct workgroup's */
 	double of_cost;			  /* instructions as part of their cost, on average */
 	bool exact;			  /* registers are looked at when the wave has ended */
+	bool guess, guessed; /* shape.c may guess what masks from arguments leave of lanes' numbers; it has */
 	struct jit_shape (*shape[NUM_LEVELS])[256]; /* of each block */
 	int32_t (*delta)[WAVE_LANES];
 	uint32_t num_deltas;
@@ -247,7 +254,7 @@ struct jit_frame {
 	const struct jit_inst *inst;
 	uint64_t base;	 /* the kernel's entry_pc: compiled code has addresses relative to it only */
 	uint64_t room_each; /* bytes that each work-item of the grid may load, or store, before that is more than the host's caches hold */
-	uint32_t interp; /* set: the interpreter has to take the next instruction */
+	uint32_t interp; /* the interpreter has to take the next instruction; JIT_UNFIT: for what shapes take for granted does not hold */
 	/* Runs one instruction by the interpreter; 1: the wave must leave (error, or it gave up its turn); 2: nothing was done, for there are pages missing. */
 	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
 	/* Looks for the view's range number slot around va, with prot; true: try again. */
@@ -263,6 +270,7 @@ struct jit_frame {
 };
 
 #define JIT_NO_WAVE UINT32_MAX
+#define JIT_UNFIT 2
 
 /* Matrix operations that a wave at a barrier has not done yet, D += A x B in this order: see lift_mfma.c. Of both kinds of register: AGPRs from 256 on. */
 struct jit_later {
@@ -286,6 +294,7 @@ struct jit_unit {
 		uint64_t pc;
 		struct jit_facts in;
 	} *safe;
+	_Atomic uint32_t unfit; /* so often, of code with guesses, they did not hold */
 	double compile_ms;
 	void *memory; /* engine.c: of the code */
 };
