@@ -95,6 +95,27 @@ static V flush_bits64(struct lift *l, V x)
 
 /* ------------------------------------------------------------------ sources */
 
+/*
+ * What active lanes have: of what was written under the mask that holds now, before the other lanes' old values were put to it. For sources of what is done
+ * lane by lane, whose other lanes nobody sees, so that what is computed one after the other under a mask does not wait for the choices between.
+ */
+static V of_active(struct lift *l, const struct vop *q, unsigned strip, V x)
+{
+	while (q->exec && LLVMIsASelectInst(x) && LLVMGetOperand(x, 0) == mask_strip(l, q->exec, strip))
+		x = LLVMGetOperand(x, 1);
+	return x;
+}
+
+static V active_v(struct lift *l, const struct vop *q, unsigned r, unsigned strip)
+{
+	return of_active(l, q, strip, get_v(l, r, strip));
+}
+
+static V active_v64(struct lift *l, const struct vop *q, unsigned r, unsigned strip)
+{
+	return of_active(l, q, strip, get_v64(l, r, strip));
+}
+
 static V raw32(struct lift *l, const struct vop *q, const struct isa_operand *o, unsigned i, unsigned n, unsigned strip)
 {
 	V x;
@@ -103,7 +124,7 @@ static V raw32(struct lift *l, const struct vop *q, const struct isa_operand *o,
 		return q->dpp[n][strip];
 	switch (o->kind) {
 	case ISA_OPND_VGPR:
-		return get_v(l, o->index + n, strip);
+		return active_v(l, q, o->index + n, strip);
 	case ISA_OPND_AGPR:
 		x = LLVMBuildLoad2(l->b, l->vi32, row_ptr(l, true, o->index + n, strip), "");
 		LLVMSetAlignment(x, 4 * l->width);
@@ -160,7 +181,7 @@ static V raw64(struct lift *l, const struct vop *q, unsigned i, unsigned strip)
 	if (!i && q->dpp[0][strip])
 		return OR(LLVMBuildZExt(l->b, q->dpp[0][strip], l->vi64, ""),
 			  LLVMBuildShl(l->b, LLVMBuildZExt(l->b, q->dpp[1][strip], l->vi64, ""), K64(32), ""));
-	return o->kind == ISA_OPND_VGPR ? get_v64(l, o->index, strip) : splat(l, q->scalar[i]);
+	return o->kind == ISA_OPND_VGPR ? active_v64(l, q, o->index, strip) : splat(l, q->scalar[i]);
 }
 
 static V source64(struct lift *l, const struct vop *q, unsigned i, unsigned kind, unsigned strip)
@@ -187,10 +208,10 @@ static V source_old(struct lift *l, const struct vop *q, unsigned kind, unsigned
 	V x;
 
 	if (is64(kind)) {
-		x = get_v64(l, in->dst[0].index, strip);
+		x = active_v64(l, q, in->dst[0].index, strip);
 		return vk == VK_F64 && !(q->mode & MODE_F64_SRC_DENORM) ? flush_bits64(l, x) : x;
 	}
-	x = get_v(l, in->dst[0].index, strip);
+	x = active_v(l, q, in->dst[0].index, strip);
 	if ((vk == VK_F16 || vk == VK_I16) && (in->op_sel & 8))
 		x = SHR(x, 16);
 	if (vk == VK_F32 && !(q->mode & MODE_F32_SRC_DENORM))
@@ -700,7 +721,7 @@ static V pkf_dword(struct lift *l, const struct vop *q, unsigned i, unsigned n, 
 	V x;
 
 	if (o->kind == ISA_OPND_VGPR) {
-		x = get_v(l, o->index + hi, strip);
+		x = active_v(l, q, o->index + hi, strip);
 	} else {
 		x = q->scalar[i];
 		if (hi)
