@@ -245,7 +245,7 @@ kernel void large(global uint *out, uint rounds)
 }
 
 /* Rows of a sparse matrix: lanes leave the loop one after the other. */
-kernel void sparse(global uint *out, global const uint *start, global const uint *column, global const ushort *value, global const ulong *x)
+kernel void sparse(global uint *out, global const uint *start, global const int *column, global const ushort *value, global const ulong *x)
 {
 	uint row = get_global_id(0);
 	ulong sum = row;

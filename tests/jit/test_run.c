@@ -811,8 +811,11 @@ static void test_framed(void **state)
 	runner_unmap(&runner, out);
 }
 
-/* Rows of any length; memory in one piece, or in pages that lie anywhere, where lanes that go through the loop one by one have to give up. */
-static void test_sparse(void **state)
+/*
+ * Rows of any length; memory in one piece, or in pages that lie anywhere, where lanes that go through the loop one by one have to give up. Elements are counted from the
+ * one at `from` on, which may be none.
+ */
+static void check_sparse(int from)
 {
 	enum { ROWS = 200, MOST = 37, ITEMS_OF_X = 3000, PAGE = 4096, PAGES = 8, ARRAYS = 5 };
 	static const uint64_t slices[] = {0, 1, 40, 333, 0};
@@ -825,7 +828,7 @@ static void test_sparse(void **state)
 	struct runner_dispatch d = {.kernel = "sparse", .grid = {ROWS, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
 
 	for (unsigned b = 0; b < ARRAYS; b++) {
-		uint64_t va = base + ((uint64_t)b << 20) + (b == 2 || b == 3 ? 2 : 0); /* elements over borders of pages */
+		uint64_t va = base + ((uint64_t)b << 20) + (b == 2 || b == 3 ? 2 : b == 4 ? 8 * (int64_t)from : 0); /* elements over borders of pages */
 
 		view[b] = calloc(PAGES, PAGE);
 		memcpy(args + 8 * b, &va, 8);
@@ -839,7 +842,7 @@ static void test_sparse(void **state)
 	for (uint32_t r = 0; r < ROWS; r++) {
 		start[r + 1] = start[r] + (r % 50 < 3 ? 0 : (r * 2654435761u >> 20) % MOST);
 		for (uint32_t i = start[r]; i < start[r + 1]; i++) {
-			uint32_t k = (i * 2654435761u >> 8) % ITEMS_OF_X;
+			uint32_t k = (i * 2654435761u >> 8) % ITEMS_OF_X - (uint32_t)from;
 
 			memcpy(column + 4 * i, &k, 4);
 			value[i] = (uint16_t)(i * 40503u);
@@ -850,7 +853,7 @@ static void test_sparse(void **state)
 
 		for (uint32_t i = start[r], k; i < start[r + 1]; i++) {
 			memcpy(&k, column + 4 * i, 4);
-			sum = sum * 5 + value[i] * x[k];
+			sum = sum * 5 + value[i] * x[k + (uint32_t)from];
 		}
 		want[r] = (uint32_t)(sum ^ sum >> 32);
 	}
@@ -887,7 +890,7 @@ static void test_sparse(void **state)
 			}
 			memset(host, 0, PAGES * PAGE);
 			assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
-			assert_int_equal(runner.fault.va, base + (4 << 20) + 8 * (uint64_t)wild);
+			assert_int_equal(runner.fault.va, base + (4 << 20) + 8 * (uint64_t)(wild + from));
 			assert_false(runner.fault.write);
 			for (uint32_t r = 0; r < ROWS; r++)
 				assert_int_equal(*(uint32_t *)(host + (PAGES - piece) * PAGE + 4 * r), r < bad / 64 * 64 ? want[r] : 0);
@@ -901,6 +904,13 @@ static void test_sparse(void **state)
 	for (unsigned b = 0; b < ARRAYS; b++)
 		free(view[b]);
 	runner_unmap(&runner, host);
+}
+
+static void test_sparse(void **state)
+{
+	check_sparse(0);
+	check_sparse(1000); /* indices of both signs */
+	check_sparse(-1000);
 }
 
 static uint32_t want_end(const uint32_t *start, const uint32_t *column, const uint64_t *x, uint32_t row, bool down)

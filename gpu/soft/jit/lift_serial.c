@@ -29,7 +29,7 @@
 #define COPIES	  4
 #define MOST_COPY 96
 #define AHEAD	  2048
-#define AHEAD_FOR 16
+#define AHEAD_FOR 32
 
 /* Variables (LLVM makes values of them), but the ranges. */
 struct loop {
@@ -54,12 +54,15 @@ struct loop {
 	V todo, missed;		   /* lanes still to run so; the one that stopped, as a mask */
 	V begin;		   /* of this lane: its iterations, negative */
 	V from[SERIAL_LOADS];	   /* of this lane: its place; NULL: another load */
-	V behind[SERIAL_LOADS];	   /* variable: the place of the lane before, as a number */
+	V ahead[SERIAL_LOADS];	   /* rows on the stack: what a lane fetches of it for later ones */
+	V behind[SERIAL_LOADS];	   /* the places of the strip before */
 	V last[256];		   /* variables: what the last iteration leaves in registers that are not among value and wide */
 	struct sum {		   /* of another: the addition that makes its address, of what is the same in all iterations and the rest (low, high halves) */
 		const struct isa_operand *fixed[2], *rest[2];
 	} sum[SERIAL_LOADS];
 	V bias[SERIAL_LOADS];	   /* fixed from the range's begin; NULL: there is none */
+	V base[SERIAL_LOADS];	   /* fixed, on the host */
+	V below[SERIAL_LOADS];	   /* rests below this number are in the range */
 	V rest[SERIAL_LOADS];	   /* as the addition found it, in the iteration */
 };
 
@@ -73,6 +76,14 @@ struct vectors {
 static V load64(struct lift *l, V variable)
 {
 	return LLVMBuildLoad2(l->b, l->i64, variable, "");
+}
+
+static V call2(struct lift *l, const char *name, V x, V y)
+{
+	LLVMTypeRef t = LLVMTypeOf(x);
+	V args[2] = {x, y};
+
+	return intrinsic(l, name, &t, 1, args, 2);
 }
 
 static bool is_mask(const struct loop *p, unsigned pair)
@@ -245,6 +256,37 @@ static bool is_float(const struct lift *l, const struct serial *s, const struct 
 	return false;
 }
 
+/* A number that may be another one, shifted to the left by so many bits. */
+static V unshifted(V x, unsigned *shift)
+{
+	V by = LLVMIsAInstruction(x) && LLVMGetInstructionOpcode(x) == LLVMShl ? LLVMGetOperand(x, 1) : NULL;
+
+	*shift = by && LLVMIsAConstantInt(by) && LLVMConstIntGetZExtValue(by) < 16 ? (unsigned)LLVMConstIntGetZExtValue(by) : 0;
+	return *shift ? LLVMGetOperand(x, 0) : x;
+}
+
+/*
+ * Mostly an address is an array's begin and an index times a power of 2, and the index alone tells that it is in the range. The builder goes on where it does not:
+ * it may be negative.
+ */
+static void branch_if_below(struct lift *l, const struct loop *p, unsigned i, LLVMBasicBlockRef go)
+{
+	LLVMBasicBlockRef other = new_block(l, "");
+	unsigned shift;
+	V index = unshifted(p->rest[i], &shift);
+
+	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, index, LLVMBuildLShr(l->b, p->below[i], c64(l, shift), "")), go, other), true);
+	go_to(l, other);
+}
+
+static V from_base(struct lift *l, const struct loop *p, unsigned i)
+{
+	unsigned shift;
+	V index = unshifted(p->rest[i], &shift), base = LLVMBuildIntToPtr(l->b, p->base[i], l->ptr, "");
+
+	return LLVMBuildGEP2(l->b, LLVMArrayType(l->i8, 1u << shift), base, &index, 1, "");
+}
+
 static void emit_load(struct lift *l, struct loop *p, const struct jit_inst *ji)
 {
 	const struct isa_inst *in = &ji->ci.inst;
@@ -263,6 +305,8 @@ static void emit_load(struct lift *l, struct loop *p, const struct jit_inst *ji)
 	} else {
 		LLVMBasicBlockRef go = new_block(l, ""), miss = new_block(l, "miss");
 
+		if (p->brief && p->bias[i])
+			branch_if_below(l, p, i, go);
 		off = load_offset(l, p, i, &va);
 		emit_weights(l, LLVMBuildCondBr(l->b, IS(ULE, off, r->limit), go, miss), true);
 		go_to(l, miss);
@@ -270,7 +314,7 @@ static void emit_load(struct lift *l, struct loop *p, const struct jit_inst *ji)
 		LLVMBuildStore(l->b, c32(l, 1 + p->slot[i]), p->miss_slot);
 		LLVMBuildBr(l->b, p->stop);
 		go_to(l, go);
-		host = indexed(l, r->host, off);
+		host = p->brief && p->bias[i] ? from_base(l, p, i) : indexed(l, r->host, off);
 	}
 	if (a.bytes < 4)
 		set_v(l, row, 0, widened(l, a.kind, volatile_load(l, a.bytes == 1 ? l->i8 : l->i16, host, 1)));
@@ -424,12 +468,14 @@ static V stepped(struct lift *l, const struct loop *p, unsigned r, V first, V it
 	return p->trip.step > 0 ? ADD(first, iterations) : LLVMBuildSub(l->b, first, iterations, "");
 }
 
-/* A value of which LLVM knows nothing, so that what is added to it is not taken apart again. */
+/* A value of which LLVM knows nothing, so that what is added to it is not taken apart again; it may be found before a loop. */
 static V opaque64(struct lift *l, V x)
 {
 	LLVMTypeRef fn = LLVMFunctionType(l->i64, &l->i64, 1, 0);
+	V call = LLVMBuildCall2(l->b, fn, LLVMGetInlineAsm(fn, "", 0, "=r,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0), &x, 1, "");
 
-	return LLVMBuildCall2(l->b, fn, LLVMGetInlineAsm(fn, "", 0, "=r,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0), &x, 1, "");
+	LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(l->c, LLVMGetEnumAttributeKindForName("memory", 6), 0));
+	return call;
 }
 
 /* Of the addresses of other loads: what is the same in all iterations, from the range's begin. */
@@ -444,18 +490,12 @@ static void find_biases(struct lift *l, struct loop *p)
 			continue;
 		fixed = ADD(wide_source(l, sum->fixed[0], sum->fixed[1]), c64(l, (uint64_t)(int64_t)ji->ci.inst.offset));
 		p->bias[i] = opaque64(l, LLVMBuildSub(l->b, fixed, p->range[i].first, ""));
+		p->base[i] = opaque64(l, ADD(LLVMBuildPtrToInt(l->b, p->range[i].host, l->i64, ""), p->bias[i]));
+		p->below[i] = call2(l, "llvm.usub.sat", ADD(p->range[i].limit, c64(l, 1)), p->bias[i]);
 	}
 }
 
 /* ------------------------------------------------------------------ before the brief form, with vectors */
-
-static V call2(struct lift *l, const char *name, V x, V y)
-{
-	LLVMTypeRef t = LLVMTypeOf(x);
-	V args[2] = {x, y};
-
-	return intrinsic(l, name, &t, 1, args, 2);
-}
 
 /* How many iterations the strip's lanes have until they leave; of counters that never get there a number that is larger than any. */
 static V strip_iterations(struct lift *l, const struct serial_trip *t, unsigned strip)
@@ -491,6 +531,21 @@ static void store_row64(struct lift *l, V x, V row, unsigned strip)
 	LLVMSetAlignment(LLVMBuildStore(l->b, x, row_at(l, row, strip)), 64);
 }
 
+/*
+ * Where a lane begins its loads by steps as the one before ended them (rows of a sparse matrix do), what later lanes will load is fetched: processors see
+ * through that late, and forget at pages' ends.
+ */
+static void plan_ahead(struct lift *l, struct loop *p, unsigned i, V begin, V place, V end, unsigned strip)
+{
+	V far = call2(l, "llvm.umin", ADD(place, splat(l, c64(l, AHEAD))), splat(l, end)), before, order[64];
+
+	for (unsigned k = 0; k < l->width; k++)
+		order[k] = c32(l, l->width - 1 + k);
+	before = LLVMBuildShuffleVector(l->b, strip ? p->behind[i] : LLVMConstNull(l->vi64), place, LLVMConstVector(order, l->width), "");
+	p->behind[i] = place;
+	store_row64(l, LLVMBuildSelect(l->b, IS(EQ, begin, before), far, begin, ""), p->ahead[i], strip);
+}
+
 /* Do n iterations of the load lie in its range? And where it is behind them. */
 static V plan_load(struct lift *l, struct loop *p, unsigned i, V n, unsigned strip)
 {
@@ -500,9 +555,10 @@ static V plan_load(struct lift *l, struct loop *p, unsigned i, V n, unsigned str
 	uint64_t by = (uint64_t)((int64_t)in->offset + (added_before(l, p->s, r, p->s->load[i]) ? p->step[r] : 0));
 	V off = ADD(get_v64(l, r, strip), splat(l, LLVMBuildSub(l->b, c64(l, by), range->first, "")));
 	V all = LLVMBuildMul(l->b, n, splat(l, c64(l, p->step[r])), "");
-	V host = splat(l, LLVMBuildPtrToInt(l->b, range->host, l->i64, ""));
+	V host = LLVMBuildPtrToInt(l->b, range->host, l->i64, ""), begin = ADD(off, splat(l, host)), place = ADD(begin, all);
 
-	store_row64(l, ADD(ADD(off, all), host), p->place[i], strip);
+	store_row64(l, place, p->place[i], strip);
+	plan_ahead(l, p, i, begin, place, ADD(host, range->limit), strip);
 	return IS(ULT, off, call2(l, "llvm.usub.sat", splat(l, range->limit), all));
 }
 
@@ -680,27 +736,13 @@ static V lane_place64(struct lift *l, V row, V lane)
 	return indexed(l, row, LLVMBuildShl(l->b, lane, c64(l, 3), ""));
 }
 
-/*
- * Where the lane begins its loads by steps as the one before ended them (rows of a sparse matrix do), what later lanes will load is fetched: processors see
- * through that late, and forget at pages' ends.
- */
-static void fetch_for_later(struct lift *l, struct loop *p, unsigned i, V place)
+static void fetch_for_later(struct lift *l, const struct loop *p, unsigned i, V lane)
 {
-	LLVMBasicBlockRef follows = new_block(l, ""), go = new_block(l, "");
-	uint64_t step = p->step[p->s->load[i]->ci.inst.src[0].index];
-	V begin = ADD(place, LLVMBuildMul(l->b, p->begin, c64(l, step), "")), before = load64(l, p->behind[i]);
-	V end = ADD(LLVMBuildPtrToInt(l->b, p->range[i].host, l->i64, ""), p->range[i].limit);
+	uint64_t bytes = AHEAD_FOR * p->step[p->s->load[i]->ci.inst.src[0].index];
+	V ahead = LLVMBuildIntToPtr(l->b, load64(l, lane_place64(l, p->ahead[i], lane)), l->ptr, "");
 
-	LLVMBuildStore(l->b, place, p->behind[i]);
-	LLVMBuildCondBr(l->b, IS(EQ, begin, before), follows, go);
-	go_to(l, follows);
-	for (uint64_t line = 0; line < AHEAD_FOR * step && line < 256; line += 64) {
-		V at = call2(l, "llvm.umin", ADD(place, c64(l, AHEAD + line)), end);
-
-		prefetch(l, LLVMBuildIntToPtr(l->b, at, l->ptr, ""), 3);
-	}
-	LLVMBuildBr(l->b, go);
-	go_to(l, go);
+	for (uint64_t line = 0; line < bytes && line < 256; line += 64)
+		prefetch(l, at(l, ahead, line), 3);
 }
 
 static void take_brief_lane(struct lift *l, struct loop *p, V lane)
@@ -714,7 +756,7 @@ static void take_brief_lane(struct lift *l, struct loop *p, V lane)
 		if (by_steps(p, i)) {
 			place = load64(l, lane_place64(l, p->place[i], lane));
 			p->from[i] = LLVMBuildIntToPtr(l->b, place, l->ptr, "");
-			fetch_for_later(l, p, i, place);
+			fetch_for_later(l, p, i, lane);
 		}
 	find_biases(l, p);
 }
@@ -917,8 +959,7 @@ static void make_variables(struct lift *l, struct loop *p)
 	for (unsigned i = 0; i < s->num_loads; i++)
 		if (p->has_brief && by_steps(p, i)) {
 			p->place[i] = new_row64(l);
-			p->behind[i] = LLVMBuildAlloca(l->at_entry, l->i64, "");
-			LLVMBuildStore(l->at_entry, c64(l, 0), p->behind[i]);
+			p->ahead[i] = new_row64(l);
 		}
 	for (unsigned r = 0; r < 256; r++)
 		if (p->has_brief && only_left(p, r))
