@@ -848,6 +848,7 @@ bool lift_code(struct lift *l)
 	}
 	if (ok)
 		LLVMBuildBr(l->at_entry, start);
+	say_moved(l);
 	free(l->bb);
 	free(l->safe);
 	return ok && !l->failed;

@@ -224,6 +224,9 @@ struct lift {
 	V serial_pause;			    /* lift_serial.c: iterations until lanes may be tried one after the other */
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 	bool streams;			    /* may_stream() */
+	V moved;			    /* lift_mem.c: constant, how many bytes each work-item loads and stores in rows; NULL: none */
+	uint64_t moved_bytes;		    /* so far */
+	const struct jit_inst *moved_by;
 	bool has_serial;		    /* lanes go through some loop one by one (serial.c) */
 };
 
@@ -406,6 +409,8 @@ void masked_store(struct lift *l, V value, V p, V mask, unsigned align);
 /* The same value, of which LLVM knows nothing: for comparing lanes. */
 V opaque(struct lift *l, V x);
 bool lift_mem(struct lift *l, const struct jit_inst *ji);
+/* All accesses are lifted. */
+void say_moved(struct lift *l);
 /* What was stored past the caches is there for all before what is stored from here on. */
 void fence_streams(struct lift *l);
 

@@ -462,7 +462,7 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
 		V va = ADD(base[s], c64(l, (uint64_t)low));
 
 		if (!s)
-			step = steady_step(l, place, va, (unsigned)(high - low), lanes);
+			step = steady_step(l, ji, place, va, (unsigned)(high - low), lanes);
 		seen->host[s] = translate(l, place, va, (unsigned)(high - low), NULL, step, slow);
 	}
 	from = LLVMGetInsertBlock(l->b);
@@ -507,7 +507,7 @@ static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot,
 		V va = lanes_va(l, x, s, e[s].low);
 
 		if (!s)
-			step = steady_step(l, place, va, e[s].span, whole ? WAVE_LANES : l->width);
+			step = steady_step(l, ji, place, va, e[s].span, whole ? WAVE_LANES : l->width);
 		host[s] = translate(l, place, va, e[s].span, s ? NULL : outside, step, slow);
 	}
 }
@@ -541,13 +541,13 @@ static void note_row_read(struct lift *l, const struct lin *x, const struct exte
 }
 
 /* past_caches() of a store whose strips are rows, or its wave. */
-static V streams_rows(struct lift *l, const struct access *a, const struct lin *x, const struct extent *e, const V host[MAX_STRIPS])
+static V streams_rows(struct lift *l, const struct jit_inst *ji, const struct access *a, const struct lin *x, const struct extent *e, const V host[MAX_STRIPS])
 {
 	bool wave = x->level == LEVEL_WAVE && whole_rows(x->delta, WAVE_LANES, a);
 
 	if (!l->streams || (!wave && !whole_rows(x->delta, l->width, a)))
 		return NULL;
-	return past_caches(l, a->bytes, lanes_va(l, x, 0, e->low), host, wave ? 1 : l->strips);
+	return past_caches(l, ji, a->bytes, lanes_va(l, x, 0, e->low), host, wave ? 1 : l->strips);
 }
 
 bool known_access(struct lift *l, const struct jit_inst *ji, const struct access *a, unsigned row, const struct lin *x, V base[MAX_STRIPS], V fits)
@@ -586,7 +586,7 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 	find_lanes(l, ji, prot, x, base, fits, wave, host, slow, e);
 	for (unsigned s = l->strips; s--;)
 		host[s] = at(l, host[wave ? 0 : s], (uint64_t)(int64_t)(delta[s * l->width] - e[wave ? 0 : s].low));
-	past = a->store ? streams_rows(l, a, x, &e[0], host) : NULL;
+	past = a->store ? streams_rows(l, ji, a, x, &e[0], host) : NULL;
 	if (past)
 		stream = stream_rows(l, n, past, old, pairs, host);
 	if (a->store && once)

@@ -171,7 +171,30 @@ static bool in_loop(const struct jit_code *c, const struct jit_block *blk)
 	return false;
 }
 
-V steady_step(struct lift *l, unsigned place, V va, unsigned bytes, unsigned lanes)
+/*
+ * Does the grid move more through the host's caches than they hold, with this access of so many bytes for each work-item? All such accesses of the kernel count,
+ * which is known when all are lifted.
+ */
+static V moves_much(struct lift *l, const struct jit_inst *ji, unsigned bytes)
+{
+	if (!l->moved)
+		l->moved = LLVMAddGlobal(l->m, l->i64, "moved");
+	if (l->moved_by != ji)
+		l->moved_bytes += bytes;
+	l->moved_by = ji;
+	return IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), LLVMBuildLoad2(l->b, l->i64, l->moved, ""));
+}
+
+void say_moved(struct lift *l)
+{
+	if (!l->moved)
+		return;
+	LLVMSetInitializer(l->moved, c64(l, l->moved_bytes));
+	LLVMSetGlobalConstant(l->moved, 1);
+	LLVMSetLinkage(l->moved, LLVMPrivateLinkage);
+}
+
+V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, unsigned bytes, unsigned lanes)
 {
 	uint32_t items = l->code->wg_size[0] * l->code->wg_size[1] * l->code->wg_size[2], waves = items / WAVE_LANES;
 	/* The waves of work-groups of one dimension come as if they were all of one. */
@@ -192,7 +215,7 @@ V steady_step(struct lift *l, unsigned place, V va, unsigned bytes, unsigned lan
 	look = new_block(l, "steady");
 	go = new_block(l, "");
 	/* Between lanes that go one by one for long the host loses sight of how rows go on, in its caches, too. */
-	large = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), c64(l, bytes / lanes));
+	large = moves_much(l, ji, bytes / lanes);
 	from = LLVMGetInsertBlock(l->b);
 	LLVMBuildCondBr(l->b, l->has_serial ? LLVMConstInt(l->i1, 1, 0) : large, look, go);
 	go_to(l, look);
@@ -354,13 +377,13 @@ static void stream_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V
 	LLVMSetMetadata(x, LLVMGetMDKindIDInContext(l->c, "nontemporal", 11), LLVMMetadataAsValue(l->c, LLVMMDNodeInContext2(l->c, &one, 1)));
 }
 
-V past_caches(struct lift *l, unsigned bytes, V va, const V *host, unsigned rows)
+V past_caches(struct lift *l, const struct jit_inst *ji, unsigned bytes, V va, const V *host, unsigned rows)
 {
 	V yes, places = NULL;
 
 	if (!l->streams || WAVE_LANES / rows * bytes % CACHE_LINE)
 		return NULL;
-	yes = IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), c64(l, bytes));
+	yes = moves_much(l, ji, bytes);
 	if (!l->reg.now.exec_full)
 		yes = AND(yes, IS(EQ, get_exec(l), c64(l, UINT64_MAX)));
 	for (unsigned i = 0; i < rows; i++) {
@@ -802,7 +825,7 @@ static void store_strip(struct lift *l, const struct global *g, unsigned s, V p)
 /* All strips of a store, past the caches where that is better; va: of the first. */
 static void store_strips(struct lift *l, struct global *g, V va, const V host[MAX_STRIPS], unsigned rows)
 {
-	V past = past_caches(l, 4 * g->a.dwords, va, host, rows);
+	V past = past_caches(l, g->ji, 4 * g->a.dwords, va, host, rows);
 	LLVMBasicBlockRef stream = past ? stream_rows(l, g->a.dwords, past, &l->reg.v[g->row], g->pairs, host) : NULL;
 
 	for (unsigned s = 0; s < l->strips; s++)

@@ -65,9 +65,9 @@ unsigned place_for(struct lift *l, uint32_t prot, unsigned bytes);
 V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, LLVMBasicBlockRef slow);
 /*
  * How far (i64) from va, of a load of rows of so many bytes for so many lanes, that will be which this wave of a work-group some work-groups later loads, if each begins as far from
- * the one before as the last two did; else, and of grids that load no more than the host's caches hold, 0. NULL: that is not looked at.
+ * the one before as the last two did; else, and of grids that move no more than the host's caches hold, 0. NULL: that is not looked at.
  */
-V steady_step(struct lift *l, unsigned place, V va, unsigned bytes, unsigned lanes);
+V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, unsigned bytes, unsigned lanes);
 /* What a short load has read, as dwords; the same of the low bits of dwords. */
 V widened(struct lift *l, enum vmem_kind kind, V x);
 V short_value(struct lift *l, const struct access *a, V dwords);
@@ -81,10 +81,10 @@ V in_order(struct lift *l, V rows[4], V pairs[2], unsigned n);
 void store_in_order(struct lift *l, V rows[4], V pairs[2], unsigned n, V p, V mask);
 /*
  * A store reads the lines that it writes first, to no use where all of them is written. Past the caches it does not; but who reads them soon must not find them in
- * memory only. So this is for grids that store more than the caches hold anyway, and for lines that were not just read (in-place updates). i1 whether that is so
+ * memory only. So this is for grids that load and store more than the caches hold anyway, and for lines that were not just read (in-place updates). i1 whether that is so
  * of a wave's store of so many bytes a lane in rows, of which host says where they are, the first one from va on; NULL: never.
  */
-V past_caches(struct lift *l, unsigned bytes, V va, const V *host, unsigned rows);
+V past_caches(struct lift *l, const struct jit_inst *ji, unsigned bytes, V va, const V *host, unsigned rows);
 /*
  * n rows, and as pairs, of all strips, to where host says if yes (past_caches()); the builder goes on where that does not hold. The block returned is for end_stream(),
  * where both ways meet. fence_streams() has to follow before other threads are told of it.

@@ -253,7 +253,7 @@ struct jit_frame {
 	const atomic_uint *stop;
 	const struct jit_inst *inst;
 	uint64_t base;	 /* the kernel's entry_pc: compiled code has addresses relative to it only */
-	uint64_t room_each; /* bytes that each work-item of the grid may load, or store, before that is more than the host's caches hold */
+	uint64_t room_each; /* bytes that each work-item of the grid may load and store before that is more than the host's caches hold */
 	uint32_t interp; /* the interpreter has to take the next instruction; JIT_UNFIT: for what shapes take for granted does not hold */
 	/* Runs one instruction by the interpreter; 1: the wave must leave (error, or it gave up its turn); 2: nothing was done, for there are pages missing. */
 	uint32_t (*step)(struct exec_ctx *ctx, struct wave *w, const struct jit_inst *ji);
