@@ -400,3 +400,15 @@ kernel __attribute__((reqd_work_group_size(256, 1, 1))) void masked(global uint 
 	barrier(CLK_LOCAL_MEM_FENCE);
 	out[i] = part[l] + 5 * part[l + 256];
 }
+
+/* One register that every lane has, and that one lane in 64 computes with: the others keep what they had, which may be a number that costs much. */
+kernel __attribute__((reqd_work_group_size(256, 1, 1))) void few_compute(global uint *out, uint kept, float factor, int rounds)
+{
+	uint l = get_local_id(0), x = kept;
+	float y = factor + l;
+
+	if (!(l & 63))
+		for (int i = 0; i < rounds; i++)
+			__asm volatile("v_mul_f32 %0, %1, %1\n\tv_fma_f32 %0, %1, %1, %0" : "+v"(x) : "v"(y));
+	out[get_global_id(0)] = x;
+}
