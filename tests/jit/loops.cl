@@ -401,14 +401,17 @@ kernel __attribute__((reqd_work_group_size(256, 1, 1))) void masked(global uint 
 	out[i] = part[l] + 5 * part[l + 256];
 }
 
-/* One register that every lane has, and that one lane in 64 computes with: the others keep what they had, which may be a number that costs much. */
+/* Registers that every lane has, and that one lane in 64 computes with: the others keep what they had, which may be a number that costs much. */
 kernel __attribute__((reqd_work_group_size(256, 1, 1))) void few_compute(global uint *out, uint kept, float factor, int rounds)
 {
-	uint l = get_local_id(0), x = kept;
+	uint l = get_local_id(0), x = kept, sum = kept;
 	float y = factor + l;
 
 	if (!(l & 63))
-		for (int i = 0; i < rounds; i++)
+		for (int i = 0; i < rounds; i++) {
 			__asm volatile("v_mul_f32 %0, %1, %1\n\tv_fma_f32 %0, %1, %1, %0" : "+v"(x) : "v"(y));
+			__asm volatile("v_fma_f32 %0, %1, %1, %0\n\tv_fma_f32 %0, -%1, %1, %0" : "+v"(sum) : "v"(y));
+		}
 	out[get_global_id(0)] = x;
+	out[get_global_id(0) + 256] = sum;
 }
