@@ -960,6 +960,31 @@ static void test_sparse(void **state)
 	check_sparse(-1000);
 }
 
+/* Nothing lies at the last byte of all; nor does a range that there is none of. */
+static void test_sparse_last_byte(void **state)
+{
+	enum { ROWS = 256, EACH = 20 };
+	uint32_t *start = runner_alloc(&runner, 4 * (ROWS + 1), GPU_PROT_READ), *column = runner_alloc(&runner, 4 * ROWS * EACH, GPU_PROT_READ);
+	uint16_t *value = runner_alloc(&runner, 2 * ROWS * EACH, GPU_PROT_READ);
+	uint32_t *out = runner_alloc(&runner, 4 * ROWS, GPU_PROT_READ | GPU_PROT_WRITE);
+	uint64_t args[5] = {(uintptr_t)out, (uintptr_t)start, (uintptr_t)column, (uintptr_t)value, UINT64_MAX - 8 * 7};
+	struct runner_dispatch d = {.kernel = "sparse", .grid = {ROWS, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (uint32_t i = 0; i <= ROWS; i++)
+		start[i] = i * EACH;
+	for (uint32_t i = 0; i < ROWS * EACH; i++)
+		column[i] = 7;
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+		assert_int_equal(runner.fault.va, UINT64_MAX);
+		usleep(20000);
+	}
+	runner_unmap(&runner, out);
+	runner_unmap(&runner, value);
+	runner_unmap(&runner, column);
+	runner_unmap(&runner, start);
+}
+
 static uint32_t want_end(const uint32_t *start, const uint32_t *column, const uint64_t *x, uint32_t row, bool down)
 {
 	const uint32_t *c = column + start[row];
@@ -1212,7 +1237,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
 		cmocka_unit_test(test_ors), cmocka_unit_test(test_extended), cmocka_unit_test(test_masked), cmocka_unit_test(test_kept_denormals), cmocka_unit_test(test_turned), cmocka_unit_test(test_framed), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_late_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
-		cmocka_unit_test(test_sparse),
+		cmocka_unit_test(test_sparse), cmocka_unit_test(test_sparse_last_byte),
 		cmocka_unit_test(test_sparse_ends),
 		cmocka_unit_test(test_ending_while_compiling),
 		cmocka_unit_test(test_memory_given_back),

@@ -53,10 +53,9 @@ void read_range(struct lift *l, unsigned slot, unsigned bytes, uint32_t prot, st
 	r->fits = AND(IS(UGE, size, c64(l, bytes)), IS(EQ, AND(have, c32(l, prot)), c32(l, prot)));
 }
 
-void close_unless_fits(struct lift *l, struct range_values *r)
+void find_room(struct lift *l, struct range_values *r)
 {
-	r->first = LLVMBuildSelect(l->b, r->fits, r->first, c64(l, UINT64_MAX), "");
-	r->limit = LLVMBuildSelect(l->b, r->fits, r->limit, c64(l, 0), "");
+	r->room = LLVMBuildSelect(l->b, r->fits, ADD(r->limit, c64(l, 1)), c64(l, 0), "");
 }
 
 V look_for_range(struct lift *l, V va, V slot, uint32_t prot)
@@ -146,12 +145,12 @@ static void find_range(struct lift *l, const struct jit_inst *ji, struct spread 
 	first_time = LLVMBuildPhi(l->b, l->i1, "");
 	LLVMAddIncoming(first_time, (V[]){LLVMConstInt(l->i1, 1, 0), LLVMConstInt(l->i1, 0, 0)}, from, 2);
 	read_range(l, slot, bytes, prot, &r);
-	close_unless_fits(l, &r);
+	find_room(l, &r);
 	x->host = r.host;
 	for (unsigned s = 0; s < l->strips; s++) {
 		V o = LLVMBuildSub(l->b, x->va[s], splat(l, r.first), "");
 
-		in[s] = bits_of(l, IS(ULE, o, splat(l, r.limit)));
+		in[s] = bits_of(l, IS(ULT, o, splat(l, r.room)));
 		if (x->bits[s])
 			in[s] = OR(in[s], LLVMBuildNot(l->b, x->bits[s], ""));
 		all = all ? AND(all, in[s]) : in[s];
@@ -163,7 +162,7 @@ static void find_range(struct lift *l, const struct jit_inst *ji, struct spread 
 			odd = odd ? OR(odd, m) : m;
 		}
 	}
-	emit_weights(l, LLVMBuildCondBr(l->b, AND(IS(EQ, all, LLVMConstAllOnes(LLVMTypeOf(all))), r.fits), go, miss), true);
+	emit_weights(l, LLVMBuildCondBr(l->b, IS(EQ, all, LLVMConstAllOnes(LLVMTypeOf(all))), go, miss), true);
 	go_to(l, miss);
 	/* The first of the lanes that are not there. */
 	for (unsigned s = 0; s < l->strips; s++) {

@@ -32,9 +32,12 @@ struct spread {
 	V host;
 };
 
-/* A range of the view, read: accesses of the bytes asked for lie in it up to limit from first on, if it fits: is large enough, with the rights. */
+/*
+ * A range of the view, read: accesses of the bytes asked for lie in it up to limit from first on, if it fits: is large enough, with the rights. room (see
+ * find_room): those below it from first on do, 0 where it does not fit.
+ */
 struct range_values {
-	V first, limit, host, fits;
+	V first, limit, host, fits, room;
 };
 
 /* lift_mem.c */
@@ -139,10 +142,10 @@ void lift_spread(struct lift *l, const struct jit_inst *ji, const struct access 
 bool lift_atomic(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer(struct lift *l, const struct jit_inst *ji);
 bool lift_buffer_atomic(struct lift *l, const struct jit_inst *ji);
-/* The number of the view's range that the access looks at; its values; those of one that does not fit for a range in which is nothing but the last byte of all. */
+/* The number of the view's range that the access looks at; its values. */
 unsigned range_slot(struct lift *l, const struct jit_inst *ji);
 void read_range(struct lift *l, unsigned slot, unsigned bytes, uint32_t prot, struct range_values *r);
-void close_unless_fits(struct lift *l, struct range_values *r);
+void find_room(struct lift *l, struct range_values *r);
 /* Has the range number slot (i32) looked for around va: i1, try again. */
 V look_for_range(struct lift *l, V va, V slot, uint32_t prot);
 /* The lowest of a mask's lanes, of which there is one at least. */

@@ -308,7 +308,7 @@ static void emit_load(struct lift *l, struct loop *p, const struct jit_inst *ji)
 		if (p->brief && p->bias[i])
 			branch_if_below(l, p, i, go);
 		off = load_offset(l, p, i, &va);
-		emit_weights(l, LLVMBuildCondBr(l->b, IS(ULE, off, r->limit), go, miss), true);
+		emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, off, r->room), go, miss), true);
 		go_to(l, miss);
 		LLVMBuildStore(l->b, va, p->miss_va);
 		LLVMBuildStore(l->b, c32(l, 1 + p->slot[i]), p->miss_slot);
@@ -491,7 +491,7 @@ static void find_biases(struct lift *l, struct loop *p)
 		fixed = ADD(wide_source(l, sum->fixed[0], sum->fixed[1]), c64(l, (uint64_t)(int64_t)ji->ci.inst.offset));
 		p->bias[i] = opaque64(l, LLVMBuildSub(l->b, fixed, p->range[i].first, ""));
 		p->base[i] = opaque64(l, ADD(LLVMBuildPtrToInt(l->b, p->range[i].host, l->i64, ""), p->bias[i]));
-		p->below[i] = call2(l, "llvm.usub.sat", ADD(p->range[i].limit, c64(l, 1)), p->bias[i]);
+		p->below[i] = call2(l, "llvm.usub.sat", p->range[i].room, p->bias[i]);
 	}
 }
 
@@ -559,7 +559,7 @@ static V plan_load(struct lift *l, struct loop *p, unsigned i, V n, unsigned str
 
 	store_row64(l, place, p->place[i], strip);
 	plan_ahead(l, p, i, begin, place, ADD(host, range->limit), strip);
-	return IS(ULT, off, call2(l, "llvm.usub.sat", splat(l, range->limit), all));
+	return IS(ULT, off, call2(l, "llvm.usub.sat", splat(l, range->room), all));
 }
 
 static V add_bits(struct lift *l, V mask, V strip_mask, unsigned strip)
@@ -976,7 +976,7 @@ static void read_ranges(struct lift *l, struct loop *p)
 
 		plain_access(p->s->load[i]->ci.inst.op, &a);
 		read_range(l, p->slot[i], a.bytes, GPU_PROT_READ, &p->range[i]);
-		close_unless_fits(l, &p->range[i]);
+		find_room(l, &p->range[i]);
 	}
 }
 
