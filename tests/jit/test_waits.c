@@ -24,7 +24,7 @@
 static struct runner runner;
 static struct codeobj co;
 
-enum between { NOTHING, SOURCE, READ, EXEC, LOAD, BETWEENS };
+enum between { NOTHING, SOURCE, READ, EXEC, LOAD, TWICE, BETWEENS };
 
 /* Of a work-group: what is in LDS, and in each wave's 8 accumulation registers. */
 struct group {
@@ -69,14 +69,14 @@ static void do_round(struct group *g, enum between between, unsigned behind)
 		if (w >= behind)
 			continue;
 		for (unsigned l = 0; l < 64; l++) {
-			if (between == SOURCE || (between == EXEC && l < 8))
+			if (between == SOURCE || between == TWICE || (between == EXEC && l < 8))
 				wa[l] += 1;
 			if (between == READ)
 				x[1][l] += 1;
 			if (between == LOAD)
 				wa[l] = g->part[64 * w + l];
 		}
-		if (between == LOAD)
+		if (between == LOAD || between == TWICE)
 			multiply(x, wd, wb);
 		multiply(x, wd, wb);
 		multiply(x + 4, wd, wc);
@@ -86,7 +86,7 @@ static void do_round(struct group *g, enum between between, unsigned behind)
 
 static void test_results(void **state)
 {
-	static const char *const kernels[BETWEENS] = {"waits", "waits_source", "waits_read", "waits_exec", "waits_load"};
+	static const char *const kernels[BETWEENS] = {"waits", "waits_source", "waits_read", "waits_exec", "waits_load", "waits_twice"};
 	static const uint64_t slices[] = {0, 1, 7, 20, 75, 200, 1000, 5000, 0};
 	float *out = runner_alloc(&runner, ITEMS * 32, GPU_PROT_READ | GPU_PROT_WRITE);
 	static struct group want;

@@ -49,5 +49,7 @@ KERNEL(waits_load,
        __asm__ volatile("ds_read_b32 %0, %1\n\ts_waitcnt lgkmcnt(0)" : "+v"(a) : "v"((uint)(part + l)) : "memory");
        MFMA(X, d, b);
        BARRIER())
+/* All waits for one more barrier, behind which a source is another. */
+KERNEL(waits_twice, MFMA(X, d, b); BARRIER(); __asm__ volatile("v_add_f32 %0, 1.0, %0" : "+v"(a)))
 /* Somewhere there is no memory. */
 KERNEL(waits_fault, at[r * 256 + l] = a)

@@ -10,7 +10,7 @@
  *
  * At a barrier it may wait for the block behind it, if that goes on with the same accumulators and A and B are in struct wave: frame->later then says for
  * each wave what it is, and jit_run_group() does it for those that stand there when compiled code ends. The block behind the barrier, where waves may also
- * come from elsewhere, looks there (later_of) when it does the whole.
+ * come from elsewhere, looks there (later_of) when it does the whole. It may wait over several barriers.
  */
 #include <stddef.h>
 #include <string.h>
@@ -227,6 +227,27 @@ static void flush_rows(struct lift *l, unsigned row, unsigned n)
 			flush_chain(l, i);
 }
 
+/* Is there an operation on an accumulator from instruction i to the block's end? */
+static bool goes_on_in(const struct lift *l, uint32_t i, int kind, unsigned row)
+{
+	for (uint32_t first = i; i != NO_INST && (i == first || l->code->inst[i].block == NO_BLOCK); i = l->code->inst[i].next) {
+		const struct isa_inst *in = &l->code->inst[i].ci.inst;
+
+		if (kind_of(in->op) == kind && row_number(&in->dst[0]) == row)
+			return true;
+	}
+	return false;
+}
+
+/* The same of those that operations have been put off for. */
+static bool continues(const struct lift *l, uint32_t i)
+{
+	for (unsigned c = 0; c < MFMA_LATER; c++)
+		if (l->later[c].steps && goes_on_in(l, i, l->later[c].kind, l->later[c].row))
+			return true;
+	return false;
+}
+
 /* The same, if it waits since before the barrier and reads one of these. */
 static void flush_readers(struct lift *l, unsigned row, unsigned n)
 {
@@ -270,25 +291,16 @@ static bool only_behind(const struct lift *l, const struct jit_block *to)
 	return ways == 1 && to > l->blk && to->fresh && to->in.known && !to->back;
 }
 
-/* Does the block go on with one of the accumulators? */
-static bool continues(const struct lift *l, const struct jit_block *to)
+static bool may_wait(const struct lift *l)
 {
-	for (uint32_t k = 0, n = to->first; k < to->count; k++, n = l->code->inst[n].next) {
-		const struct isa_inst *in = &l->code->inst[n].ci.inst;
-		int kind = kind_of(in->op);
-
-		for (unsigned i = 0; kind >= 0 && i < MFMA_LATER; i++)
-			if (l->later[i].steps && l->later[i].kind == kind && l->later[i].row == row_number(&in->dst[0]))
-				return true;
-	}
-	return false;
+	return l->groups && l->waits < MFMA_WAITS && l->blk->term == TERM_BARRIER && only_behind(l, &l->code->block[l->blk->succ[0]]);
 }
 
 bool mfma_waits(struct lift *l)
 {
 	bool any = false;
 
-	if (!l->groups || l->goes_on || l->waits == MFMA_WAITS || l->blk->term != TERM_BARRIER || !only_behind(l, &l->code->block[l->blk->succ[0]]))
+	if (!may_wait(l))
 		return false;
 	for (unsigned i = 0; i < MFMA_LATER; i++)
 		for (unsigned k = 0; k < 2 * l->later[i].steps; k++) {
@@ -296,7 +308,7 @@ bool mfma_waits(struct lift *l)
 			if (!l->later[i].in_row[k])
 				return false;
 		}
-	return any && continues(l, &l->code->block[l->blk->succ[0]]);
+	return any && continues(l, l->code->block[l->blk->succ[0]].first);
 }
 
 /* As struct jit_later has it. */
@@ -326,7 +338,24 @@ static V later_table(struct lift *l)
 
 void leave_mfma(struct lift *l)
 {
-	LLVMBuildStore(l->b, later_table(l), later_ptr(l));
+	LLVMBasicBlockRef with, without, join;
+
+	if (l->goes_on) {
+		/* Of a wave that came without the old steps the new ones are done now: behind the barrier it is all or nothing. */
+		with = new_block(l, "with");
+		without = new_block(l, "without");
+		join = new_block(l, "");
+		emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildIsNotNull(l->b, LLVMBuildLoad2(l->b, l->ptr, l->later_of, ""), ""), with, without), true);
+		go_to(l, without);
+		emit_chains(l, false);
+		LLVMBuildBr(l->b, join);
+		go_to(l, with);
+		LLVMBuildStore(l->b, later_table(l), later_ptr(l));
+		LLVMBuildBr(l->b, join);
+		go_to(l, join);
+	} else {
+		LLVMBuildStore(l->b, later_table(l), later_ptr(l));
+	}
 	memcpy(l->wait[l->waits].later, l->later, sizeof(l->later));
 	l->wait[l->waits++].to = &l->code->block[l->blk->succ[0]];
 }
@@ -437,12 +466,12 @@ static bool goes_home(const struct lift *l, unsigned r, unsigned n)
  * The rows in memory: of registers that stay as they are in struct wave, if they are there or have to go anyway; of others a *copy on the stack. All
  * waves of a work-group have the same stack, which is easier on the cache.
  */
-static V source_rows(struct lift *l, const struct jit_inst *ji, const struct isa_operand *o, unsigned rows, V keep, bool *copy)
+static V source_rows(struct lift *l, const struct jit_inst *ji, const struct isa_operand *o, unsigned rows, V keep, bool waits, bool *copy)
 {
 	*copy = false;
 	if (is_home(l, o, rows))
 		return row_at(l, row_number(o));
-	*copy = !stays(l, ji, o->index, rows) || !goes_home(l, o->index, rows);
+	*copy = !stays(l, ji, o->index, rows) || !(waits || goes_home(l, o->index, rows));
 	if (*copy)
 		return copied(l, o->index, rows, keep);
 	for (unsigned n = 0; n < rows; n++)
@@ -468,7 +497,7 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 	int kind = kind_of(in->op);
 	const struct kind *k = &kinds[kind < 0 ? 0 : kind];
 	unsigned nd = rows_of_d(k), na = rows_of_a(k), row = row_number(d), crow = row_number(co), chain, unused = MFMA_LATER;
-	bool wide = k->type == MFMA_F64, constant = co->kind == ISA_OPND_CONST, memory, copy[2];
+	bool wide = k->type == MFMA_F64, constant = co->kind == ISA_OPND_CONST, memory, waits, copy[2];
 	struct mfma_later *m;
 	V a, b;
 
@@ -485,8 +514,9 @@ bool lift_mfma(struct lift *l, const struct jit_inst *ji)
 	memory = touches_home(l, ao, na) || touches_home(l, bo, na);
 	if (memory)
 		flush_mfma(l);
-	a = source_rows(l, ji, ao, na, NULL, &copy[0]);
-	b = source_rows(l, ji, bo, na, a, &copy[1]);
+	waits = crow == row && may_wait(l) && goes_on_in(l, l->code->block[l->blk->succ[0]].first, kind, row);
+	a = source_rows(l, ji, ao, na, NULL, waits, &copy[0]);
+	b = source_rows(l, ji, bo, na, a, waits, &copy[1]);
 	for (chain = 0; chain < MFMA_LATER; chain++) {
 		m = &l->later[chain];
 		if (m->steps && m->kind == kind && m->row == row && crow == row && !constant && m->steps < k->steps)
