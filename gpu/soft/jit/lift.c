@@ -232,11 +232,32 @@ void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
 	go_to(l, go);
 }
 
+/* Where struct wave alone has what the interpreter would go back to (mark_back), it is read before a side path puts other values there. */
+static void keep_back(struct lift *l, const struct jit_regs *r)
+{
+	struct registers *then = &l->back.then;
+	struct jit_block live;
+
+	if (!l->back.valid)
+		return;
+	live_before(l, l->back.ji, &live);
+	for (unsigned i = 0; i < 256; i++)
+		if (bit_get(&r->vwrite, i) && bit_get(&live.vlive, i) && bit_get(&l->home, i))
+			l->back.valid = false;
+	for (unsigned i = 0; l->blk->fresh && i < 256; i++)
+		for (unsigned s = 0; (bit_get(&r->vuse, i) || bit_get(&r->vwrite, i)) && bit_get(&live.vlive, i) && !then->lin[i].kind && s < l->strips; s++)
+			if (!then->v[i][s]) {
+				then->v[i][s] = load_wave_row(l, i, s);
+				l->back.exit = NULL;
+			}
+}
+
 void touch_step(struct lift *l, const struct jit_inst *ji)
 {
 	struct jit_regs r;
 
 	jit_inst_regs(&ji->ci.inst, l->reg.now.exec_full || ji->quiet, &r);
+	keep_back(l, &r);
 	for (unsigned i = 0; i < 256; i++)
 		if ((bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i))) && !l->reg.lin[i].kind)
 			for (unsigned s = 0; s < l->strips; s++)
