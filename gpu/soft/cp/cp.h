@@ -109,6 +109,7 @@ struct executor {
 	bool started;
 	enum cpu_slice slice; /* its own */
 	unsigned quiet;	      /* its own; the CP thread's passes since one in which queues had something for it to do */
+	bool sparse;	      /* its own; a worker's last pause was long */
 	struct mem_view view;
 	uint64_t view_serial, view_gen; /* which vm and generation the view's entries belong to */
 	_Atomic(struct gpu_vm *) vm;	/* attached to */
@@ -372,7 +373,8 @@ struct gpu {
 	struct dispatch *starved; /* to be tried again when a work-group's memory is freed */
 	atomic_uint listed;	  /* dispatches neither done nor halted; changed under the lock */
 	uint64_t vtime;		  /* of the last pick; for vms that come back */
-	unsigned idle_workers;
+	unsigned idle_workers, spinning_workers; /* the latter are some of the former */
+	atomic_uint worker_calls;		  /* changed under the lock */
 	unsigned turn_users; /* threads in the turn */
 	bool turn_held;	     /* one was, and it was not lost since */
 	bool turn_asked;     /* to be released when there is no work */
@@ -559,6 +561,8 @@ struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, uint64_t now, b
 uint64_t sched_run(struct executor *ex, struct wg_slot *slot, uint64_t begin);
 /* sched_lock held. */
 bool sched_has_work(const struct gpu *gpu);
+/* sched_lock held, and an idle worker may be there: one comes to look for work. */
+void sched_call(struct gpu *gpu);
 void sched_charge_copy(struct gpu *gpu, struct gpu_vm *vm, uint64_t ns);
 /* Room for one more queue of vm. */
 int sched_add_queue(struct gpu *gpu, struct gpu_vm *vm, unsigned queues);

@@ -160,6 +160,13 @@ bool sched_has_work(const struct gpu *gpu)
 	return gpu->ready.num;
 }
 
+void sched_call(struct gpu *gpu)
+{
+	atomic_fetch_add(&gpu->worker_calls, 1);
+	if (!gpu->spinning_workers)
+		pthread_cond_signal(&gpu->work_cond);
+}
+
 int sched_add_queue(struct gpu *gpu, struct gpu_vm *vm, unsigned queues)
 {
 	int ret;
@@ -295,7 +302,7 @@ struct wg_slot *sched_pick(struct gpu *gpu, struct executor *ex, uint64_t now, b
 	atomic_store(&ex->stop, 0);
 	if (gpu->idle_workers && sched_has_work(gpu) &&
 	    (spread || !d->few || now - d->start_ns > SPREAD_NS))
-		pthread_cond_signal(&gpu->work_cond);
+		sched_call(gpu);
 	return slot;
 }
 
@@ -391,7 +398,7 @@ void sched_pages(struct gpu_vm *vm, uint64_t first, uint64_t end)
 		any = true;
 	}
 	if (any && gpu->idle_workers && sched_has_work(gpu))
-		pthread_cond_signal(&gpu->work_cond);
+		sched_call(gpu);
 	pthread_mutex_unlock(&gpu->sched_lock);
 }
 
@@ -689,7 +696,7 @@ void sched_unhalt(struct gpu *gpu, struct dispatch *d)
 	d->halt--;
 	place(gpu, d);
 	if (sched_has_work(gpu))
-		pthread_cond_signal(&gpu->work_cond);
+		sched_call(gpu);
 	pthread_mutex_unlock(&gpu->sched_lock);
 	cp_kick(gpu);
 }

@@ -4,7 +4,8 @@
  *
  * Executor 0 is the CP thread: it steps the queues of awake vms, delivers callbacks and, between
  * passes, runs short slices of work-groups itself, so that a small kernel costs no thread switch.
- * The others are workers; they sleep unless there is more to run than the CP thread does alone.
+ * The others are workers; they sleep unless there is more to run than the CP thread does alone, or
+ * was so a moment ago.
  *
  * Polling: without progress the CP thread spins (HSAVISOR_SPIN_US, default 200 us), then sleeps
  * between passes, longer each time; a vm without work for the park delay (HSAVISOR_PARK_US, default
@@ -32,6 +33,8 @@
 	20000u /* the CP thread runs waves at most so long (and one slice) between two passes */
 #define RUN_QUIET_NS	50000u /* the same when it had nothing else to do for a while */
 #define SPREAD_NS	10000u /* a small dispatch older than this gets workers */
+#define WORKER_SPIN_NS	50000u	 /* a worker without work looks out for some so long before it sleeps */
+#define WORKER_SPARSE_NS 1000000u /* but not after a pause of so long */
 #define SLEEP_MIN_NS	20000u
 #define SLEEP_BUSY_NS	250000u	 /* longest sleep between passes while a queue waits or waves run */
 #define SLEEP_LOST_NS	1000000u	 /* the same while waves wait for the turn on the GPU */
@@ -455,6 +458,34 @@ static void name_thread(const struct executor *ex)
 	stay_on_cpu(ex);
 }
 
+/*
+ * sched_lock held; a call is waited for. Kernels often come soon after one another, and a CPU that has to be woken, in a VM above all, would be late for
+ * short ones: while pauses are short, a worker first looks out for a call.
+ */
+static void wait_for_work(struct executor *ex)
+{
+	struct gpu *gpu = ex->gpu;
+	unsigned calls = atomic_load(&gpu->worker_calls);
+	uint64_t begin = now_ns(), limit = gpu->spin_ns < WORKER_SPIN_NS ? gpu->spin_ns : WORKER_SPIN_NS, ns = 0;
+
+	gpu->idle_workers++;
+	if (!ex->sparse && !turn_lost(gpu)) {
+		gpu->spinning_workers++;
+		pthread_mutex_unlock(&gpu->sched_lock);
+		while (ns < limit && atomic_load_explicit(&gpu->worker_calls, memory_order_relaxed) == calls && !atomic_load_explicit(&gpu->quit, memory_order_relaxed)) {
+			for (unsigned i = 0; i < 16; i++)
+				cpu_relax();
+			ns = now_ns() - begin;
+		}
+		pthread_mutex_lock(&gpu->sched_lock);
+		gpu->spinning_workers--;
+	}
+	while (atomic_load(&gpu->worker_calls) == calls && !atomic_load(&gpu->quit))
+		pthread_cond_wait(&gpu->work_cond, &gpu->sched_lock);
+	gpu->idle_workers--;
+	ex->sparse = now_ns() - begin > WORKER_SPARSE_NS;
+}
+
 static void *worker_main(void *arg)
 {
 	struct executor *ex = arg;
@@ -472,9 +503,7 @@ static void *worker_main(void *arg)
 			if (gpu->turn_needed && !gpu->turn_waiter)
 				continue;
 			thread_slice(ex, turn_lost(gpu) ? SLICE_SHORT : SLICE_USUAL);
-			gpu->idle_workers++;
-			pthread_cond_wait(&gpu->work_cond, &gpu->sched_lock);
-			gpu->idle_workers--;
+			wait_for_work(ex);
 			continue;
 		}
 		now = now_ns();

@@ -58,7 +58,7 @@ bool turn_enter(struct gpu *gpu)
 	if (!gpu->turn->try_acquire(gpu->turn_ctx)) {
 		ended(gpu, true);
 		gpu->turn_needed = true;
-		pthread_cond_signal(&gpu->work_cond);
+		sched_call(gpu);
 		return false;
 	}
 	gpu->turn_needed = false; /* before a worker began to wait */
@@ -76,8 +76,10 @@ void turn_wait(struct gpu *gpu, struct executor *ex)
 	pthread_mutex_lock(&gpu->sched_lock);
 	gpu->turn_waiter = gpu->turn_needed = false;
 	entered(gpu);
-	if (gpu->idle_workers && sched_has_work(gpu))
+	if (gpu->idle_workers && sched_has_work(gpu)) {
+		sched_call(gpu);
 		pthread_cond_broadcast(&gpu->work_cond);
+	}
 	cp_kick(gpu);
 }
 
