@@ -161,52 +161,127 @@ static bool is_exec(const struct isa_operand *o)
 	return o->kind == ISA_OPND_SGPR && o->index == SGPR_EXEC && o->dwords == 2;
 }
 
+#define PAIR_OF_EXEC (SGPR_EXEC / 2)
+
+/* The pair of SGPRs; -1: it is none. */
+static int pair_of(const struct isa_operand *o)
+{
+	return o->kind == ISA_OPND_SGPR && !(o->index & 1) && o->index < 2 * JIT_PAIRS ? o->index >> 1 : -1;
+}
+
+static bool covers(const struct jit_facts *f, int a, int b)
+{
+	return a >= 0 && b >= 0 && (f->cover[a] >> b & 1);
+}
+
 static bool full_operand(const struct jit_facts *f, const struct isa_operand *o)
 {
+	return o->kind == ISA_OPND_CONST ? o->value == UINT64_MAX : covers(f, pair_of(o), pair_of(o));
+}
+
+static uint64_t cover_of(const struct jit_facts *f, const struct isa_operand *o)
+{
 	if (o->kind == ISA_OPND_CONST)
-		return o->value == UINT64_MAX;
-	if (is_exec(o))
-		return f->exec_full;
-	return o->kind == ISA_OPND_SGPR && !(o->index & 1) && (f->full_pairs >> (o->index >> 1) & 1);
+		return o->value == UINT64_MAX ? UINT64_MAX : 0;
+	return pair_of(o) >= 0 ? f->cover[pair_of(o)] : 0;
+}
+
+static uint64_t bit_of(const struct isa_operand *o)
+{
+	return pair_of(o) >= 0 ? 1ull << pair_of(o) : 0;
+}
+
+/* What covers ~b or, unless a is all ones, nothing: a ^ b, a & ~b. */
+static uint64_t cover_rest(const struct jit_facts *f, const struct isa_operand *a, const struct isa_operand *b)
+{
+	return full_operand(f, a) ? bit_of(b) : 0;
+}
+
+static void set_cover(struct jit_facts *f, unsigned pair, uint64_t row, bool full)
+{
+	uint64_t bit = 1ull << pair;
+
+	row = full ? UINT64_MAX : row & ~bit;
+	for (unsigned i = 0; i < JIT_PAIRS; i++)
+		if (i != pair) {
+			row |= f->cover[i] & 1ull << i;
+			f->cover[i] = (f->cover[i] & ~bit) | (row >> i & 1) << pair;
+		}
+	f->cover[pair] = row;
+}
+
+/* The pair gets EXEC, and EXEC what has this cover. */
+static void save_exec(struct jit_facts *f, unsigned to, uint64_t row, bool full)
+{
+	uint64_t bit = 1ull << PAIR_OF_EXEC, old = f->cover[PAIR_OF_EXEC];
+	bool old_full = old & bit, both = full || (row & bit);
+
+	set_cover(f, PAIR_OF_EXEC, row, full);
+	if (to != PAIR_OF_EXEC)
+		set_cover(f, to, (old & ~bit) | (both ? bit : 0), old_full);
+	else
+		set_cover(f, PAIR_OF_EXEC, 0, false);
 }
 
 void jit_after(struct jit_facts *f, const struct isa_inst *in)
 {
+	const struct isa_operand *a = &in->src[0], *b = &in->src[1];
+	const struct isa_operand exec = {.kind = ISA_OPND_SGPR, .index = SGPR_EXEC, .dwords = 2};
 	struct jit_regs r;
-	bool result = false, exec = f->exec_full;
+	bool full = false, saves = false;
+	int to = pair_of(&in->dst[0]);
+	uint64_t row = 0;
 
 	switch (in->op) {
 	case ISA_S_MOV_B64:
-		result = full_operand(f, &in->src[0]);
+		full = full_operand(f, a);
+		row = cover_of(f, a);
+		break;
+	case ISA_S_NOT_B64:
+		row = bit_of(a);
 		break;
 	case ISA_S_OR_B64:
-		result = full_operand(f, &in->src[0]) || full_operand(f, &in->src[1]);
+		full = full_operand(f, a) || full_operand(f, b) || covers(f, pair_of(a), pair_of(b));
+		row = cover_of(f, a) | cover_of(f, b);
 		break;
 	case ISA_S_AND_B64:
-		result = full_operand(f, &in->src[0]) && full_operand(f, &in->src[1]);
+		full = full_operand(f, a) && full_operand(f, b);
+		row = cover_of(f, a) & cover_of(f, b);
+		break;
+	case ISA_S_XOR_B64:
+		row = cover_rest(f, a, b) | cover_rest(f, b, a);
+		break;
+	case ISA_S_ANDN2_B64:
+		row = cover_rest(f, a, b);
 		break;
 	case ISA_S_AND_SAVEEXEC_B64:
-		result = exec;
-		exec = exec && full_operand(f, &in->src[0]);
+		saves = true;
+		full = f->exec_full && full_operand(f, a);
+		row = cover_of(f, a) & cover_of(f, &exec);
 		break;
 	case ISA_S_OR_SAVEEXEC_B64:
-		result = exec;
-		exec = exec || full_operand(f, &in->src[0]);
+		saves = true;
+		full = f->exec_full || full_operand(f, a) || covers(f, pair_of(a), PAIR_OF_EXEC);
+		row = cover_of(f, a) | cover_of(f, &exec);
 		break;
 	case ISA_S_XOR_SAVEEXEC_B64:
+		saves = true;
+		row = cover_rest(f, a, &exec) | cover_rest(f, &exec, a);
+		break;
 	case ISA_S_ANDN2_SAVEEXEC_B64:
+		saves = true;
+		row = cover_rest(f, a, &exec);
+		break;
+	case ISA_S_ANDN1_SAVEEXEC_B64:
+		saves = true;
+		row = cover_rest(f, &exec, a);
+		break;
 	case ISA_S_ORN2_SAVEEXEC_B64:
 	case ISA_S_NAND_SAVEEXEC_B64:
 	case ISA_S_NOR_SAVEEXEC_B64:
 	case ISA_S_XNOR_SAVEEXEC_B64:
-	case ISA_S_ANDN1_SAVEEXEC_B64:
 	case ISA_S_ORN1_SAVEEXEC_B64:
-		result = exec;
-		exec = false;
-		break;
-	case ISA_S_ANDN1_WREXEC_B64:
-	case ISA_S_ANDN2_WREXEC_B64:
-		exec = false;
+		saves = true;
 		break;
 	case ISA_S_SETREG_IMM32_B32:
 		if ((in->simm & 63) == HWREG_MODE) {
@@ -223,19 +298,18 @@ void jit_after(struct jit_facts *f, const struct isa_inst *in)
 		f->stored |= strstr(isa_op_name(in->op), "store") || strstr(isa_op_name(in->op), "atomic");
 	if (in->op == ISA_S_WAITCNT && !jit_wait_vmcnt(in))
 		f->stored = false;
-	if (lane_op_of(in->op) && lane_op_of(in->op)->form == LANE_CMP && lane_op_of(in->op)->part)
-		exec = false;
 	jit_inst_regs(in, false, &r);
-	for (unsigned i = 0; i < 64; i++)
+	if (in->op == ISA_S_ANDN1_WREXEC_B64 || in->op == ISA_S_ANDN2_WREXEC_B64 ||
+	    (lane_op_of(in->op) && lane_op_of(in->op)->form == LANE_CMP && lane_op_of(in->op)->part))
+		sbit(r.swrite, SGPR_EXEC);
+	if (saves && to < 0)
+		sbit(r.swrite, SGPR_EXEC);
+	else if (saves)
+		save_exec(f, (unsigned)to, row, full);
+	for (int i = 0; i < JIT_PAIRS && !(saves && to >= 0); i++)
 		if (r.swrite[i >> 5] >> (2 * i & 63) & 3)
-			f->full_pairs &= ~(1ull << i);
-	f->exec_full = exec && !(r.swrite[1] >> 62);
-	if (result && in->dst[0].kind == ISA_OPND_SGPR && !(in->dst[0].index & 1)) {
-		if (in->dst[0].index == SGPR_EXEC)
-			f->exec_full = true;
-		else
-			f->full_pairs |= 1ull << (in->dst[0].index >> 1);
-	}
+			set_cover(f, (unsigned)i, i == to ? row : 0, i == to && full);
+	f->exec_full = f->cover[PAIR_OF_EXEC] >> PAIR_OF_EXEC & 1;
 }
 
 /* False: two ways lead here with different MODE. */
@@ -251,9 +325,10 @@ static bool meet(struct jit_facts *to, const struct jit_facts *from, bool *chang
 		return true;
 	}
 	to->exec_full &= from->exec_full;
-	to->full_pairs &= from->full_pairs;
+	for (unsigned i = 0; i < JIT_PAIRS; i++)
+		to->cover[i] &= from->cover[i];
 	to->stored |= from->stored;
-	*changed |= to->stored != old.stored || to->exec_full != old.exec_full || to->full_pairs != old.full_pairs;
+	*changed |= to->stored != old.stored || memcmp(to->cover, old.cover, sizeof(old.cover));
 	return to->mode == from->mode;
 }
 
@@ -276,6 +351,8 @@ static bool find_facts(struct jit_code *c)
 
 	for (uint32_t b = 0; b < c->num_blocks; b++)
 		c->block[b].in.stored = comes_back && c->block[b].safe;
+	if (c->full)
+		set_cover(&c->block[0].in, PAIR_OF_EXEC, 0, true);
 	c->block[0].in.exec_full = c->full;
 	c->block[0].in.mode = c->mode;
 	c->block[0].in.known = true;

@@ -497,6 +497,21 @@ static const char *identity(void)
 	return engine.identity;
 }
 
+/* Of the facts those about pairs that are still read, without what follows from others. */
+static void keep_live(struct jit_safe *s, const uint64_t slive[2])
+{
+	uint64_t live = 0, full = 0;
+
+	for (unsigned i = 0; i < JIT_PAIRS; i++) {
+		live |= (uint64_t)((slive[i >> 5] >> (2 * i & 63) & 3) != 0) << i;
+		full |= s->in.cover[i] & 1ull << i;
+	}
+	for (unsigned i = 0; i < JIT_PAIRS; i++) {
+		s->in.cover[i] &= live >> i & 1 ? full >> i & 1 ? 1ull << i : live & ~full : 0;
+		s->covers |= (uint64_t)(s->in.cover[i] != 0) << i;
+	}
+}
+
 static struct jit_unit *compile_unit(struct jit_code *code, bool exact, const struct jit_object *have, struct jit_object *made)
 {
 	struct jit_unit *u = calloc(1, sizeof(*u));
@@ -541,10 +556,7 @@ static struct jit_unit *compile_unit(struct jit_code *code, bool exact, const st
 			struct jit_safe *s = &u->safe[u->num_safe++];
 
 			*s = (struct jit_safe){.pc = code->block[b].pc, .in = code->block[b].in};
-			/* Only pairs that are still read matter. */
-			for (unsigned i = 0; i < 64; i++)
-				if (!(code->block[b].slive[i >> 5] >> (2 * i & 63) & 3))
-					s->in.full_pairs &= ~(1ull << i);
+			keep_live(s, code->block[b].slive);
 		}
 	u->compile_ms = milliseconds() - t;
 	log_info("kernel at 0x%llx: %u instructions %s in %.1f ms", (unsigned long long)code->entry_pc, code->num_inst, have ? "loaded" : "compiled",

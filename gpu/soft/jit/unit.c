@@ -521,14 +521,15 @@ static uint32_t between_turns(struct exec_ctx *ctx, struct jit_frame *f)
 
 static bool holds(const struct jit_safe *s, const struct wave *w)
 {
-	if (s->in.mode != w->mode || (s->in.exec_full && WAVE_EXEC(w) != UINT64_MAX))
+	if (s->in.mode != w->mode)
 		return false;
-	for (uint64_t p = s->in.full_pairs; p; p &= p - 1) {
-		unsigned i = 2 * (unsigned)__builtin_ctzll(p);
+	for (uint64_t q = s->covers; q; q &= q - 1)
+		for (uint64_t p = s->in.cover[__builtin_ctzll(q)]; p; p &= p - 1) {
+			const uint32_t *a = &w->sgpr[2 * __builtin_ctzll(q)], *b = &w->sgpr[2 * __builtin_ctzll(p)];
 
-		if (w->sgpr[i] != UINT32_MAX || w->sgpr[i + 1] != UINT32_MAX)
-			return false;
-	}
+			if ((a[0] | b[0]) != UINT32_MAX || (a[1] | b[1]) != UINT32_MAX)
+				return false;
+		}
 	return true;
 }
 
@@ -765,7 +766,7 @@ bool jit_find_start(struct jit_start *start, struct jit_kernel *k, const struct 
 		return true;
 	u = unit_of(k, full);
 	entry = u ? entry_of(u, w) : -1;
-	if (entry < 0 || u->safe[entry].in.full_pairs)
+	if (entry < 0 || u->safe[entry].covers & ~(1ull << SGPR_EXEC / 2))
 		return false;
 	start->unit[full] = u;
 	start->entry[full] = (uint32_t)entry;

@@ -67,10 +67,13 @@ enum jit_term {
 	TERM_INTERP,	/* the interpreter goes on at the last instruction (not executed) */
 };
 
+#define JIT_PAIRS 64 /* of SGPRs */
+
 /* What holds at a point whatever way it was reached, when it held at the entry. */
 struct jit_facts {
-	bool exec_full;	     /* EXEC is all ones */
-	uint64_t full_pairs; /* bit i: s[2i:2i+1] is all ones */
+	bool exec_full; /* EXEC is all ones */
+	/* Bit k of cover[i] (and i of cover[k]): s[2i:2i+1] | s[2k:2k+1] is all ones, EXEC among them; i = k: that pair alone is, and its bits are all set. */
+	uint64_t cover[JIT_PAIRS];
 	uint32_t mode;
 	bool stored; /* perhaps: to memory, since the last s_waitcnt */
 	bool known;  /* reached in the analysis */
@@ -292,7 +295,8 @@ struct jit_unit {
 	uint32_t num_safe;
 	struct jit_safe {
 		uint64_t pc;
-		struct jit_facts in;
+		struct jit_facts in; /* of what lives, without what follows from others */
+		uint64_t covers;     /* in.cover that are not 0 */
 	} *safe;
 	_Atomic uint32_t unfit; /* so often, of code with guesses, they did not hold */
 	double compile_ms;
