@@ -50,12 +50,11 @@ struct loop {
 	uint32_t step[256];	   /* that each iteration adds to the pair, a power of 2; 0: no such pair */
 	V first[256];		   /* what steps, as the lane began */
 	V ok, leaves, longest;	   /* lanes of the brief form, those of them that leave in it, the most iterations of any */
-	V turns, place[SERIAL_LOADS]; /* rows on the stack: a lane's iterations, negative; host address behind the last of a load by steps */
+	V turns, place[SERIAL_LOADS]; /* rows on the stack: a lane's iterations, negative (i32); host address behind the last of a load by steps */
 	V todo, missed;		   /* lanes still to run so; the one that stopped, as a mask */
 	V begin;		   /* of this lane: its iterations, negative */
 	V from[SERIAL_LOADS];	   /* of this lane: its place; NULL: another load */
-	V ahead[SERIAL_LOADS];	   /* rows on the stack: what a lane fetches of it for later ones */
-	V behind[SERIAL_LOADS];	   /* the places of the strip before */
+	V ahead[SERIAL_LOADS];	   /* how far behind its place a lane fetches for later ones */
 	V last[256];		   /* variables: what the last iteration leaves in registers that are not among value and wide */
 	struct sum {		   /* of another: the addition that makes its address, of what is the same in all iterations and the rest (low, high halves) */
 		const struct isa_operand *fixed[2], *rest[2];
@@ -497,69 +496,66 @@ static void find_biases(struct lift *l, struct loop *p)
 
 /* ------------------------------------------------------------------ before the brief form, with vectors */
 
-/* How many iterations the strip's lanes have until they leave; of counters that never get there a number that is larger than any. */
+/* How many iterations less one the strip's lanes have until they leave; of counters that never get there the largest number. */
 static V strip_iterations(struct lift *l, const struct serial_trip *t, unsigned strip)
 {
-	V from = get_v(l, t->counter, strip), to, n, never = NULL;
+	V from = get_v(l, t->counter, strip), to, n;
 
 	to = t->end->kind == ISA_OPND_VGPR ? get_v(l, t->end->index, strip) : splat(l, scalar_operand(l, t->end, false));
 	if (t->counts_first)
 		from = ADD(from, splat(l, c32(l, (uint32_t)t->step)));
-	if (t->rel == SERIAL_EQ) {
-		n = t->step > 0 ? LLVMBuildSub(l->b, to, from, "") : LLVMBuildSub(l->b, from, to, "");
-		n = LLVMBuildZExt(l->b, n, l->vi64, "");
-	} else {
-		if (t->rel == SERIAL_GT)
-			never = IS(EQ, to, splat(l, c32(l, t->sign ? INT32_MAX : UINT32_MAX)));
-		from = t->sign ? LLVMBuildSExt(l->b, from, l->vi64, "") : LLVMBuildZExt(l->b, from, l->vi64, "");
-		to = t->sign ? LLVMBuildSExt(l->b, to, l->vi64, "") : LLVMBuildZExt(l->b, to, l->vi64, "");
-		n = ADD(LLVMBuildSub(l->b, to, from, ""), splat(l, c64(l, t->rel == SERIAL_GT)));
-		n = call2(l, "llvm.smax", n, splat(l, c64(l, 0)));
-		if (never)
-			n = LLVMBuildSelect(l->b, never, splat(l, c64(l, INT64_MAX - 1)), n, "");
-	}
-	return ADD(n, splat(l, c64(l, 1)));
+	if (t->rel == SERIAL_EQ)
+		return t->step > 0 ? LLVMBuildSub(l->b, to, from, "") : LLVMBuildSub(l->b, from, to, "");
+	n = LLVMBuildSub(l->b, call2(l, t->sign ? "llvm.smax" : "llvm.umax", to, from), from, "");
+	if (t->rel != SERIAL_GT)
+		return n;
+	n = ADD(n, LLVMBuildZExt(l->b, LLVMBuildICmp(l->b, t->sign ? LLVMIntSGE : LLVMIntUGE, to, from, ""), l->vi32, ""));
+	return LLVMBuildSelect(l->b, IS(EQ, to, splat(l, c32(l, t->sign ? INT32_MAX : UINT32_MAX))), splat(l, c32(l, UINT32_MAX)), n, "");
 }
 
-static V row_at(struct lift *l, V row, unsigned strip)
+static V row_at(struct lift *l, V row, unsigned strip, unsigned bytes)
 {
-	return at(l, row, (uint64_t)strip * l->width * 8);
+	return at(l, row, (uint64_t)strip * l->width * bytes);
 }
 
-static void store_row64(struct lift *l, V x, V row, unsigned strip)
+static void store_lanes(struct lift *l, V x, V row, unsigned strip, unsigned bytes)
 {
-	LLVMSetAlignment(LLVMBuildStore(l->b, x, row_at(l, row, strip)), 64);
+	LLVMSetAlignment(LLVMBuildStore(l->b, x, row_at(l, row, strip, bytes)), l->width * bytes < 64 ? l->width * bytes : 64);
 }
 
 /*
  * Where a lane begins its loads by steps as the one before ended them (rows of a sparse matrix do), what later lanes will load is fetched: processors see
- * through that late, and forget at pages' ends.
+ * through that late, and forget at pages' ends. How far ahead, or 0.
  */
-static void plan_ahead(struct lift *l, struct loop *p, unsigned i, V begin, V place, V end, unsigned strip)
+static V far_ahead(struct lift *l, V begin, V place, V ok)
 {
-	V far = call2(l, "llvm.umin", ADD(place, splat(l, c64(l, AHEAD))), splat(l, end)), before, order[64];
+	V before, order[64], follow;
 
 	for (unsigned k = 0; k < l->width; k++)
 		order[k] = c32(l, l->width - 1 + k);
-	before = LLVMBuildShuffleVector(l->b, strip ? p->behind[i] : LLVMConstNull(l->vi64), place, LLVMConstVector(order, l->width), "");
-	p->behind[i] = place;
-	store_row64(l, LLVMBuildSelect(l->b, IS(EQ, begin, before), far, begin, ""), p->ahead[i], strip);
+	before = LLVMBuildShuffleVector(l->b, LLVMConstNull(l->vi64), place, LLVMConstVector(order, l->width), "");
+	follow = bits_of(l, AND(IS(EQ, begin, before), ok));
+	return LLVMBuildSelect(l->b, IS(NE, follow, LLVMConstNull(LLVMTypeOf(follow))), c64(l, AHEAD), c64(l, 0), "");
 }
 
-/* Do n iterations of the load lie in its range? And where it is behind them. */
-static V plan_load(struct lift *l, struct loop *p, unsigned i, V n, unsigned strip)
+/* Which of the lanes that are ok have n iterations of the load in its range? And where it is behind them. */
+static V plan_load(struct lift *l, struct loop *p, unsigned i, V n, V ok, unsigned strip)
 {
 	const struct isa_inst *in = &p->s->load[i]->ci.inst;
 	const struct range_values *range = &p->range[i];
 	unsigned r = in->src[0].index;
 	uint64_t by = (uint64_t)((int64_t)in->offset + (added_before(l, p->s, r, p->s->load[i]) ? p->step[r] : 0));
-	V off = ADD(get_v64(l, r, strip), splat(l, LLVMBuildSub(l->b, c64(l, by), range->first, "")));
-	V all = LLVMBuildMul(l->b, n, splat(l, c64(l, p->step[r])), "");
-	V host = LLVMBuildPtrToInt(l->b, range->host, l->i64, ""), begin = ADD(off, splat(l, host)), place = ADD(begin, all);
+	V host = LLVMBuildPtrToInt(l->b, range->host, l->i64, "");
+	V begin = ADD(get_v64(l, r, strip), splat(l, ADD(host, LLVMBuildSub(l->b, c64(l, by), range->first, ""))));
+	V place = ADD(begin, LLVMBuildMul(l->b, LLVMBuildZExt(l->b, n, l->vi64, ""), splat(l, c64(l, p->step[r])), ""));
 
-	store_row64(l, place, p->place[i], strip);
-	plan_ahead(l, p, i, begin, place, ADD(host, range->limit), strip);
-	return IS(ULT, off, call2(l, "llvm.usub.sat", splat(l, range->room), all));
+	/* Iterations take less than 2^47 bytes, and ranges end below 2^63: what is behind a begin that is not negative has not come around. */
+	ok = AND(ok, IS(SGE, begin, splat(l, host)));
+	ok = AND(ok, IS(ULT, place, splat(l, ADD(host, range->room))));
+	store_lanes(l, place, p->place[i], strip, 8);
+	if (!strip)
+		p->ahead[i] = far_ahead(l, begin, place, ok);
+	return ok;
 }
 
 static V add_bits(struct lift *l, V mask, V strip_mask, unsigned strip)
@@ -572,22 +568,24 @@ static V add_bits(struct lift *l, V mask, V strip_mask, unsigned strip)
 /* Which lanes may run in the brief form, and how far. Not: lanes near a range's end, and none if some have bits of masks. */
 static void plan_brief(struct lift *l, struct loop *p, V most_of)
 {
-	V masks = c64(l, 0), most = splat(l, most_of), longest = splat(l, c64(l, 0)), none;
+	V masks = c64(l, 0), zero = splat(l, c32(l, 0)), longest = zero, none, most;
 
+	most = call2(l, "llvm.umin", LLVMBuildSub(l->b, most_of, c64(l, 1), ""), c64(l, INT32_MAX - 1));
+	most = splat(l, LLVMBuildTrunc(l->b, most, l->i32, ""));
 	p->ok = p->leaves = c64(l, 0);
 	for (unsigned s = 0; s < l->strips; s++) {
 		V n = strip_iterations(l, &p->trip, s), ok = mask_strip(l, p->exec, s);
 
 		p->leaves = add_bits(l, p->leaves, IS(ULE, n, most), s);
-		n = call2(l, "llvm.umin", n, most);
-		store_row64(l, LLVMBuildNeg(l->b, n, ""), p->turns, s);
+		n = ADD(call2(l, "llvm.umin", n, most), splat(l, c32(l, 1)));
+		store_lanes(l, LLVMBuildNeg(l->b, n, ""), p->turns, s, 4);
 		for (unsigned i = 0; i < p->s->num_loads; i++)
 			if (by_steps(p, i))
-				ok = AND(ok, plan_load(l, p, i, n, s));
+				ok = plan_load(l, p, i, n, ok, s);
 		p->ok = add_bits(l, p->ok, ok, s);
-		longest = call2(l, "llvm.umax", longest, LLVMBuildSelect(l->b, ok, n, splat(l, c64(l, 0)), ""));
+		longest = call2(l, "llvm.umax", longest, LLVMBuildSelect(l->b, ok, n, zero, ""));
 	}
-	p->longest = intrinsic(l, "llvm.vector.reduce.umax", &l->vi64, 1, &longest, 1);
+	p->longest = LLVMBuildZExt(l->b, intrinsic(l, "llvm.vector.reduce.umax", &l->vi32, 1, &longest, 1), l->i64, "");
 	for (unsigned m = 0; m < WAVE_SGPRS / 2; m++)
 		if (p->trip.clear >> m & 1)
 			masks = OR(masks, p->old[m]);
@@ -600,10 +598,10 @@ static void plan_brief(struct lift *l, struct loop *p, V most_of)
 static void step_rows(struct lift *l, struct loop *p, V ran)
 {
 	for (unsigned s = 0; s < l->strips; s++) {
-		V n = LLVMBuildLoad2(l->b, l->vi64, row_at(l, p->turns, s), ""), mask = mask_strip(l, ran, s);
+		V n = LLVMBuildLoad2(l->b, l->vi32, row_at(l, p->turns, s, 4), ""), mask = mask_strip(l, ran, s);
 
-		LLVMSetAlignment(n, 64);
-		n = LLVMBuildNeg(l->b, n, "");
+		LLVMSetAlignment(n, 4 * l->width);
+		n = LLVMBuildZExt(l->b, LLVMBuildNeg(l->b, n, ""), l->vi64, "");
 		for (unsigned r = 0; r < 256; r++)
 			if (steps(p, r)) {
 				V x = stepped(l, p, r, p->step[r] ? get_v64(l, r, s) : get_v(l, r, s), n);
@@ -736,10 +734,15 @@ static V lane_place64(struct lift *l, V row, V lane)
 	return indexed(l, row, LLVMBuildShl(l->b, lane, c64(l, 3), ""));
 }
 
-static void fetch_for_later(struct lift *l, const struct loop *p, unsigned i, V lane)
+static V lane_turns(struct lift *l, struct loop *p, V lane)
+{
+	return indexed(l, p->turns, LLVMBuildShl(l->b, lane, c64(l, 2), ""));
+}
+
+static void fetch_for_later(struct lift *l, const struct loop *p, unsigned i)
 {
 	uint64_t bytes = AHEAD_FOR * p->step[p->s->load[i]->ci.inst.src[0].index];
-	V ahead = LLVMBuildIntToPtr(l->b, load64(l, lane_place64(l, p->ahead[i], lane)), l->ptr, "");
+	V ahead = indexed(l, p->from[i], p->ahead[i]);
 
 	for (uint64_t line = 0; line < bytes && line < 256; line += 64)
 		prefetch(l, at(l, ahead, line), 3);
@@ -750,13 +753,13 @@ static void take_brief_lane(struct lift *l, struct loop *p, V lane)
 	V place;
 
 	take_lane(l, p, lane);
-	p->begin = load64(l, lane_place64(l, p->turns, lane));
+	p->begin = LLVMBuildSExt(l->b, LLVMBuildLoad2(l->b, l->i32, lane_turns(l, p, lane), ""), l->i64, "");
 	LLVMBuildStore(l->b, p->begin, p->count);
 	for (unsigned i = 0; i < p->s->num_loads; i++)
 		if (by_steps(p, i)) {
 			place = load64(l, lane_place64(l, p->place[i], lane));
 			p->from[i] = LLVMBuildIntToPtr(l->b, place, l->ptr, "");
-			fetch_for_later(l, p, i, lane);
+			fetch_for_later(l, p, i);
 		}
 	find_biases(l, p);
 }
@@ -824,7 +827,7 @@ static void emit_brief_lanes(struct lift *l, struct loop *p, LLVMBasicBlockRef e
 	l->reg = begin;
 	read_variables(l, p);
 	give_rows(l, p, &p->s->go_on, lane);
-	LLVMBuildStore(l->b, LLVMBuildSub(l->b, p->begin, load64(l, p->count), ""), lane_place64(l, p->turns, lane));
+	LLVMBuildStore(l->b, LLVMBuildTrunc(l->b, LLVMBuildSub(l->b, p->begin, load64(l, p->count), ""), l->i32, ""), lane_turns(l, p, lane));
 	LLVMBuildStore(l->b, LLVMBuildShl(l->b, c64(l, 1), lane, ""), p->missed);
 	LLVMBuildBr(l->b, end);
 	p->stop = stop;
@@ -957,10 +960,8 @@ static void make_variables(struct lift *l, struct loop *p)
 	if (p->has_brief)
 		p->turns = new_row64(l);
 	for (unsigned i = 0; i < s->num_loads; i++)
-		if (p->has_brief && by_steps(p, i)) {
+		if (p->has_brief && by_steps(p, i))
 			p->place[i] = new_row64(l);
-			p->ahead[i] = new_row64(l);
-		}
 	for (unsigned r = 0; r < 256; r++)
 		if (p->has_brief && only_left(p, r))
 			p->last[r] = LLVMBuildAlloca(l->at_entry, l->i32, "");
