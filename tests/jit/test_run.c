@@ -944,6 +944,17 @@ static void check_sparse(int from)
 			for (unsigned b = 0; b < 4; b++)
 				*at[b] = ((uint8_t *)&was)[b];
 		}
+		/* A row that goes on behind all memory, for more than a slice. */
+		for (unsigned end = 0; end < 3 && !from; end++) {
+			static const uint32_t ends[] = {INT32_MAX, (uint32_t)INT32_MIN, UINT32_MAX};
+			uint32_t *at = (void *)(host + (PAGES + PAGES - piece) * PAGE + 4 * 100), was = *at;
+			uint64_t last = base + (2 << 20) + PAGES * PAGE;
+
+			*at = ends[end];
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+			assert_in_range(runner.fault.va, last - 4, last);
+			*at = was;
+		}
 		for (unsigned b = 0; b < ARRAYS; b++)
 			for (unsigned k = 0; k < PAGES; k += piece)
 				runner_unmap_at(&runner, base + ((uint64_t)b << 20) + k * PAGE);
