@@ -9,7 +9,7 @@
 #include <llvm-c/DebugInfo.h>
 
 #include "gpu/soft/exec/hwreg.h"
-#include "gpu/soft/jit/lift.h"
+#include "gpu/soft/jit/lift_mem.h"
 #include "gpu/soft/jit/serial.h"
 
 /* ------------------------------------------------------------------ out of compiled code, and one instruction by the interpreter */
@@ -575,6 +575,7 @@ void go_and_pause(struct lift *l, size_t how, V fuel, LLVMBasicBlockRef out, LLV
 	fn = load_field(l, l->frame, how, l->ptr);
 	ret = LLVMBuildCall2(l->b, LLVMFunctionType(l->i32, params, 2, 0), fn, args, 2, "");
 	fill_up(l);
+	forget_rests(l);
 	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, ret, c32(l, 0), ""), out, go), false);
 }
 
@@ -667,6 +668,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	} else if (blk->weight) {
 		burn(l, blk->weight);
 	}
+	fetch_rests(l);
 	for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
 		last = &c->inst[i];
 		if (k + 1 == blk->count && blk->term != TERM_FALL)

@@ -98,6 +98,14 @@ struct seen {
 
 #define MAX_ROWS_READ 8
 
+/* lift_mem.c: lines that blocks behind barriers fetch ahead, so many each. */
+#define MAX_RESTS 4
+#define MAX_LINES 32
+struct fetch_rest {
+	unsigned lines, each;
+	int64_t line[MAX_LINES]; /* from where the wave's are: rest_at */
+};
+
 #define MAX_CHECKED 32
 struct lin_check { /* a root's lanes do not wrap around: checked in this block */
 	V root;
@@ -222,6 +230,9 @@ struct lift {
 	const struct jit_inst *slot_of;	    /* ranges of the view, for accesses */
 	uint32_t first_slot, slots;
 	V serial_pause;			    /* lift_serial.c: iterations until lanes may be tried one after the other */
+	struct fetch_rest rest[MAX_RESTS];
+	unsigned rests;
+	V rest_at[MAX_RESTS]; /* on the stack: a pointer for each wave; NULL: not there */
 	unsigned spreads;		    /* dwords of accesses with lanes anywhere so far */
 	bool streams;			    /* may_stream() */
 	V moved;			    /* lift_mem.c: constant, how many bytes each work-item loads and stores in rows; NULL: none */

@@ -418,6 +418,7 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
 	unsigned lanes = wave ? WAVE_LANES : l->width, all = wave ? 1 : l->strips, count = 0, place, r = in->src[0].index;
 	LLVMBasicBlockRef slow, join, from;
 	int64_t low, high, need_low, need_high;
+	struct pieces reads = {0};
 	struct seen *seen;
 	V step = NULL;
 
@@ -442,6 +443,7 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
 				break;
 			low = from_low < low ? from_low : low;
 			high = to_high > high ? to_high : high;
+			add_piece(&reads, from_low, to_high);
 			count++;
 		}
 		jit_inst_regs(&n->ci.inst, true, &regs);
@@ -462,8 +464,8 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
 		V va = ADD(base[s], c64(l, (uint64_t)low));
 
 		if (!s)
-			step = steady_step(l, ji, place, va, (unsigned)(high - low), lanes);
-		seen->host[s] = translate(l, place, va, (unsigned)(high - low), NULL, step, slow);
+			step = steady_step(l, ji, place, va, &reads, lanes);
+		seen->host[s] = translate(l, place, va, (unsigned)(high - low), NULL, step, &reads, slow);
 	}
 	from = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
@@ -505,10 +507,12 @@ static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot,
 	outside = base ? outside_apertures(l, in, x) : fits;
 	for (unsigned s = 0; s < all; s++) {
 		V va = lanes_va(l, x, s, e[s].low);
+		struct pieces reads = {0};
 
+		add_piece(&reads, 0, e[s].span);
 		if (!s)
-			step = steady_step(l, ji, place, va, e[s].span, whole ? WAVE_LANES : l->width);
-		host[s] = translate(l, place, va, e[s].span, s ? NULL : outside, step, slow);
+			step = steady_step(l, ji, place, va, &reads, whole ? WAVE_LANES : l->width);
+		host[s] = translate(l, place, va, e[s].span, s ? NULL : outside, step, &reads, slow);
 	}
 }
 

@@ -7,6 +7,7 @@
  * consecutive lanes are one look-up and plain vector moves, uniform loads one scalar load; others are in lift_gather.c.
  * Accesses to guest memory are volatile: programs race on it by design.
  */
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -194,12 +195,33 @@ void say_moved(struct lift *l)
 	LLVMSetLinkage(l->moved, LLVMPrivateLinkage);
 }
 
-V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, unsigned bytes, unsigned lanes)
+void add_piece(struct pieces *p, int64_t low, int64_t high)
+{
+	for (unsigned i = 0; i < p->num; i++)
+		if (low <= p->high[i] && high >= p->low[i]) {
+			low = p->low[i] < low ? p->low[i] : low;
+			high = p->high[i] > high ? p->high[i] : high;
+			p->num--;
+			p->bytes -= (unsigned)(p->high[i] - p->low[i]);
+			p->low[i] = p->low[p->num];
+			p->high[i--] = p->high[p->num];
+		}
+	if (p->num == MAX_PIECES || p->bytes == UINT_MAX) {
+		p->num = 0;
+		p->bytes = UINT_MAX;
+		return;
+	}
+	p->low[p->num] = low;
+	p->high[p->num++] = high;
+	p->bytes += (unsigned)(high - low);
+}
+
+V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, const struct pieces *reads, unsigned lanes)
 {
 	uint32_t items = l->code->wg_size[0] * l->code->wg_size[1] * l->code->wg_size[2], waves = items / WAVE_LANES;
-	/* The waves of work-groups of one dimension come as if they were all of one. */
-	bool one = lanes == WAVE_LANES && items == l->code->wg_size[0];
-	unsigned ahead;
+	/* The waves of work-groups of one dimension come as if they were all of one, where each reads one piece. */
+	bool one = lanes == WAVE_LANES && items == l->code->wg_size[0] && reads->num == 1;
+	unsigned ahead, bytes = reads->bytes;
 	LLVMTypeRef t = LLVMArrayType2(l->i64, WG_MAX_WAVES);
 	LLVMBasicBlockRef from, look, go;
 	V next, steps, index[2] = {c32(l, 0), c32(l, 0)}, due, step, now, large;
@@ -235,23 +257,83 @@ V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, u
 	return phi2(l, c64(l, 0), from, step, look);
 }
 
-/* Bytes that are step further, as far as they lie in the same piece. */
-static void fetch_further(struct lift *l, V off, V room, V host, V step, unsigned bytes)
-{
-	LLVMBasicBlockRef fetch = new_block(l, ""), go = new_block(l, "");
+#define FETCH_AT_ONCE 2 /* lines: the host has few under way at a time */
 
+static bool is_stage(const struct lift *l, const struct jit_block *blk)
+{
+	return blk->fresh && blk->in.known && !in_loop(l->code, blk);
+}
+
+static V rest_of_wave(struct lift *l, unsigned rest)
+{
+	V wave = LLVMBuildAnd(l->b, load_field(l, l->frame, offsetof(struct jit_frame, index), l->i32), c32(l, WG_MAX_WAVES - 1), "");
+
+	return LLVMBuildInBoundsGEP2(l->b, l->ptr, l->rest_at[rest], &wave, 1, "");
+}
+
+/* What is step further, as far as it is in the same piece of memory. Where barriers follow, most of it is left to the blocks behind them. */
+static void fetch_further(struct lift *l, V off, V room, V host, V step, const struct pieces *ahead)
+{
+	LLVMBasicBlockRef fetch = new_block(l, ""), go = new_block(l, ""), from = LLVMGetInsertBlock(l->b);
+	struct fetch_rest *rest = l->rests < MAX_RESTS && l->rest_at[l->rests] ? &l->rest[l->rests] : NULL;
+	unsigned stages = 0, n = 0, now;
+	int64_t line[MAX_LINES], first = ahead->low[0];
+	V further;
+
+	for (const struct jit_block *blk = l->blk + 1; rest && blk < l->code->block + l->code->num_blocks; blk++)
+		stages += is_stage(l, blk);
+	for (unsigned i = 1; i < ahead->num; i++)
+		first = ahead->low[i] < first ? ahead->low[i] : first;
+	for (unsigned i = 0; i < ahead->num; i++)
+		for (int64_t k = ahead->low[i]; k < ahead->high[i]; k += CACHE_LINE)
+			line[n++] = k - first;
+	now = (n + stages) / (stages + 1);
+	now = !stages ? n : now < FETCH_AT_ONCE ? FETCH_AT_ONCE : now;
 	LLVMBuildCondBr(l->b, AND(IS(NE, step, c64(l, 0)), IS(ULT, ADD(off, step), room)), fetch, go);
 	go_to(l, fetch);
-	prefetch_lines(l, indexed(l, host, step), bytes);
+	further = indexed(l, host, step);
+	for (unsigned i = 0; i < n && i < now; i++)
+		prefetch(l, at(l, further, (uint64_t)line[i]), 3);
 	LLVMBuildBr(l->b, go);
 	go_to(l, go);
+	if (now >= n)
+		return;
+	further = phi2(l, further, fetch, host, from);
+	rest->each = now;
+	while (now < n)
+		rest->line[rest->lines++] = line[now++];
+	LLVMBuildStore(l->b, further, rest_of_wave(l, l->rests++));
+}
+
+void fetch_rests(struct lift *l)
+{
+	for (unsigned i = 0; i < l->rests && is_stage(l, l->blk); i++) {
+		struct fetch_rest *rest = &l->rest[i];
+		V p = rest->lines ? LLVMBuildLoad2(l->b, l->ptr, rest_of_wave(l, i), "") : NULL;
+
+		for (unsigned k = 0; rest->lines && k < rest->each; k++)
+			prefetch(l, at(l, p, (uint64_t)rest->line[--rest->lines]), 3);
+	}
+}
+
+void forget_rests(struct lift *l)
+{
+	LLVMTypeRef t = LLVMVectorType(l->i64, WG_MAX_WAVES);
+
+	for (unsigned i = 0; i < MAX_RESTS; i++) {
+		if (!l->rest_at[i]) {
+			l->rest_at[i] = LLVMBuildAlloca(l->at_entry, t, "");
+			LLVMBuildStore(l->at_entry, LLVMConstNull(t), l->rest_at[i]);
+		}
+		LLVMBuildStore(l->b, LLVMConstNull(t), l->rest_at[i]);
+	}
 }
 
 /*
  * Host address of bytes from the guest's va (i64) on, all there with the place's right; else, and where also does not hold, control is at
  * slow. The place mostly knows: then this is a subtraction, a comparison and an addition. What is step (or NULL) further is fetched ahead.
  */
-V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, LLVMBasicBlockRef slow)
+V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, const struct pieces *ahead, LLVMBasicBlockRef slow)
 {
 	LLVMBasicBlockRef miss = new_block(l, "miss"), go = new_block(l, ""), hit = go, from;
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
@@ -275,7 +357,7 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step
 	if (hit != go) {
 		go_to(l, hit);
 		if (step)
-			fetch_further(l, off, room, host, step, bytes);
+			fetch_further(l, off, room, host, step, ahead);
 		else
 			fetch_ahead(l, va, off, room, host, bytes);
 		from = LLVMGetInsertBlock(l->b);
@@ -615,7 +697,7 @@ static V smem_window(struct lift *l, const struct jit_inst *ji, V base)
 	slow = new_block(l, "");
 	join = new_block(l, "");
 	va = ADD(AND(base, c64(l, ~3ull)), c64(l, (uint64_t)low));
-	host = translate(l, place_for(l, GPU_PROT_READ, (unsigned)(high - low)), va, (unsigned)(high - low), NULL, NULL, slow);
+	host = translate(l, place_for(l, GPU_PROT_READ, (unsigned)(high - low)), va, (unsigned)(high - low), NULL, NULL, NULL, slow);
 	from = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
 	go_to(l, slow);
@@ -656,7 +738,7 @@ static bool lift_smem(struct lift *l, const struct jit_inst *ji)
 		emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildIsNotNull(l->b, l->window.host, ""), go, slow), true);
 		go_to(l, go);
 	} else {
-		host = translate(l, place_for(l, GPU_PROT_READ, 4 * n), va, 4 * n, NULL, NULL, slow);
+		host = translate(l, place_for(l, GPU_PROT_READ, 4 * n), va, 4 * n, NULL, NULL, NULL, slow);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		bool wide = wide_sgpr(l, first + i) && !((first + i) & 1) && i + 1 < n;
@@ -870,7 +952,7 @@ static void by_strips(struct lift *l, struct global *g)
 		V va = strip_va(l, g, s), aligned = IS(EQ, AND(va, c64(l, 3)), c64(l, 0));
 
 		first = s ? first : va;
-		host[s] = translate(l, g->place, va, 4 * n * l->width, aligned, NULL, g->slow);
+		host[s] = translate(l, g->place, va, 4 * n * l->width, aligned, NULL, NULL, g->slow);
 		if (!g->a.store)
 			load_strip(l, g, s, host[s]);
 	}
@@ -925,7 +1007,7 @@ static void global_store(struct lift *l, struct global *g)
 	say_stored(l);
 	LLVMBuildBr(l->b, g->join);
 	go_to(l, whole);
-	host[0] = translate(l, g->place, va, 256 * n, NULL, NULL, in_pieces(l, g, strips));
+	host[0] = translate(l, g->place, va, 256 * n, NULL, NULL, NULL, in_pieces(l, g, strips));
 	for (unsigned s = 1; s < l->strips; s++)
 		host[s] = at(l, host[0], (uint64_t)s * l->width * 4 * n);
 	store_strips(l, g, va, host, 1);
@@ -953,14 +1035,14 @@ static void global_load(struct lift *l, struct global *g)
 	if (overlap) {
 		/* Each lane's dwords are its neighbours' first ones: every dword of the wave is a row. */
 		go_to(l, overlap);
-		host = translate(l, g->place, dense, 256 + 4 * (n - 1), NULL, NULL, g->slow);
+		host = translate(l, g->place, dense, 256 + 4 * (n - 1), NULL, NULL, NULL, g->slow);
 		for (unsigned s = 0; s < l->strips; s++)
 			for (unsigned k = 0; k < n; k++)
 				g->got[g->ways][k][s] = volatile_load(l, l->vi32, at(l, host, (uint64_t)s * l->width * 4 + 4 * k), 4);
 		way_done(l, g);
 	}
 	go_to(l, whole);
-	host = translate(l, g->place, va, 256 * n, NULL, NULL, in_pieces(l, g, strips));
+	host = translate(l, g->place, va, 256 * n, NULL, NULL, NULL, in_pieces(l, g, strips));
 	for (unsigned s = 0; s < l->strips; s++)
 		load_strip(l, g, s, at(l, host, (uint64_t)s * l->width * 4 * n));
 	way_done(l, g);
@@ -968,7 +1050,7 @@ static void global_load(struct lift *l, struct global *g)
 	for (unsigned s = 0; s < l->strips; s++) {
 		V rows[4], pairs[2], x = strip_va(l, g, s);
 
-		host = translate(l, g->place, x, 4 * n, NULL, NULL, g->slow);
+		host = translate(l, g->place, x, 4 * n, NULL, NULL, NULL, g->slow);
 		read_same(l, host, n, rows, pairs);
 		va = s ? va : x;
 		/* What all strips read in one place is what the first one has read. */

@@ -61,16 +61,27 @@ V phi2(struct lift *l, V a, LLVMBasicBlockRef from_a, V b, LLVMBasicBlockRef fro
 V bits_of(struct lift *l, V mask);
 /* The place of the view for an access of so many bytes. */
 unsigned place_for(struct lift *l, uint32_t prot, unsigned bytes);
+/* What accesses of one base reach: bytes [low, high) from it, apart from each other. */
+#define MAX_PIECES 8
+struct pieces {
+	unsigned num, bytes; /* all together; UINT_MAX: there are too many */
+	int64_t low[MAX_PIECES], high[MAX_PIECES];
+};
+void add_piece(struct pieces *p, int64_t low, int64_t high);
 /*
- * Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. What is
- * step (i64; NULL or 0: nothing) further is fetched ahead.
+ * Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. Of what is
+ * step (i64; NULL or 0: nothing) further the pieces are fetched ahead, of which the first begins at va.
  */
-V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, LLVMBasicBlockRef slow);
+V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, const struct pieces *ahead, LLVMBasicBlockRef slow);
+/* At the begin of a block behind a barrier: some of what was left to such blocks. */
+void fetch_rests(struct lift *l);
+/* From here on memory may be somewhere else. */
+void forget_rests(struct lift *l);
 /*
- * How far (i64) from va, of a load of rows of so many bytes for so many lanes, that will be which this wave of a work-group some work-groups later loads, if each begins as far from
- * the one before as the last two did; else, and of grids that move no more than the host's caches hold, 0. NULL: that is not looked at.
+ * How far (i64) from va, where loads of rows begin that read these pieces for so many lanes, that will be which this wave of a work-group some work-groups later loads, if each
+ * begins as far from the one before as the last two did; else, and of grids that move no more than the host's caches hold, 0. NULL: that is not looked at.
  */
-V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, unsigned bytes, unsigned lanes);
+V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, const struct pieces *reads, unsigned lanes);
 /* What a short load has read, as dwords; the same of the low bits of dwords. */
 V widened(struct lift *l, enum vmem_kind kind, V x);
 V short_value(struct lift *l, const struct access *a, V dwords);
