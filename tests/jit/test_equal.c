@@ -637,9 +637,71 @@ static void test_quieted(void **state)
 	assert_int_equal(failures, 0);
 }
 
+/* Partners at known distances in LDS, in lanes that a mask leaves: both are stored at once where no two places are the same, and read together. */
+static void test_partners(void **state)
+{
+	static const uint16_t ops[] = {ISA_DS_WRITE2_B32, ISA_DS_READ2_B32, ISA_DS_WRITE2_B64, ISA_DS_READ2_B64, ISA_DS_WRITE2ST64_B32, ISA_DS_WRITE_B32};
+	const struct isa_operand v0 = {.kind = ISA_OPND_VGPR, .dwords = 1}, v1 = {.kind = ISA_OPND_VGPR, .dwords = 1, .index = 1}, v2 = {.kind = ISA_OPND_VGPR, .dwords = 1, .index = 2};
+	static struct state start;
+
+	for (unsigned n = 0; n < 28; n++) {
+		unsigned stride = 1u << n % 7, wide = n / 7 % 2;
+		struct isa_inst in[NI] = {0};
+		struct jit_unit *u = NULL;
+		struct isa_operand k = {.kind = ISA_OPND_CONST, .dwords = 1, .value = stride - 1};
+
+		for (unsigned i = 0; i < NI; i++)
+			in[i] = (struct isa_inst){.op = ISA_S_NOP, .format = ISA_FMT_SOPP, .size = 4};
+		in[0] = (struct isa_inst){.op = ISA_V_AND_B32, .format = ISA_FMT_VOP3, .size = 8, .dst[0] = v1, .src = {k, v0}};
+		k.value = 1;
+		in[1] = (struct isa_inst){.op = ISA_V_LSHLREV_B32, .format = ISA_FMT_VOP3, .size = 8, .dst[0] = v2, .src = {k, v0}};
+		in[2] = (struct isa_inst){.op = ISA_V_SUB_U32, .format = ISA_FMT_VOP3, .size = 8, .dst[0] = v1, .src = {v2, v1}};
+		k.value = 2 + wide;
+		in[3] = (struct isa_inst){.op = ISA_V_LSHLREV_B32, .format = ISA_FMT_VOP3, .size = 8, .dst[0] = v1, .src = {k, v1}};
+		for (unsigned i = 4; i < 12; i++) {
+			struct isa_inst *at = &in[i];
+
+			if (i % 4 == 1) {
+				*at = (struct isa_inst){.op = ISA_S_AND_SAVEEXEC_B64, .format = ISA_FMT_SOP1, .size = 4, .writes_scc = true};
+				at->dst[0] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 2, .index = 8};
+				at->src[0] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 2, .index = (uint16_t)(10 + i / 4 * 2)};
+				continue;
+			}
+			*at = (struct isa_inst){.op = ops[rnd() % 2 + 2 * wide], .format = ISA_FMT_DS, .size = 8, .src[0] = v1};
+			if (rnd() % 8 == 0)
+				at->op = ops[4 + rnd() % 2];
+			/* A partner, before or behind; or anything, so that some places are the same. */
+			at->offset = rnd() % 4 == 0 ? (int32_t)(rnd() & 0x0f0f) : rnd() & 1 ? (int32_t)stride << 8 : (int32_t)stride;
+			if (rnd() % 16 == 0)
+				at->offset |= 0xf0;
+			at->dst[0] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = (uint8_t)(2 + 2 * wide), .index = (uint16_t)(4 + 4 * (rnd() % 4))};
+			if (at->op != ISA_DS_READ2_B32 && at->op != ISA_DS_READ2_B64) {
+				at->dst[0] = (struct isa_operand){0};
+				for (unsigned s = 1; s < (at->op == ISA_DS_WRITE_B32 ? 2 : 3); s++)
+					at->src[s] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = (uint8_t)(1 + (at->op == ISA_DS_WRITE2_B64)),
+									  .index = (uint16_t)(4 + 2 * (rnd() % 8))};
+			}
+		}
+		for (unsigned i = 0; i < 4; i++) {
+			unsigned before = failures;
+
+			random_state(&start, 0x3f0, 0);
+			for (unsigned s = 10; s < 16; s++)
+				start.w.sgpr[s] = i ? rnd() : UINT32_MAX;
+			run_state(in, NI, 0x3f0, true, &start, &u);
+			if (failures != before) {
+				blame(in, 0x3f0, true, &start);
+				break;
+			}
+		}
+		unit_free(u);
+	}
+	assert_int_equal(failures, 0);
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_quieted), cmocka_unit_test(test_random)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_quieted), cmocka_unit_test(test_partners), cmocka_unit_test(test_random)};
 
 	target = argc > 1 && !strcmp(argv[1], "gfx900") ? ISA_GFX900 : ISA_GFX90A;
 	if (argc > 2)

@@ -354,30 +354,61 @@ static bool rises_near(const struct lift *l, const int32_t *d, unsigned dwords)
 	return ok;
 }
 
-/* Stores those of a strip's elements, of a dword or two, that in has, whose lanes rise near each other, as two vectors with the lanes where they go. */
-static void write_near(struct lift *l, V p, const int32_t *d, unsigned dwords, V row, V in)
+/*
+ * Stores those of a strip's elements, of a dword or two, that in has, whose lanes rise near each other, as two vectors with the lanes where they go. Of two parts
+ * (more: so far the second one's are from the first one's) both at once.
+ */
+static void write_near(struct lift *l, V p, const int32_t *d, unsigned dwords, const V row[2], unsigned parts, int32_t more, V in)
 {
 	LLVMTypeRef wide = LLVMIntTypeInContext(l->c, 2 * l->width), t = vec(dwords == 2 ? l->i64 : l->i32, 2 * l->width), types[2] = {t, l->ptr};
-	unsigned bytes = 4 * dwords;
-	V order[64], args[4], bits[2];
-	uint32_t places = 0;
+	int32_t bytes = (int32_t)(4 * dwords), low = parts > 1 && more < 0 ? more : 0;
+	V order[64], args[4], bits[2], all = NULL;
 
 	for (unsigned i = 0; i < 2 * l->width; i++)
 		order[i] = LLVMGetPoison(l->i32);
-	for (unsigned i = 0; i < l->width; i++) {
-		order[(unsigned)d[i] / bytes] = c32(l, i);
-		places |= 1u << (unsigned)d[i] / bytes;
+	in = LLVMBuildZExt(l->b, bits_of(l, in), l->i32, "");
+	for (unsigned k = 0; k < parts; k++) {
+		uint32_t places = 0;
+
+		for (unsigned i = 0; i < l->width; i++) {
+			int32_t place = (d[i] + (k ? more : 0) - low) / bytes;
+
+			order[place] = c32(l, k * l->width + i);
+			places |= 1u << place;
+		}
+		bits[0] = in;
+		bits[1] = c32(l, places);
+		bits[0] = intrinsic(l, "llvm.x86.bmi.pdep.32", NULL, 0, bits, 2);
+		all = all ? OR(all, bits[0]) : bits[0];
 	}
-	bits[0] = LLVMBuildZExt(l->b, bits_of(l, in), l->i32, "");
-	bits[1] = c32(l, places);
-	bits[0] = intrinsic(l, "llvm.x86.bmi.pdep.32", NULL, 0, bits, 2);
 	if (l->width < 16)
-		bits[0] = LLVMBuildTrunc(l->b, bits[0], wide, "");
-	args[0] = LLVMBuildShuffleVector(l->b, row, LLVMGetPoison(LLVMTypeOf(row)), LLVMConstVector(order, 2 * l->width), "");
-	args[1] = p;
+		all = LLVMBuildTrunc(l->b, all, wide, "");
+	args[0] = LLVMBuildShuffleVector(l->b, row[0], parts > 1 ? row[1] : LLVMGetPoison(LLVMTypeOf(row[0])), LLVMConstVector(order, 2 * l->width), "");
+	args[1] = low ? at(l, p, (uint64_t)(int64_t)low) : p;
 	args[2] = c32(l, 1);
-	args[3] = LLVMBuildBitCast(l->b, bits[0], vec(l->i1, 2 * l->width), "");
+	args[3] = LLVMBuildBitCast(l->b, all, vec(l->i1, 2 * l->width), "");
 	intrinsic(l, "llvm.masked.store", types, 2, args, 4);
+}
+
+/* Are both parts of each strip within two vectors, and no two places of the wave the same? */
+static bool near_together(const struct lift *l, unsigned r, const int32_t *d, const struct ds_part part[2])
+{
+	uint16_t delta = l->at[LEVEL_WAVE].v[r].delta;
+	const int32_t *wave = delta ? l->code->delta[delta - 1] : NULL;
+	int32_t bytes = (int32_t)(4 * part[0].dwords), more = (int32_t)part[1].offset - (int32_t)part[0].offset;
+	int32_t low = more < 0 ? more : 0;
+
+	if (!wave || !rises_near(l, d, part[0].dwords) || more % bytes)
+		return false;
+	for (unsigned i = 0; i < WAVE_LANES; i++) {
+		if ((more < 0 ? d[i] : d[i] + more) - low >= (int32_t)(2 * l->width) * bytes)
+			return false;
+		for (unsigned k = 0; k < WAVE_LANES; k++)
+			if ((k < i && (int64_t)wave[i] - wave[k] < bytes && (int64_t)wave[k] - wave[i] < bytes) ||
+			    ((int64_t)wave[i] - wave[k] - more < bytes && (int64_t)wave[k] - wave[i] + more < bytes))
+				return false;
+	}
+	return true;
 }
 
 /* apart: no two lanes of a strip overlap; d: where they are known to be, or NULL. */
@@ -399,7 +430,7 @@ static void ds_write_part(struct lift *l, V addr[MAX_STRIPS], const struct ds_pa
 		/* Where the first lane lies before LDS it is not in. */
 		V begin = LLVMBuildSExt(l->b, lane0(l, addr[s]), l->i64, "");
 
-		write_near(l, indexed(l, l->lds, begin), d + s * l->width, n, n == 2 ? pairs[s][0] : rows[s][0], in[s]);
+		write_near(l, indexed(l, l->lds, begin), d + s * l->width, n, n == 2 ? pairs[s] : rows[s], 1, 0, in[s]);
 	}
 	if (near)
 		return;
@@ -826,14 +857,22 @@ static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[
 }
 
 /*
- * The extent of two vectors that a strip's read needs, from its first lane on, widened to whole pairs of dwords where they are inside: one read of every other
- * dword is often followed by one of those between. False: it needs less, or more.
+ * The extent of two vectors that a strip's read needs, from its first lane on, of both parts if it has them all, widened to whole pairs of dwords where they are
+ * inside: one read of every other dword is often followed by one of those between. False: it needs less, or more.
  */
 static bool pair_extent(const struct lift *l, const struct vop *q, const int32_t *d, struct extent *e)
 {
 	int32_t offset = (int32_t)q->lds_offset, low, high;
+	struct ds_part part[2];
+	bool store;
 
 	*e = extent_of(d, l->width, q->lds_dwords);
+	if (ds_parts(&q->ji->ci.inst, part, &store) == 2) {
+		low = (int32_t)(part[0].offset < part[1].offset ? part[0].offset : part[1].offset) - offset;
+		high = (int32_t)(part[0].offset > part[1].offset ? part[0].offset : part[1].offset) - offset;
+		if (e->high + high - e->low - low <= (int32_t)(8 * l->width))
+			*e = (struct extent){e->low + low, e->high + high};
+	}
 	if (!few_vectors(l, d, q->lds_dwords) || !second_vector(l, *e))
 		return false;
 	low = (e->low + offset) & -8;
@@ -987,6 +1026,7 @@ static LLVMBasicBlockRef masked_inside(struct lift *l, unsigned r, const struct 
 	const int32_t *d = known_delta(l, r);
 	struct extent e = d ? extent_of(d, WAVE_LANES, 0) : (struct extent){0, 0};
 	LLVMBasicBlockRef yes, no, end;
+	bool together = d && store && parts == 2 && !l->reg.now.exec_full && near_together(l, r, d, part);
 	uint32_t behind = 0;
 	V first[MAX_STRIPS], inside;
 
@@ -999,7 +1039,14 @@ static LLVMBasicBlockRef masked_inside(struct lift *l, unsigned r, const struct 
 	no = new_block(l, "");
 	LLVMBuildCondBr(l->b, inside, yes, no);
 	go_to(l, yes);
-	for (unsigned p = 0; p < parts; p++)
+	for (unsigned s = 0; together && s < l->strips; s++) {
+		V to = at(l, indexed(l, l->lds, first[s]), part[0].offset), mask = mask_strip(l, get_exec(l), s), rows[2];
+
+		for (unsigned p = 0; p < 2; p++)
+			rows[p] = part[0].dwords == 2 ? get_v64(l, part[p].row, s) : get_v(l, part[p].row, s);
+		write_near(l, to, d + s * l->width, part[0].dwords, rows, 2, (int32_t)part[1].offset - (int32_t)part[0].offset, mask);
+	}
+	for (unsigned p = 0; p < parts && !together; p++)
 		for (unsigned s = 0; s < l->strips; s++) {
 			const int32_t *from = d + s * l->width;
 			unsigned n = part[p].dwords;
@@ -1016,7 +1063,7 @@ static LLVMBasicBlockRef masked_inside(struct lift *l, unsigned r, const struct 
 					pairs[k / 2] = get_v64(l, part[p].row + k, s);
 			}
 			if (rises_near(l, d, n)) {
-				write_near(l, to, from, n, n == 2 ? pairs[0] : rows[0], mask);
+				write_near(l, to, from, n, n == 2 ? pairs : rows, 1, 0, mask);
 			} else if (known_step(l, r, n) == (int)(4 * n)) {
 				store_in_order(l, rows, pairs, n, to, mask);
 			} else {
