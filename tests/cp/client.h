@@ -105,6 +105,7 @@ enum fake_op {
 	FAKE_ORDER, /* compares the u64 at addr with arg, writes arg + 1, counts mismatches in the
 		       u64 at addr + 8 */
 	FAKE_IDS,   /* adds 1 to the u32 at addr[flat work-group id] */
+	FAKE_CHAIN, /* waits until the u64 at addr is the flat work-group id, adds 1 */
 	FAKE_SPIN,  /* adds 1 to the u64 at arg in turns, until the u64 at addr is not 0 */
 	FAKE_SLICES, /* ends in its arg-th slice: at addr { u64 begun and not ended, most at once } */
 	FAKE_NAPS,   /* the same, with a wave that sleeps at the end of each */

@@ -237,6 +237,15 @@ static enum exec_result run(struct workgroup *wg, struct mem_view *view, uint64_
 			atomic_fetch_add(word + 1, 1);
 		atomic_store(word, args.arg + 1);
 		return EXEC_DONE;
+	case FAKE_CHAIN:
+		word = access_va(wg, view, args.addr, GPU_PROT_READ | GPU_PROT_WRITE);
+		if (!word)
+			return EXEC_MEMORY_FAULT;
+		for (unsigned i = 0; atomic_load(word) != wg->id[0] + (uint64_t)f->setup.num_wg[0] * wg->id[1]; i++)
+			if (i == 100 || atomic_load(stop))
+				return EXEC_YIELD;
+		atomic_fetch_add(word, 1);
+		return EXEC_DONE;
 	case FAKE_IDS: {
 		uint64_t flat =
 			wg->id[0] + (uint64_t)f->setup.num_wg[0] *

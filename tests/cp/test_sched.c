@@ -465,6 +465,65 @@ static void begun_work_goes_on_first(void **state)
 	client_close(c);
 }
 
+/* Each work-group waits for the one before it, and few may be in flight; before it one of the same kernel told how long they take. */
+static void work_groups_wait_for_earlier_ones(void **state)
+{
+	for (unsigned threads = 1; threads <= 4; threads++) {
+		struct client client, *c = &client;
+		struct kernel k;
+		struct aql q;
+
+		client_open(c, "gfx90a", threads, NULL, NULL);
+		client_kernel(c, &k, 32);
+		aql_open(&q, c, 16, true);
+		for (unsigned i = 0; i < 6; i++) {
+			_Atomic uint64_t *next = client_alloc(c, 8, NULL);
+			struct signal *done = client_signal(c, 1, 0);
+			struct packet p = dispatch_packet(c, &k, (struct fake_args){i ? FAKE_CHAIN : FAKE_END, client_va(c, next), 0}, 64, 100, done);
+
+			p.setup = 2;
+			p.dw[3] = 4;
+			p.dw[6] = i % 3 == 0 ? 65536 : i % 3 == 1 ? 16384 : 0;
+			aql_submit(&q, &p);
+			assert_true(wait_value(&done->value, 0, 20000));
+			assert_int_equal(atomic_load(next), i ? 400 : 0);
+		}
+		client_close(c);
+	}
+}
+
+/* Executors have parts of a grid of their own: each work-group runs once, also if the next grid is of another shape. */
+static void parts_are_all_of_the_grid(void **state)
+{
+	static const uint32_t shapes[][3] = {{1, 1, 1}, {17, 1, 1}, {1000, 1, 1}, {3, 5, 7}, {1, 1, 333}, {64, 33, 2}, {2, 2, 2}, {31, 101, 1}};
+
+	for (unsigned threads = 1; threads <= 5; threads += 2) {
+		struct client client, *c = &client;
+		struct kernel k[2];
+		struct aql q;
+
+		client_open(c, "gfx90a", threads, NULL, NULL);
+		client_kernel(c, &k[0], 32);
+		client_kernel(c, &k[1], 64);
+		aql_open(&q, c, 16, true);
+		for (unsigned i = 0; i < 64; i++) {
+			const uint32_t *n = shapes[i * 5 % 8];
+			uint32_t all = n[0] * n[1] * n[2], *count = client_alloc(c, 4 * all, NULL);
+			struct signal *done = client_signal(c, 1, 0);
+			struct packet p = dispatch_packet(c, &k[i / 8 % 2], (struct fake_args){FAKE_IDS, client_va(c, count), 0}, 64, n[0], done);
+
+			p.setup = 3;
+			p.dw[3] = n[1];
+			p.dw[4] = n[2];
+			aql_submit(&q, &p);
+			assert_true(wait_value(&done->value, 0, 20000));
+			for (uint32_t g = 0; g < all; g++)
+				assert_int_equal(count[g], 1);
+		}
+		client_close(c);
+	}
+}
+
 /* ------------------------------------------------------------------ limits */
 
 static void kernels_are_limited(void **state)
@@ -896,6 +955,8 @@ int main(void)
 		cmocka_unit_test(priorities_across_processes),
 		cmocka_unit_test(cu_mask_bounds_threads),
 		cmocka_unit_test(begun_work_goes_on_first),
+		cmocka_unit_test(work_groups_wait_for_earlier_ones),
+		cmocka_unit_test(parts_are_all_of_the_grid),
 		cmocka_unit_test(kernels_are_limited),
 		cmocka_unit_test(kernels_are_stopped_on_request),
 		cmocka_unit_test(timeline),

@@ -149,6 +149,8 @@ struct wg_slot {
 	struct workgroup wg;
 };
 
+enum { MAX_PARTS = 16, MAX_KNOWN = 8 };
+
 struct dispatch {
 	struct heap_node node;	      /* in vm->ready while it has a work-group to run */
 	struct dispatch *next_starved; /* of gpu->starved */
@@ -161,13 +163,22 @@ struct dispatch {
 	struct profile_kernel *profile; /* NULL: none */
 	uint64_t wg_bytes;
 	uint32_t waves_per_wg;
-	uint32_t next_id[3]; /* of the work-groups that were never handed out */
-	uint64_t unissued;   /* how many these are */
+	/* Work-groups that were never handed out, by their numbers: one part, or one of each executor. */
+	struct {
+		uint64_t next, end;
+	} part[MAX_PARTS];
+	unsigned num_parts;
+	uint64_t unissued; /* how many these are in all */
 	/* Handed out, but not begun when the slice ended. These go first, and each executor has one
 	 * range at a time, so there are no more than executors. */
 	struct exec_range back[GPU_MAX_THREADS];
 	unsigned num_back;
 	uint64_t wg_ns; /* what a work-group of this kernel takes, roughly; 0: not known */
+	struct {
+		uint64_t kernel, wg_ns;
+		uint16_t wg_size[3];
+	} known[MAX_KNOWN]; /* the same of kernels before it */
+	unsigned next_known;
 	bool active;	      /* between sched_start and sched_finish/sched_kill */
 	bool few;	      /* so few work-groups that the CP thread tries alone first */
 	unsigned cap;	      /* work-groups in flight at most */
@@ -347,6 +358,7 @@ struct gpu {
 	_Atomic uint64_t *compile_ns;
 	uint64_t backlog_at; /* ns; gpu->lock */
 	unsigned num_threads;
+	unsigned num_runners;	      /* of them those that run waves, the CP thread first */
 	uint64_t cpus[GPU_CPU_WORDS]; /* gpu_config's */
 	uint64_t spin_ns; /* how long the CP thread polls without sleeping */
 	uint64_t park_ns; /* park delay: how long a vm has no work before ops->idle */

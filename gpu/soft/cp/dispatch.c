@@ -63,6 +63,25 @@ int dispatch_shape(struct gpu_queue *q, const struct dispatch_setup *s)
 	return 0;
 }
 
+/* What work-groups take is kept, for kernels often come in turns. */
+static void change_kernel(struct dispatch *d, uint64_t kernel, const uint16_t wg_size[3])
+{
+	unsigned to = d->next_known % MAX_KNOWN;
+	uint64_t ns = 0;
+
+	for (unsigned i = 0; i < MAX_KNOWN; i++) {
+		if (d->known[i].kernel == d->kernel && !memcmp(d->known[i].wg_size, d->setup.wg_size, sizeof(d->setup.wg_size)))
+			to = i;
+		else if (d->known[i].kernel == kernel && !memcmp(d->known[i].wg_size, wg_size, sizeof(d->known[i].wg_size)))
+			ns = d->known[i].wg_ns;
+	}
+	d->next_known += to == d->next_known % MAX_KNOWN;
+	d->known[to].kernel = d->kernel;
+	d->known[to].wg_ns = d->wg_ns;
+	memcpy(d->known[to].wg_size, d->setup.wg_size, sizeof(d->known[to].wg_size));
+	d->wg_ns = ns;
+}
+
 int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_t kernel, uint64_t now)
 {
 	struct dispatch *d = &q->dispatch;
@@ -77,7 +96,7 @@ int dispatch_launch(struct gpu_queue *q, const struct dispatch_setup *s, uint64_
 	    memcmp(d->setup.wg_size, s->wg_size, sizeof(s->wg_size)))
 		sched_free_pool(q->vm->gpu, d);
 	if (d->kernel != kernel || memcmp(d->setup.wg_size, s->wg_size, sizeof(s->wg_size)))
-		d->wg_ns = 0;
+		change_kernel(d, kernel, s->wg_size);
 	d->wg_bytes = (uint64_t)bytes;
 	d->setup = *s;
 	d->kernel = kernel;

@@ -119,7 +119,8 @@ int gpu_open(const struct gpu_config *config, struct gpu **out)
 	gpu->num_threads = config->threads ? config->threads : listed ? listed : available_cpus();
 	if (gpu->num_threads > GPU_MAX_THREADS)
 		gpu->num_threads = GPU_MAX_THREADS;
-	/* The CP thread never waits for a turn, so there must be a worker that does. */
+	gpu->num_runners = gpu->num_threads;
+	/* The CP thread never waits for a turn, so there must be a worker that does: of one thread it does only that. */
 	if (config->turn && gpu->num_threads < 2)
 		gpu->num_threads = 2;
 	gpu->turn = config->turn;

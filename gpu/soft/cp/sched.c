@@ -201,30 +201,78 @@ static uint32_t share(const struct dispatch *d, const struct executor *ex)
 	return n > HAND_MAX ? HAND_MAX : n ? (uint32_t)n : 1;
 }
 
-/* Steps the id of the next work-group by n, x fastest. */
-static void skip_ids(struct dispatch *d, uint32_t n)
+/*
+ * Executors have parts of their own, so that what kernels that follow each other have in common stays in the caches of one CPU; who has done his own takes from
+ * the end of the largest one. But as soon as more work-groups are in flight than run, some may wait for others: then the first ones go first.
+ */
+static void make_parts(const struct gpu *gpu, struct dispatch *d)
 {
-	uint64_t carry = n;
+	bool split = d->max_running > 1 && !d->few && d->cap >= 4 * gpu->num_runners && d->unissued <= UINT32_MAX;
+	uint64_t from = 0;
 
-	for (unsigned i = 0; i < 3 && carry; i++) {
-		uint64_t x = d->next_id[i] + carry;
-
-		d->next_id[i] = (uint32_t)(x % d->setup.num_wg[i]);
-		carry = x / d->setup.num_wg[i];
+	d->num_parts = !split ? 1 : d->max_running < MAX_PARTS ? d->max_running : MAX_PARTS;
+	for (unsigned i = 0; i < d->num_parts; i++) {
+		d->part[i].next = from;
+		d->part[i].end = from = i + 1 == d->num_parts ? d->unissued : from + d->unissued / d->num_parts;
 	}
-	d->unissued -= n;
+}
+
+static uint64_t left_of(const struct dispatch *d, unsigned part)
+{
+	return d->part[part].end - d->part[part].next;
+}
+
+static uint64_t number_of(const struct dispatch *d, const uint32_t id[3])
+{
+	const uint32_t *num = d->setup.num_wg;
+
+	return id[0] + num[0] * (id[1] + (uint64_t)num[1] * id[2]);
+}
+
+/* Of what was given back the range that begins first. */
+static unsigned first_back(const struct dispatch *d)
+{
+	unsigned first = 0;
+
+	for (unsigned i = 1; i < d->num_back; i++)
+		if (number_of(d, d->back[i].next) < number_of(d, d->back[first].next))
+			first = i;
+	return first;
 }
 
 static void hand_out(struct dispatch *d, const struct executor *ex, bool one,
 		     struct exec_range *range)
 {
-	if (d->num_back) {
-		*range = d->back[--d->num_back];
+	unsigned own = ex->index % d->num_parts, part, back = first_back(d);
+	bool in_order = d->inflight > ex->gpu->num_runners;
+	uint64_t n, first;
+
+	if (in_order)
+		for (own = 0; own + 1 < d->num_parts && !left_of(d, own);)
+			own++;
+	if (d->num_back && !(in_order && d->unissued && d->part[own].next < number_of(d, d->back[back].next))) {
+		*range = d->back[back];
+		d->back[back] = d->back[--d->num_back];
 		return;
 	}
-	memcpy(range->next, d->next_id, sizeof(range->next));
-	range->left = one ? 1 : share(d, ex);
-	skip_ids(d, range->left);
+	part = own;
+	for (unsigned i = 0; i < d->num_parts && !left_of(d, own); i++)
+		if (left_of(d, i) > left_of(d, part))
+			part = i;
+	n = one ? 1 : share(d, ex);
+	if (n > left_of(d, part))
+		n = left_of(d, part);
+	first = part == own ? d->part[part].next : d->part[part].end - n;
+	if (part == own)
+		d->part[part].next += n;
+	else
+		d->part[part].end -= n;
+	d->unissued -= n;
+	range->left = (uint32_t)n;
+	for (unsigned i = 0; i < 3; i++) {
+		range->next[i] = (uint32_t)(first % d->setup.num_wg[i]);
+		first /= d->setup.num_wg[i];
+	}
 }
 
 static struct wg_slot *start_workgroups(struct gpu *gpu, struct dispatch *d, const struct executor *ex)
@@ -609,11 +657,11 @@ void sched_start(struct gpu *gpu, struct dispatch *d, uint64_t now)
 	bool endless = __builtin_mul_overflow(total, d->setup.num_wg[2], &d->unissued);
 	struct gpu_vm *vm = d->vm;
 
-	memset(d->next_id, 0, sizeof(d->next_id));
 	d->num_back = 0;
 	if (endless)
 		d->unissued = UINT64_MAX;
 	d->few = d->unissued <= FEW_WORKGROUPS || is_little(d);
+	make_parts(vm->gpu, d);
 	d->error = EXEC_DONE;
 	d->over_limit = false;
 	d->start_ns = now;
@@ -654,7 +702,7 @@ void sched_finish(struct gpu *gpu, struct dispatch *d)
 void sched_set_cus(struct gpu *gpu, struct dispatch *d, unsigned num_cu)
 {
 	pthread_mutex_lock(&gpu->sched_lock);
-	d->max_running = (gpu->num_threads * num_cu + gpu->props.num_cu - 1) / gpu->props.num_cu;
+	d->max_running = (gpu->num_runners * num_cu + gpu->props.num_cu - 1) / gpu->props.num_cu;
 	place(gpu, d);
 	pthread_mutex_unlock(&gpu->sched_lock);
 }

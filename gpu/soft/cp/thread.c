@@ -458,6 +458,11 @@ static void name_thread(const struct executor *ex)
 	stay_on_cpu(ex);
 }
 
+static bool runs_waves(const struct executor *ex)
+{
+	return ex->index < ex->gpu->num_runners;
+}
+
 /*
  * sched_lock held; a call is waited for. Kernels often come soon after one another, and a CPU that has to be woken, in a VM above all, would be late for
  * short ones: while pauses are short, a worker first looks out for a call.
@@ -468,8 +473,8 @@ static void wait_for_work(struct executor *ex)
 	unsigned calls = atomic_load(&gpu->worker_calls);
 	uint64_t begin = now_ns(), limit = gpu->spin_ns < WORKER_SPIN_NS ? gpu->spin_ns : WORKER_SPIN_NS, ns = 0;
 
-	gpu->idle_workers++;
-	if (!ex->sparse && !turn_lost(gpu)) {
+	gpu->idle_workers += runs_waves(ex);
+	if (runs_waves(ex) && !ex->sparse && !turn_lost(gpu)) {
 		gpu->spinning_workers++;
 		pthread_mutex_unlock(&gpu->sched_lock);
 		while (ns < limit && atomic_load_explicit(&gpu->worker_calls, memory_order_relaxed) == calls && !atomic_load_explicit(&gpu->quit, memory_order_relaxed)) {
@@ -482,7 +487,7 @@ static void wait_for_work(struct executor *ex)
 	}
 	while (atomic_load(&gpu->worker_calls) == calls && !atomic_load(&gpu->quit))
 		pthread_cond_wait(&gpu->work_cond, &gpu->sched_lock);
-	gpu->idle_workers--;
+	gpu->idle_workers -= runs_waves(ex);
 	ex->sparse = now_ns() - begin > WORKER_SPARSE_NS;
 }
 
@@ -499,7 +504,7 @@ static void *worker_main(void *arg)
 
 		if (gpu->turn_needed && !gpu->turn_waiter) {
 			turn_wait(gpu, ex);
-		} else if (!enter_for_waves(ex)) {
+		} else if (!runs_waves(ex) || !enter_for_waves(ex)) {
 			if (gpu->turn_needed && !gpu->turn_waiter)
 				continue;
 			thread_slice(ex, turn_lost(gpu) ? SLICE_SHORT : SLICE_USUAL);
