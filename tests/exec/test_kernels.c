@@ -214,6 +214,48 @@ static void test_scan(void **state)
 	bufs_free(&b);
 }
 
+static void test_strided(void **state)
+{
+	struct bufs b = bufs_new();
+	uint32_t *out = b.out, *in = b.in0;
+
+	fill_int(in, 2048 * 4);
+	run1(&group_co, "k_strided", &b, 1024, 256);
+	for (unsigned g = 0; g < 4; g++) {
+		uint32_t t[512], sum[256];
+		uint64_t w[512], q[256];
+
+		for (unsigned i = 0; i < 256; i++) {
+			uint32_t x = in[512 * g + i], y = in[512 * g + 256 + i];
+
+			t[i] = x;
+			t[i + 256] = y;
+			w[i] = (uint64_t)y << 32 | x;
+			w[i + 256] = (uint64_t)x << 32 | (uint32_t)~y;
+		}
+		for (unsigned i = 0; i < 256; i++) {
+			sum[i] = t[2 * i] ^ 3 * t[2 * i + 1];
+			q[i] = w[2 * i] + 5 * w[2 * i + 1];
+			if (i < 100) {
+				sum[i] += t[3 * i] + 7 * t[4 * i + 1];
+				q[i] ^= (w[2 * i + 1] - w[2 * i + 2]) * (w[3 * i + 1] ^ w[4 * i]);
+			}
+		}
+		for (unsigned i = 0; i < 37; i++) {
+			t[2 * i + 1] += t[2 * i];
+			w[2 * i + 1] += w[2 * i];
+		}
+		for (unsigned i = 0; i < 256; i++) {
+			unsigned at = (256 * g + i) * 3;
+
+			same(out[at], sum[i] ^ t[i], at);
+			same(out[at + 1], (uint32_t)(q[i] + w[i]), at + 1);
+			same(out[at + 2], (uint32_t)((q[i] + w[i]) >> 32), at + 2);
+		}
+	}
+	bufs_free(&b);
+}
+
 static void test_matmul(void **state)
 {
 	struct bufs b = bufs_new();
@@ -625,6 +667,7 @@ int main(int argc, char **argv)
 		ITEMS(ITEM_ENTRY)
 		cmocka_unit_test(test_reduce),
 		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_strided),
 		cmocka_unit_test(test_matmul),
 		cmocka_unit_test(test_histogram),
 		cmocka_unit_test(test_atomics),

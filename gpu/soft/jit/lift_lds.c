@@ -219,7 +219,7 @@ static void scatter_strip(struct lift *l, V addr, V mask, V rows[4], V pairs[2],
 
 static struct extent extent_of(const int32_t *d, unsigned lanes, unsigned dwords);
 static bool known_readable(const struct lift *l, const int32_t *delta, unsigned dwords);
-static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[4], V pairs[2]);
+static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, struct extent may, V out[4], V pairs[2]);
 
 /* All that lies between the strips' first and last places is inside LDS. */
 static V strips_inside(struct lift *l, V addr[MAX_STRIPS], const int32_t *d, unsigned n)
@@ -259,7 +259,7 @@ static void ds_read_part(struct lift *l, V addr[MAX_STRIPS], unsigned n, enum pl
 		for (unsigned s = 0; s < l->strips; s++) {
 			V pairs[2];
 
-			known_read(l, lds_at(l, lane0(l, addr[s])), d + s * l->width, n, got[ways][s], pairs);
+			known_read(l, lds_at(l, lane0(l, addr[s])), d + s * l->width, n, extent_of(d + s * l->width, l->width, n), got[ways][s], pairs);
 			for (unsigned k = 0; k < n; k++)
 				got[ways][s][k] = LLVMBuildSelect(l->b, in[s], got[ways][s][k], K32(0), "");
 		}
@@ -846,12 +846,79 @@ static void read_columns(struct lift *l, V p, const int32_t *d, const struct ds_
 	}
 }
 
-static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, V out[4], V pairs[2])
+/* Which of the vectors read (all dwords; the last one ends where they do) has a dword, and at which place. */
+static unsigned place_of(const struct lift *l, unsigned dword, unsigned all)
 {
-	struct extent e = extent_of(d, l->width, n);
+	unsigned last = (all - 1) / l->width;
 
+	return dword < last * l->width ? dword : last * l->width + dword - (all - l->width);
+}
+
+/* A vector of elements that lie, by their number, in up to four others. */
+static V of_vectors(struct lift *l, V from[WIDEST], const unsigned *where, unsigned lanes)
+{
+	V two[2], order[2][64], final[64];
+
+	for (unsigned i = 0; i < lanes; i++) {
+		unsigned half = where[i] / (2 * lanes);
+
+		order[half][i] = c32(l, where[i] % (2 * lanes));
+		order[!half][i] = LLVMGetPoison(l->i32);
+		final[i] = c32(l, half * lanes + i);
+	}
+	for (unsigned h = 0; h < 2; h++)
+		two[h] = LLVMBuildShuffleVector(l->b, from[2 * h], from[2 * h + 1], LLVMConstVector(order[h], lanes), "");
+	return LLVMBuildShuffleVector(l->b, two[0], two[1], LLVMConstVector(final, lanes), "");
+}
+
+/* Dwords, or pairs, that lie further apart than two vectors: e, perhaps wider than needed, is read in vectors, each of which the lanes of several take from. */
+static void wide_read(struct lift *l, V p, const int32_t *d, unsigned n, struct extent e, V out[4], V pairs[2])
+{
+	unsigned all = (unsigned)(e.high - e.low) / 4, last = (all - 1) / l->width, lanes = l->width / n, where[64];
+	LLVMTypeRef t = n == 2 ? vec(l->i64, lanes) : l->vi32;
+	V from[WIDEST], got[2], order[64];
+
+	for (unsigned i = 0; i < WIDEST; i++) {
+		uint64_t begin = (uint64_t)(int64_t)e.low + 4 * (i < last ? i * l->width : all - l->width);
+
+		from[i] = i <= last ? aligned1(LLVMBuildLoad2(l->b, t, at(l, p, begin), "")) : LLVMGetPoison(t);
+	}
+	for (unsigned h = 0; h < n; h++) {
+		for (unsigned i = 0; i < lanes; i++)
+			where[i] = place_of(l, (unsigned)(d[h * lanes + i] - e.low) / 4, all) / n;
+		got[h] = of_vectors(l, from, where, lanes);
+	}
+	if (n == 1) {
+		out[0] = got[0];
+		return;
+	}
+	for (unsigned i = 0; i < l->width; i++)
+		order[i] = c32(l, i);
+	pairs[0] = LLVMBuildShuffleVector(l->b, got[0], got[1], LLVMConstVector(order, l->width), "");
+	for (unsigned k = 0; k < 2; k++)
+		out[k] = halves_of(l, pairs[0], k);
+}
+
+/* An extent up to the elements around those of a read of every other one, where that may be read: what a read of the others reads, too. */
+static struct extent with_others(const struct lift *l, struct extent e, unsigned n, struct extent may)
+{
+	int32_t unit = (int32_t)(8 * n), low = e.low - (e.low - may.low) % unit, high = low + (e.high - low + unit - 1) / unit * unit;
+
+	return low >= may.low && high <= may.high && high - low <= (int32_t)(4 * WIDEST * l->width) ? (struct extent){low, high} : e;
+}
+
+/* may: what may be read, as far from p as d. */
+static void known_read(struct lift *l, V p, const int32_t *d, unsigned n, struct extent may, V out[4], V pairs[2])
+{
+	struct extent e = extent_of(d, l->width, n), more = with_others(l, e, n, may);
+	bool whole = n == 1 || (n == 2 && l->width >= 8);
+
+	for (unsigned i = 0; i < l->width; i++)
+		whole &= !((d[i] - more.low) % (int32_t)(4 * n));
 	if (e.high - e.low == (int32_t)(4 * n) || !few_vectors(l, d, n))
 		read_lanes_apart(l, p, d, n, false, out, pairs);
+	else if (whole && e.high - e.low > (int32_t)(4 * n * l->width))
+		wide_read(l, p, d, n, more, out, pairs);
 	else
 		known_read_of(l, p, d, n, e, NULL, out, pairs);
 }
@@ -931,7 +998,7 @@ void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip)
 	if (pair_extent(l, q, d, &e))
 		known_read_of(l, p, d, q->lds_dwords, e, seen_extent(l, q, strip, p, e), out, pairs);
 	else
-		known_read(l, p, d, q->lds_dwords, out, pairs);
+		known_read(l, p, d, q->lds_dwords, (struct extent){q->lds->low - (int32_t)q->lds_offset, q->lds->high - (int32_t)q->lds_offset}, out, pairs);
 	for (unsigned k = 0; k < q->lds_dwords; k++)
 		set_v(l, q->lds_row + k, strip, out[k]);
 	for (unsigned k = 0; k + 1 < q->lds_dwords; k += 2)
@@ -999,12 +1066,12 @@ bool reads_lds(const struct isa_inst *in)
 }
 
 /* Of some lanes whose places are known, as if all were active: the dwords of a strip. */
-static void inside_read(struct lift *l, V p, const int32_t *d, unsigned n, unsigned strip, V out[4])
+static void inside_read(struct lift *l, V p, const int32_t *d, unsigned n, unsigned strip, struct extent may, V out[4])
 {
 	LLVMBasicBlockRef before = LLVMGetInsertBlock(l->b), next = few_vectors(l, d, n) ? NULL : if_active(l, strip), some;
 	V pairs[2] = {NULL, NULL};
 
-	known_read(l, p, d, n, out, pairs);
+	known_read(l, p, d, n, may, out, pairs);
 	for (unsigned k = 0; k + 1 < n; k += 2)
 		out[k / 2] = pairs[k / 2] ? pairs[k / 2] : wide_row(l, out[k], out[k + 1]);
 	if (n & 1)
@@ -1054,7 +1121,7 @@ static LLVMBasicBlockRef masked_inside(struct lift *l, unsigned r, const struct 
 			LLVMBasicBlockRef next;
 
 			if (!store) {
-				inside_read(l, to, from, n, s, got[p][s]);
+				inside_read(l, to, from, n, s, (struct extent){e.low - (int32_t)part[p].offset, e.high + (int32_t)(behind - part[p].offset)}, got[p][s]);
 				continue;
 			}
 			for (unsigned k = 0; k < n; k++) {

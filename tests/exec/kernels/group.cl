@@ -41,6 +41,39 @@ __kernel void k_scan(ARGS)
 	out[get_global_id(0)] = t[at][l];
 }
 
+// Rows that lie apart; every second, third and fourth element of local memory, of one dword and two, by all items and by some.
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void k_strided(ARGS)
+{
+	__local uint t[512];
+	__local ulong w[512];
+	uint l = get_local_id(0), g = get_group_id(0) * 512, a = in0[g + l], b = in0[g + 256 + l], sum;
+	ulong q;
+
+	t[l] = a;
+	t[l + 256] = b;
+	w[l] = (ulong)b << 32 | a;
+	w[l + 256] = (ulong)a << 32 | ~b;
+	barrier(CLK_LOCAL_MEM_FENCE);
+	sum = t[2 * l] ^ 3 * t[2 * l + 1];
+	q = w[2 * l] + 5 * w[2 * l + 1];
+	barrier(CLK_LOCAL_MEM_FENCE);
+	if (l < 100) {
+		sum += t[3 * l] + 7 * t[4 * l + 1];
+		q ^= (w[2 * l + 1] - w[2 * l + 2]) * (w[3 * l + 1] ^ w[4 * l]);
+	}
+	barrier(CLK_LOCAL_MEM_FENCE);
+	if (l < 37) {
+		t[2 * l + 1] += t[2 * l];
+		w[2 * l + 1] += w[2 * l];
+	}
+	barrier(CLK_LOCAL_MEM_FENCE);
+	g = get_global_id(0) * 3;
+	out[g] = sum ^ t[l];
+	q += w[l];
+	out[g + 1] = (uint)q;
+	out[g + 2] = (uint)(q >> 32);
+}
+
 // 32x32 matrix by 16x16 tiles of local memory; one work-group a tile.
 __kernel void k_matmul(__global float *out, __global const float *in0, __global const float *in1, uint n)
 {
