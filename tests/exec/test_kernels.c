@@ -214,6 +214,57 @@ static void test_scan(void **state)
 	bufs_free(&b);
 }
 
+static void test_crossing(void **state)
+{
+	struct bufs b = bufs_new();
+	uint32_t *out = b.out, *in = b.in0;
+
+	fill_int(in, 64 * 8 * 4);
+	run1(&group_co, "k_crossing", &b, 64 * 8, 64);
+	for (unsigned g = 0; g < 8; g++) {
+		uint32_t t[128], x[64], y[64];
+		uint64_t w[128], q[128][2], u[64], v[64], s[64][2];
+
+#define EACH for (unsigned l = 0; l < 64; l++)
+#define BOTH for (unsigned i = 0; i < 2; i++)
+		EACH {
+			x[l] = in[64 * g + l];
+			y[l] = x[l] * 2654435761u;
+			u[l] = (uint64_t)x[l] << 32 | y[l];
+			t[l + 64] = y[l];
+			w[l + 64] = u[l];
+			BOTH q[l + 64][i] = i ? ~u[l] : u[l];
+		}
+		EACH t[l] = x[l];
+		EACH t[l + 16] = y[l];
+		EACH t[l + 40] = x[l] ^ y[l];
+		EACH w[l] = u[l];
+		EACH w[l + 24] = u[l] + 1;
+		EACH w[l + 8] = u[l] * 3;
+		EACH BOTH q[l][i] = i ? ~u[l] : u[l];
+		EACH BOTH q[l + 16][i] = (i ? ~u[l] : u[l]) + 1;
+		EACH BOTH q[l + 1][i] = (i ? ~u[l] : u[l]) * 5;
+		EACH x[l] = t[l + 8] * 3;
+		EACH t[l + 24] = x[l];
+		EACH y[l] = t[l + 24] + 7;
+		EACH t[l] = y[l];
+		EACH v[l] = w[l + 2] * 3;
+		EACH w[l + 18] = v[l];
+		EACH BOTH s[l][i] = q[l + 3][i] * 7;
+		EACH BOTH q[l + 34][i] = s[l][i];
+		EACH {
+			BOTH s[l][i] += q[l][i];
+			v[l] += w[l];
+			v[l] ^= s[l][0] + 3 * s[l][1] + q[l + 48][0];
+			assert_int_equal(out[2 * (64 * g + l)], x[l] ^ (uint32_t)v[l]);
+			assert_int_equal(out[2 * (64 * g + l) + 1], (y[l] + t[l + 32]) ^ (uint32_t)(v[l] >> 32));
+		}
+#undef EACH
+#undef BOTH
+	}
+	bufs_free(&b);
+}
+
 static void test_strided(void **state)
 {
 	struct bufs b = bufs_new();
@@ -667,6 +718,7 @@ int main(int argc, char **argv)
 		ITEMS(ITEM_ENTRY)
 		cmocka_unit_test(test_reduce),
 		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_crossing),
 		cmocka_unit_test(test_strided),
 		cmocka_unit_test(test_matmul),
 		cmocka_unit_test(test_histogram),

@@ -520,7 +520,7 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 	if (!reads_lds(in))
 		l->num_windows = 0;
 	if (lift_mem(l, ji)) {
-		l->back.valid &= !changes_more(in);
+		l->back.valid &= l->lds_stores || !changes_more(in);
 		store_early(l, ji);
 		return;
 	}

@@ -6,7 +6,7 @@
  * A wave's 64 lanes are cut into strips as wide as the host's vectors. A register is one LLVM variable a strip, which LLVM promotes
  * to SSA values; scalar registers are scalar variables. Inside a block vector operations are first queued, with what they read of the scalar side,
  * while scalar operations are emitted at once; the queue is then emitted strip by strip, so that a strip's temporaries stay in
- * host registers. Memory operations, lane operations and block ends flush the queue.
+ * host registers. Memory operations (but loads of rows and LDS at known places), lane operations and block ends flush the queue.
  *
  * What the lifter does not know is done by the interpreter's function for that instruction (emit_step): the registers it reads are
  * stored to struct wave, those it writes are loaded again.
@@ -43,8 +43,9 @@ struct vop { /* a queued vector operation */
 	uint32_t mode;
 	V dpp[2][MAX_STRIPS];	 /* DPP: source 0 (of 64 bits: low, high half) */
 	V dpp_mask[MAX_STRIPS]; /* lanes that are written; NULL: those of exec */
-	const struct lds_base *lds; /* a read of LDS at a known shape */
+	const struct lds_base *lds; /* a read or store of LDS at a known shape */
 	unsigned lds_offset, lds_row, lds_dwords;
+	bool lds_store;
 	V rows[MAX_STRIPS]; /* a read of guest memory: where each strip lies, lanes so many bytes apart */
 	unsigned rows_step;
 	bool rows_same; /* all lanes of the wave at one place: same[] is what the first strip has read there, dwords by twos */
@@ -58,6 +59,7 @@ struct vop { /* a queued vector operation */
 struct lds_base {
 	V first[MAX_STRIPS];  /* first lanes, i64 */
 	const int32_t *delta; /* of the others from them */
+	const int32_t *wave;  /* of all lanes from the wave's first one, or NULL */
 	int32_t low, high;    /* what is known to be inside, in bytes from first lanes */
 };
 
@@ -197,6 +199,7 @@ struct lift {
 	struct back back;
 	struct vop queue[QUEUE_SIZE];
 	int queued;
+	bool lds_stores; /* there are some in the queue */
 	int mask_def[WAVE_SGPRS / 2]; /* queue index + 1 of the v_cmp that makes this pair */
 
 	struct {
@@ -397,11 +400,12 @@ void leave_mfma(struct lift *l);
 V later_ptr(struct lift *l);
 
 /* ---- lift_lds.c ---- */
-void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip);
+void emit_lds_access(struct lift *l, const struct vop *q, unsigned strip);
 /* Accesses of lanes whose places are known; called before the queue is flushed. */
 bool lift_known_ds(struct lift *l, const struct jit_inst *ji);
 /* A read of LDS as known here, that writes nothing there. */
 bool reads_lds(const struct isa_inst *in);
+bool stores_lds(const struct isa_inst *in);
 bool lift_ds(struct lift *l, const struct jit_inst *ji);
 /* ---- lift_ds.c ---- */
 bool lift_ds_other(struct lift *l, const struct jit_inst *ji);

@@ -667,6 +667,7 @@ static struct lds_base *find_base(struct lift *l, const struct jit_inst *ji, uns
 {
 	struct lds_base *base = l->lds_base[r];
 	const int32_t *d = known_delta(l, r);
+	uint16_t wave = l->at[LEVEL_WAVE].v[r].delta;
 	struct extent e = extent_of(d, WAVE_LANES, 0);
 	uint32_t span = span_of(l, ji, r);
 
@@ -674,9 +675,9 @@ static struct lds_base *find_base(struct lift *l, const struct jit_inst *ji, uns
 		return base;
 	if (l->num_bases == MAX_BASES || span > LDS_FAR || e.low < -LDS_FAR || e.high > LDS_FAR)
 		return NULL;
-	flush_queue(l);
 	base = &l->bases[l->num_bases++];
 	base->delta = d;
+	base->wave = wave ? l->code->delta[wave - 1] : NULL;
 	base->low = e.low;
 	base->high = e.high + (int32_t)span;
 	emit_deopt_unless(l, find_firsts(l, r, e, span, base->first), ji);
@@ -988,13 +989,29 @@ static V seen_extent(struct lift *l, const struct vop *q, unsigned strip, V p, s
 	return w->x;
 }
 
-void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip)
+static void emit_lds_store(struct lift *l, const struct vop *q, unsigned strip, V p, const int32_t *d)
+{
+	V rows[4], pairs[2];
+
+	for (unsigned k = 0; k < q->lds_dwords; k++) {
+		rows[k] = get_v(l, q->lds_row + k, strip);
+		if (!(q->lds_dwords & 1) && !(k & 1))
+			pairs[k / 2] = get_v64(l, q->lds_row + k, strip);
+	}
+	known_write(l, p, d, q->lds_dwords, rows, pairs);
+}
+
+void emit_lds_access(struct lift *l, const struct vop *q, unsigned strip)
 {
 	V where = ADD(q->lds->first[strip], c64(l, q->lds_offset)), out[4], pairs[2] = {NULL, NULL}, p;
 	const int32_t *d = q->lds->delta + strip * l->width;
 	struct extent e;
 
 	p = LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, "");
+	if (q->lds_store) {
+		emit_lds_store(l, q, strip, p, d);
+		return;
+	}
 	if (pair_extent(l, q, d, &e))
 		known_read_of(l, p, d, q->lds_dwords, e, seen_extent(l, q, strip, p, e), out, pairs);
 	else
@@ -1004,6 +1021,35 @@ void emit_lds_read(struct lift *l, const struct vop *q, unsigned strip)
 	for (unsigned k = 0; k + 1 < q->lds_dwords; k += 2)
 		if (pairs[k / 2])
 			l->v64[q->lds_row + k][strip] = (struct wide_pair){out[k], out[k + 1], pairs[k / 2]};
+}
+
+/* May the store come strip by strip with the queued accesses before it? Not if an earlier strip of it has a place that a later one of theirs has. */
+static bool joins_queue(const struct lift *l, const struct lds_base *base, const struct ds_part *part)
+{
+	for (int n = 0; n < l->queued; n++) {
+		const struct vop *q = &l->queue[n];
+		int64_t from = (int64_t)part->offset - q->lds_offset;
+
+		if (!q->lds)
+			continue;
+		if (q->lds != base || !base->wave)
+			return false;
+		for (unsigned i = l->width; i < WAVE_LANES; i++)
+			for (unsigned k = 0; k < i / l->width * l->width; k++) {
+				int64_t apart = base->wave[k] + from - base->wave[i];
+
+				if (apart < 4 * (int64_t)q->lds_dwords && -apart < 4 * (int64_t)part->dwords)
+					return false;
+			}
+	}
+	return true;
+}
+
+static void queue_access(struct lift *l, const struct jit_inst *ji, const struct lds_base *base, const struct ds_part *part, bool store)
+{
+	l->queue[l->queued++] = (struct vop){.ji = ji, .lds = base, .mask_of = -1, .mask_pair = -1, .lds_offset = part->offset, .lds_row = part->row,
+					     .lds_dwords = part->dwords, .lds_store = store};
+	l->lds_stores |= store;
 }
 
 /* Accesses of lanes whose places are known; called before the queue is flushed. */
@@ -1025,23 +1071,18 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 	base = find_base(l, ji, r);
 	if (!base)
 		return false;
-	if (store) {
+	if (l->queued + 2 > QUEUE_SIZE)
 		flush_queue(l);
-		for (unsigned p = 0; p < parts; p++)
-			for (unsigned s = 0; s < l->strips; s++) {
-				V where = ADD(base->first[s], c64(l, part[p].offset)), rows[4], pairs[2];
-
-				for (unsigned k = 0; k < part[p].dwords; k++) {
-					rows[k] = get_v(l, part[p].row + k, s);
-					if (!(part[p].dwords & 1) && !(k & 1))
-						pairs[k / 2] = get_v64(l, part[p].row + k, s);
-				}
-				known_write(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), base->delta + s * l->width, part[p].dwords, rows, pairs);
-			}
+	if (store) {
+		for (unsigned p = 0; p < parts; p++) {
+			if (!joins_queue(l, base, &part[p]))
+				flush_queue(l);
+			queue_access(l, ji, base, &part[p], true);
+		}
 		return true;
 	}
 	wave = columns(l, r, part[0].dwords);
-	if (wave || l->queued + 2 > QUEUE_SIZE)
+	if (wave)
 		flush_queue(l);
 	for (unsigned p = 0; wave && p < parts; p++) {
 		V where = ADD(base->first[0], c64(l, part[p].offset));
@@ -1049,8 +1090,7 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 		read_columns(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), wave, &part[p]);
 	}
 	for (unsigned p = 0; !wave && p < parts; p++) {
-		l->queue[l->queued++] = (struct vop){.ji = ji, .lds = base, .mask_of = -1, .mask_pair = -1, .lds_offset = part[p].offset,
-						     .lds_row = part[p].row, .lds_dwords = part[p].dwords};
+		queue_access(l, ji, base, &part[p], false);
 		for (unsigned k = 0; k < part[p].dwords; k++)
 			l->lds_base[part[p].row + k] = NULL;
 	}
@@ -1063,6 +1103,14 @@ bool reads_lds(const struct isa_inst *in)
 	bool store;
 
 	return in->format == ISA_FMT_DS && !in->gds && ds_parts(in, part, &store) && !store;
+}
+
+bool stores_lds(const struct isa_inst *in)
+{
+	struct ds_part part[2];
+	bool store;
+
+	return in->format == ISA_FMT_DS && !in->gds && ds_parts(in, part, &store) && store;
 }
 
 /* Of some lanes whose places are known, as if all were active: the dwords of a strip. */

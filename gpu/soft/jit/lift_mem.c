@@ -1132,8 +1132,8 @@ static bool lift_global(struct lift *l, const struct jit_inst *ji)
 
 bool lift_mem(struct lift *l, const struct jit_inst *ji)
 {
-	/* Where the wave may have to leave, all that comes before is done. */
-	if (l->code->paging)
+	/* Where the wave may have to leave, all that comes before is done. Behind stores that wait for their strips come only others. */
+	if (l->code->paging || (l->lds_stores && !stores_lds(&ji->ci.inst)))
 		flush_queue(l);
 	if (lift_smem(l, ji) || lift_known_ds(l, ji) || lift_known_rows(l, ji))
 		return true;

@@ -912,7 +912,7 @@ static void emit_special(struct lift *l, struct vop *q, unsigned strip)
 static void emit_queued(struct lift *l, struct vop *q, unsigned strip)
 {
 	if (q->lds) {
-		emit_lds_read(l, q, strip);
+		emit_lds_access(l, q, strip);
 		return;
 	}
 	if (q->rows[0]) {
@@ -963,6 +963,11 @@ void flush_queue(struct lift *l)
 		}
 	if (n)
 		LLVMSetCurrentDebugLocation2(l->b, line);
+	if (l->lds_stores) {
+		l->back.valid = false;
+		l->num_windows = 0;
+	}
+	l->lds_stores = false;
 	l->queued = 0;
 	l->next_rows = 0;
 	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++) {

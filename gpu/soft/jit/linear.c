@@ -79,7 +79,7 @@ static bool pending(const struct lift *l, unsigned r, bool any)
 	for (int i = 0; i < l->queued; i++) {
 		struct jit_regs regs;
 
-		if (l->queue[i].lds && l->queue[i].lds_row <= r && r < l->queue[i].lds_row + l->queue[i].lds_dwords)
+		if (l->queue[i].lds && !l->queue[i].lds_store && l->queue[i].lds_row <= r && r < l->queue[i].lds_row + l->queue[i].lds_dwords)
 			return true;
 		jit_inst_regs(&l->queue[i].ji->ci.inst, false, &regs);
 		/* Rows wait with their addresses found. */

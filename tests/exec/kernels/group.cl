@@ -74,6 +74,43 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void k_strided(ARGS)
 	out[g + 2] = (uint)(q >> 32);
 }
 
+// One wave, whose lanes read and store where others do, elements of one dword, two and four: what comes first counts, whatever lane it is of.
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void k_crossing(ARGS)
+{
+	__local volatile uint t[128];
+	__local volatile ulong w[128];
+	__local volatile ulong2 q[128];
+	uint l = get_local_id(0), a = in0[get_global_id(0)], b = a * 2654435761u, x, y;
+	ulong u = (ulong)a << 32 | b, v;
+	ulong2 r = (ulong2)(u, ~u), s;
+
+	t[l + 64] = b;
+	w[l + 64] = u;
+	q[l + 64] = r;
+	t[l] = a;
+	t[l + 16] = b;
+	t[l + 40] = a ^ b;
+	w[l] = u;
+	w[l + 24] = u + 1;
+	w[l + 8] = u * 3;
+	q[l] = r;
+	q[l + 16] = r + 1;
+	q[l + 1] = r * 5;
+	x = t[l + 8] * 3;
+	t[l + 24] = x;
+	y = t[l + 24] + 7;
+	t[l] = y;
+	v = w[l + 2] * 3;
+	w[l + 18] = v;
+	s = q[l + 3] * 7;
+	q[l + 34] = s;
+	s += q[l];
+	v += w[l];
+	v ^= s.x + 3 * s.y + q[l + 48].x;
+	out[get_global_id(0) * 2] = x ^ (uint)v;
+	out[get_global_id(0) * 2 + 1] = (y + t[l + 32]) ^ (uint)(v >> 32);
+}
+
 // 32x32 matrix by 16x16 tiles of local memory; one work-group a tile.
 __kernel void k_matmul(__global float *out, __global const float *in0, __global const float *in1, uint n)
 {
