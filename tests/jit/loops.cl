@@ -401,6 +401,27 @@ kernel __attribute__((reqd_work_group_size(256, 1, 1))) void masked(global uint 
 	out[i] = part[l] + 5 * part[l + 256];
 }
 
+/* More that is kept over barriers than the host has registers. */
+kernel __attribute__((reqd_work_group_size(128, 1, 1))) void sums(global uint *out, int rounds)
+{
+	local uint part[256];
+	uint l = get_local_id(0), sum[12];
+
+	for (uint k = 0; k < 12; k++)
+		sum[k] = get_global_id(0) * 2654435761u + k;
+	for (int r = 0; r < rounds; r++) {
+		part[l] = sum[0] ^ r;
+		part[l + 128] = sum[11] + r;
+		barrier(CLK_LOCAL_MEM_FENCE);
+		for (uint k = 0; k < 12; k++)
+			sum[k] = sum[k] * 5 + (part[127 - l] ^ part[(l ^ 64) + 128] * (2 * k + 1));
+		barrier(CLK_LOCAL_MEM_FENCE);
+	}
+	for (uint k = 1; k < 12; k++)
+		sum[0] = sum[0] * 3 + sum[k];
+	out[get_global_id(0)] = sum[0];
+}
+
 /* Registers that every lane has, and that one lane in 64 computes with: the others keep what they had, which may be a number that costs much. */
 kernel __attribute__((reqd_work_group_size(256, 1, 1))) void few_compute(global uint *out, uint kept, float factor, int rounds)
 {

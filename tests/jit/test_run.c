@@ -1168,6 +1168,44 @@ static int end_early(const char *after)
 
 static const char *file;
 
+static void test_sums(void **state)
+{
+	static const uint64_t slices[] = {0, 1, 50, 97, 300, 1000, 0};
+	uint32_t *out = runner_alloc(&runner, ITEMS * 4, GPU_PROT_READ | GPU_PROT_WRITE), sum[128][12], part[256];
+	int rounds = ROUNDS;
+	uint8_t args[12];
+	struct runner_dispatch d = {.kernel = "sums", .grid = {ITEMS, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &rounds, 4);
+	for (unsigned t = 0; t < sizeof(slices) / sizeof(slices[0]); t++) {
+		runner.slice = slices[t];
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (uint32_t g = 0; g < ITEMS / 128; g++) {
+			for (uint32_t i = 0; i < 128 * 12; i++)
+				sum[i / 12][i % 12] = (128 * g + i / 12) * 2654435761u + i % 12;
+			for (uint32_t r = 0; r < ROUNDS; r++) {
+				for (uint32_t l = 0; l < 128; l++) {
+					part[l] = sum[l][0] ^ r;
+					part[l + 128] = sum[l][11] + r;
+				}
+				for (uint32_t i = 0; i < 128 * 12; i++) {
+					uint32_t l = i / 12, k = i % 12;
+
+					sum[l][k] = sum[l][k] * 5 + (part[127 - l] ^ part[(l ^ 64) + 128] * (2 * k + 1));
+				}
+			}
+			for (uint32_t l = 0; l < 128; l++) {
+				for (uint32_t k = 1; k < 12; k++)
+					sum[l][0] = sum[l][0] * 3 + sum[l][k];
+				assert_int_equal(out[128 * g + l], sum[l][0]);
+			}
+		}
+	}
+	runner.slice = 0;
+	runner_unmap(&runner, out);
+}
+
 static void test_large(void **state)
 {
 	uint32_t *out = runner_alloc(&runner, ITEMS * 4, GPU_PROT_READ | GPU_PROT_WRITE), rounds = 3;
@@ -1243,7 +1281,7 @@ static size_t leave_out(struct CMUnitTest *tests, size_t n, CMUnitTestFunction f
 int main(int argc, char **argv)
 {
 	struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slices), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers), cmocka_unit_test(test_add_floats), cmocka_unit_test(test_rows), cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_slices), cmocka_unit_test(test_sums), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers), cmocka_unit_test(test_add_floats), cmocka_unit_test(test_rows), cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_stop), cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),

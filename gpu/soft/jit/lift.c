@@ -678,7 +678,7 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 		/* Facts behind it (cfg.c keeps how). */
 		jit_after(&l->reg.now, &last->ci.inst);
 	}
-	flush_queue(l);
+	flush_queue_to(l, blk->term == TERM_BARRIER ? &c->block[blk->succ[0]] : NULL);
 	dirty_here(blk, &vdirty, sdirty);
 	/* Before calls that need all of the host's registers. */
 	for (unsigned r = 0; blk->term == TERM_BARRIER && r < 256; r++)

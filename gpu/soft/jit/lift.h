@@ -372,6 +372,8 @@ bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, 
 /* Queues a vector operation, or emits it; false: not lifted. */
 bool lift_valu(struct lift *l, const struct jit_inst *ji);
 void flush_queue(struct lift *l);
+/* At the end of a block: what was written in it goes to struct wave for the one behind the barrier, strip by strip, too. */
+void flush_queue_to(struct lift *l, const struct jit_block *to);
 /* Will it be lifted, whatever its scalar sources (SGPRs and constants) are? Not: lane operations, DPP. */
 bool lift_valu_can(struct lift *l, const struct jit_inst *ji);
 

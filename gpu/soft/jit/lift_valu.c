@@ -944,17 +944,51 @@ static void emit_queued(struct lift *l, struct vop *q, unsigned strip)
 	}
 }
 
-void flush_queue(struct lift *l)
+/*
+ * Registers that the queue writes and the block wants, but for those that go there by themselves. None where all of them take at most half of the host's registers:
+ * strips may then share what they read.
+ */
+static struct bits256 rows_for(const struct lift *l, const struct jit_block *to)
+{
+	struct bits256 rows = {0};
+	unsigned n = 0;
+
+	for (int i = 0; i < l->queued; i++) {
+		const struct vop *q = &l->queue[i];
+		struct jit_regs regs;
+
+		jit_inst_regs(&q->ji->ci.inst, false, &regs);
+		for (unsigned w = 0; w < 4 && !q->num_early; w++)
+			rows.w[w] |= regs.vwrite.w[w] & to->vlive.w[w] & ~l->home.w[w];
+	}
+	for (unsigned w = 0; w < 4; w++)
+		n += (unsigned)__builtin_popcountll(rows.w[w]);
+	return n * l->strips > l->width ? rows : (struct bits256){0};
+}
+
+void flush_queue_to(struct lift *l, const struct jit_block *to)
 {
 	LLVMMetadataRef line = LLVMGetCurrentDebugLocation2(l->b);
+	struct bits256 rows = {0};
 	int n = l->queued;
 
-	for (unsigned s = 0; s < l->strips; s++)
+	if (to)
+		rows = rows_for(l, to);
+	for (unsigned s = 0; s < l->strips; s++) {
 		for (int i = 0; i < n; i++) {
 			say_line(l, l->queue[i].ji);
 			emit_queued(l, &l->queue[i], s);
 			for (unsigned k = 0; k < l->queue[i].num_early; k++)
 				store_row_strip(l, l->queue[i].early + k, s);
+		}
+		for (unsigned r = 0; r < 256; r++)
+			if (bit_get(&rows, r))
+				store_row_strip(l, r, s);
+	}
+	for (unsigned r = 0; r < 256; r++)
+		if (bit_get(&rows, r)) {
+			bit_set(&l->vstored, r);
+			l->back.valid = false;
 		}
 	for (int i = 0; i < n; i++)
 		for (unsigned k = 0; k < l->queue[i].num_early; k++) {
@@ -988,6 +1022,11 @@ void flush_queue(struct lift *l)
 		}
 		set_s64(l, 2 * p, bits);
 	}
+}
+
+void flush_queue(struct lift *l)
+{
+	flush_queue_to(l, NULL);
 }
 
 /* Modes of rounding and such that the lane functions do not have. */
