@@ -53,6 +53,7 @@ struct loop {
 	V turns, place[SERIAL_LOADS]; /* rows on the stack: a lane's iterations, negative (i32); host address behind the last of a load by steps */
 	V todo, missed;		   /* lanes still to run so; the one that stopped, as a mask */
 	V begin;		   /* of this lane: its iterations, negative */
+	V next_lane, next_begin, next_place[SERIAL_LOADS]; /* variables: of the lane that is next */
 	V from[SERIAL_LOADS];	   /* of this lane: its place; NULL: another load */
 	V ahead[SERIAL_LOADS];	   /* how far behind its place a lane fetches for later ones */
 	V last[256];		   /* variables: what the last iteration leaves in registers that are not among value and wide */
@@ -748,20 +749,37 @@ static void fetch_for_later(struct lift *l, const struct loop *p, unsigned i)
 		prefetch(l, at(l, ahead, line), 3);
 }
 
-static void take_brief_lane(struct lift *l, struct loop *p, V lane)
+/* What tells of the next lane when its iterations end and where they load, while those of the lane before run: their end is mostly guessed wrong. */
+static void look_ahead(struct lift *l, struct loop *p, V todo)
 {
-	V place;
+	V args[2] = {todo, LLVMConstInt(l->i1, 0, 0)}, lane = intrinsic(l, "llvm.cttz", &l->i64, 1, args, 2); /* 64: behind the rows' ends */
 
-	take_lane(l, p, lane);
-	p->begin = LLVMBuildSExt(l->b, LLVMBuildLoad2(l->b, l->i32, lane_turns(l, p, lane), ""), l->i64, "");
+	LLVMBuildStore(l->b, lane, p->next_lane);
+	LLVMBuildStore(l->b, LLVMBuildSExt(l->b, LLVMBuildLoad2(l->b, l->i32, lane_turns(l, p, lane), ""), l->i64, ""), p->next_begin);
+	for (unsigned i = 0; i < p->s->num_loads; i++)
+		if (by_steps(p, i))
+			LLVMBuildStore(l->b, load64(l, lane_place64(l, p->place[i], lane)), p->next_place[i]);
+}
+
+/* Returns the lane. */
+static V take_brief_lane(struct lift *l, struct loop *p)
+{
+	V lane = load64(l, p->next_lane), todo = load64(l, p->todo);
+
+	p->begin = load64(l, p->next_begin);
 	LLVMBuildStore(l->b, p->begin, p->count);
 	for (unsigned i = 0; i < p->s->num_loads; i++)
-		if (by_steps(p, i)) {
-			place = load64(l, lane_place64(l, p->place[i], lane));
-			p->from[i] = LLVMBuildIntToPtr(l->b, place, l->ptr, "");
+		if (by_steps(p, i))
+			p->from[i] = LLVMBuildIntToPtr(l->b, load64(l, p->next_place[i]), l->ptr, "");
+	todo = AND(todo, LLVMBuildSub(l->b, todo, c64(l, 1), ""));
+	LLVMBuildStore(l->b, todo, p->todo);
+	look_ahead(l, p, todo);
+	take_lane(l, p, lane);
+	for (unsigned i = 0; i < p->s->num_loads; i++)
+		if (by_steps(p, i))
 			fetch_for_later(l, p, i);
-		}
 	find_biases(l, p);
+	return lane;
 }
 
 /* Is it a register that the lane leaves and that no variable has? */
@@ -808,16 +826,14 @@ static void emit_brief_lanes(struct lift *l, struct loop *p, LLVMBasicBlockRef e
 {
 	LLVMBasicBlockRef next = new_block(l, "lane"), out = new_block(l, ""), stop = p->stop;
 	struct registers begin;
-	V lane, todo;
+	V lane, begun;
 
 	p->brief = true;
 	p->stop = new_block(l, "stop");
+	look_ahead(l, p, p->ok);
 	LLVMBuildCondBr(l->b, IS(NE, p->ok, c64(l, 0)), next, end);
 	go_to(l, next);
-	todo = load64(l, p->todo);
-	lane = first_of_mask(l, todo);
-	LLVMBuildStore(l->b, AND(todo, LLVMBuildSub(l->b, todo, c64(l, 1), "")), p->todo);
-	take_brief_lane(l, p, lane);
+	lane = take_brief_lane(l, p);
 	begin = l->reg;
 	emit_brief_iterations(l, p, out);
 	give_rows(l, p, &p->s->go_on, lane);
@@ -827,7 +843,9 @@ static void emit_brief_lanes(struct lift *l, struct loop *p, LLVMBasicBlockRef e
 	l->reg = begin;
 	read_variables(l, p);
 	give_rows(l, p, &p->s->go_on, lane);
-	LLVMBuildStore(l->b, LLVMBuildTrunc(l->b, LLVMBuildSub(l->b, p->begin, load64(l, p->count), ""), l->i32, ""), lane_turns(l, p, lane));
+	begun = LLVMBuildLoad2(l->b, l->i32, lane_turns(l, p, lane), "");
+	LLVMSetVolatile(begun, 1); /* not kept from before the iterations */
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, begun, LLVMBuildTrunc(l->b, load64(l, p->count), l->i32, ""), ""), lane_turns(l, p, lane));
 	LLVMBuildStore(l->b, LLVMBuildShl(l->b, c64(l, 1), lane, ""), p->missed);
 	LLVMBuildBr(l->b, end);
 	p->stop = stop;
@@ -922,10 +940,10 @@ static void emit_lanes(struct lift *l, struct loop *p, V most_of)
 
 /* ------------------------------------------------------------------ around it */
 
-/* A row of numbers of 64 bits on the stack. */
+/* A row of numbers of 64 bits on the stack, and room for one of a lane 64. */
 static V new_row64(struct lift *l)
 {
-	V row = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, WAVE_LANES * 8), "");
+	V row = LLVMBuildArrayAlloca(l->at_entry, l->i8, c32(l, (WAVE_LANES + 1) * 8), "");
 
 	LLVMSetAlignment(row, 64);
 	return row;
@@ -934,7 +952,7 @@ static V new_row64(struct lift *l)
 static void make_variables(struct lift *l, struct loop *p)
 {
 	const struct serial *s = p->s;
-	V *numbers[] = {&p->left, &p->off, &p->count, &p->most, &p->miss_va, &p->todo, &p->missed};
+	V *numbers[] = {&p->left, &p->off, &p->count, &p->most, &p->miss_va, &p->todo, &p->missed, &p->next_lane, &p->next_begin};
 
 	for (unsigned r = 0; r < 256; r++) {
 		bool low = is_wide(l, s, r), high = r && p->wide[r - 1];
@@ -960,8 +978,10 @@ static void make_variables(struct lift *l, struct loop *p)
 	if (p->has_brief)
 		p->turns = new_row64(l);
 	for (unsigned i = 0; i < s->num_loads; i++)
-		if (p->has_brief && by_steps(p, i))
+		if (p->has_brief && by_steps(p, i)) {
 			p->place[i] = new_row64(l);
+			p->next_place[i] = LLVMBuildAlloca(l->at_entry, l->i64, "");
+		}
 	for (unsigned r = 0; r < 256; r++)
 		if (p->has_brief && only_left(p, r))
 			p->last[r] = LLVMBuildAlloca(l->at_entry, l->i32, "");
