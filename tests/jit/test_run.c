@@ -642,6 +642,80 @@ static void test_fault_in_range(void **state)
 	}
 }
 
+/*
+ * Work-groups that do nothing but load, compute and store, in a grid of rows; both buffers in pieces that lie apart from each other in the host's memory, with borders in
+ * the middle of a wave; the second time with one piece that may not be written.
+ */
+static void test_runs(void **state)
+{
+	static const uint64_t slices[] = {0, 1, 60, 500, 5000};
+	static const uint32_t grids[][2] = {{256 * 40, 1}, {256 * 8, 5}, {256, 40}, {256 * 13 + 100, 3}};
+	enum { PIECE = 4 * 4096, PIECES = 4, BYTES = PIECE * PIECES, BEGIN = 40, COUNT = BYTES / 4 - 2 * BEGIN };
+	const uint64_t va[2] = {0x510000000000, 0x520000000000};
+	uint8_t *mem = aligned_alloc(4096, 2 * 2 * BYTES), *piece[2][PIECES], args[24];
+	struct runner_dispatch d = {.kernel = "in_place", .group = {256, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	assert_non_null(mem);
+	/* In the other order, and with something between them. */
+	for (unsigned b = 0; b < 2; b++)
+		for (unsigned p = 0; p < PIECES; p++) {
+			piece[b][p] = mem + b * 2 * BYTES + (PIECES - 1 - p) * 2 * PIECE;
+			assert_int_equal(runner_map_at(&runner, va[b] + p * PIECE, piece[b][p], PIECE, GPU_PROT_READ | GPU_PROT_WRITE), 0);
+		}
+#define AT(b, i) (*(uint32_t *)(piece[b][(BEGIN + (i)) * 4 / PIECE] + (BEGIN + (i)) * 4 % PIECE))
+	for (unsigned t = 0; t < sizeof(grids) / sizeof(grids[0]) * 5 * 2; t++) {
+		const uint32_t *grid = grids[t / 5 % 4], f = t * 2654435761u | 1;
+		uint64_t y = va[0] + 4 * BEGIN, x = va[1] + 4 * BEGIN;
+		unsigned count = grid[0] * grid[1], whole = count;
+		bool faults = t >= 5 * 4;
+
+		if (t == 5 * 4) {
+			runner_unmap_at(&runner, va[0] + 2 * PIECE);
+			assert_int_equal(runner_map_at(&runner, va[0] + 2 * PIECE, piece[0][2], PIECE, GPU_PROT_READ), 0);
+		}
+		for (unsigned i = 0; i < COUNT; i++) {
+			AT(0, i) = i * 40503;
+			AT(1, i) = i ^ 0x5a5a5a5a;
+		}
+		memcpy(args, &y, 8);
+		memcpy(args + 8, &x, 8);
+		memcpy(args + 16, &f, 4);
+		memcpy(args + 20, grid, 4);
+		d.grid[0] = grid[0];
+		d.grid[1] = grid[1];
+		d.grid[2] = 1;
+		runner.slice = slices[t % 5];
+		if (faults) {
+			unsigned bad = 2 * PIECE / 4 - BEGIN, first = bad / grid[0] * grid[0];
+
+			assert_true(bad < count);
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_MEMORY_FAULT);
+			assert_int_equal(runner.fault.va, va[0] + 2 * PIECE);
+			assert_true(runner.fault.write);
+			assert_int_equal(runner.wg.id[1], bad / grid[0]);
+			assert_int_equal(runner.wg.id[0], bad % grid[0] / 256);
+			/* All waves before that one. */
+			whole = first + (bad - first) / 64 * 64;
+		} else {
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		}
+		for (unsigned i = 0; i < COUNT; i++) {
+			uint32_t before = i * 40503, after = f * (i ^ 0x5a5a5a5a) + before;
+
+			if (i < whole)
+				assert_int_equal(AT(0, i), after);
+			else if (!faults || i >= whole + 256)
+				assert_int_equal(AT(0, i), before);
+		}
+	}
+#undef AT
+	runner.slice = 0;
+	for (unsigned b = 0; b < 2; b++)
+		for (unsigned p = 0; p < PIECES; p++)
+			runner_unmap_at(&runner, va[b] + p * PIECE);
+	free(mem);
+}
+
 /* Bits that scalars may have decide what is known of addresses. */
 static void test_ors(void **state)
 {
@@ -1284,7 +1358,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_slices), cmocka_unit_test(test_sums), cmocka_unit_test(test_windows), cmocka_unit_test(test_anywhere), cmocka_unit_test(test_two_buffers), cmocka_unit_test(test_add_floats), cmocka_unit_test(test_rows), cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_stop), cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_fault),
-		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_fault_in_range),
+		cmocka_unit_test(test_uneven), cmocka_unit_test(test_ranges), cmocka_unit_test(test_runs), cmocka_unit_test(test_fault_in_range),
 		cmocka_unit_test(test_ors), cmocka_unit_test(test_extended), cmocka_unit_test(test_masked), cmocka_unit_test(test_kept_denormals), cmocka_unit_test(test_turned), cmocka_unit_test(test_framed), cmocka_unit_test(test_far_lanes), cmocka_unit_test(test_late_lanes), cmocka_unit_test(test_two_counters), cmocka_unit_test(test_bytes), cmocka_unit_test(test_large),
 		cmocka_unit_test(test_sparse), cmocka_unit_test(test_sparse_last_byte),
 		cmocka_unit_test(test_sparse_ends),

@@ -104,9 +104,9 @@ bool exec_covers(enum isa_target target, unsigned op);
 int exec_wg_next(struct workgroup *wg, const struct dispatch_setup *setup, const uint32_t id[3]);
 /*
  * For compiled code, which starts waves itself: how the waves of a work-group of full size start, wave i's at i * *stride bytes from the first; only the
- * work-group's id is another. NULL: wg is not of full size.
+ * work-group's id is another. *same: the waves' SGPRs are the same. NULL: wg is not of full size.
  */
-const struct wave *exec_wg_starts(struct workgroup *wg, const struct dispatch_setup *setup, size_t *stride);
+const struct wave *exec_wg_starts(struct workgroup *wg, const struct dispatch_setup *setup, size_t *stride, bool *same);
 /* How many work-groups that follow wg's, which is of full size, are of full size, too. */
 uint32_t exec_wg_full_ahead(const struct workgroup *wg, const struct dispatch_setup *setup);
 /* A wave of work-group wg->id of full size, as it starts. exec_wg_starts() was called. */

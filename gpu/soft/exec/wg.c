@@ -47,7 +47,7 @@ struct wg_memory {
 	_Alignas(64) size_t bytes; /* behind this header */
 	size_t clear; /* of them: registers and LDS */
 	struct wave_start *start;
-	bool start_known;
+	bool start_known, start_same;
 	uint32_t id_rows;
 	/* For which work-groups it was made, and wg->interpreted then. */
 	struct dispatch_setup setup;
@@ -353,9 +353,12 @@ static void make_start(struct workgroup *wg, const struct dispatch_setup *s)
 		w->agpr = real->agpr;
 	}
 	m->start_known = true;
+	m->start_same = true;
+	for (uint32_t i = 1; i < wg->num_waves; i++)
+		m->start_same &= !memcmp(m->start[i].wave.sgpr, m->start[0].wave.sgpr, sizeof(m->start[0].wave.sgpr));
 }
 
-const struct wave *exec_wg_starts(struct workgroup *wg, const struct dispatch_setup *setup, size_t *stride)
+const struct wave *exec_wg_starts(struct workgroup *wg, const struct dispatch_setup *setup, size_t *stride, bool *same)
 {
 	struct wg_memory *m = wg->mem;
 
@@ -364,6 +367,7 @@ const struct wave *exec_wg_starts(struct workgroup *wg, const struct dispatch_se
 	if (!m->start_known)
 		make_start(wg, setup);
 	*stride = sizeof(struct wave_start);
+	*same = m->start_same;
 	return &m->start[0].wave;
 }
 

@@ -20,6 +20,7 @@ static const uint64_t exec_sgprs = 3ull << (SGPR_EXEC - 64); /* written by opera
 
 void leave_function(struct lift *l)
 {
+	l->run.failed |= l->run.on;
 	V left = LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), limit = load_field(l, l->frame, offsetof(struct jit_frame, limit), l->i64);
 
 	store_field(l, l->frame, offsetof(struct jit_frame, executed), LLVMBuildSub(l->b, limit, left, ""));
@@ -107,7 +108,7 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 {
 	LLVMTypeRef params[3] = {l->ptr, l->ptr, l->ptr};
 	LLVMTypeRef type = LLVMFunctionType(l->i32, params, 3, 0);
-	LLVMBasicBlockRef out = new_block(l, "leave"), go = new_block(l, "");
+	LLVMBasicBlockRef out, go;
 	struct jit_regs r;
 	uint64_t s[2];
 	V args[3] = {l->ctx, l->wave, NULL}, index = c64(l, (uint64_t)(ji - l->code->inst) * sizeof(*ji)), fn, ret;
@@ -115,6 +116,11 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	struct bits256 vdirty;
 	uint64_t sdirty[2];
 
+	if (l->run.on) {
+		leave_run(l);
+		go_to(l, new_block(l, "")); /* where control does not come */
+		return;
+	}
 	jit_inst_regs(&ji->ci.inst, l->reg.now.exec_full || ji->quiet, &r);
 	for (unsigned i = 0; i < 256; i++)
 		if ((bit_get(&r.vuse, i) || (bit_get(&r.vwrite, i) && !bit_get(&r.vkill, i))) && !bit_get(&l->vstored, i))
@@ -125,6 +131,8 @@ void emit_step_call(struct lift *l, const struct jit_inst *ji)
 	s[1] |= exec_sgprs;
 	store_sgprs(l, s);
 	store_scc(l);
+	out = new_block(l, "leave");
+	go = new_block(l, "");
 	fn = load_field(l, l->frame, offsetof(struct jit_frame, step), l->ptr);
 	args[2] = load_field(l, l->frame, offsetof(struct jit_frame, inst), l->ptr);
 	args[2] = LLVMBuildInBoundsGEP2(l->b, l->i8, args[2], &index, 1, "");
@@ -217,6 +225,15 @@ void emit_deopt_unless(struct lift *l, V condition, const struct jit_inst *ji)
 	LLVMBasicBlockRef go = new_block(l, "");
 	bool made;
 
+	if (l->run.on) {
+		LLVMBasicBlockRef out = new_block(l, "");
+
+		emit_weights(l, LLVMBuildCondBr(l->b, condition, go, out), true);
+		go_to(l, out);
+		leave_run(l);
+		go_to(l, go);
+		return;
+	}
 	if (!l->back.valid) {
 		flush_queue(l);
 		mark_back(l, ji);
@@ -269,6 +286,7 @@ void emit_step(struct lift *l, const struct jit_inst *ji)
 	struct jit_facts then;
 	struct jit_regs r;
 
+	l->run.failed |= l->run.on;
 	/* Memory operations read no registers but those they name; before_inst() has looked at those. */
 	if (!is_memory(&ji->ci.inst) && ji->ci.inst.format != ISA_FMT_DS)
 		flush_mfma(l);
@@ -456,6 +474,11 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 	const struct isa_inst *in = &ji->ci.inst;
 
 	say_line(l, ji);
+	/* A run has the same places, so that what is found for other waves is there. */
+	if (l->run.on)
+		l->places = l->run.places[ji - l->code->inst];
+	else if (l->run.places)
+		l->run.places[ji - l->code->inst] = l->places;
 	if (!l->queued && in->format > ISA_FMT_SMEM)
 		mark_back(l, ji);
 	if (lift_linear(l, ji))
@@ -485,6 +508,12 @@ static void lift_inst(struct lift *l, const struct jit_inst *ji)
 
 		if (!l->reg.now.stored || !waits_for_store(l, ji))
 			return;
+		/* Of a run it is known that it has stored, and what the context says is said once for all its waves. */
+		if (l->run.on) {
+			LLVMBuildFence(l->b, LLVMAtomicOrderingSequentiallyConsistent, 0, "");
+			fence_streams(l);
+			return;
+		}
 		fence = new_block(l, "");
 		go = new_block(l, "");
 		stored = load_field(l, l->ctx, offsetof(struct exec_ctx, stored), l->i8);
@@ -730,6 +759,92 @@ static void lift_block(struct lift *l, struct jit_block *blk)
 	}
 }
 
+/* What a scalar load before a run has loaded: by pairs where registers are. */
+struct ahead {
+	bool done;
+	V value[16];
+};
+
+static void take_loaded(struct lift *l, const struct isa_operand *dst, struct ahead *a)
+{
+	a->done = true;
+	for (unsigned i = 0; i < dst->dwords; i++)
+		a->value[i] = wide_sgpr(l, dst->index + i) ? get_pair(l, (dst->index + i) >> 1) : get_s32(l, dst->index + i);
+}
+
+static void set_loaded_before(struct lift *l, const struct isa_operand *dst, const struct ahead *a)
+{
+	for (unsigned i = 0; i < dst->dwords; i++)
+		if (wide_sgpr(l, dst->index + i))
+			set_pair(l, (dst->index + i) >> 1, a->value[i]);
+		else
+			set_s32(l, dst->index + i, a->value[i]);
+}
+
+/* Scalar loads of what is the same for all waves are done before a run: caches of constants are not told of stores, so a wave may find there what was before. */
+static void load_ahead(struct lift *l, const struct jit_block *blk, struct ahead *ahead)
+{
+	uint64_t vary[2] = {0, 0};
+	uint32_t i = blk->first;
+
+	for (unsigned d = 0; d < 3; d++)
+		if (l->code->id_sgpr[d] < WAVE_SGPRS)
+			vary[l->code->id_sgpr[d] >> 6] |= 1ull << (l->code->id_sgpr[d] & 63);
+	for (uint32_t k = 0; k + 1 < blk->count; k++, i = l->code->inst[i].next) {
+		const struct isa_inst *in = &l->code->inst[i].ci.inst;
+		struct jit_regs r;
+		bool once;
+
+		if (in->format == ISA_FMT_SMEM && strncmp(isa_op_name(in->op), "s_load_", 7))
+			return;
+		jit_inst_regs(in, true, &r);
+		once = in->format == ISA_FMT_SMEM && in->dst[0].dwords <= 16 && !((r.suse[0] & vary[0]) | (r.suse[1] & vary[1]));
+		if (once) {
+			lift_inst(l, &l->code->inst[i]);
+			take_loaded(l, &in->dst[0], &ahead[k]);
+		}
+		for (unsigned w = 0; w < 2; w++)
+			vary[w] = once ? vary[w] & ~r.swrite[w] : vary[w] | r.swrite[w];
+	}
+}
+
+/* The kernel once more, as a run. */
+static void lift_run(struct lift *l)
+{
+	struct jit_block *blk = &l->code->block[0];
+	struct ahead *ahead = l->run.entry ? calloc(blk->count, sizeof(*ahead)) : NULL;
+	uint32_t i = blk->first;
+
+	if (!ahead)
+		return;
+	begin_run(l);
+	l->blk = blk;
+	l->reg.now = blk->in;
+	l->steady = 0;
+	load_ahead(l, blk, ahead);
+	begin_run_wave(l);
+	l->blk = blk;
+	l->back.valid = false;
+	forget(l);
+	lin_enter(l, blk);
+	memset(&l->vstored, 0, sizeof(l->vstored));
+	for (uint32_t k = 0; k + 1 < blk->count; k++, i = l->code->inst[i].next) {
+		const struct jit_inst *ji = &l->code->inst[i];
+
+		if (ahead[k].done) {
+			set_loaded_before(l, &ji->ci.inst.dst[0], &ahead[k]);
+		} else {
+			lift_inst(l, ji);
+			memcpy(l->at, l->next, sizeof(l->at));
+		}
+		l->run.changed |= ji->ci.inst.format >= ISA_FMT_DS && changes_more(&ji->ci.inst);
+		jit_after(&l->reg.now, &ji->ci.inst);
+	}
+	flush_queue(l);
+	end_run(l);
+	free(ahead);
+}
+
 /* The way into a safe block: what it needs from struct wave. sure: a wave that compiled code left there. */
 static LLVMBasicBlockRef emit_entry(struct lift *l, const struct jit_block *blk, bool sure)
 {
@@ -870,8 +985,11 @@ bool lift_code(struct lift *l)
 		}
 	}
 	if (ok)
+		lift_run(l);
+	if (ok)
 		LLVMBuildBr(l->at_entry, start);
 	say_moved(l);
+	free(l->run.places);
 	free(l->bb);
 	free(l->safe);
 	return ok && !l->failed;

@@ -100,6 +100,22 @@ struct seen {
 
 #define MAX_ROWS_READ 8
 
+/* lift_group.c: work-groups of a kernel without branches and barriers that follow each other, in a loop with nothing but what differs from wave to wave. */
+struct run {
+	LLVMBasicBlockRef entry, skip; /* where the first of them is to begin, and where that is not possible; NULL: there is no such loop */
+	LLVMBasicBlockRef once, bail;  /* once: the end of what is done before the loop; bail: the wave is left to the other code, nothing of it is done */
+	V group, wave;	   /* variables: of id[0], and which wave of it */
+	V first, behind;   /* the first work-group, and the one behind the last */
+	V pauses;	   /* variable: so many times no run is tried */
+	LLVMBasicBlockRef again, head; /* where the next work-group is looked for; a wave of the run */
+	V from;		   /* struct wave as waves start */
+	V fetches;	   /* of the access that is being lifted: does it fetch ahead? NULL: that is decided from wave to wave */
+	unsigned *places;  /* of each instruction, the places that those before it have */
+	bool on;	   /* it is being lifted */
+	bool failed;	   /* that is not possible */
+	bool changed;	   /* the wave has changed memory: it can't be left any more */
+};
+
 /* lift_mem.c: lines that blocks behind barriers fetch ahead, so many each. */
 #define MAX_RESTS 4
 #define MAX_LINES 32
@@ -168,6 +184,7 @@ struct lift {
 	V group; /* the workgroup */
 	/* lift_group.c */
 	bool groups;	  /* there is code for work-groups */
+	struct run run;
 	unsigned num_safe, *safe; /* number of each block that is safe */
 	LLVMBasicBlockRef ended, next_wave; /* a wave has ended; the next wave's turn */
 
@@ -347,6 +364,16 @@ void emit_groups(struct lift *l, LLVMBasicBlockRef *entries);
  * group the builder goes on.
  */
 void emit_barrier(struct lift *l, const struct jit_block *to, bool waits);
+/* The wave's number in its work-group, i32. */
+V wave_index(struct lift *l);
+/* A field of what compiled code is given that does not change in a run: read once. */
+V load_once(struct lift *l, V base, size_t offset, LLVMTypeRef t);
+/* Leaves the wave of a run to the code that can do what is to be done here. */
+void leave_run(struct lift *l);
+/* Before the run's loop, its scalar registers known (SGPRs that differ from wave to wave are not); then its body; then its end. */
+void begin_run(struct lift *l);
+void begin_run_wave(struct lift *l);
+void end_run(struct lift *l);
 
 /* ---- linear.c ---- */
 /* Computes roots only, if shapes allow; sets l->next. False: something else has to do the instruction. */

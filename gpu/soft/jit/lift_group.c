@@ -11,10 +11,15 @@
  * loaded from the record of how waves start, but for the work-group's id; work-items' ids are a table, for the work-group's size is known.
  * So all that lives at the kernel's entry counts as changed there (cfg.c). What else struct wave has of its start nobody changes but
  * s_setreg and s_setprio.
+ *
+ * Runs: a kernel of one block is there twice. In the second form nothing but what differs from wave to wave is in the loop over waves and work-groups, and no call, so that
+ * the compiler keeps the rest in registers: where accesses are (load_once), scalar loads (lift.c). A wave for which that does not do is left to the first form (leave_run),
+ * as long as it has changed nothing; a kernel where that may come later has no second form (run.failed).
  */
 #include <stddef.h>
+#include <stdlib.h>
 
-#include "gpu/soft/jit/lift.h"
+#include "gpu/soft/jit/lift_mem.h"
 
 #define FRAME(field) offsetof(struct jit_frame, field)
 
@@ -85,12 +90,14 @@ static bool changes_fields(const struct jit_code *c)
 /* Rows of ids as struct wave has them at the start, of each wave. */
 static V id_table(struct lift *l)
 {
+	V table = LLVMGetNamedGlobal(l->m, "ids");
 	const struct jit_code *c = l->code;
 	unsigned rows = jit_id_rows(c), waves = c->wg_size[0] * c->wg_size[1] * c->wg_size[2] / WAVE_LANES, n = 0;
 	static V k[WG_MAX_WAVES * 3 * WAVE_LANES]; /* one compilation at a time */
 	LLVMTypeRef t = LLVMArrayType2(l->i32, (uint64_t)waves * rows * WAVE_LANES);
-	V table;
 
+	if (table)
+		return table;
 	for (unsigned w = 0; w < waves; w++)
 		for (unsigned r = 0; r < rows; r++)
 			for (unsigned i = w * WAVE_LANES; i < (w + 1) * WAVE_LANES; i++) {
@@ -106,13 +113,37 @@ static V id_table(struct lift *l)
 	return table;
 }
 
+static V load_run(struct lift *l, V variable)
+{
+	return LLVMBuildLoad2(l->b, l->i32, variable, "");
+}
+
+V wave_index(struct lift *l)
+{
+	return l->run.on ? load_run(l, l->run.wave) : load32(l, FRAME(index));
+}
+
+V load_once(struct lift *l, V base, size_t offset, LLVMTypeRef t)
+{
+	LLVMBasicBlockRef here = LLVMGetInsertBlock(l->b);
+	V x;
+
+	if (l->run.once)
+		LLVMPositionBuilderAtEnd(l->b, l->run.once);
+	x = load_field(l, base, offset, t);
+	LLVMPositionBuilderAtEnd(l->b, here);
+	return x;
+}
+
 /* A scalar register at the start. */
 static V start_sgpr(struct lift *l, V from, unsigned r)
 {
+	if (l->run.on && l->code->id_sgpr[0] == r)
+		return load_run(l, l->run.group);
 	for (unsigned d = 0; d < 3; d++)
 		if (l->code->id_sgpr[d] == r)
-			return load32(l, FRAME(id) + 4 * d);
-	return load_field(l, from, sgpr_offset(r), l->i32);
+			return load_once(l, l->frame, FRAME(id) + 4 * d, l->i32);
+	return load_once(l, from, sgpr_offset(r), l->i32);
 }
 
 static bool has_id(const struct lift *l, unsigned r)
@@ -145,21 +176,13 @@ static void copy_row(struct lift *l, unsigned r, V vgpr)
 	load_row(l, r);
 }
 
-static LLVMBasicBlockRef emit_launch(struct lift *l)
+/* The vector registers at the start of a wave, of number index (i64). */
+static void start_rows(struct lift *l, V index)
 {
-	LLVMBasicBlockRef bb = new_block(l, "launch");
 	const struct jit_block *blk = &l->code->block[0];
 	unsigned rows = jit_id_rows(l->code);
-	V index, from, at, vgpr, holds = NULL;
+	V at = LLVMBuildMul(l->b, index, c64(l, (uint64_t)rows * WAVE_LANES * 4), ""), vgpr = l->vgpr, holds = NULL;
 
-	enter_block(l, bb);
-	forget(l);
-	l->blk = NULL;
-	index = LLVMBuildZExt(l->b, load32(l, FRAME(index)), l->i64, "");
-	at = LLVMBuildMul(l->b, index, load_field(l, l->frame, FRAME(start_stride), l->i64), "");
-	from = LLVMBuildInBoundsGEP2(l->b, l->i8, load_field(l, l->frame, FRAME(start), l->ptr), &at, 1, "");
-	vgpr = l->vgpr;
-	at = LLVMBuildMul(l->b, index, c64(l, (uint64_t)rows * WAVE_LANES * 4), "");
 	for (unsigned r = 0; r < 256; r++) {
 		bool live = bit_get(&blk->vlive, r), id = r < rows;
 
@@ -175,20 +198,46 @@ static LLVMBasicBlockRef emit_launch(struct lift *l)
 			load_row(l, r);
 	}
 	l->vgpr = vgpr;
+}
+
+/* The scalar registers that are the same for all work-groups, or the others; from: the wave as it starts. */
+static void start_sgprs(struct lift *l, V from, bool ids)
+{
+	const struct jit_block *blk = &l->code->block[0];
+
 	for (unsigned r = 0; r < WAVE_SGPRS; r++) {
+		bool wide = wide_sgpr(l, r);
+
 		if (!(blk->slive[r >> 6] >> (r & 63) & 1))
 			continue;
-		if (r == SGPR_EXEC) {
-			set_pair(l, PAIR_EXEC, c64(l, UINT64_MAX));
+		if (r == SGPR_EXEC || wide) {
+			unsigned first = r & ~1u;
+
+			if (ids == (r != SGPR_EXEC && (has_id(l, first) || has_id(l, first + 1))))
+				set_pair(l, r >> 1, r == SGPR_EXEC ? c64(l, UINT64_MAX) : start_pair(l, from, first));
 			r |= 1;
-		} else if (wide_sgpr(l, r)) {
-			set_pair(l, r >> 1, start_pair(l, from, r & ~1u));
-			r |= 1;
-		} else {
+		} else if (ids == has_id(l, r)) {
 			set_s32(l, r, start_sgpr(l, from, r));
 		}
 	}
-	set_scc(l, c32(l, 0));
+	if (!ids)
+		set_scc(l, c32(l, 0));
+}
+
+static LLVMBasicBlockRef emit_launch(struct lift *l)
+{
+	LLVMBasicBlockRef bb = new_block(l, "launch");
+	V index, from, at;
+
+	enter_block(l, bb);
+	forget(l);
+	l->blk = NULL;
+	index = LLVMBuildZExt(l->b, load32(l, FRAME(index)), l->i64, "");
+	at = LLVMBuildMul(l->b, index, load_field(l, l->frame, FRAME(start_stride), l->i64), "");
+	from = LLVMBuildInBoundsGEP2(l->b, l->i8, load_field(l, l->frame, FRAME(start), l->ptr), &at, 1, "");
+	start_rows(l, index);
+	start_sgprs(l, from, false);
+	start_sgprs(l, from, true);
 	if (changes_fields(l->code)) {
 		store_field(l, l->wave, offsetof(struct wave, mode), load_field(l, from, offsetof(struct wave, mode), l->i32));
 		store_field(l, l->wave, offsetof(struct wave, status), load_field(l, from, offsetof(struct wave, status), l->i32));
@@ -197,6 +246,182 @@ static LLVMBasicBlockRef emit_launch(struct lift *l)
 	write_back(l, NULL, NULL);
 	LLVMBuildBr(l->b, l->bb[0]);
 	return bb;
+}
+
+/* ------------------------------------------------------------------ runs */
+
+#define RUN_PAUSE 64 /* work-groups, when the first of a run could not be done there */
+#define RUN_MOST  512 /* instructions: of longer kernels the way from wave to wave is a small part */
+
+static unsigned waves_of(const struct lift *l)
+{
+	return l->code->wg_size[0] * l->code->wg_size[1] * l->code->wg_size[2] / WAVE_LANES;
+}
+
+static V variable(struct lift *l, LLVMTypeRef t)
+{
+	V x = LLVMBuildAlloca(l->at_entry, t, "");
+
+	LLVMBuildStore(l->at_entry, LLVMConstNull(t), x);
+	return x;
+}
+
+void leave_run(struct lift *l)
+{
+	l->run.failed |= l->run.changed;
+	LLVMBuildBr(l->b, l->run.bail);
+}
+
+/* Where a run may begin with the next work-group; the builder goes on where it does not. */
+static void emit_run_entry(struct lift *l)
+{
+	const struct jit_code *c = l->code;
+	struct run *run = &l->run;
+
+	/* What comes after a wave's last instruction tests look at; what it puts into struct wave others would not find. */
+	if (c->block[0].term != TERM_END || c->block[0].count > RUN_MOST || l->exact || changes_fields(c))
+		return;
+	for (unsigned w = 0; w < 4; w++)
+		if (l->home.w[w])
+			return;
+	run->places = calloc(c->num_inst, sizeof(*run->places));
+	if (!run->places)
+		return;
+	run->entry = new_block(l, "run");
+	run->skip = new_block(l, "");
+	run->group = variable(l, l->i32);
+	run->wave = variable(l, l->i32);
+	run->pauses = variable(l, l->i32);
+	LLVMBuildBr(l->b, run->entry);
+	go_to(l, run->skip);
+}
+
+static V smaller(struct lift *l, V a, V b)
+{
+	return LLVMBuildSelect(l->b, LLVMBuildICmp(l->b, LLVMIntULT, a, b, ""), a, b, "");
+}
+
+/* Instructions of a work-group, as fuel. */
+static uint64_t weight_of(const struct lift *l)
+{
+	uint32_t w = l->code->block[0].weight;
+
+	return (uint64_t)(w ? w : 1) * waves_of(l);
+}
+
+void begin_run(struct lift *l)
+{
+	struct run *run = &l->run;
+	LLVMBasicBlockRef go = new_block(l, ""), later = new_block(l, ""), tries = new_block(l, "");
+	V pauses, groups, fuel, first;
+
+	run->bail = new_block(l, "bail");
+	go_to(l, run->entry);
+	pauses = load_run(l, run->pauses);
+	LLVMBuildCondBr(l->b, equal0(l, pauses), tries, later);
+	go_to(l, later);
+	LLVMBuildStore(l->b, LLVMBuildSub(l->b, pauses, c32(l, 1), ""), run->pauses);
+	LLVMBuildBr(l->b, run->skip);
+	go_to(l, tries);
+	run->first = first = LLVMBuildAdd(l->b, load32(l, FRAME(id)), c32(l, 1), "");
+	groups = smaller(l, LLVMBuildSub(l->b, load32(l, FRAME(num)), first, ""), load32(l, FRAME(left)));
+	/* As many as there is fuel for, and the one in which it comes to an end. */
+	fuel = LLVMBuildAdd(l->b, LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), c64(l, weight_of(l) - 1), "");
+	fuel = LLVMBuildUDiv(l->b, fuel, c64(l, weight_of(l)), "");
+	groups = smaller(l, groups, LLVMBuildTrunc(l->b, smaller(l, fuel, c64(l, INT32_MAX)), l->i32, ""));
+	groups = LLVMBuildSelect(l->b, equal0(l, load_field(l, l->frame, FRAME(start_same), l->i8)), c32(l, 0), groups, "");
+	LLVMBuildCondBr(l->b, equal0(l, groups), run->skip, go);
+	enter_block(l, go);
+	run->behind = LLVMBuildAdd(l->b, first, groups, "");
+	LLVMBuildStore(l->b, first, run->group);
+	LLVMBuildStore(l->b, c32(l, 0), run->wave);
+	forget(l);
+	l->blk = NULL;
+	run->from = load_field(l, l->frame, FRAME(start), l->ptr);
+	start_sgprs(l, run->from, false);
+	write_back(l, NULL, NULL);
+	run->on = true;
+	run->changed = false;
+}
+
+void begin_run_wave(struct lift *l)
+{
+	struct run *run = &l->run;
+	LLVMBasicBlockRef head = new_block(l, "wave");
+
+	run->once = LLVMGetInsertBlock(l->b);
+	enter_block(l, head);
+	forget(l);
+	l->blk = NULL;
+	start_rows(l, LLVMBuildZExt(l->b, load_run(l, run->wave), l->i64, ""));
+	start_sgprs(l, run->from, true);
+	write_back(l, NULL, NULL);
+	run->head = head;
+}
+
+/* All waves at their start, but those before the first one. */
+static void set_ready(struct lift *l, V first)
+{
+	V start[WG_MAX_WAVES], all = load32(l, FRAME(all));
+
+	for (unsigned i = 0; i < WG_MAX_WAVES; i++)
+		start[i] = LLVMConstInt(l->i16, entry_start(l), 0);
+	LLVMSetAlignment(LLVMBuildStore(l->b, LLVMConstVector(start, WG_MAX_WAVES), field_ptr(l, l->frame, FRAME(at))), 2);
+	if (first)
+		all = LLVMBuildAnd(l->b, all, LLVMBuildShl(l->b, c32(l, UINT32_MAX), first, ""), "");
+	store_field(l, l->frame, FRAME(ready), all);
+}
+
+/* Of the run's work-groups so many have begun, the last one of this id, and so many waves have ended. */
+static void account(struct lift *l, V groups, V id, V waves)
+{
+	uint64_t each = weight_of(l) / waves_of(l);
+	V fuel = LLVMBuildLoad2(l->b, l->i64, l->fuel, "");
+
+	store_field(l, l->frame, FRAME(id), id);
+	store_field(l, l->frame, FRAME(left), LLVMBuildSub(l->b, load32(l, FRAME(left)), groups, ""));
+	fuel = LLVMBuildSub(l->b, fuel, LLVMBuildMul(l->b, LLVMBuildZExt(l->b, waves, l->i64, ""), c64(l, each), ""), "");
+	LLVMBuildStore(l->b, fuel, l->fuel);
+}
+
+void end_run(struct lift *l)
+{
+	struct run *run = &l->run;
+	LLVMBasicBlockRef behind = new_block(l, ""), done = new_block(l, "");
+	V wave = load_run(l, run->wave), group = load_run(l, run->group), all = c32(l, waves_of(l)), next, groups;
+
+	run->on = false;
+	next = LLVMBuildAdd(l->b, wave, c32(l, 1), "");
+	LLVMBuildStore(l->b, next, run->wave);
+	LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntULT, next, all, ""), run->head, behind);
+	go_to(l, behind);
+	next = LLVMBuildAdd(l->b, group, c32(l, 1), "");
+	LLVMBuildStore(l->b, next, run->group);
+	LLVMBuildStore(l->b, c32(l, 0), run->wave);
+	LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntULT, next, run->behind, ""), run->head, done);
+	go_to(l, done);
+	groups = LLVMBuildSub(l->b, run->behind, run->first, "");
+	account(l, groups, LLVMBuildSub(l->b, run->behind, c32(l, 1), ""), LLVMBuildMul(l->b, groups, all, ""));
+	LLVMBuildBr(l->b, run->again);
+	go_to(l, run->bail);
+	wave = load_run(l, run->wave);
+	group = load_run(l, run->group);
+	groups = LLVMBuildSub(l->b, group, run->first, "");
+	next = LLVMBuildAdd(l->b, LLVMBuildMul(l->b, groups, all, ""), wave, "");
+	account(l, LLVMBuildAdd(l->b, groups, c32(l, 1), ""), group, next);
+	LLVMBuildStore(l->b, LLVMBuildSelect(l->b, equal0(l, next), c32(l, RUN_PAUSE), c32(l, 0), ""), run->pauses);
+	set_ready(l, wave);
+	LLVMBuildBr(l->b, l->next_wave);
+	LLVMPositionBuilderAtEnd(l->b, run->once);
+	run->once = NULL;
+	if (run->changed)
+		say_stored(l);
+	LLVMBuildBr(l->b, run->head);
+	if (run->failed) {
+		LLVMInstructionEraseFromParent(LLVMGetBasicBlockTerminator(run->entry));
+		go_to(l, run->entry);
+		LLVMBuildBr(l->b, run->skip);
+	}
 }
 
 /* ------------------------------------------------------------------ whose turn it is */
@@ -217,11 +442,13 @@ static void emit_between(struct lift *l, LLVMBasicBlockRef over)
 static void emit_next_group(struct lift *l, LLVMBasicBlockRef over)
 {
 	LLVMBasicBlockRef more = new_block(l, ""), row = new_block(l, ""), begin = new_block(l, "");
-	V left = load32(l, FRAME(left)), x, y, z, start[WG_MAX_WAVES], all;
+	V left = load32(l, FRAME(left)), x, y, z;
 
+	l->run.again = LLVMGetInsertBlock(l->b);
 	LLVMBuildCondBr(l->b, equal0(l, left), over, more);
 	go_to(l, more);
 	emit_between(l, over);
+	emit_run_entry(l);
 	store_field(l, l->frame, FRAME(left), LLVMBuildSub(l->b, left, c32(l, 1), ""));
 	x = LLVMBuildAdd(l->b, load32(l, FRAME(id)), c32(l, 1), "");
 	store_field(l, l->frame, FRAME(id), x);
@@ -235,11 +462,7 @@ static void emit_next_group(struct lift *l, LLVMBasicBlockRef over)
 	store_field(l, l->frame, FRAME(id) + 8, z);
 	LLVMBuildBr(l->b, begin);
 	go_to(l, begin);
-	all = load32(l, FRAME(all));
-	store_field(l, l->frame, FRAME(ready), all);
-	for (unsigned i = 0; i < WG_MAX_WAVES; i++)
-		start[i] = LLVMConstInt(l->i16, entry_start(l), 0);
-	LLVMSetAlignment(LLVMBuildStore(l->b, LLVMConstVector(start, WG_MAX_WAVES), field_ptr(l, l->frame, FRAME(at))), 2);
+	set_ready(l, NULL);
 	LLVMBuildBr(l->b, l->next_wave);
 }
 

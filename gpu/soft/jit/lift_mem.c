@@ -32,7 +32,8 @@ void volatile_store(struct lift *l, V value, V p, unsigned align)
 
 void say_stored(struct lift *l)
 {
-	store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
+	if (!l->run.once)
+		store_field(l, l->ctx, offsetof(struct exec_ctx, stored), LLVMConstInt(l->i8, 1, 0));
 }
 
 V at(struct lift *l, V p, uint64_t offset)
@@ -180,10 +181,10 @@ static V moves_much(struct lift *l, const struct jit_inst *ji, unsigned bytes)
 {
 	if (!l->moved)
 		l->moved = LLVMAddGlobal(l->m, l->i64, "moved");
-	if (l->moved_by != ji)
+	if (l->moved_by != ji && !l->run.on)
 		l->moved_bytes += bytes;
 	l->moved_by = ji;
-	return IS(ULT, load_field(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), LLVMBuildLoad2(l->b, l->i64, l->moved, ""));
+	return IS(ULT, load_once(l, l->frame, offsetof(struct jit_frame, room_each), l->i64), LLVMBuildLoad2(l->b, l->i64, l->moved, ""));
 }
 
 void say_moved(struct lift *l)
@@ -216,6 +217,19 @@ void add_piece(struct pieces *p, int64_t low, int64_t high)
 	p->bytes += (unsigned)(high - low);
 }
 
+/* steady_step() in a run, whose waves' pieces mostly lie one behind the other. */
+static V in_turn(struct lift *l, const struct jit_inst *ji, V va, unsigned bytes, unsigned lanes)
+{
+	V last = counter(l, l->i64, 0), due = LLVMBuildLoad2(l->b, l->i64, last, ""), yes = IS(EQ, va, ADD(due, c64(l, bytes)));
+	LLVMBasicBlockRef here = LLVMGetInsertBlock(l->b);
+
+	LLVMBuildStore(l->b, va, last);
+	LLVMPositionBuilderAtEnd(l->b, l->run.once);
+	l->run.fetches = l->has_serial ? LLVMConstInt(l->i1, 1, 0) : moves_much(l, ji, bytes / lanes);
+	LLVMPositionBuilderAtEnd(l->b, here);
+	return LLVMBuildSelect(l->b, yes, c64(l, STEADY_AHEAD), c64(l, 0), "");
+}
+
 V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, const struct pieces *reads, unsigned lanes)
 {
 	uint32_t items = l->code->wg_size[0] * l->code->wg_size[1] * l->code->wg_size[2], waves = items / WAVE_LANES;
@@ -230,6 +244,8 @@ V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, c
 		return NULL;
 	ahead = one ? STEADY_AHEAD / bytes : waves < STEADY_WAVES ? STEADY_WAVES / waves : 1;
 	l->steady++;
+	if (one && l->run.on)
+		return in_turn(l, ji, va, bytes, lanes);
 	next = LLVMBuildAlloca(l->at_entry, t, "");
 	steps = LLVMBuildAlloca(l->at_entry, t, "");
 	LLVMBuildStore(l->at_entry, LLVMConstNull(t), next);
@@ -242,7 +258,7 @@ V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, c
 	LLVMBuildCondBr(l->b, l->has_serial ? LLVMConstInt(l->i1, 1, 0) : large, look, go);
 	go_to(l, look);
 	if (!one)
-		index[1] = LLVMBuildAnd(l->b, load_field(l, l->frame, offsetof(struct jit_frame, index), l->i32), c32(l, WG_MAX_WAVES - 1), "");
+		index[1] = LLVMBuildAnd(l->b, wave_index(l), c32(l, WG_MAX_WAVES - 1), "");
 	next = LLVMBuildInBoundsGEP2(l->b, t, next, index, 2, "");
 	steps = LLVMBuildInBoundsGEP2(l->b, t, steps, index, 2, "");
 	due = LLVMBuildLoad2(l->b, l->i64, next, "");
@@ -266,7 +282,7 @@ static bool is_stage(const struct lift *l, const struct jit_block *blk)
 
 static V rest_of_wave(struct lift *l, unsigned rest)
 {
-	V wave = LLVMBuildAnd(l->b, load_field(l, l->frame, offsetof(struct jit_frame, index), l->i32), c32(l, WG_MAX_WAVES - 1), "");
+	V wave = LLVMBuildAnd(l->b, wave_index(l), c32(l, WG_MAX_WAVES - 1), "");
 
 	return LLVMBuildInBoundsGEP2(l->b, l->ptr, l->rest_at[rest], &wave, 1, "");
 }
@@ -289,7 +305,14 @@ static void fetch_further(struct lift *l, V off, V room, V host, V step, const s
 			line[n++] = k - first;
 	now = (n + stages) / (stages + 1);
 	now = !stages ? n : now < FETCH_AT_ONCE ? FETCH_AT_ONCE : now;
-	LLVMBuildCondBr(l->b, AND(IS(NE, step, c64(l, 0)), IS(ULT, ADD(off, step), room)), fetch, go);
+	if (LLVMIsASelectInst(step)) {
+		V yes = LLVMGetOperand(step, 0);
+
+		step = LLVMGetOperand(step, 1);
+		LLVMBuildCondBr(l->b, AND(yes, IS(ULT, ADD(off, step), room)), fetch, go);
+	} else {
+		LLVMBuildCondBr(l->b, AND(IS(NE, step, c64(l, 0)), IS(ULT, ADD(off, step), room)), fetch, go);
+	}
 	go_to(l, fetch);
 	further = indexed(l, host, step);
 	for (unsigned i = 0; i < n && i < now; i++)
@@ -338,7 +361,7 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step
 	LLVMBasicBlockRef miss = new_block(l, "miss"), go = new_block(l, ""), hit = go, from;
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
 	size_t where = offsetof(struct mem_view, near) + place * sizeof(struct mem_near);
-	V off, host, room, fn, args[4] = {l->ctx, va, c32(l, place), c32(l, bytes)}, found;
+	V off, host, room, reach, fn, args[4] = {l->ctx, va, c32(l, place), c32(l, bytes)}, found;
 
 	if (also) {
 		LLVMBasicBlockRef on = new_block(l, "");
@@ -346,10 +369,19 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step
 		emit_weights(l, LLVMBuildCondBr(l->b, also, on, slow), true);
 		go_to(l, on);
 	}
-	off = LLVMBuildSub(l->b, va, load_field(l, l->view, where + offsetof(struct mem_near, first), l->i64), "");
-	host = load_field(l, l->view, where + offsetof(struct mem_near, host), l->ptr);
+	off = LLVMBuildSub(l->b, va, load_once(l, l->view, where + offsetof(struct mem_near, first), l->i64), "");
+	host = load_once(l, l->view, where + offsetof(struct mem_near, host), l->ptr);
 	host = indexed(l, host, off);
-	room = load_field(l, l->view, where + offsetof(struct mem_near, room), l->i64);
+	room = load_once(l, l->view, where + offsetof(struct mem_near, room), l->i64);
+	reach = room;
+	if (step && l->run.fetches) {
+		LLVMBasicBlockRef here = LLVMGetInsertBlock(l->b);
+
+		LLVMPositionBuilderAtEnd(l->b, l->run.once);
+		reach = LLVMBuildSelect(l->b, l->run.fetches, room, c64(l, 0), "");
+		LLVMPositionBuilderAtEnd(l->b, here);
+		l->run.fetches = NULL;
+	}
 	if (step || may_go_on(l, place, bytes))
 		hit = new_block(l, "");
 	from = LLVMGetInsertBlock(l->b);
@@ -357,13 +389,18 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step
 	if (hit != go) {
 		go_to(l, hit);
 		if (step)
-			fetch_further(l, off, room, host, step, ahead);
+			fetch_further(l, off, reach, host, step, ahead);
 		else
 			fetch_ahead(l, va, off, room, host, bytes);
 		from = LLVMGetInsertBlock(l->b);
 		LLVMBuildBr(l->b, go);
 	}
 	go_to(l, miss);
+	if (l->run.on) {
+		LLVMBuildBr(l->b, slow);
+		go_to(l, go);
+		return host;
+	}
 	fn = load_field(l, l->frame, offsetof(struct jit_frame, near), l->ptr);
 	found = LLVMBuildCall2(l->b, LLVMFunctionType(l->ptr, params, 4, 0), fn, args, 4, "");
 	emit_weights(l, LLVMBuildCondBr(l->b, LLVMBuildIsNotNull(l->b, found, ""), go, slow), true);

@@ -274,6 +274,16 @@ static V mask_result(struct lift *l, const struct jit_inst *ji)
 	return carries(l, in);
 }
 
+/* The 64 bits of two halves, as they were where they have been taken from such. */
+static V joined(struct lift *l, V low, V high)
+{
+	V x = LLVMIsATruncInst(low) ? LLVMGetOperand(low, 0) : NULL, y = LLVMIsATruncInst(high) ? LLVMIsABinaryOperator(LLVMGetOperand(high, 0)) : NULL;
+
+	if (x && y && LLVMGetInstructionOpcode(y) == LLVMLShr && LLVMGetOperand(y, 0) == x && LLVMGetOperand(y, 1) == c64(l, 32))
+		return x;
+	return ADD(LLVMBuildShl(l->b, LLVMBuildZExt(l->b, high, l->i64, ""), c64(l, 32), ""), LLVMBuildZExt(l->b, low, l->i64, ""));
+}
+
 /* 64-bit root that a wide operation gives the strip; NULL: not this. */
 static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, unsigned s)
 {
@@ -298,10 +308,7 @@ static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, u
 		b = operand_root(l, &in->src[1], s);
 		if (!a || !b)
 			return NULL;
-		c = LLVMBuildShl(l->b, LLVMBuildZExt(l->b, ADD(a, b), l->i64, ""), c64(l, 32), "");
-		for (unsigned i = 0; i < 2; i++)
-			c = ADD(c, LLVMBuildZExt(l->b, l->carry_low[i][s], l->i64, ""));
-		return c;
+		return ADD(joined(l, l->carry_low[0][s], a), joined(l, l->carry_low[1][s], b));
 	case ISA_V_MAD_U64_U32:
 		a = operand_root(l, &in->src[0], s);
 		b = operand_root(l, &in->src[1], s);

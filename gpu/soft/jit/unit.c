@@ -640,9 +640,10 @@ static void set_range(struct jit_frame *f, struct workgroup *wg, const struct di
 
 	f->left = 0;
 	f->start = NULL;
+	f->start_same = false;
 	f->all = (uint32_t)((1ull << wg->num_waves) - 1);
 	if (setup && range->left)
-		f->start = exec_wg_starts(wg, setup, &stride);
+		f->start = exec_wg_starts(wg, setup, &stride, &f->start_same);
 	f->start_stride = stride;
 	if (f->start) {
 		uint32_t ahead = exec_wg_full_ahead(wg, setup);

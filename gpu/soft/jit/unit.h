@@ -246,6 +246,7 @@ struct jit_frame {
 	uint32_t left;		 /* work-groups to start yet */
 	uint32_t id[3], num[3];	 /* of the work-group, and of the grid */
 	const void *start;	 /* struct wave of the first wave as it starts; the others' at start_stride bytes from each other */
+	bool start_same;	 /* their SGPRs are the same */
 	uint64_t start_stride, turn_from, limit_from; /* unit.c: executed when the turn began, at the last pause */
 	uint64_t total, most; /* instructions: then no work-group is begun; then the one that runs is suspended */
 	uint16_t at[WG_MAX_WAVES]; /* where waves that are ready or waiting are: entries */
