@@ -235,7 +235,8 @@ static void copies_take_turns(void **state)
 			sleep_ms(5);
 			assert_int_equal(atomic_load(&turns.gpu_ns), ns);
 		}
-		assert_in_range(best, 0, 1000000);
+		/* All of them take 20 ms and more. */
+		assert_in_range(best, 0, 3000000);
 		turns_grant(&turns);
 		assert_true(ring_drain(&r, 20000));
 		for (unsigned i = 0; i < BYTES; i++)
