@@ -109,7 +109,6 @@ struct run {
 	V pauses;	   /* variable: so many times no run is tried */
 	LLVMBasicBlockRef again, head; /* where the next work-group is looked for; a wave of the run */
 	V from;		   /* struct wave as waves start */
-	V fetches;	   /* of the access that is being lifted: does it fetch ahead? NULL: that is decided from wave to wave */
 	unsigned *places;  /* of each instruction, the places that those before it have */
 	bool on;	   /* it is being lifted */
 	bool failed;	   /* that is not possible */

@@ -301,12 +301,17 @@ static V smaller(struct lift *l, V a, V b)
 	return LLVMBuildSelect(l->b, LLVMBuildICmp(l->b, LLVMIntULT, a, b, ""), a, b, "");
 }
 
-/* Instructions of a work-group, as fuel. */
-static uint64_t weight_of(const struct lift *l)
+/* Instructions of a wave, as fuel. */
+static uint64_t wave_weight(const struct lift *l)
 {
 	uint32_t w = l->code->block[0].weight;
 
-	return (uint64_t)(w ? w : 1) * waves_of(l);
+	return w ? w : 1;
+}
+
+static uint64_t group_weight(const struct lift *l)
+{
+	return wave_weight(l) * waves_of(l);
 }
 
 void begin_run(struct lift *l)
@@ -326,8 +331,8 @@ void begin_run(struct lift *l)
 	run->first = first = LLVMBuildAdd(l->b, load32(l, FRAME(id)), c32(l, 1), "");
 	groups = smaller(l, LLVMBuildSub(l->b, load32(l, FRAME(num)), first, ""), load32(l, FRAME(left)));
 	/* As many as there is fuel for, and the one in which it comes to an end. */
-	fuel = LLVMBuildAdd(l->b, LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), c64(l, weight_of(l) - 1), "");
-	fuel = LLVMBuildUDiv(l->b, fuel, c64(l, weight_of(l)), "");
+	fuel = LLVMBuildAdd(l->b, LLVMBuildLoad2(l->b, l->i64, l->fuel, ""), c64(l, group_weight(l) - 1), "");
+	fuel = LLVMBuildUDiv(l->b, fuel, c64(l, group_weight(l)), "");
 	groups = smaller(l, groups, LLVMBuildTrunc(l->b, smaller(l, fuel, c64(l, INT32_MAX)), l->i32, ""));
 	groups = LLVMBuildSelect(l->b, equal0(l, load_field(l, l->frame, FRAME(start_same), l->i8)), c32(l, 0), groups, "");
 	LLVMBuildCondBr(l->b, equal0(l, groups), run->skip, go);
@@ -375,12 +380,11 @@ static void set_ready(struct lift *l, V first)
 /* Of the run's work-groups so many have begun, the last one of this id, and so many waves have ended. */
 static void account(struct lift *l, V groups, V id, V waves)
 {
-	uint64_t each = weight_of(l) / waves_of(l);
 	V fuel = LLVMBuildLoad2(l->b, l->i64, l->fuel, "");
 
 	store_field(l, l->frame, FRAME(id), id);
 	store_field(l, l->frame, FRAME(left), LLVMBuildSub(l->b, load32(l, FRAME(left)), groups, ""));
-	fuel = LLVMBuildSub(l->b, fuel, LLVMBuildMul(l->b, LLVMBuildZExt(l->b, waves, l->i64, ""), c64(l, each), ""), "");
+	fuel = LLVMBuildSub(l->b, fuel, LLVMBuildMul(l->b, LLVMBuildZExt(l->b, waves, l->i64, ""), c64(l, wave_weight(l)), ""), "");
 	LLVMBuildStore(l->b, fuel, l->fuel);
 }
 

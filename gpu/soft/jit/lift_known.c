@@ -419,8 +419,9 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
 	LLVMBasicBlockRef slow, join, from;
 	int64_t low, high, need_low, need_high;
 	struct pieces reads = {0};
+	struct further further;
+	bool fetches = false;
 	struct seen *seen;
-	V step = NULL;
 
 	if (in->format == ISA_FMT_FLAT)
 		return NULL;
@@ -464,8 +465,8 @@ static struct seen *look_around(struct lift *l, const struct jit_inst *ji, uint3
 		V va = ADD(base[s], c64(l, (uint64_t)low));
 
 		if (!s)
-			step = steady_step(l, ji, place, va, &reads, lanes);
-		seen->host[s] = translate(l, place, va, (unsigned)(high - low), NULL, step, &reads, slow);
+			fetches = steady_step(l, ji, place, va, &reads, lanes, &further);
+		seen->host[s] = translate(l, place, va, (unsigned)(high - low), NULL, fetches ? &further : NULL, &reads, slow);
 	}
 	from = LLVMGetInsertBlock(l->b);
 	LLVMBuildBr(l->b, join);
@@ -489,7 +490,9 @@ static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot,
 	bool wave = x->level == LEVEL_WAVE;
 	struct seen *seen = base ? look_around(l, ji, prot, x, base) : NULL;
 	unsigned all = whole ? 1 : l->strips, most = 0, place;
-	V outside, step = NULL;
+	struct further further;
+	bool fetches = false;
+	V outside;
 
 	if (seen) {
 		LLVMBasicBlockRef go = new_block(l, "");
@@ -511,8 +514,8 @@ static void find_lanes(struct lift *l, const struct jit_inst *ji, uint32_t prot,
 
 		add_piece(&reads, 0, e[s].span);
 		if (!s)
-			step = steady_step(l, ji, place, va, &reads, whole ? WAVE_LANES : l->width);
-		host[s] = translate(l, place, va, e[s].span, s ? NULL : outside, step, &reads, slow);
+			fetches = steady_step(l, ji, place, va, &reads, whole ? WAVE_LANES : l->width, &further);
+		host[s] = translate(l, place, va, e[s].span, s ? NULL : outside, fetches ? &further : NULL, &reads, slow);
 	}
 }
 

@@ -218,19 +218,20 @@ void add_piece(struct pieces *p, int64_t low, int64_t high)
 }
 
 /* steady_step() in a run, whose waves' pieces mostly lie one behind the other. */
-static V in_turn(struct lift *l, const struct jit_inst *ji, V va, unsigned bytes, unsigned lanes)
+static void in_turn(struct lift *l, const struct jit_inst *ji, V va, unsigned bytes, unsigned lanes, struct further *further)
 {
-	V last = counter(l, l->i64, 0), due = LLVMBuildLoad2(l->b, l->i64, last, ""), yes = IS(EQ, va, ADD(due, c64(l, bytes)));
+	V last = counter(l, l->i64, 0), due = LLVMBuildLoad2(l->b, l->i64, last, "");
 	LLVMBasicBlockRef here = LLVMGetInsertBlock(l->b);
 
+	further->by = c64(l, STEADY_AHEAD);
+	further->when = IS(EQ, va, ADD(due, c64(l, bytes)));
 	LLVMBuildStore(l->b, va, last);
 	LLVMPositionBuilderAtEnd(l->b, l->run.once);
-	l->run.fetches = l->has_serial ? LLVMConstInt(l->i1, 1, 0) : moves_much(l, ji, bytes / lanes);
+	further->ever = l->has_serial ? LLVMConstInt(l->i1, 1, 0) : moves_much(l, ji, bytes / lanes);
 	LLVMPositionBuilderAtEnd(l->b, here);
-	return LLVMBuildSelect(l->b, yes, c64(l, STEADY_AHEAD), c64(l, 0), "");
 }
 
-V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, const struct pieces *reads, unsigned lanes)
+bool steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, const struct pieces *reads, unsigned lanes, struct further *further)
 {
 	uint32_t items = l->code->wg_size[0] * l->code->wg_size[1] * l->code->wg_size[2], waves = items / WAVE_LANES;
 	/* The waves of work-groups of one dimension come as if they were all of one, where each reads one piece. */
@@ -241,11 +242,13 @@ V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, c
 	V next, steps, index[2] = {c32(l, 0), c32(l, 0)}, due, step, now, large;
 
 	if (!l->groups || !l->blk || place & 1 || bytes < STEADY_LEAST || bytes > FETCH_MOST || l->steady == MAX_STEADY || in_loop(l->code, l->blk))
-		return NULL;
+		return false;
 	ahead = one ? STEADY_AHEAD / bytes : waves < STEADY_WAVES ? STEADY_WAVES / waves : 1;
 	l->steady++;
-	if (one && l->run.on)
-		return in_turn(l, ji, va, bytes, lanes);
+	if (one && l->run.on) {
+		in_turn(l, ji, va, bytes, lanes, further);
+		return true;
+	}
 	next = LLVMBuildAlloca(l->at_entry, t, "");
 	steps = LLVMBuildAlloca(l->at_entry, t, "");
 	LLVMBuildStore(l->at_entry, LLVMConstNull(t), next);
@@ -270,7 +273,8 @@ V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, c
 	step = LLVMBuildSelect(l->b, IS(EQ, va, due), step, c64(l, 0), "");
 	LLVMBuildBr(l->b, go);
 	go_to(l, go);
-	return phi2(l, c64(l, 0), from, step, look);
+	*further = (struct further){.by = phi2(l, c64(l, 0), from, step, look)};
+	return true;
 }
 
 #define FETCH_AT_ONCE 2 /* lines: the host has few under way at a time */
@@ -287,14 +291,14 @@ static V rest_of_wave(struct lift *l, unsigned rest)
 	return LLVMBuildInBoundsGEP2(l->b, l->ptr, l->rest_at[rest], &wave, 1, "");
 }
 
-/* What is step further, as far as it is in the same piece of memory. Where barriers follow, most of it is left to the blocks behind them. */
-static void fetch_further(struct lift *l, V off, V room, V host, V step, const struct pieces *ahead)
+/* What is further, as far as it is in the same piece of memory. Where barriers follow, most of it is left to the blocks behind them. */
+static void fetch_further(struct lift *l, V off, V room, V host, const struct further *further, const struct pieces *ahead)
 {
 	LLVMBasicBlockRef fetch = new_block(l, ""), go = new_block(l, ""), from = LLVMGetInsertBlock(l->b);
 	struct fetch_rest *rest = l->rests < MAX_RESTS && l->rest_at[l->rests] ? &l->rest[l->rests] : NULL;
 	unsigned stages = 0, n = 0, now;
 	int64_t line[MAX_LINES], first = ahead->low[0];
-	V further;
+	V when = further->when ? further->when : IS(NE, further->by, c64(l, 0)), there;
 
 	for (const struct jit_block *blk = l->blk + 1; rest && blk < l->code->block + l->code->num_blocks; blk++)
 		stages += is_stage(l, blk);
@@ -305,27 +309,20 @@ static void fetch_further(struct lift *l, V off, V room, V host, V step, const s
 			line[n++] = k - first;
 	now = (n + stages) / (stages + 1);
 	now = !stages ? n : now < FETCH_AT_ONCE ? FETCH_AT_ONCE : now;
-	if (LLVMIsASelectInst(step)) {
-		V yes = LLVMGetOperand(step, 0);
-
-		step = LLVMGetOperand(step, 1);
-		LLVMBuildCondBr(l->b, AND(yes, IS(ULT, ADD(off, step), room)), fetch, go);
-	} else {
-		LLVMBuildCondBr(l->b, AND(IS(NE, step, c64(l, 0)), IS(ULT, ADD(off, step), room)), fetch, go);
-	}
+	LLVMBuildCondBr(l->b, AND(when, IS(ULT, ADD(off, further->by), room)), fetch, go);
 	go_to(l, fetch);
-	further = indexed(l, host, step);
+	there = indexed(l, host, further->by);
 	for (unsigned i = 0; i < n && i < now; i++)
-		prefetch(l, at(l, further, (uint64_t)line[i]), 3);
+		prefetch(l, at(l, there, (uint64_t)line[i]), 3);
 	LLVMBuildBr(l->b, go);
 	go_to(l, go);
 	if (now >= n)
 		return;
-	further = phi2(l, further, fetch, host, from);
+	there = phi2(l, there, fetch, host, from);
 	rest->each = now;
 	while (now < n)
 		rest->line[rest->lines++] = line[now++];
-	LLVMBuildStore(l->b, further, rest_of_wave(l, l->rests++));
+	LLVMBuildStore(l->b, there, rest_of_wave(l, l->rests++));
 }
 
 void fetch_rests(struct lift *l)
@@ -354,9 +351,9 @@ void forget_rests(struct lift *l)
 
 /*
  * Host address of bytes from the guest's va (i64) on, all there with the place's right; else, and where also does not hold, control is at
- * slow. The place mostly knows: then this is a subtraction, a comparison and an addition. What is step (or NULL) further is fetched ahead.
+ * slow. The place mostly knows: then this is a subtraction, a comparison and an addition. What is further (NULL: nothing) is fetched ahead.
  */
-V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, const struct pieces *ahead, LLVMBasicBlockRef slow)
+V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, const struct further *further, const struct pieces *ahead, LLVMBasicBlockRef slow)
 {
 	LLVMBasicBlockRef miss = new_block(l, "miss"), go = new_block(l, ""), hit = go, from;
 	LLVMTypeRef params[4] = {l->ptr, l->i64, l->i32, l->i32};
@@ -374,22 +371,21 @@ V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step
 	host = indexed(l, host, off);
 	room = load_once(l, l->view, where + offsetof(struct mem_near, room), l->i64);
 	reach = room;
-	if (step && l->run.fetches) {
+	if (further && further->ever) {
 		LLVMBasicBlockRef here = LLVMGetInsertBlock(l->b);
 
 		LLVMPositionBuilderAtEnd(l->b, l->run.once);
-		reach = LLVMBuildSelect(l->b, l->run.fetches, room, c64(l, 0), "");
+		reach = LLVMBuildSelect(l->b, further->ever, room, c64(l, 0), "");
 		LLVMPositionBuilderAtEnd(l->b, here);
-		l->run.fetches = NULL;
 	}
-	if (step || may_go_on(l, place, bytes))
+	if (further || may_go_on(l, place, bytes))
 		hit = new_block(l, "");
 	from = LLVMGetInsertBlock(l->b);
 	emit_weights(l, LLVMBuildCondBr(l->b, IS(ULT, off, room), hit, miss), true);
 	if (hit != go) {
 		go_to(l, hit);
-		if (step)
-			fetch_further(l, off, reach, host, step, ahead);
+		if (further)
+			fetch_further(l, off, reach, host, further, ahead);
 		else
 			fetch_ahead(l, va, off, room, host, bytes);
 		from = LLVMGetInsertBlock(l->b);

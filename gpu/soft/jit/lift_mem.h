@@ -68,20 +68,26 @@ struct pieces {
 	int64_t low[MAX_PIECES], high[MAX_PIECES];
 };
 void add_piece(struct pieces *p, int64_t low, int64_t high);
+/* What will be read next: so far from what is read now, if it is so that when, and ever. */
+struct further {
+	V by;	/* i64 */
+	V when; /* i1, of this wave; NULL: unless by is 0 */
+	V ever; /* i1, of all waves of a run, known before its loop; NULL: when tells all */
+};
 /*
  * Host address of bytes from the guest's va on, all there with the place's right; else, and unless also (NULL: nothing) holds, control is at slow. Of what is
- * step (i64; NULL or 0: nothing) further the pieces are fetched ahead, of which the first begins at va.
+ * further (NULL: nothing is) the pieces are fetched ahead, of which the first begins at va.
  */
-V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, V step, const struct pieces *ahead, LLVMBasicBlockRef slow);
+V translate(struct lift *l, unsigned place, V va, unsigned bytes, V also, const struct further *further, const struct pieces *ahead, LLVMBasicBlockRef slow);
 /* At the begin of a block behind a barrier: some of what was left to such blocks. */
 void fetch_rests(struct lift *l);
 /* From here on memory may be somewhere else. */
 void forget_rests(struct lift *l);
 /*
- * How far (i64) from va, where loads of rows begin that read these pieces for so many lanes, that will be which this wave of a work-group some work-groups later loads, if each
- * begins as far from the one before as the last two did; else, and of grids that move no more than the host's caches hold, 0. NULL: that is not looked at.
+ * How far from va, where loads of rows begin that read these pieces for so many lanes, that will be which this wave of a work-group some work-groups later loads, if each
+ * begins as far from the one before as the last two did; never in grids that move no more than the host's caches hold. False: that is not looked at.
  */
-V steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, const struct pieces *reads, unsigned lanes);
+bool steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va, const struct pieces *reads, unsigned lanes, struct further *further);
 /* What a short load has read, as dwords; the same of the low bits of dwords. */
 V widened(struct lift *l, enum vmem_kind kind, V x);
 V short_value(struct lift *l, const struct access *a, V dwords);
