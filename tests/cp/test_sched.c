@@ -229,14 +229,15 @@ static void copies_take_turns(void **state)
 			if (atomic_load(&turns.gpu_ns) == ns)
 				break;
 			took = turns_take(&turns);
-			if (took < best)
+			/* 0: nobody was in the turn, between two copies. */
+			if (took && took < best)
 				best = took;
 			ns = atomic_load(&turns.gpu_ns);
 			sleep_ms(5);
 			assert_int_equal(atomic_load(&turns.gpu_ns), ns);
 		}
-		/* All of them take 20 ms and more. */
-		assert_in_range(best, 0, 3000000);
+		/* All of them take some 16 ms. */
+		assert_in_range(best, 1, 3000000);
 		turns_grant(&turns);
 		assert_true(ring_drain(&r, 20000));
 		for (unsigned i = 0; i < BYTES; i++)

@@ -100,11 +100,12 @@ void *runner_alloc(struct runner *r, size_t size, uint32_t prot)
 	void *p;
 
 	size = (size + PAGE - 1) & ~(PAGE - 1);
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* A page behind it is nobody's, so that what goes too far finds nothing. */
+	p = mmap(NULL, size + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;
 	if (runner_map(r, p, size, prot)) {
-		munmap(p, size);
+		munmap(p, size + PAGE);
 		return NULL;
 	}
 	return p;
@@ -114,7 +115,7 @@ void runner_unmap(struct runner *r, const void *host)
 {
 	for (unsigned i = 0; i < r->num_ranges; i++)
 		if (r->range[i].start == (uintptr_t)host) {
-			munmap((void *)(uintptr_t)r->range[i].start, r->range[i].end - r->range[i].start);
+			munmap((void *)(uintptr_t)r->range[i].start, r->range[i].end - r->range[i].start + PAGE);
 			r->range[i] = r->range[--r->num_ranges];
 			break;
 		}

@@ -42,7 +42,7 @@ struct runner_dispatch {
 int runner_init(struct runner *r, enum isa_target target);
 void runner_free(struct runner *r);
 
-/* Page-aligned zeroed memory mapped with prot; freed by runner_unmap. NULL if none. */
+/* Page-aligned zeroed memory mapped with prot, nothing right behind it; freed by runner_unmap. NULL if none. */
 void *runner_alloc(struct runner *r, size_t size, uint32_t prot);
 /* Maps what exists already. */
 int runner_map(struct runner *r, const void *host, size_t size, uint32_t prot);

@@ -143,7 +143,6 @@ struct three {
 	uint x, y, z;
 };
 
-/* Lanes of one access in two buffers, three dwords a lane; item `wild` stores where there is nothing. */
 /* No branches, no barriers: compiled code has a loop for work-groups of such. */
 kernel void in_place(global uint *y, global const uint *x, uint f, uint width)
 {
@@ -152,6 +151,7 @@ kernel void in_place(global uint *y, global const uint *x, uint f, uint width)
 	y[i] = f * x[i] + y[i];
 }
 
+/* Lanes of one access in two buffers, three dwords a lane; item `wild` stores where there is nothing. */
 kernel void two_buffers(global uint *a, global uint *b, global const uint *where, uint wild)
 {
 	uint i = get_global_id(0), k = where[i] >> 2;
