@@ -395,6 +395,14 @@ void lin_after_step(struct lift *l, const struct jit_inst *ji);
 bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, V *holds);
 
 /* ---- lift_valu.c ---- */
+/* One strip of a queued operation. */
+void emit_queued(struct lift *l, struct vop *q, unsigned strip);
+/* The source that is a mask of lanes. */
+unsigned mask_operand(const struct isa_inst *in);
+/* Of enum lane_kind. */
+bool is64(unsigned kind);
+
+/* ---- lift_queue.c ---- */
 /* Queues a vector operation, or emits it; false: not lifted. */
 bool lift_valu(struct lift *l, const struct jit_inst *ji);
 void flush_queue(struct lift *l);
@@ -427,14 +435,17 @@ void leave_mfma(struct lift *l);
 /* Of the wave, in frame->later. */
 V later_ptr(struct lift *l);
 
-/* ---- lift_lds.c ---- */
+/* ---- lift_lds_known.c ---- */
 void emit_lds_access(struct lift *l, const struct vop *q, unsigned strip);
 /* Accesses of lanes whose places are known; called before the queue is flushed. */
 bool lift_known_ds(struct lift *l, const struct jit_inst *ji);
 /* A read of LDS as known here, that writes nothing there. */
 bool reads_lds(const struct isa_inst *in);
 bool stores_lds(const struct isa_inst *in);
+
+/* ---- lift_lds.c ---- */
 bool lift_ds(struct lift *l, const struct jit_inst *ji);
+
 /* ---- lift_ds.c ---- */
 bool lift_ds_other(struct lift *l, const struct jit_inst *ji);
 
