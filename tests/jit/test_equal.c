@@ -245,15 +245,14 @@ static struct isa_inst lds_inst(void)
 	return in;
 }
 
-/* Reads of LDS by lanes that are the rows of a matrix, 16 or 8 of them in each of its columns. */
+/* Reads of LDS by lanes that are the rows of a matrix, 8, 16 or 32 of them in each of its columns. */
 enum { COLUMN_INSTS = 6 };
-static void column_insts(struct isa_inst in[COLUMN_INSTS])
+static void column_insts(struct isa_inst in[COLUMN_INSTS], unsigned shift, bool wide)
 {
 	static const uint16_t ops[] = {ISA_V_AND_B32, ISA_V_MUL_U32_U24, ISA_V_LSHRREV_B32, ISA_V_LSHL_ADD_U32}, reads[] = {ISA_DS_READ_B32, ISA_DS_READ2_B32, ISA_DS_READ_B64,
 			      ISA_DS_READ2_B64};
 	const struct isa_operand v0 = {.kind = ISA_OPND_VGPR, .dwords = 1}, v1 = {.kind = ISA_OPND_VGPR, .dwords = 1, .index = 1}, v2 = {.kind = ISA_OPND_VGPR, .dwords = 1, .index = 2};
 	struct isa_operand k = {.kind = ISA_OPND_CONST, .dwords = 1};
-	unsigned shift = 3 + rnd() % 2, wide = rnd() % 2;
 
 	for (unsigned i = 0; i < 4; i++)
 		in[i] = (struct isa_inst){.op = ops[i], .format = ISA_FMT_VOP3, .size = 8, .dst[0] = i == 2 ? v2 : v1};
@@ -555,7 +554,7 @@ static void one_unit(bool full)
 		in[i] = k == 0 ? address_inst() : k == 1 ? lds_inst() : k <= 3 && matrices ? matrix_inst() : random_inst();
 	}
 	if (rnd() % 4 == 0)
-		column_insts(in + rnd() % (NI - COLUMN_INSTS));
+		column_insts(in + rnd() % (NI - COLUMN_INSTS), 3 + rnd() % 3, rnd() & 1);
 	for (unsigned i = 0; i < NI; i++)
 		seen[in[i].op]++;
 	for (unsigned n = 0; n < 10; n++) {
@@ -699,9 +698,31 @@ static void test_partners(void **state)
 	assert_int_equal(failures, 0);
 }
 
+/* Rows of matrices, with nothing else around that overwrites them. */
+static void test_columns(void **state)
+{
+	static struct state start;
+
+	for (unsigned n = 0; n < 24; n++) {
+		struct isa_inst in[NI] = {0};
+		struct jit_unit *u = NULL;
+		unsigned before = failures;
+
+		for (unsigned i = 0; i < NI; i++)
+			in[i] = (struct isa_inst){.op = ISA_S_NOP, .format = ISA_FMT_SOPP, .size = 4};
+		column_insts(in, 3 + n % 3, n / 3 & 1);
+		random_state(&start, 0x3f0, 0);
+		run_state(in, NI, 0x3f0, true, &start, &u);
+		if (failures != before)
+			blame(in, 0x3f0, true, &start);
+		unit_free(u);
+	}
+	assert_int_equal(failures, 0);
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_quieted), cmocka_unit_test(test_partners), cmocka_unit_test(test_random)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_columns), cmocka_unit_test(test_quieted), cmocka_unit_test(test_partners), cmocka_unit_test(test_random)};
 
 	target = argc > 1 && !strcmp(argv[1], "gfx900") ? ISA_GFX900 : ISA_GFX90A;
 	if (argc > 2)

@@ -273,23 +273,34 @@ static void known_read_of(struct lift *l, V p, const int32_t *d, unsigned n, str
 	}
 }
 
+/* Do strips that are so many apart have their dwords one behind the other, by fours, in all lanes? */
+static bool side_by_side(const struct lift *l, const int32_t *d, unsigned dwords, unsigned apart)
+{
+	for (unsigned s = 0; s < l->strips; s++) {
+		unsigned of = s / apart % (4 / dwords), first = s - of * apart;
+
+		for (unsigned i = 0; i < l->width; i++)
+			if (d[s * l->width + i] - d[first * l->width + i] != (int32_t)(of * dwords * 4))
+				return false;
+	}
+	return true;
+}
+
 /*
- * Columns of a matrix whose rows are the lanes: of so many strips that their dwords of one lane are four, these lie one behind the other, in all lanes. NULL: not
- * so, or not known; else where they are, from the wave's first lane.
+ * Columns of a matrix whose rows are the lanes: of so many strips that their dwords of one lane are four, so many apart, these lie one behind the other, in all
+ * lanes. NULL: not so, or not known; else where they are, from the wave's first lane.
  */
-static const int32_t *columns(const struct lift *l, unsigned r, unsigned dwords)
+static const int32_t *columns(const struct lift *l, unsigned r, unsigned dwords, unsigned *apart)
 {
 	uint16_t delta = l->at[LEVEL_WAVE].v[r].delta;
 	const int32_t *d = delta ? l->code->delta[delta - 1] : NULL;
-	unsigned many = 4 / dwords;
 
 	if (!d || dwords > 2 || l->width < 8 || few_vectors(l, d, dwords))
 		return NULL;
-	for (unsigned s = 0; s < l->strips; s++)
-		for (unsigned i = 0; i < l->width; i++)
-			if (d[s * l->width + i] - d[s / many * many * l->width + i] != (int32_t)(s % many * dwords * 4))
-				return NULL;
-	return d;
+	for (*apart = 1; *apart * 4 / dwords <= l->strips; *apart *= 2)
+		if (side_by_side(l, d, dwords, *apart))
+			return d;
+	return NULL;
 }
 
 /* Of two vectors the first (second) halves of each 128 bits, elements of so many dwords in turns. */
@@ -323,19 +334,21 @@ static V four_of_lanes(struct lift *l, V p, const int32_t *d, unsigned lane)
 }
 
 /* Reads them for all strips: blocks of four by four dwords are transposed. */
-static void read_columns(struct lift *l, V p, const int32_t *d, const struct ds_part *part)
+static void read_columns(struct lift *l, V p, const int32_t *d, const struct ds_part *part, unsigned apart)
 {
 	unsigned n = part->dwords;
 
-	for (unsigned s = 0; s < l->strips; s += 4 / n) {
+	for (unsigned s = 0; s < l->strips; s++) {
 		V x[4], t[4];
 
+		if (s / apart % (4 / n))
+			continue;
 		for (unsigned i = 0; i < 4; i++)
 			x[i] = four_of_lanes(l, p, d + s * l->width, i);
 		for (unsigned i = 0; i < 4; i++)
 			t[i] = unpack(l, x[i & 2], x[(i & 2) + 1], 1, i & 1);
 		for (unsigned k = 0; k < 4; k++)
-			set_v(l, part->row + k % n, s + k / n, unpack(l, t[k / 2], t[2 + k / 2], 2, k & 1));
+			set_v(l, part->row + k % n, s + k / n * apart, unpack(l, t[k / 2], t[2 + k / 2], 2, k & 1));
 	}
 }
 
@@ -552,7 +565,7 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 	const int32_t *wave;
 	bool store;
 	unsigned parts = in->format == ISA_FMT_DS && !in->gds && in->src[0].kind == ISA_OPND_VGPR ? ds_parts(in, part, &store) : 0;
-	unsigned r = in->src[0].index;
+	unsigned r = in->src[0].index, apart;
 
 	if (!parts || !l->reg.now.exec_full || !known_delta(l, r))
 		return false;
@@ -572,13 +585,13 @@ bool lift_known_ds(struct lift *l, const struct jit_inst *ji)
 		}
 		return true;
 	}
-	wave = columns(l, r, part[0].dwords);
+	wave = columns(l, r, part[0].dwords, &apart);
 	if (wave)
 		flush_queue(l);
 	for (unsigned p = 0; wave && p < parts; p++) {
 		V where = ADD(base->first[0], c64(l, part[p].offset));
 
-		read_columns(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), wave, &part[p]);
+		read_columns(l, LLVMBuildGEP2(l->b, l->i8, l->lds, &where, 1, ""), wave, &part[p], apart);
 	}
 	for (unsigned p = 0; !wave && p < parts; p++) {
 		queue_access(l, ji, base, &part[p], false);
