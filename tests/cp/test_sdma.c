@@ -352,11 +352,11 @@ static void big(void **state)
 	assert_int_equal(dst[4000000], 0xaa);
 }
 
-/* A copy larger than caches, which it goes past: unaligned, and to a place that overlaps what it is of. */
+/* A copy larger than caches, which its end goes past: unaligned, and to a place that overlaps what it is of. */
 static void large(void **state)
 {
 	struct client *c = *state;
-	uint64_t half = 32u << 20, src_va = POOL_VA + (1ull << 32), dst_va = src_va + half, size = (17u << 20) + 77;
+	uint64_t half = 64u << 20, src_va = POOL_VA + (1ull << 32), dst_va = src_va + half, size = (33u << 20) + 77;
 	uint8_t *src = mmap(NULL, 2 * half, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *dst = src + half;
 	struct ring r;
 

@@ -141,7 +141,7 @@ bool mem_compare(unsigned func, uint64_t value, uint64_t ref)
 	return true;
 }
 
-/* Past the caches, which what is copied would leave before anybody reads it. */
+/* Past the caches. */
 static void stream(uint8_t *to, const uint8_t *from, uint64_t len)
 {
 #ifdef __SSE2__
@@ -166,7 +166,7 @@ static void stream(uint8_t *to, const uint8_t *from, uint64_t len)
 	memmove(to, from, len);
 }
 
-uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size, bool large)
+uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size, bool past_caches)
 {
 	uint64_t done = 0;
 
@@ -185,7 +185,7 @@ uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t si
 			len = from_len;
 		if (len > to_len)
 			len = to_len;
-		if (large)
+		if (past_caches)
 			stream(to, from, len);
 		else
 			memmove(to, from, len);

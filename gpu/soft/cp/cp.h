@@ -70,7 +70,7 @@ enum {
 	PAGER_FAILED = 64,  /* of its last answers, those that were errors */
 	PAGER_STREAMS = 16, /* scans of memory that are followed */
 };
-#define COPY_LARGE (16u << 20) /* bytes: more than what caches keep until somebody reads it */
+#define COPY_KEPT (32u << 20) /* bytes that caches keep of a copy until somebody reads it; the rest goes past them, which is faster */
 #define GPU_MAX_INFLIGHT_BYTES                                                                     \
 	(512ull                                                                                    \
 	 << 20) /* registers and LDS of all work-groups; one per dispatch is always allowed */
@@ -546,8 +546,8 @@ bool sdma_busy(struct gpu_queue *q);
 bool mem_atomic(struct gpu_queue *q, unsigned op, uint64_t va, uint64_t src, uint64_t cmp,
 		bool *matched, bool *fault);
 /* Copies [src] to [dst] or fills dst; at most max bytes at once. Returns bytes done, 0 with a fault
- * raised. Between copy_begin and copy_end. large: a piece of a copy of COPY_LARGE bytes or more. */
-uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size, bool large);
+ * raised. Between copy_begin and copy_end. past_caches: see COPY_KEPT. */
+uint64_t copy_chunk(struct gpu_queue *q, uint64_t dst, uint64_t src, uint64_t size, bool past_caches);
 uint64_t fill_chunk(struct gpu_queue *q, uint64_t dst, uint32_t pattern, uint64_t size);
 /* The compare functions of POLL_REGMEM and WAIT_REG_MEM. */
 bool mem_compare(unsigned func, uint64_t value, uint64_t ref);

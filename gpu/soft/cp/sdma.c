@@ -66,13 +66,14 @@ static enum result op_copy_linear(struct gpu_queue *q, struct sdma_packet *p)
 		(p->dw[1] & (q->vm->gpu->target == ISA_GFX900 ? 0x3fffff : 0x3fffffff)) + 1ull;
 	uint64_t len = piece(q, p, size), src = addr(p, 3) + q->sdma_done,
 		 dst = addr(p, 5) + q->sdma_done;
+	bool past_caches = q->sdma_done >= COPY_KEPT;
 
 	if (!len)
 		return MORE;
-	len = copy_chunk(q, dst, src, len, size >= COPY_LARGE);
+	len = copy_chunk(q, dst, src, len, past_caches);
 	/* broadcast: a second destination */
 	if (len && (p->dw[0] >> 27 & 1))
-		len = copy_chunk(q, addr(p, 7) + q->sdma_done, src, len, size >= COPY_LARGE);
+		len = copy_chunk(q, addr(p, 7) + q->sdma_done, src, len, past_caches);
 	return advance(q, p, len, size);
 }
 
