@@ -70,7 +70,7 @@ enum {
 	PAGER_FAILED = 64,  /* of its last answers, those that were errors */
 	PAGER_STREAMS = 16, /* scans of memory that are followed */
 };
-#define COPY_KEPT (32u << 20) /* bytes that caches keep of a copy until somebody reads it; the rest goes past them, which is faster */
+#define COPY_KEPT (32u << 20) /* bytes that caches keep of a packet's copy until somebody reads it; the rest goes past them, which is faster */
 #define GPU_MAX_INFLIGHT_BYTES                                                                     \
 	(512ull                                                                                    \
 	 << 20) /* registers and LDS of all work-groups; one per dispatch is always allowed */

@@ -94,8 +94,7 @@ static V load_lane(struct lift *l, V p, int32_t d, unsigned n, bool guest)
 	return x;
 }
 
-/* Vectors of so many dwords, their number a power of two, one behind the other. */
-static V concatenated(struct lift *l, V *part, unsigned parts, unsigned size)
+V concatenated(struct lift *l, V *part, unsigned parts, unsigned size)
 {
 	V order[256];
 

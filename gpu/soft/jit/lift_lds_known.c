@@ -319,18 +319,12 @@ static V unpack(struct lift *l, V a, V b, unsigned dwords, bool second)
 /* The four dwords from where p points of every fourth lane from lane on, one behind the other. */
 static V four_of_lanes(struct lift *l, V p, const int32_t *d, unsigned lane)
 {
-	V part[16], order[64];
+	V part[16];
 	unsigned n = l->width / 4;
 
 	for (unsigned i = 0; i < n; i++)
 		part[i] = aligned1(LLVMBuildLoad2(l->b, LLVMVectorType(l->i32, 4), at(l, p, (uint64_t)(int64_t)d[lane + 4 * i]), ""));
-	for (unsigned size = 8; n > 1; n /= 2, size *= 2) {
-		for (unsigned i = 0; i < size; i++)
-			order[i] = c32(l, i);
-		for (unsigned i = 0; i < n / 2; i++)
-			part[i] = LLVMBuildShuffleVector(l->b, part[2 * i], part[2 * i + 1], LLVMConstVector(order, size), "");
-	}
-	return part[0];
+	return concatenated(l, part, n, 4);
 }
 
 /* Reads them for all strips: blocks of four by four dwords are transposed. */

@@ -124,7 +124,9 @@ bool known_access(struct lift *l, const struct jit_inst *ji, const struct access
 bool lift_known_rows(struct lift *l, const struct jit_inst *ji);
 /* A strip's n dwords a lane, d from p, lane by lane, but places that several lanes have once. guest: memory that others see, too. */
 void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool guest, V out[4], V pairs[2]);
-/* Is that better than a gather? */
+/* Vectors of so many dwords, their number a power of two, one behind the other; part is overwritten. */
+V concatenated(struct lift *l, V *part, unsigned parts, unsigned size);
+/* Is read_lanes_apart() better than a gather? */
 bool few_moves(const struct lift *l, const int32_t *d, unsigned n);
 
 /* lift_gather.c */
