@@ -312,6 +312,12 @@ void jit_after(struct jit_facts *f, const struct isa_inst *in)
 	f->exec_full = f->cover[PAIR_OF_EXEC] >> PAIR_OF_EXEC & 1;
 }
 
+void jit_all_lanes(struct jit_facts *f)
+{
+	set_cover(f, PAIR_OF_EXEC, 0, true);
+	f->exec_full = true;
+}
+
 /* False: two ways lead here with different MODE. */
 static bool meet(struct jit_facts *to, const struct jit_facts *from, bool *changed)
 {
@@ -352,8 +358,7 @@ static bool find_facts(struct jit_code *c)
 	for (uint32_t b = 0; b < c->num_blocks; b++)
 		c->block[b].in.stored = comes_back && c->block[b].safe;
 	if (c->full)
-		set_cover(&c->block[0].in, PAIR_OF_EXEC, 0, true);
-	c->block[0].in.exec_full = c->full;
+		jit_all_lanes(&c->block[0].in);
 	c->block[0].in.mode = c->mode;
 	c->block[0].in.known = true;
 	while (changed) {

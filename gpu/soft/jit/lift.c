@@ -781,66 +781,108 @@ static void set_loaded_before(struct lift *l, const struct isa_operand *dst, con
 			set_s32(l, dst->index + i, a->value[i]);
 }
 
-/* Scalar loads of what is the same for all waves are done before a run: caches of constants are not told of stores, so a wave may find there what was before. */
-static void load_ahead(struct lift *l, const struct jit_block *blk, struct ahead *ahead)
+/* Instructions of a block without the one that says where it goes. */
+static uint32_t body(const struct jit_block *blk)
 {
+	return blk->count - (blk->term != TERM_FALL);
+}
+
+/* Scalar loads of what is the same for all waves are done before a run: caches of constants are not told of stores, so a wave may find there what was before. */
+static void load_ahead(struct lift *l, struct ahead *ahead)
+{
+	const struct jit_code *c = l->code;
 	uint64_t vary[2] = {0, 0};
-	uint32_t i = blk->first;
 
 	for (unsigned d = 0; d < 3; d++)
-		if (l->code->id_sgpr[d] < WAVE_SGPRS)
-			vary[l->code->id_sgpr[d] >> 6] |= 1ull << (l->code->id_sgpr[d] & 63);
-	for (uint32_t k = 0; k + 1 < blk->count; k++, i = l->code->inst[i].next) {
-		const struct isa_inst *in = &l->code->inst[i].ci.inst;
-		struct jit_regs r;
-		bool once;
+		if (c->id_sgpr[d] < WAVE_SGPRS)
+			vary[c->id_sgpr[d] >> 6] |= 1ull << (c->id_sgpr[d] & 63);
+	for (unsigned n = 0; n < l->run.blocks; n++) {
+		struct jit_block *blk = &c->block[l->run.path[n]];
+		uint32_t i = blk->first;
 
-		if (in->format == ISA_FMT_SMEM && strncmp(isa_op_name(in->op), "s_load_", 7))
-			return;
-		jit_inst_regs(in, true, &r);
-		once = in->format == ISA_FMT_SMEM && in->dst[0].dwords <= 16 && !((r.suse[0] & vary[0]) | (r.suse[1] & vary[1]));
-		if (once) {
-			lift_inst(l, &l->code->inst[i]);
-			take_loaded(l, &in->dst[0], &ahead[k]);
+		l->blk = blk;
+		for (uint32_t k = 0; k < body(blk); k++, i = c->inst[i].next) {
+			const struct isa_inst *in = &c->inst[i].ci.inst;
+			struct jit_regs r;
+			bool once;
+
+			if (in->format == ISA_FMT_SMEM && strncmp(isa_op_name(in->op), "s_load_", 7))
+				return;
+			jit_inst_regs(in, true, &r);
+			once = in->format == ISA_FMT_SMEM && in->dst[0].dwords <= 16 && !((r.suse[0] & vary[0]) | (r.suse[1] & vary[1]));
+			if (once) {
+				lift_inst(l, &c->inst[i]);
+				take_loaded(l, &in->dst[0], &ahead[i]);
+			}
+			for (unsigned w = 0; w < 2; w++)
+				vary[w] = once ? vary[w] & ~r.swrite[w] : vary[w] | r.swrite[w];
 		}
-		for (unsigned w = 0; w < 2; w++)
-			vary[w] = once ? vary[w] & ~r.swrite[w] : vary[w] | r.swrite[w];
 	}
 }
 
-/* The kernel once more, as a run. */
-static void lift_run(struct lift *l)
+/* Waves of which lanes have become inactive are not for the run. */
+static void expect_all_lanes(struct lift *l, const struct jit_inst *ji)
 {
-	struct jit_block *blk = &l->code->block[0];
-	struct ahead *ahead = l->run.entry ? calloc(blk->count, sizeof(*ahead)) : NULL;
+	V exec;
+
+	if (l->reg.now.exec_full)
+		return;
+	flush_queue(l);
+	exec = get_exec(l);
+	/* The other way of a condition: none are left where all went the first one. */
+	l->run.failed |= exec == c64(l, 0);
+	emit_deopt_unless(l, LLVMBuildICmp(l->b, LLVMIntEQ, exec, c64(l, UINT64_MAX), ""), ji);
+	set_pair(l, PAIR_EXEC, c64(l, UINT64_MAX));
+	jit_all_lanes(&l->reg.now);
+}
+
+static void lift_run_block(struct lift *l, struct jit_block *blk, const struct ahead *ahead)
+{
+	const struct jit_code *c = l->code;
 	uint32_t i = blk->first;
 
-	if (!ahead)
-		return;
-	begin_run(l);
-	l->blk = blk;
-	l->reg.now = blk->in;
-	l->steady = 0;
-	load_ahead(l, blk, ahead);
-	begin_run_wave(l);
 	l->blk = blk;
 	l->back.valid = false;
-	forget(l);
-	lin_enter(l, blk);
-	memset(&l->vstored, 0, sizeof(l->vstored));
-	for (uint32_t k = 0; k + 1 < blk->count; k++, i = l->code->inst[i].next) {
-		const struct jit_inst *ji = &l->code->inst[i];
+	for (uint32_t k = 0; k < body(blk); k++, i = c->inst[i].next) {
+		const struct jit_inst *ji = &c->inst[i];
 
-		if (ahead[k].done) {
-			set_loaded_before(l, &ji->ci.inst.dst[0], &ahead[k]);
+		if (ahead[i].done) {
+			set_loaded_before(l, &ji->ci.inst.dst[0], &ahead[i]);
 		} else {
 			lift_inst(l, ji);
 			memcpy(l->at, l->next, sizeof(l->at));
 		}
 		l->run.changed |= ji->ci.inst.format >= ISA_FMT_DS && changes_more(&ji->ci.inst);
 		jit_after(&l->reg.now, &ji->ci.inst);
+		expect_all_lanes(l, ji);
 	}
 	flush_queue(l);
+	if (blk->term == TERM_COND) {
+		V goes = condition(l, c->inst[i].ci.inst.op);
+
+		emit_deopt_unless(l, run_way(c, blk) ? LLVMBuildNot(l->b, goes, "") : goes, &c->inst[i]);
+	}
+}
+
+/* The kernel once more, as a run. */
+static void lift_run(struct lift *l)
+{
+	struct jit_code *c = l->code;
+	struct ahead *ahead = l->run.entry ? calloc(c->num_inst, sizeof(*ahead)) : NULL;
+
+	if (!ahead)
+		return;
+	begin_run(l);
+	l->reg.now = c->block[0].in;
+	l->steady = 0;
+	load_ahead(l, ahead);
+	begin_run_wave(l);
+	l->blk = &c->block[0];
+	forget(l);
+	lin_enter(l, l->blk);
+	memset(&l->vstored, 0, sizeof(l->vstored));
+	for (unsigned n = 0; n < l->run.blocks; n++)
+		lift_run_block(l, &c->block[l->run.path[n]], ahead);
 	end_run(l);
 	free(ahead);
 }

@@ -100,8 +100,13 @@ struct seen {
 
 #define MAX_ROWS_READ 8
 
-/* lift_group.c: work-groups of a kernel without branches and barriers that follow each other, in a loop with nothing but what differs from wave to wave. */
+#define RUN_BLOCKS 16
+
+/* lift_group.c: work-groups of a kernel without loops and barriers that follow each other, in a loop with nothing but what differs from wave to wave. */
 struct run {
+	uint32_t path[RUN_BLOCKS]; /* blocks, from the entry to the end, that a wave comes through whose lanes all stay active */
+	unsigned blocks;
+	uint64_t weight; /* of them: a wave's instructions, as fuel */
 	LLVMBasicBlockRef entry, skip; /* where the first of them is to begin, and where that is not possible; NULL: there is no such loop */
 	LLVMBasicBlockRef once, bail;  /* once: the end of what is done before the loop; bail: the wave is left to the other code, nothing of it is done */
 	V group, wave;	   /* variables: of id[0], and which wave of it */
@@ -367,6 +372,8 @@ void emit_barrier(struct lift *l, const struct jit_block *to, bool waits);
 V wave_index(struct lift *l);
 /* A field of what compiled code is given that does not change in a run: read once. */
 V load_once(struct lift *l, V base, size_t offset, LLVMTypeRef t);
+/* Of two ways on, which one a run goes: 0 or 1. */
+int run_way(const struct jit_code *c, const struct jit_block *blk);
 /* Leaves the wave of a run to the code that can do what is to be done here. */
 void leave_run(struct lift *l);
 /* Before the run's loop, its scalar registers known (SGPRs that differ from wave to wave are not); then its body; then its end. */

@@ -12,8 +12,9 @@
  * So all that lives at the kernel's entry counts as changed there (cfg.c). What else struct wave has of its start nobody changes but
  * s_setreg and s_setprio.
  *
- * Runs: a kernel of one block is there twice. In the second form nothing but what differs from wave to wave is in the loop over waves and work-groups, and no call, so that
- * the compiler keeps the rest in registers: where accesses are (load_once), scalar loads (lift.c). A wave for which that does not do is left to the first form (leave_run),
+ * Runs: a kernel without loops is there twice. In the second form nothing but what differs from wave to wave is in the loop over waves and work-groups, and no call, so that
+ * the compiler keeps the rest in registers: where accesses are (load_once), scalar loads (lift.c). Of several blocks it is the way of a wave whose lanes all stay active, which
+ * most conditions are written for (is the work-item inside of the array?). A wave for which that does not do is left to the first form (leave_run),
  * as long as it has changed nothing; a kernel where that may come later has no second form (run.failed).
  */
 #include <stddef.h>
@@ -272,6 +273,39 @@ void leave_run(struct lift *l)
 	LLVMBuildBr(l->b, l->run.bail);
 }
 
+int run_way(const struct jit_code *c, const struct jit_block *blk)
+{
+	uint32_t last = blk->first;
+	bool out[2];
+
+	for (uint32_t k = 1; k < blk->count; k++)
+		last = c->inst[last].next;
+	if (c->inst[last].ci.inst.op == ISA_S_CBRANCH_EXECZ)
+		return 1;
+	/* What is the same for all lanes: not to where nothing is done. */
+	for (unsigned i = 0; i < 2; i++)
+		out[i] = c->block[blk->succ[i]].term == TERM_END && c->block[blk->succ[i]].count == 1;
+	return out[0] && !out[1];
+}
+
+static bool find_path(const struct jit_code *c, struct run *run)
+{
+	const struct jit_block *blk = c->block;
+	uint32_t insts = 0;
+
+	for (run->blocks = 0; run->blocks < RUN_BLOCKS && !blk->back && blk->in.known && insts <= RUN_MOST;) {
+		run->path[run->blocks++] = (uint32_t)(blk - c->block);
+		insts += blk->count;
+		run->weight += blk->weight;
+		if (blk->term == TERM_END)
+			return insts <= RUN_MOST;
+		if (blk->term != TERM_FALL && blk->term != TERM_BRANCH && blk->term != TERM_COND)
+			break;
+		blk = &c->block[blk->succ[blk->term == TERM_COND ? run_way(c, blk) : 0]];
+	}
+	return false;
+}
+
 /* Where a run may begin with the next work-group; the builder goes on where it does not. */
 static void emit_run_entry(struct lift *l)
 {
@@ -279,7 +313,7 @@ static void emit_run_entry(struct lift *l)
 	struct run *run = &l->run;
 
 	/* What comes after a wave's last instruction tests look at; what it puts into struct wave others would not find. */
-	if (c->block[0].term != TERM_END || c->block[0].count > RUN_MOST || l->exact || changes_fields(c))
+	if (l->exact || changes_fields(c) || !find_path(c, run))
 		return;
 	for (unsigned w = 0; w < 4; w++)
 		if (l->home.w[w])
@@ -304,9 +338,7 @@ static V smaller(struct lift *l, V a, V b)
 /* Instructions of a wave, as fuel. */
 static uint64_t wave_weight(const struct lift *l)
 {
-	uint32_t w = l->code->block[0].weight;
-
-	return w ? w : 1;
+	return l->run.weight ? l->run.weight : 1;
 }
 
 static uint64_t group_weight(const struct lift *l)

@@ -231,6 +231,8 @@ static inline bool jit_sync_edge(const struct jit_block *from, const struct jit_
 bool jit_comes_back(const struct jit_code *c);
 /* What holds behind an instruction. */
 void jit_after(struct jit_facts *f, const struct isa_inst *in);
+/* EXEC is known to be all ones. */
+void jit_all_lanes(struct jit_facts *f);
 
 /*
  * One call of a unit's function, for one wave or (group) for the waves of a work-group, from barrier to barrier, and then of those that
