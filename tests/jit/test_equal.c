@@ -215,17 +215,28 @@ enum { MASKS = 20, NUM_MASKS = 3 };
 static struct isa_inst address_inst(void)
 {
 	static const uint16_t ops[] = {ISA_V_LSHLREV_B32, ISA_V_ADD_U32, ISA_V_AND_B32, ISA_V_MUL_U32_U24, ISA_V_LSHL_ADD_U32, ISA_V_BFE_U32,
-				       ISA_V_MUL_LO_U32, ISA_V_OR_B32, ISA_V_SUB_U32, ISA_V_LSHL_OR_B32, ISA_V_MOV_B32, ISA_V_LSHRREV_B32};
-	static const uint32_t masks[] = {15, 63, 0x3ff, 48, 1, 0};
+				       ISA_V_MUL_LO_U32, ISA_V_OR_B32, ISA_V_SUB_U32, ISA_V_LSHL_OR_B32, ISA_V_MOV_B32, ISA_V_LSHRREV_B32,
+				       ISA_V_NOT_B32, ISA_V_XOR_B32, ISA_V_XAD_U32, ISA_V_AND_OR_B32, ISA_V_ASHRREV_I32};
+	static const uint32_t masks[] = {15, 63, 0x3ff, 48, 1, 0, UINT32_MAX, 0xffffffc0};
+	static struct isa_inst half;
 	struct isa_inst in = {.op = ops[rnd() % (sizeof(ops) / sizeof(ops[0]))], .format = ISA_FMT_VOP3, .size = 8};
 	const struct lane_op *op = lane_op_of(in.op);
+	bool bits = in.op == ISA_V_AND_B32 || in.op == ISA_V_XOR_B32 || in.op == ISA_V_XAD_U32 || in.op == ISA_V_AND_OR_B32;
 
 	in.dst[0] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = 1, .index = (uint16_t)(1 + rnd() % 3)};
 	for (unsigned i = 0; i < op->nsrc; i++) {
 		in.src[i] = (struct isa_operand){.kind = ISA_OPND_VGPR, .dwords = 1, .index = (uint16_t)(rnd() % 4)};
 		if (rnd() & 1)
 			in.src[i] = (struct isa_operand){.kind = ISA_OPND_CONST, .dwords = 1,
-							 .value = in.op == ISA_V_AND_B32 ? masks[rnd() % 6] : rnd() % 7};
+							 .value = bits ? masks[rnd() % 8] : rnd() % 7};
+	}
+	/* The high half of a number that is extended; then, perhaps, a copy of that number to below it. */
+	if (in.op == ISA_V_ASHRREV_I32 && rnd() % 4) {
+		in.src[0] = (struct isa_operand){.kind = ISA_OPND_CONST, .dwords = 1, .value = 31};
+		half = in;
+	} else if (in.op == ISA_V_MOV_B32 && half.src[1].kind == ISA_OPND_VGPR && rnd() % 4) {
+		in.src[0] = half.src[1];
+		in.dst[0].index = half.dst[0].index - 1;
 	}
 	if (in.op == ISA_V_AND_B32 && rnd() & 1)
 		in.src[rnd() & 1] = (struct isa_operand){.kind = ISA_OPND_SGPR, .dwords = 1, .index = (uint16_t)(MASKS + rnd() % NUM_MASKS)};
@@ -553,6 +564,9 @@ static void one_unit(bool full)
 
 		in[i] = k == 0 ? address_inst() : k == 1 ? lds_inst() : k <= 3 && matrices ? matrix_inst() : random_inst();
 	}
+	/* Some by themselves, so that shapes come of shapes. */
+	for (unsigned i = 0, n = rnd() % 2 ? 0 : rnd() % NI; i < n; i++)
+		in[i] = address_inst();
 	if (rnd() % 4 == 0)
 		column_insts(in + rnd() % (NI - COLUMN_INSTS), 3 + rnd() % 3, rnd() & 1);
 	for (unsigned i = 0; i < NI; i++)

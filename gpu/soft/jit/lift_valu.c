@@ -684,16 +684,15 @@ static V pk_half(struct lift *l, const struct vop *q, unsigned i, bool hi, bool 
 static V finish_half(struct lift *l, const struct vop *q, unsigned kind, V out, V src[3])
 {
 	const struct isa_inst *in = &q->ji->ci.inst;
-	enum valu_kind vk[3] = {VK_F16, VK_F16, q->op->nsrc == 3 ? VK_F16 : VK_NONE}, none[3] = {VK_NONE, VK_NONE, VK_NONE};
+	enum valu_kind vk[3] = {VK_F16, VK_F16, q->op->nsrc == 3 ? VK_F16 : VK_NONE};
 	bool flush = !(q->mode & MODE_F64_DST_DENORM);
 
 	if (kind == K_X && !in->clamp)
 		return flush ? flush_half(l, out) : out;
-	if (kind == K_X)
-		out = step(l, "STEP_H2F", out);
-	else if (kind != K_H)
+	if (kind != K_X && kind != K_H)
 		return out;
-	out = fix_nans(l, out, kind == K_H ? vk : none, src, 3);
+	/* K_X: the operation has chosen the NaN. */
+	out = kind == K_X ? step(l, "STEP_H2F", out) : fix_nans(l, out, vk, src, 3);
 	if (in->clamp)
 		out = clamp32(l, q, out);
 	out = step(l, "STEP_F2H", out);
