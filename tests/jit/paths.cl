@@ -90,3 +90,32 @@ kernel __attribute__((reqd_work_group_size(16, 8, 1))) void border(global const 
 	if (x > 0 && y > 0 && x < n - 1 && y < m - 1)
 		out[y * n + x] = in[y * n + x - 1] + in[y * n + x + 1] + in[(y - 1) * n + x] + in[(y + 1) * n + x] - 4 * in[y * n + x];
 }
+
+/* From the end to the begin. */
+kernel GROUP void backwards(global const int *in, global int *out, global int *other, int n, int m)
+{
+	int i = get_global_id(0);
+
+	if (i < n) {
+		out[i] = in[n - 1 - i] * 3;
+		other[n + ~i] = in[i] ^ m;
+	}
+}
+
+/* A picture 256 wide, by numbers that begin anywhere: row and column are parts of them. */
+kernel GROUP void folded(global const int *in, global int *out, global int *other, int n, int m)
+{
+	uint i = (uint)get_global_id(0) + (uint)m, x = i & 255, y = i >> 8;
+
+	if (i < (uint)n && x != 7)
+		out[x * (n >> 8) + y] = in[y * 256 + x] - (int)x;
+}
+
+/* Numbers below 0, extended to 64 bits where lanes have dropped out. */
+kernel GROUP void below(global const int *in, global int *out, global int *other, int n, int m)
+{
+	int g = get_global_id(0), i = g - m;
+
+	if (g < n && (in + m)[i] % 4 != 1)
+		out[g] = (other + m)[i] + (in + m)[i];
+}

@@ -151,6 +151,51 @@ static void test_counted(void **state)
 		check("counted", ref_counted, ends[e], (int32_t)e % 17);
 }
 
+static void ref_backwards(int32_t i, int32_t n, int32_t m)
+{
+	if (i < n) {
+		want[i] = in[n - 1 - i] * 3;
+		want_other[n - 1 - i] = in[i] ^ m;
+	}
+}
+
+static void test_backwards(void **state)
+{
+	for (unsigned e = 0; e < NUM_ENDS; e++)
+		check("backwards", ref_backwards, ends[e] > ITEMS ? ITEMS : ends[e], (int32_t)e);
+}
+
+static void ref_below(int32_t i, int32_t n, int32_t m)
+{
+	if (i < n && in[i] % 4 != 1)
+		want[i] = want_other[i] + in[i];
+}
+
+static void test_below(void **state)
+{
+	for (unsigned e = 0; e < NUM_ENDS; e++)
+		check("below", ref_below, ends[e] > ITEMS ? ITEMS : ends[e], (int32_t)(ITEMS / 2 + e * 21));
+}
+
+static void ref_folded(int32_t item, int32_t n, int32_t m)
+{
+	int32_t i = item + m, x = i & 255, y = i >> 8;
+
+	if (i < n && x != 7)
+		want[x * (n >> 8) + y] = in[y * 256 + x] - x;
+}
+
+/* Compiled code takes for granted that waves begin at multiples of 64, as they mostly do. */
+static void test_folded(void **state)
+{
+	static const int32_t starts[] = {0, 64, 256, 640, 1, 63, 65, 32};
+
+	for (unsigned k = 0; k < sizeof(starts) / sizeof(starts[0]); k++) {
+		check("folded", ref_folded, ITEMS, starts[k]);
+		check("folded", ref_folded, ITEMS / 2, starts[k]);
+	}
+}
+
 /* What is loaded for all waves before a run may be nowhere, where no wave has a lane that asks for it. */
 static void test_through(void **state)
 {
@@ -219,6 +264,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inside), cmocka_unit_test(test_twice),   cmocka_unit_test(test_loaded), cmocka_unit_test(test_either), cmocka_unit_test(test_scalar),
 		cmocka_unit_test(test_counted), cmocka_unit_test(test_through), cmocka_unit_test(test_faults), cmocka_unit_test(test_border),
+		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below),
 	};
 
 	if (argc < 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))

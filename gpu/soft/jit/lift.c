@@ -820,12 +820,37 @@ static void load_ahead(struct lift *l, struct ahead *ahead)
 	}
 }
 
-/* Waves of which lanes have become inactive are not for the run. */
+/* Keeps what of the registers follows from memory: run.loaded, run.loaded_pairs. */
+static void follow_loaded(struct lift *l, const struct isa_inst *in)
+{
+	bool loaded = in->format >= ISA_FMT_DS, to_exec = serial_makes_exec(in->op);
+	uint64_t *pairs = &l->run.loaded_pairs, exec = *pairs >> PAIR_EXEC & 1;
+	struct jit_regs r;
+
+	jit_inst_regs(in, false, &r);
+	for (unsigned w = 0; w < 4; w++)
+		loaded |= r.vuse.w[w] & l->run.loaded.w[w];
+	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++)
+		loaded |= (*pairs >> p & 1) && (r.suse[p >> 5] >> (2 * p & 63) & 3);
+	for (unsigned w = 0; w < 4; w++)
+		l->run.loaded.w[w] = loaded ? l->run.loaded.w[w] | r.vwrite.w[w] : l->run.loaded.w[w] & ~r.vwrite.w[w];
+	for (unsigned p = 0; p < WAVE_SGPRS / 2; p++)
+		if ((r.swrite[p >> 5] >> (2 * p & 63) & 3) || (to_exec && p == PAIR_EXEC))
+			*pairs = loaded || (to_exec && p == PAIR_EXEC && exec) ? *pairs | 1ull << p : *pairs & ~(1ull << p);
+}
+
+/*
+ * Lanes have become inactive, behind the instruction. If that follows from their numbers most waves have all, which are inside of the data: others are not for the run.
+ * If it depends on what is in memory most waves have lanes of either kind.
+ */
 static void expect_all_lanes(struct lift *l, const struct jit_inst *ji)
 {
+	const uint64_t bit = 1ull << PAIR_EXEC;
 	V exec;
 
 	if (l->reg.now.exec_full)
+		l->run.loaded_pairs &= ~bit;
+	if (l->reg.now.exec_full || (l->run.loaded_pairs & bit))
 		return;
 	flush_queue(l);
 	exec = get_exec(l);
@@ -846,6 +871,7 @@ static void lift_run_block(struct lift *l, struct jit_block *blk, const struct a
 	for (uint32_t k = 0; k < body(blk); k++, i = c->inst[i].next) {
 		const struct jit_inst *ji = &c->inst[i];
 
+		follow_loaded(l, &ji->ci.inst);
 		if (ahead[i].done) {
 			set_loaded_before(l, &ji->ci.inst.dst[0], &ahead[i]);
 		} else {

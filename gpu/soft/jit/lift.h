@@ -104,9 +104,12 @@ struct seen {
 
 /* lift_group.c: work-groups of a kernel without loops and barriers that follow each other, in a loop with nothing but what differs from wave to wave. */
 struct run {
-	uint32_t path[RUN_BLOCKS]; /* blocks, from the entry to the end, that a wave comes through whose lanes all stay active */
+	uint32_t path[RUN_BLOCKS]; /* blocks, from the entry to the end, that a wave comes through of which lanes stay active */
 	unsigned blocks;
 	uint64_t weight; /* of them: a wave's instructions, as fuel */
+	/* What lanes have loaded, and what follows from it; pairs are bits. */
+	struct bits256 loaded;
+	uint64_t loaded_pairs;
 	LLVMBasicBlockRef entry, skip; /* where the first of them is to begin, and where that is not possible; NULL: there is no such loop */
 	LLVMBasicBlockRef once, bail;  /* once: the end of what is done before the loop; bail: the wave is left to the other code, nothing of it is done */
 	V group, wave;	   /* variables: of id[0], and which wave of it */

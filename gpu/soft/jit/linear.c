@@ -295,6 +295,8 @@ static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, u
 		return a ? LLVMBuildShl(l->b, a, c64(l, in->src[0].value & 63), "") : NULL;
 	case ISA_V_ASHRREV_I32:
 		return LLVMBuildSExt(l->b, operand_root(l, &in->src[1], s), l->i64, "");
+	case ISA_V_MOV_B32: /* the low half, of a high one that is its sign */
+		return LLVMBuildSExt(l->b, operand_root(l, &in->src[0], s), l->i64, "");
 	case ISA_V_ASHRREV_I64: {
 		struct isa_operand high;
 
@@ -332,7 +334,7 @@ static void lift_wide(struct lift *l, const struct jit_inst *ji, unsigned level,
 	for (unsigned s = 0; s < roots(l, level); s++)
 		x.root[s] = wide_value(l, in, level, s);
 	mask = mask_result(l, ji);
-	if (in->dst[0].dwords > 1) {
+	if (at == in->dst[0].index) {
 		low = x;
 		for (unsigned s = 0; s < roots(l, level); s++)
 			low.root[s] = LLVMBuildTrunc(l->b, x.root[s], l->i32, "");
@@ -492,9 +494,10 @@ bool lift_linear(struct lift *l, const struct jit_inst *ji)
 	}
 	if (all && in->dst[0].kind == ISA_OPND_VGPR) {
 		bool pair = in->dst[0].dwords > 1;
-		unsigned at = in->dst[0].index - !pair;
+		/* Or a low half to a high one that is there. */
+		unsigned at = in->dst[0].index - !(pair || level_wide(l, in->dst[0].index) >= 0);
 
-		level = pair || in->dst[0].index ? level_wide(l, at) : -1;
+		level = at < 256 ? level_wide(l, at) : -1;
 		if (level >= 0) {
 			lift_wide(l, ji, (unsigned)level, at, &guard[level]);
 			return true;
@@ -619,6 +622,7 @@ void lin_enter(struct lift *l, const struct jit_block *blk)
 	for (unsigned i = 0; i < NUM_LEVELS; i++) {
 		memcpy(l->at[i].v, l->code->shape[i][blk - l->code->block], sizeof(l->at[i].v));
 		memset(&l->at[i].carry, 0, sizeof(l->at[i].carry));
+		l->at[i].sign.valid = false;
 	}
 	for (unsigned r = 0; r < 256; r++) {
 		struct known k = known_in(l, blk, r);

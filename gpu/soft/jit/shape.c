@@ -211,25 +211,55 @@ static const struct jit_inst *inst_of(const struct isa_inst *in)
 }
 
 /*
- * And with a mask that is not known before the kernel runs: addresses are often made with one that is a power of two less 1 and as large as the wave at least, which
- * leaves the lanes' parts as they are. That is a guess, which the lifter checks.
+ * Addresses are often made with parts of numbers whose lanes' parts have bits of their own, but not for all that is known before the kernel runs: with
+ * masks that are arguments (powers of two less 1, as large as the wave at least), of ids that may begin anywhere. That the first lane's bits are 0 where the others'
+ * parts are, and the mask's are not, is a guess, which the lifter checks. The lanes' bits, or 0: there is nothing to guess.
  */
-static struct jit_shape masked(struct jit_code *c, const struct isa_inst *in, const struct operand_shape *x, const struct operand_shape *mask, unsigned src,
-			       struct jit_guard *guard)
+static uint32_t guess(struct jit_code *c, const struct isa_inst *in, const struct operand_shape *x, unsigned src, const struct isa_operand *mask, uint32_t mask_bits,
+		      struct jit_guard *guard)
 {
 	int32_t low, high;
 	uint32_t bits = 1;
 
-	if (!c->guess || !inst_of(in)->addresses || !plain_operand(&in->src[!src]) || !x->s.delta || x->s.delta == SHAPE_UNIFORM ||
-	    mask->s.delta != SHAPE_UNIFORM)
-		return varying;
+	if (!c->guess || !inst_of(in)->addresses || !plain_operand(mask) || !x->s.delta || x->s.delta == SHAPE_UNIFORM)
+		return 0;
+	/* Others have no roots, where the guess would be checked. */
+	for (unsigned i = 0; i < 3; i++)
+		if (in->src[i].kind != ISA_OPND_NONE && !plain_operand(&in->src[i]))
+			return 0;
 	jit_delta_range(c, x->s.delta, &low, &high);
 	while (bits < (uint32_t)high)
 		bits = 2 * bits + 1;
-	if (low < 0 || bits > MAX_GUESS || (mask->s.bits & bits) != bits)
+	if (low < 0 || bits > MAX_GUESS || (mask_bits & bits) != bits)
+		return 0;
+	*guard = (struct jit_guard){.need = true, .carry = -1, .src = in->src[src], .mask = *mask, .low = bits};
+	return bits;
+}
+
+static struct jit_shape masked(struct jit_code *c, const struct isa_inst *in, const struct operand_shape *x, const struct operand_shape *mask, unsigned src,
+			       struct jit_guard *guard)
+{
+	if (mask->s.delta != SHAPE_UNIFORM || !guess(c, in, x, src, &in->src[!src], mask->s.bits, guard))
 		return varying;
-	*guard = (struct jit_guard){.need = true, .carry = -1, .src = in->src[src], .mask = in->src[!src], .low = bits};
 	return (struct jit_shape){.delta = x->s.delta, .bits = x->s.bits & mask->s.bits};
+}
+
+/* Bits of a number, by a mask that is known. */
+static struct jit_shape part(struct jit_code *c, const struct isa_inst *in, const struct operand_shape *x, unsigned src, unsigned shift, uint32_t mask, struct jit_guard *guard)
+{
+	static const struct isa_operand all = {.kind = ISA_OPND_CONST, .dwords = 1, .value = UINT32_MAX};
+	struct jit_shape s = field(c, x->s, shift, mask);
+	uint32_t bits;
+
+	if (s.delta)
+		return s;
+	bits = guess(c, in, x, src, &all, UINT32_MAX, guard);
+	return bits ? field(c, (struct jit_shape){.delta = x->s.delta, .bits = x->s.bits & ~bits}, shift, mask) : varying;
+}
+
+static struct jit_shape exclusive_or(struct jit_code *c, struct jit_shape s, uint32_t k)
+{
+	return k == UINT32_MAX ? combine(c, uniform(UINT32_MAX), s, SUB_LANES) : flip(c, s, k);
 }
 
 static struct jit_shape result(struct jit_code *c, const struct isa_inst *in, const struct jit_shape *v, struct jit_guard *guard)
@@ -270,32 +300,40 @@ static struct jit_shape result(struct jit_code *c, const struct isa_inst *in, co
 		return combine(c, shift_left(c, &a, &b), k.s, OR_LANES);
 	case ISA_V_AND_B32:
 		if (a.constant)
-			return field(c, b.s, 0, a.value);
+			return part(c, in, &b, 1, 0, a.value, guard);
 		if (b.constant)
-			return field(c, a.s, 0, b.value);
+			return part(c, in, &a, 0, 0, b.value, guard);
 		t.s = masked(c, in, &a, &b, 0, guard);
 		if (!t.s.delta)
 			t.s = masked(c, in, &b, &a, 1, guard);
 		if (t.s.delta)
 			return t.s;
 		break;
+	case ISA_V_NOT_B32:
+		return exclusive_or(c, a.s, UINT32_MAX);
 	case ISA_V_XOR_B32:
 		if (a.constant)
-			return flip(c, b.s, a.value);
+			return exclusive_or(c, b.s, a.value);
 		if (b.constant)
-			return flip(c, a.s, b.value);
+			return exclusive_or(c, a.s, b.value);
+		break;
+	case ISA_V_XAD_U32:
+		if (a.constant)
+			return combine(c, exclusive_or(c, b.s, a.value), k.s, ADD_LANES);
+		if (b.constant)
+			return combine(c, exclusive_or(c, a.s, b.value), k.s, ADD_LANES);
 		break;
 	case ISA_V_AND_OR_B32:
 		if (b.constant)
-			return combine(c, field(c, a.s, 0, b.value), k.s, OR_LANES);
+			return combine(c, part(c, in, &a, 0, 0, b.value, guard), k.s, OR_LANES);
 		break;
 	case ISA_V_LSHRREV_B32:
 		if (a.constant)
-			return field(c, b.s, a.value & 31, UINT32_MAX);
+			return part(c, in, &b, 1, a.value & 31, UINT32_MAX, guard);
 		break;
 	case ISA_V_BFE_U32:
 		if (b.constant && k.constant)
-			return field(c, a.s, b.value & 31, (1u << (k.value & 31)) - 1);
+			return part(c, in, &a, 0, b.value & 31, (1u << (k.value & 31)) - 1, guard);
 		break;
 	case ISA_V_MUL_LO_U32:
 		return multiply(c, &a, &b, false);
@@ -403,7 +441,31 @@ bool jit_extends(const struct isa_inst *in, const struct jit_shape *v, struct is
 	return v[pair->index].delta == SHAPE_UNIFORM && !v[pair->index].bits;
 }
 
-/* Shape of the pair in which the instruction writes, or of the one that it completes by writing the high half. */
+/* v_ashrrev_i32 by 31: the high half of a number that is extended. */
+static bool is_sign(const struct isa_inst *in)
+{
+	return in->op == ISA_V_ASHRREV_I32 && in->src[0].kind == ISA_OPND_CONST && (in->src[0].value & 31) == 31 && in->src[1].kind == ISA_OPND_VGPR;
+}
+
+/* A copy of that number to below the half. */
+static bool completes_low(const struct jit_shapes *s, const struct isa_inst *in)
+{
+	return in->op == ISA_V_MOV_B32 && s->sign.valid && in->src[0].kind == ISA_OPND_VGPR && in->src[0].index == s->sign.of && in->dst[0].index + 1u == s->sign.high &&
+	       !in->neg && !in->abs && !in->omod;
+}
+
+static uint16_t extends_sign(struct jit_code *c, struct jit_shape x, const struct isa_operand *src, struct jit_guard *guard)
+{
+	static const int32_t zero[WAVE_LANES];
+
+	if (!x.delta || x.delta == SHAPE_UNIFORM)
+		return 0;
+	if (wraps(c, x, true))
+		*guard = (struct jit_guard){.need = true, .sign = true, .carry = -1, .src = *src, .delta = x.delta};
+	return wide_sum(c, x.delta, 1, intern(c, zero));
+}
+
+/* Shape of the pair in which the instruction writes, or of the one that it completes by writing the high half (or the low one, see completes_low). */
 static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, const struct isa_inst *in, struct jit_guard *guard)
 {
 	static const int32_t zero[WAVE_LANES];
@@ -422,12 +484,11 @@ static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, cons
 			*guard = (struct jit_guard){.need = true, .carry = -1, .src = in->src[1], .delta = p.delta};
 		return wide_sum(c, p.delta, 1ull << (a.value & 63), intern(c, zero));
 	case ISA_V_ASHRREV_I32:
-		if (!a.constant || (a.value & 31) != 31 || in->src[1].kind != ISA_OPND_VGPR || in->src[1].index + 1 != in->dst[0].index ||
-		    !b.s.delta || b.s.delta == SHAPE_UNIFORM)
+		if (!is_sign(in) || in->src[1].index + 1 != in->dst[0].index)
 			return 0;
-		if (wraps(c, b.s, true))
-			*guard = (struct jit_guard){.need = true, .sign = true, .carry = -1, .src = in->src[1], .delta = b.s.delta};
-		return wide_sum(c, b.s.delta, 1, intern(c, zero));
+		return extends_sign(c, b.s, &in->src[1], guard);
+	case ISA_V_MOV_B32:
+		return completes_low(s, in) ? extends_sign(c, a.s, &in->src[0], guard) : 0;
 	case ISA_V_ASHRREV_I64: {
 		struct isa_operand high;
 
@@ -483,7 +544,7 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	unsigned at = in->dst[0].index;
 	struct jit_shape low[2] = {operand(s->v, &in->src[0]).s, operand(s->v, &in->src[1]).s};
 	bool plain = all && in->dst[0].kind == ISA_OPND_VGPR && !in->sdwa && !in->dpp && !in->clamp && !in->op_sel;
-	bool low_only = plain && inst_of(in)->low_only;
+	bool low_only = plain && inst_of(in)->low_only, low_half;
 
 	for (unsigned i = 0; plain && i < (in->dst[0].dwords ? in->dst[0].dwords : 1u); i++)
 		plain &= !bit_get(&c->unshaped, (at + i) & 255);
@@ -492,11 +553,12 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	if (low_only)
 		out = low_product(c, in, s->v);
 	c->guessed |= g.need;
-	if (plain && !low_only && !(in->dst[0].dwords <= 1 && (!at || bit_get(&c->unshaped, at - 1))))
+	low_half = plain && completes_low(s, in) && !bit_get(&c->unshaped, at + 1);
+	if (plain && !low_only && (low_half || in->dst[0].dwords > 1 || (at && !bit_get(&c->unshaped, at - 1) && !completes_low(s, in))))
 		wide = wide_result(c, s, in, &g);
 	if (!wide && !g.low)
 		g.need = false;
-	if (wide && in->dst[0].dwords <= 1)
+	if (wide && in->dst[0].dwords <= 1 && !low_half)
 		at--;
 	jit_inst_regs(in, all, &r);
 	for (unsigned i = 0; i < 256; i++)
@@ -510,6 +572,10 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 			s->carry.low[i].wide = 0;
 	if (s->carry.valid && (touches(&r, s->carry.dst) || (r.swrite[s->carry.pair >> 6] >> (s->carry.pair & 63) & 3)))
 		s->carry.valid = false;
+	if (s->sign.valid && (touches(&r, s->sign.high) || touches(&r, s->sign.of)))
+		s->sign.valid = false;
+	if (plain && is_sign(in))
+		s->sign = (struct sign_of){.valid = in->src[1].index != in->dst[0].index, .high = (uint8_t)in->dst[0].index, .of = (uint8_t)in->src[1].index};
 	if (out.delta)
 		s->v[in->dst[0].index] = out;
 	if (wide) {
@@ -654,7 +720,7 @@ static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 			if (!reached[b])
 				continue;
 			memcpy(now.v, shape[b], sizeof(now.v));
-			now.carry.valid = false;
+			now.carry.valid = now.sign.valid = false;
 			for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
 				if (level == LEVEL_WAVE && c->inst[i].ci.inst.op == ISA_V_READFIRSTLANE_B32)
 					first_lane(&c->inst[i], &now, f.exec_full);

@@ -125,6 +125,11 @@ struct jit_shapes { /* at one place of the program, at one level */
 		struct isa_operand src[2];
 		struct jit_shape low[2]; /* of the sources; wide: with the register behind as high half */
 	} carry;
+	/* The register's bits are all the sign of another. */
+	struct sign_of {
+		bool valid;
+		uint8_t high, of;
+	} sign;
 };
 
 /*
