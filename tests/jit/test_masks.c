@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_masks.c - what is known of masks (struct jit_facts) holds behind random instructions on masks, and of the forms in which compilers write conditions it is
- * known that EXEC is full behind them.
+ * known that EXEC is full behind them. When a copied number is the low half of its extension, and when no more.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,9 +148,56 @@ static void test_conditions(void **state)
 	}
 }
 
+static void vector_op(struct jit_code *c, struct jit_shapes *s, uint16_t op, unsigned d, struct isa_operand a, unsigned b, bool all, struct jit_guard *guard)
+{
+	const struct isa_operand v = {.kind = ISA_OPND_VGPR, .dwords = 1, .index = (uint16_t)b};
+	struct jit_inst ji = {.ci.inst = {.op = op, .format = ISA_FMT_VOP3, .size = 8, .dst[0] = v}};
+
+	ji.ci.inst.dst[0].index = (uint16_t)d;
+	ji.ci.inst.src[0] = op == ISA_V_MOV_B32 ? v : a;
+	if (op != ISA_V_MOV_B32)
+		ji.ci.inst.src[1] = v;
+	jit_shape_after(c, s, &ji.ci.inst, all, guard);
+}
+
+/* v3 becomes the sign of v1, something else happens, v2 a copy of v1. */
+static void test_signs(void **state)
+{
+	enum { ADD = ISA_V_ADD_U32, ASHR = ISA_V_ASHRREV_I32, MOV = ISA_V_MOV_B32 };
+	static const struct {
+		uint16_t between;
+		unsigned d, shift, from;
+		bool all, extends;
+	} cases[] = {
+		{0, 0, 31, 1, true, true},   {ADD, 5, 31, 1, true, true},  {ADD, 2, 31, 1, true, true}, {ADD, 1, 31, 1, true, false},
+		{ADD, 3, 31, 1, true, false}, {0, 0, 30, 1, true, false}, {0, 0, 31, 4, true, false},   {0, 0, 31, 1, false, false},
+	};
+
+	for (unsigned n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
+		const struct isa_operand shift = {.kind = ISA_OPND_CONST, .dwords = 1, .value = cases[n].shift}, one = {.kind = ISA_OPND_CONST, .dwords = 1, .value = 1};
+		struct jit_code c = {.delta = calloc(1024, sizeof(*c.delta)), .num_deltas = 2};
+		struct jit_shapes *s = calloc(1, sizeof(*s));
+		struct jit_guard guard;
+
+		assert_non_null(c.delta);
+		assert_non_null(s);
+		for (int32_t l = 0; l < WAVE_LANES; l++)
+			c.delta[1][l] = l; /* [0]: of what is the same for all */
+		s->v[1] = s->v[4] = s->v[5] = (struct jit_shape){.delta = 2, .bits = UINT32_MAX};
+		vector_op(&c, s, ASHR, 3, shift, 1, cases[n].all, &guard);
+		if (cases[n].between)
+			vector_op(&c, s, cases[n].between, cases[n].d, one, cases[n].d == 2 ? 5 : cases[n].d, true, &guard);
+		vector_op(&c, s, MOV, 2, one, cases[n].from, true, &guard);
+		if (!!s->v[2].wide != cases[n].extends || (cases[n].extends && !(guard.need && guard.sign)))
+			fail_msg("case %u: %s", n, cases[n].extends ? "not known, or not to be checked" : "taken for extended");
+		free(s);
+		free(c.delta);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_conditions)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_conditions), cmocka_unit_test(test_signs)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
