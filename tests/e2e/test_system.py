@@ -21,8 +21,14 @@ QUOTA = 256 << 20
 A, B = "alice", "bob"
 
 
+def uptimes():
+    """How long the host has been up, and how long the guests have, in seconds."""
+    return [time.monotonic()] + [float(S.guest(vm, "cat", "/proc/uptime")[1].split()[0]) for vm in (A, B)]
+
+
 def test_two_vms_boot():
     S.boot(A, B)
+    S.up = uptimes()
     assert {name: v["state"] for name, v in S.vms().items()} == {A: "running", B: "running"}
     assert {name: (t["kind"], t["vram_quota_bytes"]) for name, t in S.tenants().items()} == {A: ("vm", QUOTA), B: ("vm", QUOTA)}
 
@@ -159,6 +165,14 @@ def test_console():
                 time.sleep(0.5)
         os.close(fd)
     wait_until(lambda: not system.alive(pid), 60, "Ctrl-] does not leave the console")
+
+
+def test_the_guests_clocks():
+    """They run as fast as the host's: Linux may measure an emulated CPU's wrongly."""
+    host, *guests = [now - then for now, then in zip(uptimes(), S.up)]
+    assert host > 5
+    for vm, guest in zip((A, B), guests):
+        assert 0.8 < guest / host < 1.25, f"{guest} s in {vm}, {host} s here"
 
 
 def test_stop_and_stop_again():
