@@ -189,7 +189,7 @@ class Kernel:
         leaves = ["t->s0", "t->s1", "(int)t->i", "n", "m", "(int)t->u0", "-1", "(int)%s" % self.const()]
         forms = [("(int)%s", self.uint)] * 2 + [("(%s %s %s)", s, op, s) for op in "+-*+-"]
         forms += [("(%s >> %d)", s, self.r.randint(1, 31)), ("smin(%s, %s)", s, s), ("smax(%s, %s)", s, s), ("(- %s)", s), ("(%s / %d)", s, self.pick(3, 7, -5, 16)), ("(%s %% %d)", s, self.pick(3, 7, 16, 100)),
-                  ("(t->s0 < 0 ? -t->s0 : t->s0)",), ("(int)((uint)%s << 16) >> 16", s), ("(int)(short)%s", s), ("(int)(signed char)%s", s)]
+                  ("(t->s0 < 0 ? -t->s0 : t->s0)",), ("((int)((uint)%s << 16) >> 16)", s), ("(int)(short)%s", s), ("(int)(signed char)%s", s)]
         return self.expression(d, leaves, [lambda: "(int)" + self.load("halves"), lambda: "(int)" + self.load("ints")], forms)
 
     def float(self, d=2):
