@@ -119,3 +119,13 @@ kernel GROUP void below(global const int *in, global int *out, global int *other
 	if (g < n && (in + m)[i] % 4 != 1)
 		out[g] = (other + m)[i] + (in + m)[i];
 }
+
+/* Lanes that have left the loop have numbers of their own when it is over, parts of such as begin anywhere. Group size not known here. */
+kernel void kept(global const int *in, global int *out, global int *other, int n, int m)
+{
+	int i = get_global_id(0), x = i & 15, sum = 0;
+
+	for (int k = 0; k < x; k++)
+		sum += in[i + k] >> k;
+	out[i] = in[i / 4 + x] ^ sum;
+}

@@ -537,6 +537,7 @@ static void find_quiet(struct jit_code *c)
 			}
 			changed |= memcmp(&at, &of[b], sizeof(at)) != 0;
 			of[b] = at;
+			blk->inactive = at.inactive;
 		}
 	}
 	free(of);

@@ -723,7 +723,7 @@ static V lane_of_row(struct lift *l, unsigned r, V lane)
 	return LLVMBuildLoad2(l->b, l->i32, LLVMBuildInBoundsGEP2(l->b, l->i32, p, &lane, 1, ""), "");
 }
 
-/* Do the register's, or the pair's, lanes in struct wave have this shape? i1. */
+/* Do the register's, or the pair's, lanes in struct wave, those of exec (NULL: all), have this shape? i1. */
 static V shape_holds(struct lift *l, unsigned r, const struct lin *x, V exec, bool pair)
 {
 	V all = NULL;
@@ -772,6 +772,8 @@ void lin_after_step(struct lift *l, const struct jit_inst *ji)
 bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, V *holds)
 {
 	struct known k = known_in(l, blk, r);
+	/* Those that are active here; or all: others may be read where they are again. */
+	V low_lanes = bit_get(&blk->inactive, r) ? NULL : exec, pair_lanes = r < 255 && bit_get(&blk->inactive, r + 1) ? NULL : low_lanes;
 
 	if (k.low >= 0) {
 		struct lin x = {.kind = LIN_LOW, .level = (uint8_t)k.low, .delta = deltas_in(l, blk, r, k.low, false)};
@@ -784,7 +786,7 @@ bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, 
 		}
 		/* Tests put what they like into registers before the wave starts; and guesses may be wrong. */
 		if (l->exact || l->code->guessed) {
-			V ok = shape_holds(l, r, &x, exec, false);
+			V ok = shape_holds(l, r, &x, low_lanes, false);
 
 			*holds = *holds ? AND(*holds, ok) : ok;
 		}
@@ -799,7 +801,7 @@ bool lin_entry(struct lift *l, const struct jit_block *blk, unsigned r, V exec, 
 			x.root[s] = LLVMBuildSub(l->b, va, LLVMBuildSExt(l->b, lane_delta(l, x.delta, lane), l->i64, ""), "");
 			LLVMBuildStore(l->b, x.root[s], variable_wide(l, r, s));
 		}
-		ok = shape_holds(l, r, &x, exec, true);
+		ok = shape_holds(l, r, &x, pair_lanes, true);
 		*holds = *holds ? AND(*holds, ok) : ok;
 	}
 	return k.low >= 0 || k.high;

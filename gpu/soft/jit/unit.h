@@ -99,6 +99,7 @@ struct jit_block {
 	struct jit_facts in;
 	struct bits256 vlive, vdirty; /* VGPRs live here; possibly changed since the wave was taken up */
 	struct bits256 vuse, vkill, vwrite;
+	struct bits256 inactive; /* VGPRs whose inactive lanes here may be read, by other lanes or when they are active again */
 	uint64_t slive[2], suse[2], skill[2], swrite[2];
 	uint64_t sdirty[2];
 };
