@@ -129,3 +129,15 @@ kernel void kept(global const int *in, global int *out, global int *other, int n
 		sum += in[i + k] >> k;
 	out[i] = in[i / 4 + x] ^ sum;
 }
+
+/* A barrier where one half of an address is needed behind it, the other no more. */
+kernel GROUP void halves(global const int *in, global int *out, global int *other, int n, int m)
+{
+	int l = get_local_id(0), i = get_global_id(0);
+	global int4 *to = (global int4 *)other;
+
+	barrier(CLK_LOCAL_MEM_FENCE);
+	barrier(CLK_LOCAL_MEM_FENCE);
+	to[(i / 64 * 64 + 63 - i % 64)] = (int4)(in[n - 1 - (l + 1)], in[min((uint)m, 1000u) + n - 1 - i], i * 3, 7);
+	barrier(CLK_LOCAL_MEM_FENCE);
+}

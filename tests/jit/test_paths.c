@@ -285,12 +285,33 @@ static void test_kept(void **state)
 		}
 }
 
+static void test_halves(void **state)
+{
+	const int32_t items = ITEMS / 4, n = items;
+
+	for (int32_t m = 0; m < 200; m += 30)
+		for (uint64_t slice = 0; slice < 200; slice += 7) {
+			struct arguments args = {in, out, other, n, m};
+			struct runner_dispatch d = {.kernel = "halves", .grid = {(uint32_t)items, 1, 1}, .group = {GROUP, 1, 1}, .args = &args, .args_size = sizeof(args)};
+
+			fill();
+			runner.slice = slice;
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+			runner.slice = 0;
+			for (int32_t i = 0; i < items; i++) {
+				const int32_t *got = other + 4 * (i / 64 * 64 + 63 - i % 64), want4[4] = {in[n - 2 - i % GROUP], in[m + n - 1 - i], i * 3, 7};
+
+				assert_memory_equal(got, want4, sizeof(want4));
+			}
+		}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inside), cmocka_unit_test(test_twice),   cmocka_unit_test(test_loaded), cmocka_unit_test(test_either), cmocka_unit_test(test_scalar),
 		cmocka_unit_test(test_counted), cmocka_unit_test(test_through), cmocka_unit_test(test_faults), cmocka_unit_test(test_border),
-		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_halves),
 	};
 
 	if (argc < 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))

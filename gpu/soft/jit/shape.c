@@ -667,7 +667,8 @@ static void ids(struct jit_code *c, struct jit_shape v[256], unsigned width)
 	free(values);
 }
 
-static bool meet(struct jit_shape to[256], const struct jit_shape from[256], bool first)
+/* What is known where the block begins. Of a pair nothing where only a half is live: the other one is not there any more. */
+static bool meet(const struct jit_block *blk, struct jit_shape to[256], const struct jit_shape from[256], bool first)
 {
 	bool changed = first;
 
@@ -681,6 +682,8 @@ static bool meet(struct jit_shape to[256], const struct jit_shape from[256], boo
 			s.delta = s.delta == from[r].delta ? s.delta : 0;
 			s.bits = s.delta ? s.bits | from[r].bits : 0;
 		}
+		if (s.wide && (!bit_get(&blk->vlive, r) || !bit_get(&blk->vlive, r + 1)))
+			s.wide = 0;
 		changed |= s.delta != to[r].delta || s.wide != to[r].wide || s.bits != to[r].bits;
 		to[r] = s;
 	}
@@ -733,7 +736,7 @@ static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 				if (to == NO_BLOCK)
 					continue;
 				/* The interpreter may come back with anything. */
-				changed |= meet(shape[to], comes_back && c->block[to].safe ? unknown : now.v, !reached[to]);
+				changed |= meet(&c->block[to], shape[to], comes_back && c->block[to].safe ? unknown : now.v, !reached[to]);
 				reached[to] = true;
 			}
 		}

@@ -336,7 +336,7 @@ struct jit_module {
 	void (*free)(struct jit_unit *unit);
 };
 #define JIT_MODULE_SYMBOL "hsavisor_jit_module"
-#define JIT_LAYOUT ((uint32_t)(sizeof(struct jit_code) << 20 ^ sizeof(struct wave) << 12 ^ sizeof(struct workgroup) << 8 ^ sizeof(struct exec_ctx) << 4 ^ sizeof(struct jit_inst) ^ sizeof(struct jit_frame) << 16 ^ sizeof(struct mem_view) ^ sizeof(struct mfma_functions) << 22))
+#define JIT_LAYOUT ((uint32_t)(sizeof(struct jit_code) << 20 ^ sizeof(struct wave) << 12 ^ sizeof(struct workgroup) << 8 ^ sizeof(struct exec_ctx) << 4 ^ sizeof(struct jit_inst) ^ sizeof(struct jit_block) << 18 ^ sizeof(struct jit_frame) << 16 ^ sizeof(struct mem_view) ^ sizeof(struct mfma_functions) << 22))
 
 /* module.c: the module, loaded at the first call; NULL: there is none, or it does not work here. */
 const struct jit_module *jit_module_get(void);
