@@ -115,6 +115,11 @@ class Kernel:
             if self.chance(0.4):
                 c = self.pick(-W, -64, -3, -1, 1, 1, 2, 5, 64, W, 1000)
                 text, low, high = "(%s + %d)" % (text, c), low + c, high + c
+            if low >= 0 and self.chance(0.25):
+                # Parts of sums, and what is put together from parts that may overlap.
+                c, k = self.pick(1, 3, 4, 15, 48, 64, 127, 255, 1023), self.r.randint(1, 6)
+                text, high = self.r.choice([("(%s & %d)" % (text, c), c), ("(%s | %d)" % (text, c), high + c), ("(%s ^ %d)" % (text, c), high + c), ("(%s >> %d)" % (text, k), high),
+                                            ("(%s | (t->l & %d))" % (text, c), high + c), ("((t->l << %d) | (%s & %d))" % (k, text, c), (255 << k) + c)])
             if self.chance(0.1):
                 text, low, high = "(n - 1 - %s)" % text, -2 - high, N + 8
             if -room < low and high < room:
@@ -141,7 +146,7 @@ class Kernel:
             return ["%s[%s]" % (name, own)]
         g = self.group
         forms = ["t->l", "(t->l ^ %d)" % self.pick(1, 2, 8, 16, 32, 63), "(%d - t->l)" % (g - 1), "(t->l + %d) %% %d" % (self.pick(1, 2, 3, 16, 31, 64), g),
-                 "(t->l & %d)" % (g - 1 - self.pick(1, 3, 7, 15)), "%d" % self.r.randint(0, g - 1), "(t->l >> %d)" % self.pick(1, 2, 4), "((t->l & 7) * %d + (t->l >> 3))" % (g // 8)]
+                 "(t->l & %d)" % (g - 1 - self.pick(1, 3, 7, 15)), "((t->l | %d) & %d)" % (self.pick(1, 4, 48), g - 1), "((t->l * 3 + %d) & %d)" % (self.pick(0, 1, 5), g - 1), "%d" % self.r.randint(0, g - 1), "(t->l >> %d)" % self.pick(1, 2, 4), "((t->l & 7) * %d + (t->l >> 3))" % (g // 8)]
         if self.nest < 2:
             forms += [lambda: self.fill("(%s & %d)", self.uint(0), g - 1)]
         for v, most in self.loops:
