@@ -141,3 +141,17 @@ kernel GROUP void halves(global const int *in, global int *out, global int *othe
 	to[(i / 64 * 64 + 63 - i % 64)] = (int4)(in[n - 1 - (l + 1)], in[min((uint)m, 1000u) + n - 1 - i], i * 3, 7);
 	barrier(CLK_LOCAL_MEM_FENCE);
 }
+
+/* Pointers, copied half by half, in a loop in a loop. */
+kernel void copied(global const int *in, global int *out, global int *other, int n, int m)
+{
+	int i = get_global_id(0), sum = i;
+
+	for (int k = 0; k < 8; k++) {
+		global const int *p = in + i;
+
+		for (int j = 0; j < (m & 7); j++)
+			sum ^= *p++ >> k;
+	}
+	out[i] = sum;
+}

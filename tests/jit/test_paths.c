@@ -285,6 +285,27 @@ static void test_kept(void **state)
 		}
 }
 
+static void test_copied(void **state)
+{
+	for (uint16_t group = 64; group <= 128; group += 12)
+		for (int32_t m = 0; m < 8; m += 3) {
+			uint32_t items = ITEMS / 2 / group * group;
+			struct arguments args = {in, out, other, 0, m};
+			struct runner_dispatch d = {.kernel = "copied", .grid = {items, 1, 1}, .group = {group, 1, 1}, .args = &args, .args_size = sizeof(args)};
+
+			fill();
+			assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+			for (int32_t i = 0; i < (int32_t)items; i++) {
+				int32_t sum = i;
+
+				for (int32_t k = 0; k < 8; k++)
+					for (int32_t j = 0; j < m; j++)
+						sum ^= in[i + j] >> k;
+				assert_int_equal(out[i], sum);
+			}
+		}
+}
+
 static void test_halves(void **state)
 {
 	const int32_t items = ITEMS / 4, n = items;
@@ -311,7 +332,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inside), cmocka_unit_test(test_twice),   cmocka_unit_test(test_loaded), cmocka_unit_test(test_either), cmocka_unit_test(test_scalar),
 		cmocka_unit_test(test_counted), cmocka_unit_test(test_through), cmocka_unit_test(test_faults), cmocka_unit_test(test_border),
-		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_halves),
+		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_copied), cmocka_unit_test(test_halves),
 	};
 
 	if (argc < 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))

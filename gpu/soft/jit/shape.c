@@ -552,6 +552,7 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 		out = result(c, in, s->v, &g);
 	if (low_only)
 		out = low_product(c, in, s->v);
+	out.wide = 0; /* of a pair only one half is copied */
 	c->guessed |= g.need;
 	low_half = plain && completes_low(s, in) && !bit_get(&c->unshaped, at + 1);
 	if (plain && !low_only && (low_half || in->dst[0].dwords > 1 || (at && !bit_get(&c->unshaped, at - 1) && !completes_low(s, in))))
