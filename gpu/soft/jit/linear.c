@@ -295,7 +295,9 @@ static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, u
 		return a ? LLVMBuildShl(l->b, a, c64(l, in->src[0].value & 63), "") : NULL;
 	case ISA_V_ASHRREV_I32:
 		return LLVMBuildSExt(l->b, operand_root(l, &in->src[1], s), l->i64, "");
-	case ISA_V_MOV_B32: /* the low half, of a high one that is its sign */
+	case ISA_V_MOV_B32: /* the second half of a pair; or the low half, of a high one that is its sign */
+		if (jit_copied_pair(&l->at[level], in) >= 0)
+			return pair_root(l, (unsigned)jit_copied_pair(&l->at[level], in), level, s);
 		return LLVMBuildSExt(l->b, operand_root(l, &in->src[0], s), l->i64, "");
 	case ISA_V_ASHRREV_I64: {
 		struct isa_operand high;
@@ -622,7 +624,7 @@ void lin_enter(struct lift *l, const struct jit_block *blk)
 	for (unsigned i = 0; i < NUM_LEVELS; i++) {
 		memcpy(l->at[i].v, l->code->shape[i][blk - l->code->block], sizeof(l->at[i].v));
 		memset(&l->at[i].carry, 0, sizeof(l->at[i].carry));
-		l->at[i].sign.valid = false;
+		l->at[i].sign.valid = l->at[i].copy.valid = false;
 	}
 	for (unsigned r = 0; r < 256; r++) {
 		struct known k = known_in(l, blk, r);

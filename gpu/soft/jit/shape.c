@@ -447,11 +447,26 @@ static bool is_sign(const struct isa_inst *in)
 	return in->op == ISA_V_ASHRREV_I32 && in->src[0].kind == ISA_OPND_CONST && (in->src[0].value & 31) == 31 && in->src[1].kind == ISA_OPND_VGPR;
 }
 
+static bool copies(const struct isa_inst *in)
+{
+	return in->op == ISA_V_MOV_B32 && in->src[0].kind == ISA_OPND_VGPR && !in->neg && !in->abs && !in->omod;
+}
+
 /* A copy of that number to below the half. */
 static bool completes_low(const struct jit_shapes *s, const struct isa_inst *in)
 {
-	return in->op == ISA_V_MOV_B32 && s->sign.valid && in->src[0].kind == ISA_OPND_VGPR && in->src[0].index == s->sign.of && in->dst[0].index + 1u == s->sign.high &&
-	       !in->neg && !in->abs && !in->omod;
+	return copies(in) && s->sign.valid && in->src[0].index == s->sign.of && in->dst[0].index + 1u == s->sign.high;
+}
+
+int jit_copied_pair(const struct jit_shapes *s, const struct isa_inst *in)
+{
+	unsigned to = in->dst[0].index, from = in->src[0].index;
+
+	if (!copies(in) || !s->copy.valid || from == s->copy.to)
+		return -1;
+	if (to == s->copy.to + 1u && from == s->copy.from + 1u)
+		return s->copy.from;
+	return to + 1 == s->copy.to && from + 1 == s->copy.from ? (int)from : -1;
 }
 
 static uint16_t extends_sign(struct jit_code *c, struct jit_shape x, const struct isa_operand *src, struct jit_guard *guard)
@@ -488,6 +503,8 @@ static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, cons
 			return 0;
 		return extends_sign(c, b.s, &in->src[1], guard);
 	case ISA_V_MOV_B32:
+		if (jit_copied_pair(s, in) >= 0)
+			return s->v[jit_copied_pair(s, in)].wide;
 		return completes_low(s, in) ? extends_sign(c, a.s, &in->src[0], guard) : 0;
 	case ISA_V_ASHRREV_I64: {
 		struct isa_operand high;
@@ -552,9 +569,9 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 		out = result(c, in, s->v, &g);
 	if (low_only)
 		out = low_product(c, in, s->v);
-	out.wide = 0; /* of a pair only one half is copied */
+	out.wide = 0; /* one half of a pair is none */
 	c->guessed |= g.need;
-	low_half = plain && completes_low(s, in) && !bit_get(&c->unshaped, at + 1);
+	low_half = plain && (jit_copied_pair(s, in) == (int)in->src[0].index || completes_low(s, in)) && !bit_get(&c->unshaped, at + 1);
 	if (plain && !low_only && (low_half || in->dst[0].dwords > 1 || (at && !bit_get(&c->unshaped, at - 1) && !completes_low(s, in))))
 		wide = wide_result(c, s, in, &g);
 	if (!wide && !g.low)
@@ -577,6 +594,10 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 		s->sign.valid = false;
 	if (plain && is_sign(in))
 		s->sign = (struct sign_of){.valid = in->src[1].index != in->dst[0].index, .high = (uint8_t)in->dst[0].index, .of = (uint8_t)in->src[1].index};
+	if (s->copy.valid && (touches(&r, s->copy.to) || touches(&r, s->copy.from)))
+		s->copy.valid = false;
+	if (plain && copies(in))
+		s->copy = (struct copy_of){.valid = in->src[0].index != in->dst[0].index, .to = (uint8_t)in->dst[0].index, .from = (uint8_t)in->src[0].index};
 	if (out.delta)
 		s->v[in->dst[0].index] = out;
 	if (wide) {
@@ -724,7 +745,7 @@ static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 			if (!reached[b])
 				continue;
 			memcpy(now.v, shape[b], sizeof(now.v));
-			now.carry.valid = now.sign.valid = false;
+			now.carry.valid = now.sign.valid = now.copy.valid = false;
 			for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
 				if (level == LEVEL_WAVE && c->inst[i].ci.inst.op == ISA_V_READFIRSTLANE_B32)
 					first_lane(&c->inst[i], &now, f.exec_full);

@@ -131,6 +131,11 @@ struct jit_shapes { /* at one place of the program, at one level */
 		bool valid;
 		uint8_t high, of;
 	} sign;
+	/* The last copy of a register, as long as neither has changed. */
+	struct copy_of {
+		bool valid;
+		uint8_t to, from;
+	} copy;
 };
 
 /*
@@ -216,6 +221,8 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 uint16_t jit_address_shape(const struct jit_code *c, const struct jit_shape v[256], const struct isa_operand *o, bool low, bool *guard);
 /* Of v_ashrrev_i64: is the low half of what it shifts 0, so that it extends the high half's sign and multiplies by 2^(32 - n)? Where that half is. */
 bool jit_extends(const struct isa_inst *in, const struct jit_shape *v, struct isa_operand *high);
+/* The low register of the pair whose other half has been copied just before in, which copies this one to beside it; -1: it does not. */
+int jit_copied_pair(const struct jit_shapes *s, const struct isa_inst *in);
 /* Smallest and largest difference. */
 void jit_delta_range(const struct jit_code *c, uint16_t delta, int32_t *low, int32_t *high);
 /* True if the code's bytes in guest memory are still those. */
