@@ -155,3 +155,16 @@ kernel void copied(global const int *in, global int *out, global int *other, int
 	}
 	out[i] = sum;
 }
+
+/* A scalar load to registers that were a carry's, of a product, just before. */
+kernel __attribute__((reqd_work_group_size(64, 1, 1))) void carries(global const int *in, global int *out, global int *other, int n, int m)
+{
+	uint i = get_global_id(0);
+	ulong x = i * 0x9e3779b97f4a7c15ul;
+
+	if (n > 5000) {
+		other[i] = i ^ n;
+		x ^= (ulong)(uint)in[i & 1023] << m;
+	}
+	out[i] = (int)(x ^ x >> 32);
+}

@@ -306,6 +306,23 @@ static void test_copied(void **state)
 		}
 }
 
+static void test_carries(void **state)
+{
+	for (int32_t n = 4999; n <= 5002; n++) {
+		struct arguments args = {in, out, other, n, 7};
+		struct runner_dispatch d = {.kernel = "carries", .grid = {ITEMS, 1, 1}, .group = {64, 1, 1}, .args = &args, .args_size = sizeof(args)};
+
+		fill();
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (int32_t i = 0; i < ITEMS; i++) {
+			uint64_t x = (uint64_t)i * 0x9e3779b97f4a7c15 ^ (n > 5000 ? (uint64_t)(uint32_t)in[i & 1023] << 7 : 0);
+
+			assert_int_equal(other[i], n > 5000 ? i ^ n : i * 3);
+			assert_int_equal((uint32_t)out[i], (uint32_t)(x ^ x >> 32));
+		}
+	}
+}
+
 static void test_halves(void **state)
 {
 	const int32_t items = ITEMS / 4, n = items;
@@ -332,7 +349,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inside), cmocka_unit_test(test_twice),   cmocka_unit_test(test_loaded), cmocka_unit_test(test_either), cmocka_unit_test(test_scalar),
 		cmocka_unit_test(test_counted), cmocka_unit_test(test_through), cmocka_unit_test(test_faults), cmocka_unit_test(test_border),
-		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_copied), cmocka_unit_test(test_halves),
+		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_copied), cmocka_unit_test(test_carries), cmocka_unit_test(test_halves),
 	};
 
 	if (argc < 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))

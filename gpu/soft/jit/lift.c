@@ -873,6 +873,8 @@ static void lift_run_block(struct lift *l, struct jit_block *blk, const struct a
 
 		follow_loaded(l, &ji->ci.inst);
 		if (ahead[i].done) {
+			if (touches_queue(l, &ji->ci.inst))
+				flush_queue(l);
 			set_loaded_before(l, &ji->ci.inst.dst[0], &ahead[i]);
 		} else {
 			lift_inst(l, ji);
