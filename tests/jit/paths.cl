@@ -157,14 +157,28 @@ kernel void copied(global const int *in, global int *out, global int *other, int
 }
 
 /* A scalar load to registers that were a carry's, of a product, just before. */
-kernel __attribute__((reqd_work_group_size(64, 1, 1))) void carries(global const int *in, global int *out, global int *other, int n, int m)
+kernel void carries(global const int *in, global int *out, global int *other, global int *a, global int *b, global int *c, global int *d, global int *e, global int *f, int n, int m)
 {
 	uint i = get_global_id(0);
 	ulong x = i * 0x9e3779b97f4a7c15ul;
 
 	if (n > 5000) {
 		other[i] = i ^ n;
-		x ^= (ulong)(uint)in[i & 1023] << m;
+		x ^= (ulong)(uint)in[i & 1023] << 7;
 	}
 	out[i] = (int)(x ^ x >> 32);
+}
+
+/* Every third place of local memory, around its end: known of the wave, while of its strips it might only be guessed. */
+kernel __attribute__((reqd_work_group_size(64, 1, 1))) void thirds(global const int *in, global int *out, global int *other, int n, int m)
+{
+	local int part[64];
+	int l = get_local_id(0), i = get_global_id(0);
+
+	for (int k = 0; k < m; k++) {
+		part[l ^ 8] = in[i + k];
+		barrier(CLK_LOCAL_MEM_FENCE);
+		out[i] += part[l * 3 & 63] - k;
+		barrier(CLK_LOCAL_MEM_FENCE);
+	}
 }

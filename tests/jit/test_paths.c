@@ -309,7 +309,10 @@ static void test_copied(void **state)
 static void test_carries(void **state)
 {
 	for (int32_t n = 4999; n <= 5002; n++) {
-		struct arguments args = {in, out, other, n, 7};
+		struct {
+			void *p[9];
+			int32_t n, m;
+		} args = {{in, out, other}, n, 7};
 		struct runner_dispatch d = {.kernel = "carries", .grid = {ITEMS, 1, 1}, .group = {64, 1, 1}, .args = &args, .args_size = sizeof(args)};
 
 		fill();
@@ -320,6 +323,28 @@ static void test_carries(void **state)
 			assert_int_equal(other[i], n > 5000 ? i ^ n : i * 3);
 			assert_int_equal((uint32_t)out[i], (uint32_t)(x ^ x >> 32));
 		}
+	}
+}
+
+static void ref_thirds(int32_t i, int32_t n, int32_t m)
+{
+	for (int32_t k = 0; k < m; k++)
+		want[i] += in[i / 64 * 64 + ((i % 64 * 3 & 63) ^ 8) + k] - k;
+}
+
+static void test_thirds(void **state)
+{
+	const uint32_t items = ITEMS / 2;
+
+	for (int32_t m = 0; m < 4; m++) {
+		struct arguments args = {in, out, other, 0, m};
+		struct runner_dispatch d = {.kernel = "thirds", .grid = {items, 1, 1}, .group = {64, 1, 1}, .args = &args, .args_size = sizeof(args)};
+
+		fill();
+		for (uint32_t i = 0; i < items; i++)
+			ref_thirds((int32_t)i, 0, m);
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		assert_memory_equal(out, want, sizeof(want));
 	}
 }
 
@@ -349,7 +374,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inside), cmocka_unit_test(test_twice),   cmocka_unit_test(test_loaded), cmocka_unit_test(test_either), cmocka_unit_test(test_scalar),
 		cmocka_unit_test(test_counted), cmocka_unit_test(test_through), cmocka_unit_test(test_faults), cmocka_unit_test(test_border),
-		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_copied), cmocka_unit_test(test_carries), cmocka_unit_test(test_halves),
+		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_copied), cmocka_unit_test(test_carries), cmocka_unit_test(test_thirds), cmocka_unit_test(test_halves),
 	};
 
 	if (argc < 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))

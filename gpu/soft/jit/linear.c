@@ -490,10 +490,8 @@ bool lift_linear(struct lift *l, const struct jit_inst *ji)
 	struct jit_guard guard[NUM_LEVELS];
 	int level;
 
-	for (unsigned i = 0; i < NUM_LEVELS; i++) {
-		l->next[i] = l->at[i];
-		jit_shape_after(l->code, &l->next[i], in, all, &guard[i]);
-	}
+	memcpy(l->next, l->at, sizeof(l->next));
+	jit_shapes_after(l->code, l->next, in, all, guard);
 	if (all && in->dst[0].kind == ISA_OPND_VGPR) {
 		bool pair = in->dst[0].dwords > 1;
 		/* Or a low half to a high one that is there. */

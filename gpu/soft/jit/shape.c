@@ -624,6 +624,32 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	}
 }
 
+static struct jit_shape strips_of(struct jit_code *c, struct jit_shape wave)
+{
+	int32_t d[WAVE_LANES];
+	uint32_t bits = 0;
+
+	for (unsigned l = 0; l < WAVE_LANES; l++) {
+		int32_t first = c->delta[wave.delta - 1][l / c->strip * c->strip];
+
+		d[l] = (int32_t)((uint32_t)c->delta[wave.delta - 1][l] - (uint32_t)first);
+		bits |= first < 0 ? UINT32_MAX : sum_bits(wave.bits, (uint32_t)first);
+	}
+	return (struct jit_shape){.delta = intern(c, d), .bits = bits};
+}
+
+void jit_shapes_after(struct jit_code *c, struct jit_shapes s[NUM_LEVELS], const struct isa_inst *in, bool all, struct jit_guard guard[NUM_LEVELS])
+{
+	unsigned to = in->dst[0].index;
+
+	for (unsigned i = 0; i < NUM_LEVELS; i++)
+		jit_shape_after(c, &s[i], in, all, &guard[i]);
+	if (guard[LEVEL_STRIP].low && s[LEVEL_WAVE].v[to].delta) {
+		s[LEVEL_STRIP].v[to] = strips_of(c, s[LEVEL_WAVE].v[to]);
+		guard[LEVEL_STRIP] = (struct jit_guard){.need = false};
+	}
+}
+
 uint16_t jit_address_shape(const struct jit_code *c, const struct jit_shape v[256], const struct isa_operand *o, bool low, bool *guard)
 {
 	struct pair_shape p;
@@ -725,7 +751,8 @@ static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 	static const struct jit_shape unknown[256];
 	struct jit_shape(*shape)[256] = calloc(c->num_blocks, sizeof(*shape));
 	bool changed = true, comes_back = jit_comes_back(c), *reached = calloc(c->num_blocks, sizeof(*reached));
-	struct jit_shapes now;
+	struct jit_guard guard[NUM_LEVELS];
+	struct jit_shapes now[NUM_LEVELS];
 
 	c->shape[level] = shape;
 	if (!shape || !reached) {
@@ -744,12 +771,13 @@ static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 
 			if (!reached[b])
 				continue;
-			memcpy(now.v, shape[b], sizeof(now.v));
-			now.carry.valid = now.sign.valid = now.copy.valid = false;
+			memset(now, 0, sizeof(now));
+			memcpy(now[LEVEL_WAVE].v, c->shape[LEVEL_WAVE][b], sizeof(now[0].v));
+			memcpy(now[level].v, shape[b], sizeof(now[0].v));
 			for (uint32_t k = 0; k < blk->count; k++, i = c->inst[i].next) {
 				if (level == LEVEL_WAVE && c->inst[i].ci.inst.op == ISA_V_READFIRSTLANE_B32)
-					first_lane(&c->inst[i], &now, f.exec_full);
-				jit_shape_after(c, &now, &c->inst[i].ci.inst, f.exec_full || c->inst[i].quiet, NULL);
+					first_lane(&c->inst[i], &now[level], f.exec_full);
+				jit_shapes_after(c, now, &c->inst[i].ci.inst, f.exec_full || c->inst[i].quiet, guard);
 				jit_after(&f, &c->inst[i].ci.inst);
 			}
 			for (unsigned s = 0; s < 2; s++) {
@@ -758,7 +786,7 @@ static bool find_level(struct jit_code *c, unsigned level, unsigned width)
 				if (to == NO_BLOCK)
 					continue;
 				/* The interpreter may come back with anything. */
-				changed |= meet(&c->block[to], shape[to], comes_back && c->block[to].safe ? unknown : now.v, !reached[to]);
+				changed |= meet(&c->block[to], shape[to], comes_back && c->block[to].safe ? unknown : now[level].v, !reached[to]);
 				reached[to] = true;
 			}
 		}
@@ -867,6 +895,7 @@ static bool find_addresses(struct jit_code *c)
 bool jit_find_shapes(struct jit_code *c, unsigned width)
 {
 	c->guessed = false;
+	c->strip = width;
 	free(c->delta);
 	free(c->shape[LEVEL_STRIP]);
 	free(c->shape[LEVEL_WAVE]);
@@ -879,5 +908,5 @@ bool jit_find_shapes(struct jit_code *c, unsigned width)
 		for (unsigned d = 0; in->dst[0].kind == ISA_OPND_VGPR && strstr(isa_op_name(in->op), "mfma") && d < in->dst[0].dwords; d++)
 			bit_set(&c->unshaped, (in->dst[0].index + d) & 255);
 	}
-	return c->delta && find_unread(c) && (!c->guess || find_addresses(c)) && find_level(c, LEVEL_STRIP, width) && find_level(c, LEVEL_WAVE, WAVE_LANES);
+	return c->delta && find_unread(c) && (!c->guess || find_addresses(c)) && find_level(c, LEVEL_WAVE, WAVE_LANES) && find_level(c, LEVEL_STRIP, width);
 }

@@ -172,6 +172,7 @@ struct jit_code {
 	bool exact;			  /* registers are looked at when the wave has ended */
 	bool guess, guessed; /* shape.c may guess what masks from arguments leave of lanes' numbers; it has */
 	struct jit_shape (*shape[NUM_LEVELS])[256]; /* of each block */
+	unsigned strip;				    /* lanes of a strip */
 	int32_t (*delta)[WAVE_LANES];
 	uint32_t num_deltas;
 	struct bits256 unshaped; /* registers that are left alone: matrix operations write them in struct wave */
@@ -214,6 +215,8 @@ static inline unsigned jit_id_rows(const struct jit_code *c)
 }
 /* Goes on behind an instruction that, if all, writes whole registers. */
 void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_inst *in, bool all, struct jit_guard *guard);
+/* At both levels. What strips would have by a guess they have as parts of the wave, where that is known: it is what will be looked at. */
+void jit_shapes_after(struct jit_code *c, struct jit_shapes s[NUM_LEVELS], const struct isa_inst *in, bool all, struct jit_guard guard[NUM_LEVELS]);
 /*
  * Differences of an address in a pair of registers, or (low) in one that is extended with zeros; 0: not known. They hold if no lane wraps around, which
  * is to be checked if *guard.
