@@ -310,19 +310,25 @@ static void test_carries(void **state)
 {
 	for (int32_t n = 4999; n <= 5002; n++) {
 		struct {
-			void *p[9];
+			const void *p[9];
 			int32_t n, m;
-		} args = {{in, out, other}, n, 7};
+		} args = {{[0] = in, [2] = other, [6] = out}, n, 0};
 		struct runner_dispatch d = {.kernel = "carries", .grid = {ITEMS, 1, 1}, .group = {64, 1, 1}, .args = &args, .args_size = sizeof(args)};
 
 		fill();
-		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
-		for (int32_t i = 0; i < ITEMS; i++) {
-			uint64_t x = (uint64_t)i * 0x9e3779b97f4a7c15 ^ (n > 5000 ? (uint64_t)(uint32_t)in[i & 1023] << 7 : 0);
+		for (uint32_t i = 0; i < ITEMS; i++) {
+			uint64_t q = i * 0x9e3779b97f4a7c15;
+			uint32_t u = i * 2654435761u, at = i % 256 * 192 + i / 256 * 4 + 1;
 
-			assert_int_equal(other[i], n > 5000 ? i ^ n : i * 3);
-			assert_int_equal((uint32_t)out[i], (uint32_t)(x ^ x >> 32));
+			if (n > 5000) {
+				((uint8_t *)want_other)[at] = (uint8_t)(u + (uint32_t)n);
+				q ^= ((uint64_t *)in)[i % 64 * 2 + (i & 1023)];
+			}
+			want[i & 63] += (int32_t)(u ^ (uint32_t)q ^ (uint32_t)(q >> 32) ^ i % 64);
 		}
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		assert_memory_equal(other, want_other, sizeof(want_other));
+		assert_memory_equal(out, want, sizeof(want));
 	}
 }
 
