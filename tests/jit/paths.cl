@@ -156,19 +156,6 @@ kernel void copied(global const int *in, global int *out, global int *other, int
 	out[i] = sum;
 }
 
-/* A scalar load to registers that were a carry's, of a product, just before. */
-kernel void carries(global const ulong *in, global int *a, global uchar *other, global int *b, global int *c, global int *d, global int *out, global int *e, global int *f, int n, int m)
-{
-	uint i = get_global_id(0), l = get_local_id(0), u = i * 2654435761u;
-	ulong q = i * 0x9e3779b97f4a7c15ul;
-
-	if (n > 5000) {
-		other[i % 256 * 192 + i / 256 * 4 + 1] = u + n;
-		q ^= in[l * 2 + (i & 1023)];
-	}
-	atomic_add(out + (i & 63), (int)(u ^ (uint)q ^ (uint)(q >> 32) ^ l));
-}
-
 /* Every third place of local memory, around its end: known of the wave, while of its strips it might only be guessed. */
 kernel __attribute__((reqd_work_group_size(64, 1, 1))) void thirds(global const int *in, global int *out, global int *other, int n, int m)
 {

@@ -306,32 +306,6 @@ static void test_copied(void **state)
 		}
 }
 
-static void test_carries(void **state)
-{
-	for (int32_t n = 4999; n <= 5002; n++) {
-		struct {
-			const void *p[9];
-			int32_t n, m;
-		} args = {{[0] = in, [2] = other, [6] = out}, n, 0};
-		struct runner_dispatch d = {.kernel = "carries", .grid = {ITEMS, 1, 1}, .group = {64, 1, 1}, .args = &args, .args_size = sizeof(args)};
-
-		fill();
-		for (uint32_t i = 0; i < ITEMS; i++) {
-			uint64_t q = i * 0x9e3779b97f4a7c15;
-			uint32_t u = i * 2654435761u, at = i % 256 * 192 + i / 256 * 4 + 1;
-
-			if (n > 5000) {
-				((uint8_t *)want_other)[at] = (uint8_t)(u + (uint32_t)n);
-				q ^= ((uint64_t *)in)[i % 64 * 2 + (i & 1023)];
-			}
-			want[i & 63] += (int32_t)(u ^ (uint32_t)q ^ (uint32_t)(q >> 32) ^ i % 64);
-		}
-		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
-		assert_memory_equal(other, want_other, sizeof(want_other));
-		assert_memory_equal(out, want, sizeof(want));
-	}
-}
-
 static void ref_thirds(int32_t i, int32_t n, int32_t m)
 {
 	for (int32_t k = 0; k < m; k++)
@@ -380,7 +354,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inside), cmocka_unit_test(test_twice),   cmocka_unit_test(test_loaded), cmocka_unit_test(test_either), cmocka_unit_test(test_scalar),
 		cmocka_unit_test(test_counted), cmocka_unit_test(test_through), cmocka_unit_test(test_faults), cmocka_unit_test(test_border),
-		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_copied), cmocka_unit_test(test_carries), cmocka_unit_test(test_thirds), cmocka_unit_test(test_halves),
+		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_copied), cmocka_unit_test(test_thirds), cmocka_unit_test(test_halves),
 	};
 
 	if (argc < 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))

@@ -610,6 +610,9 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	}
 	if (guard)
 		*guard = g;
+	/* The lifter keeps the sources of the last one only. */
+	if (in->op == ISA_V_ADD_CO_U32)
+		s->carry.valid = false;
 	if (plain && in->op == ISA_V_ADD_CO_U32 && in->dst[1].kind == ISA_OPND_SGPR && !(in->dst[1].index & 1) && out.delta &&
 	    plain_operand(&in->src[0]) && plain_operand(&in->src[1])) {
 		s->carry.valid = true;
