@@ -209,7 +209,7 @@ struct lift {
 		V base, host;
 		int64_t low, high;
 	} window;
-	V carry_low[2][MAX_STRIPS];			    /* roots of the last v_add_co_u32's sources */
+	V carry_low[4][MAX_STRIPS];			    /* roots of the last v_add_co_u32s' sources (jit_guard.carry) */
 	V ra[256][MAX_STRIPS], wa[256][MAX_STRIPS];	    /* variables of roots */
 	struct lin_check checked[MAX_CHECKED];
 	unsigned num_checked;

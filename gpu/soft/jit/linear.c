@@ -287,7 +287,7 @@ static V joined(struct lift *l, V low, V high)
 /* 64-bit root that a wide operation gives the strip; NULL: not this. */
 static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, unsigned s)
 {
-	V a, b, c;
+	V a, b, c, (*low)[MAX_STRIPS];
 
 	switch (in->op) {
 	case ISA_V_LSHLREV_B64:
@@ -299,6 +299,8 @@ static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, u
 		if (jit_copied_pair(&l->at[level], in) >= 0)
 			return pair_root(l, (unsigned)jit_copied_pair(&l->at[level], in), level, s);
 		return LLVMBuildSExt(l->b, operand_root(l, &in->src[0], s), l->i64, "");
+	case ISA_V_PK_MOV_B32:
+		return pair_root(l, in->src[0].index, level, s);
 	case ISA_V_ASHRREV_I64: {
 		struct isa_operand high;
 
@@ -312,7 +314,8 @@ static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, u
 		b = operand_root(l, &in->src[1], s);
 		if (!a || !b)
 			return NULL;
-		return ADD(joined(l, l->carry_low[0][s], a), joined(l, l->carry_low[1][s], b));
+		low = l->carry_low + 2 * jit_carry(&in->src[2]);
+		return ADD(joined(l, low[0][s], a), joined(l, low[1][s], b));
 	case ISA_V_MAD_U64_U32:
 		a = operand_root(l, &in->src[0], s);
 		b = operand_root(l, &in->src[1], s);
@@ -421,7 +424,7 @@ static bool lift_low(struct lift *l, const struct jit_inst *ji, unsigned level, 
 		mask = mask_result(l, ji);
 	for (unsigned i = 0; add && i < 2; i++)
 		for (unsigned s = 0; s < l->strips; s++)
-			l->carry_low[i][s] = operand_root(l, &in->src[i], s);
+			l->carry_low[2 * jit_carry(&in->dst[1]) + i][s] = operand_root(l, &in->src[i], s);
 	define(l, r, &x);
 	if (mask)
 		set_s64(l, in->dst[1].index, mask);

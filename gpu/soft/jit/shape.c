@@ -407,24 +407,26 @@ static uint16_t wide_sum(struct jit_code *c, uint16_t a, uint64_t k, uint16_t b)
 /* The second half of an addition: the shape of the pair that it completes. */
 static uint16_t carried(struct jit_code *c, const struct jit_shapes *s, const struct isa_inst *in, struct jit_guard *guard)
 {
-	if (!s->carry.valid || in->src[2].kind != ISA_OPND_SGPR || in->src[2].index != s->carry.pair ||
-	    in->dst[0].index != s->carry.dst + 1)
+	unsigned which = jit_carry(&in->src[2]);
+	const struct carry_of *of = &s->carry[which];
+
+	if (!of->valid || in->src[2].kind != ISA_OPND_SGPR || in->src[2].index != of->pair || in->dst[0].index != of->dst + 1)
 		return 0;
 	/* Which high half belongs to which low half? */
 	for (unsigned turn = 0; turn < 2; turn++) {
 		struct pair_shape p[2];
 
 		for (unsigned i = 0; i < 2; i++) {
-			const struct isa_operand *low = &s->carry.src[i], *high = &in->src[i ^ turn];
+			const struct isa_operand *low = &of->src[i], *high = &in->src[i ^ turn];
 			bool same = low->kind == ISA_OPND_VGPR && high->kind == ISA_OPND_VGPR && high->index == low->index + 1;
 
-			p[i] = extended(c, s->carry.low[i], same ? s->carry.low[i].wide : 0, operand(s->v, high).s);
+			p[i] = extended(c, of->low[i], same ? of->low[i].wide : 0, operand(s->v, high).s);
 		}
 		if (p[0].delta && p[1].delta && !(p[0].guard && p[1].guard)) {
 			unsigned i = p[1].guard;
 
 			if (p[i].guard)
-				*guard = (struct jit_guard){.need = true, .carry = (int8_t)i, .delta = s->carry.low[i].delta};
+				*guard = (struct jit_guard){.need = true, .carry = (int8_t)(2 * which + i), .delta = of->low[i].delta};
 			return wide_sum(c, p[0].delta, 1, p[1].delta);
 		}
 	}
@@ -456,6 +458,12 @@ static bool copies(const struct isa_inst *in)
 static bool completes_low(const struct jit_shapes *s, const struct isa_inst *in)
 {
 	return copies(in) && s->sign.valid && in->src[0].index == s->sign.of && in->dst[0].index + 1u == s->sign.high;
+}
+
+bool jit_copies_pair(const struct isa_inst *in)
+{
+	return in->op == ISA_V_PK_MOV_B32 && in->op_sel == 2 && in->src[0].kind == ISA_OPND_VGPR && in->src[1].kind == ISA_OPND_VGPR && in->src[0].index == in->src[1].index &&
+	       in->src[0].index < 255 && !in->neg && !in->abs;
 }
 
 int jit_copied_pair(const struct jit_shapes *s, const struct isa_inst *in)
@@ -506,6 +514,8 @@ static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, cons
 		if (jit_copied_pair(s, in) >= 0)
 			return s->v[jit_copied_pair(s, in)].wide;
 		return completes_low(s, in) ? extends_sign(c, a.s, &in->src[0], guard) : 0;
+	case ISA_V_PK_MOV_B32:
+		return jit_copies_pair(in) ? s->v[in->src[0].index].wide : 0;
 	case ISA_V_ASHRREV_I64: {
 		struct isa_operand high;
 
@@ -560,7 +570,7 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	uint16_t wide = 0;
 	unsigned at = in->dst[0].index;
 	struct jit_shape low[2] = {operand(s->v, &in->src[0]).s, operand(s->v, &in->src[1]).s};
-	bool plain = all && in->dst[0].kind == ISA_OPND_VGPR && !in->sdwa && !in->dpp && !in->clamp && !in->op_sel;
+	bool plain = all && in->dst[0].kind == ISA_OPND_VGPR && !in->sdwa && !in->dpp && !in->clamp && (!in->op_sel || jit_copies_pair(in));
 	bool low_only = plain && inst_of(in)->low_only, low_half;
 
 	for (unsigned i = 0; plain && i < (in->dst[0].dwords ? in->dst[0].dwords : 1u); i++)
@@ -585,11 +595,15 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 			if (i)
 				s->v[i - 1].wide = 0;
 		}
-	for (unsigned i = 0; s->carry.valid && i < 2; i++)
-		if (s->carry.src[i].kind == ISA_OPND_VGPR && touches(&r, s->carry.src[i].index + 1u))
-			s->carry.low[i].wide = 0;
-	if (s->carry.valid && (touches(&r, s->carry.dst) || (r.swrite[s->carry.pair >> 6] >> (s->carry.pair & 63) & 3)))
-		s->carry.valid = false;
+	for (unsigned k = 0; k < 2; k++) {
+		struct carry_of *of = &s->carry[k];
+
+		for (unsigned i = 0; of->valid && i < 2; i++)
+			if (of->src[i].kind == ISA_OPND_VGPR && touches(&r, of->src[i].index + 1u))
+				of->low[i].wide = 0;
+		if (of->valid && (touches(&r, of->dst) || (r.swrite[of->pair >> 6] >> (of->pair & 63) & 3)))
+			of->valid = false;
+	}
 	if (s->sign.valid && (touches(&r, s->sign.high) || touches(&r, s->sign.of)))
 		s->sign.valid = false;
 	if (plain && is_sign(in))
@@ -610,20 +624,19 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	}
 	if (guard)
 		*guard = g;
-	/* The lifter keeps the sources of the last one only. */
-	if (in->op == ISA_V_ADD_CO_U32)
-		s->carry.valid = false;
-	if (plain && in->op == ISA_V_ADD_CO_U32 && in->dst[1].kind == ISA_OPND_SGPR && !(in->dst[1].index & 1) && out.delta &&
-	    plain_operand(&in->src[0]) && plain_operand(&in->src[1])) {
-		s->carry.valid = true;
+	if (in->op == ISA_V_ADD_CO_U32 && in->dst[1].kind == ISA_OPND_SGPR) {
+		struct carry_of *of = &s->carry[jit_carry(&in->dst[1])];
+
+		/* The lifter keeps the sources of the last one only, even where it is not known. */
+		of->valid = plain && !(in->dst[1].index & 1) && out.delta && plain_operand(&in->src[0]) && plain_operand(&in->src[1]);
 		for (unsigned i = 0; i < 2; i++) {
-			s->carry.src[i] = in->src[i];
-			s->carry.low[i] = low[i];
+			of->src[i] = in->src[i];
+			of->low[i] = low[i];
 			if (in->src[i].kind == ISA_OPND_VGPR && in->src[i].index + 1u == at)
-				s->carry.low[i].wide = 0;
+				of->low[i].wide = 0;
 		}
-		s->carry.dst = (uint8_t)at;
-		s->carry.pair = (uint8_t)in->dst[1].index;
+		of->dst = (uint8_t)at;
+		of->pair = (uint8_t)in->dst[1].index;
 	}
 }
 

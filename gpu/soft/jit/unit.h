@@ -119,13 +119,13 @@ enum { LEVEL_STRIP, LEVEL_WAVE, NUM_LEVELS };
 
 struct jit_shapes { /* at one place of the program, at one level */
 	struct jit_shape v[256];
-	/* v_add_co_u32: what the v_addc_co_u32 that may follow needs. */
-	struct {
+	/* v_add_co_u32: what the v_addc_co_u32 that may follow needs. Additions may lie side by side: of one the carry is VCC (jit_carry()). */
+	struct carry_of {
 		bool valid;
 		uint8_t dst, pair; /* of the sum, of the carry */
 		struct isa_operand src[2];
 		struct jit_shape low[2]; /* of the sources; wide: with the register behind as high half */
-	} carry;
+	} carry[2];
 	/* The register's bits are all the sign of another. */
 	struct sign_of {
 		bool valid;
@@ -146,7 +146,7 @@ struct jit_guard {
 	bool need, sign;
 	uint32_t low;
 	struct isa_operand mask;
-	int8_t carry; /* index of the source of the v_add_co_u32 before, or -1: src */
+	int8_t carry; /* source of the v_add_co_u32 before: 2 * jit_carry() + its index; or -1: src */
 	struct isa_operand src;
 	uint16_t delta;
 };
@@ -215,6 +215,12 @@ static inline unsigned jit_id_rows(const struct jit_code *c)
 }
 /* Goes on behind an instruction that, if all, writes whole registers. */
 void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_inst *in, bool all, struct jit_guard *guard);
+static inline unsigned jit_carry(const struct isa_operand *pair)
+{
+	return pair->index == SGPR_VCC;
+}
+/* Does v_pk_mov_b32 copy a pair of registers as it is? */
+bool jit_copies_pair(const struct isa_inst *in);
 /* At both levels. What strips would have by a guess they have as parts of the wave, where that is known: it is what will be looked at. */
 void jit_shapes_after(struct jit_code *c, struct jit_shapes s[NUM_LEVELS], const struct isa_inst *in, bool all, struct jit_guard guard[NUM_LEVELS]);
 /*
