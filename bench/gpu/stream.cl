@@ -118,11 +118,3 @@ kernel void convolve(global const REAL *in, constant REAL *weights, global REAL 
 			sum = fma(weights[i * (2 * RADIUS + 1) + k], in[(y + i) * pitch + x + k], sum);
 	out[y * width + x] = sum;
 }
-
-kernel void vaddg(global const REAL *a, global const REAL *b, global REAL *c, int n)
-{
-	int i = get_global_id(0);
-
-	if (i < n)
-		c[i] = a[i] + b[i];
-}

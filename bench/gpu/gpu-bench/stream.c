@@ -25,12 +25,6 @@ static void vector_run(struct job *j)
 	job_launch(j, 0, j->size[0], 0, GROUP, 0);
 }
 
-static void vaddg_setup(struct job *j)
-{
-	vadd_setup(j);
-	job_arg_int(j, 0, 3, (int)j->size[0]);
-}
-
 static void vadd_check(struct job *j)
 {
 	for (size_t i = 0, step = job_step(j->size[0], CHECKED); i < j->size[0]; i += step)
@@ -246,9 +240,6 @@ static void convolve_check(struct job *j)
 
 const struct job_case stream_cases[] = {
 	BOTH("vadd", "stream", false, S(16384), S(16 * M), S(8 * M), S("vadd"), vadd_setup, vector_run, vadd_check),
-	{"vaddg", "stream", false, false, {16384}, {16*M}, {"vaddg"}, vaddg_setup, vector_run, vadd_check},
-	{"vaddgs", "stream", false, false, {16384}, {M/8}, {"vaddg"}, vaddg_setup, vector_run, vadd_check},
-	{"vadds", "stream", false, false, {16384}, {M/8}, {"vadd"}, vadd_setup, vector_run, vadd_check},
 	{"saxpy", "stream", false, false, {16384}, {16 * M}, {"axpy"}, axpy_setup, vector_run, axpy_check},
 	{"daxpy", "stream", true, false, {16384}, {8 * M}, {"axpy"}, axpy_setup, vector_run, axpy_check},
 	BOTH("transpose", "stream", true, S(96, 48), S(4096, 4096), S(4096, 2048), S("transpose"), transpose_setup, transpose_run, transpose_check),
