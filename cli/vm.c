@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/qga.h"
 
@@ -66,54 +68,58 @@ static bool kvm_usable(void)
 }
 
 #ifdef __x86_64__
-struct moment {
-	int64_t ns, took;
-	uint64_t ticks; /* of the time stamp counter */
+struct clocks {
+	uint64_t ns, took, ticks; /* ticks: of the time stamp counter */
 };
 
 /* Clock and counter, read as close to each other as some tries give. */
-static struct moment now(void)
+static struct clocks read_clocks(void)
 {
-	struct moment best = {.took = INT64_MAX};
+	struct clocks best = {.took = UINT64_MAX};
 
 	for (unsigned i = 0; i < 32; i++) {
-		struct timespec a, b;
-		struct moment m;
+		struct clocks c = {.ns = clock_ns()};
 
-		clock_gettime(CLOCK_MONOTONIC, &a);
-		m.ticks = __builtin_ia32_rdtsc();
-		clock_gettime(CLOCK_MONOTONIC, &b);
-		m.took = (b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec;
-		m.ns = a.tv_sec * 1000000000 + a.tv_nsec + m.took / 2;
-		if (m.took < best.took)
-			best = m;
+		c.ticks = __builtin_ia32_rdtsc();
+		c.took = clock_ns() - c.ns;
+		c.ns += c.took / 2;
+		if (c.took < best.took)
+			best = c;
 	}
 	return best;
 }
 #endif
 
 /*
+ * The guest kernel's command line, the caller's to free; NULL: out of memory.
+ *
  * An emulated processor's time stamp counter is the host's. A Linux that starts measures it, against timers that go on while the emulation does not: on
- * a busy host that has made guests' clocks run twenty times too fast. So it is told.
+ * a busy host guests' clocks have been seen to run twenty times too fast. So it is told.
  */
-static void tell_clock(char *append, size_t size)
+static char *command_line(bool kvm)
 {
-#ifdef __x86_64__
-	size_t n = strlen(append);
-	struct moment from = now(), to;
+	const char *append = image_conf("APPEND");
+	char *line, clock[48] = "";
 
-	msleep(10);
-	to = now();
-	snprintf(append + n, size - n, " tsc_early_khz=%llu",
-		 (unsigned long long)((to.ticks - from.ticks) * 1000000 / (uint64_t)(to.ns - from.ns)));
+#ifdef __x86_64__
+	if (!kvm) {
+		struct clocks from = read_clocks(), to;
+
+		msleep(10);
+		to = read_clocks();
+		snprintf(clock, sizeof(clock), " tsc_early_khz=%" PRIu64,
+			 (to.ticks - from.ticks) * 1000000 / (to.ns - from.ns));
+	}
 #endif
+	return asprintf(&line, "%s%s", append ? append : "console=ttyS0 root=/dev/vda", clock) < 0 ? NULL : line;
 }
 
 static int run_qemu(const struct vm_config *c, const char *qemu, bool kvm)
 {
-	char command_line[2048], smp[16], memory[32], drive[4200], qmp[300], agent[300], console[600], pidfile[256];
+	char smp[16], memory[32], drive[4200], qmp[300], agent[300], console[600], pidfile[256];
 	const char *data = image_conf("QEMU_DATA"), *kernel = image_conf("KERNEL"),
-		   *initrd = image_conf("INITRD"), *append = image_conf("APPEND");
+		   *initrd = image_conf("INITRD");
+	char *append = NULL;
 	const char *argv[64];
 	size_t n = 0;
 	int status;
@@ -175,12 +181,10 @@ static int run_qemu(const struct vm_config *c, const char *qemu, bool kvm)
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		argv[n++] = fixed[i];
 	if (!c->image) {
-		const char *boot[] = {"-kernel", kernel, "-initrd", initrd, "-append", command_line};
-
-		snprintf(command_line, sizeof(command_line) - 32, "%s",
-			 append ? append : "console=ttyS0 root=/dev/vda");
-		if (!kvm)
-			tell_clock(command_line, sizeof(command_line));
+		append = command_line(kvm);
+		if (!append)
+			return cli_fail(EXIT_FAIL, "out of memory");
+		const char *boot[] = {"-kernel", kernel, "-initrd", initrd, "-append", append};
 		for (size_t i = 0; i < 6; i++)
 			argv[n++] = boot[i];
 	}
@@ -199,6 +203,7 @@ static int run_qemu(const struct vm_config *c, const char *qemu, bool kvm)
 		execv(qemu, (char **)(uintptr_t)argv);
 		_exit(127);
 	}
+	free(append);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) {
 		char line[512] = "it said nothing";
 		FILE *f = fopen(vm_path(c->name, "qemu.log"), "re");

@@ -259,102 +259,12 @@ static void test_border(void **state)
 	}
 }
 
-/*
- * Work-groups of a size that waves' numbers don't begin at multiples of 16 with: the guess fails, and the wave goes on in the interpreter; from there it comes to the loop
- * when some lanes have left it already.
- */
-static void test_kept(void **state)
-{
-	for (uint16_t group = 64; group <= 128; group += 12)
-		for (uint64_t slice = 0; slice < 400; slice += slice < 120 ? 11 : 97) {
-			uint32_t items = ITEMS / 2 / group * group;
-			struct arguments args = {in, out, other, 0, 0};
-			struct runner_dispatch d = {.kernel = "kept", .grid = {items, 1, 1}, .group = {group, 1, 1}, .args = &args, .args_size = sizeof(args)};
-
-			fill();
-			runner.slice = slice;
-			assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
-			runner.slice = 0;
-			for (int32_t i = 0; i < (int32_t)items; i++) {
-				int32_t sum = 0;
-
-				for (int32_t k = 0; k < i % 16; k++)
-					sum += in[i + k] >> k;
-				assert_int_equal(out[i], in[i / 4 + i % 16] ^ sum);
-			}
-		}
-}
-
-static void test_copied(void **state)
-{
-	for (uint16_t group = 64; group <= 128; group += 12)
-		for (int32_t m = 0; m < 8; m += 3) {
-			uint32_t items = ITEMS / 2 / group * group;
-			struct arguments args = {in, out, other, 0, m};
-			struct runner_dispatch d = {.kernel = "copied", .grid = {items, 1, 1}, .group = {group, 1, 1}, .args = &args, .args_size = sizeof(args)};
-
-			fill();
-			assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
-			for (int32_t i = 0; i < (int32_t)items; i++) {
-				int32_t sum = i;
-
-				for (int32_t k = 0; k < 8; k++)
-					for (int32_t j = 0; j < m; j++)
-						sum ^= in[i + j] >> k;
-				assert_int_equal(out[i], sum);
-			}
-		}
-}
-
-static void ref_thirds(int32_t i, int32_t n, int32_t m)
-{
-	for (int32_t k = 0; k < m; k++)
-		want[i] += in[i / 64 * 64 + ((i % 64 * 3 & 63) ^ 8) + k] - k;
-}
-
-static void test_thirds(void **state)
-{
-	const uint32_t items = ITEMS / 2;
-
-	for (int32_t m = 0; m < 4; m++) {
-		struct arguments args = {in, out, other, 0, m};
-		struct runner_dispatch d = {.kernel = "thirds", .grid = {items, 1, 1}, .group = {64, 1, 1}, .args = &args, .args_size = sizeof(args)};
-
-		fill();
-		for (uint32_t i = 0; i < items; i++)
-			ref_thirds((int32_t)i, 0, m);
-		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
-		assert_memory_equal(out, want, sizeof(want));
-	}
-}
-
-static void test_halves(void **state)
-{
-	const int32_t items = ITEMS / 4, n = items;
-
-	for (int32_t m = 0; m < 200; m += 30)
-		for (uint64_t slice = 0; slice < 200; slice += 7) {
-			struct arguments args = {in, out, other, n, m};
-			struct runner_dispatch d = {.kernel = "halves", .grid = {(uint32_t)items, 1, 1}, .group = {GROUP, 1, 1}, .args = &args, .args_size = sizeof(args)};
-
-			fill();
-			runner.slice = slice;
-			assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
-			runner.slice = 0;
-			for (int32_t i = 0; i < items; i++) {
-				const int32_t *got = other + 4 * (i / 64 * 64 + 63 - i % 64), want4[4] = {in[n - 2 - i % GROUP], in[m + n - 1 - i], i * 3, 7};
-
-				assert_memory_equal(got, want4, sizeof(want4));
-			}
-		}
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inside), cmocka_unit_test(test_twice),   cmocka_unit_test(test_loaded), cmocka_unit_test(test_either), cmocka_unit_test(test_scalar),
 		cmocka_unit_test(test_counted), cmocka_unit_test(test_through), cmocka_unit_test(test_faults), cmocka_unit_test(test_border),
-		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below), cmocka_unit_test(test_kept), cmocka_unit_test(test_copied), cmocka_unit_test(test_thirds), cmocka_unit_test(test_halves),
+		cmocka_unit_test(test_backwards), cmocka_unit_test(test_folded),  cmocka_unit_test(test_below),
 	};
 
 	if (argc < 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))

@@ -296,11 +296,10 @@ static V wide_value(struct lift *l, const struct isa_inst *in, unsigned level, u
 	case ISA_V_ASHRREV_I32:
 		return LLVMBuildSExt(l->b, operand_root(l, &in->src[1], s), l->i64, "");
 	case ISA_V_MOV_B32: /* the second half of a pair; or the low half, of a high one that is its sign */
+	case ISA_V_PK_MOV_B32:
 		if (jit_copied_pair(&l->at[level], in) >= 0)
 			return pair_root(l, (unsigned)jit_copied_pair(&l->at[level], in), level, s);
 		return LLVMBuildSExt(l->b, operand_root(l, &in->src[0], s), l->i64, "");
-	case ISA_V_PK_MOV_B32:
-		return pair_root(l, in->src[0].index, level, s);
 	case ISA_V_ASHRREV_I64: {
 		struct isa_operand high;
 

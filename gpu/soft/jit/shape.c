@@ -460,7 +460,8 @@ static bool completes_low(const struct jit_shapes *s, const struct isa_inst *in)
 	return copies(in) && s->sign.valid && in->src[0].index == s->sign.of && in->dst[0].index + 1u == s->sign.high;
 }
 
-bool jit_copies_pair(const struct isa_inst *in)
+/* Does v_pk_mov_b32 copy a pair of registers as it is? */
+static bool copies_pair(const struct isa_inst *in)
 {
 	return in->op == ISA_V_PK_MOV_B32 && in->op_sel == 2 && in->src[0].kind == ISA_OPND_VGPR && in->src[1].kind == ISA_OPND_VGPR && in->src[0].index == in->src[1].index &&
 	       in->src[0].index < 255 && !in->neg && !in->abs;
@@ -470,6 +471,8 @@ int jit_copied_pair(const struct jit_shapes *s, const struct isa_inst *in)
 {
 	unsigned to = in->dst[0].index, from = in->src[0].index;
 
+	if (copies_pair(in))
+		return (int)from;
 	if (!copies(in) || !s->copy.valid || from == s->copy.to)
 		return -1;
 	if (to == s->copy.to + 1u && from == s->copy.from + 1u)
@@ -511,11 +514,10 @@ static uint16_t wide_result(struct jit_code *c, const struct jit_shapes *s, cons
 			return 0;
 		return extends_sign(c, b.s, &in->src[1], guard);
 	case ISA_V_MOV_B32:
+	case ISA_V_PK_MOV_B32:
 		if (jit_copied_pair(s, in) >= 0)
 			return s->v[jit_copied_pair(s, in)].wide;
 		return completes_low(s, in) ? extends_sign(c, a.s, &in->src[0], guard) : 0;
-	case ISA_V_PK_MOV_B32:
-		return jit_copies_pair(in) ? s->v[in->src[0].index].wide : 0;
 	case ISA_V_ASHRREV_I64: {
 		struct isa_operand high;
 
@@ -570,7 +572,7 @@ void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_
 	uint16_t wide = 0;
 	unsigned at = in->dst[0].index;
 	struct jit_shape low[2] = {operand(s->v, &in->src[0]).s, operand(s->v, &in->src[1]).s};
-	bool plain = all && in->dst[0].kind == ISA_OPND_VGPR && !in->sdwa && !in->dpp && !in->clamp && (!in->op_sel || jit_copies_pair(in));
+	bool plain = all && in->dst[0].kind == ISA_OPND_VGPR && !in->sdwa && !in->dpp && !in->clamp && (!in->op_sel || copies_pair(in));
 	bool low_only = plain && inst_of(in)->low_only, low_half;
 
 	for (unsigned i = 0; plain && i < (in->dst[0].dwords ? in->dst[0].dwords : 1u); i++)

@@ -215,12 +215,11 @@ static inline unsigned jit_id_rows(const struct jit_code *c)
 }
 /* Goes on behind an instruction that, if all, writes whole registers. */
 void jit_shape_after(struct jit_code *c, struct jit_shapes *s, const struct isa_inst *in, bool all, struct jit_guard *guard);
+/* Which of jit_shapes.carry a carry in these scalar registers belongs to. */
 static inline unsigned jit_carry(const struct isa_operand *pair)
 {
 	return pair->index == SGPR_VCC;
 }
-/* Does v_pk_mov_b32 copy a pair of registers as it is? */
-bool jit_copies_pair(const struct isa_inst *in);
 /* At both levels. What strips would have by a guess they have as parts of the wave, where that is known: it is what will be looked at. */
 void jit_shapes_after(struct jit_code *c, struct jit_shapes s[NUM_LEVELS], const struct isa_inst *in, bool all, struct jit_guard guard[NUM_LEVELS]);
 /*
@@ -230,7 +229,7 @@ void jit_shapes_after(struct jit_code *c, struct jit_shapes s[NUM_LEVELS], const
 uint16_t jit_address_shape(const struct jit_code *c, const struct jit_shape v[256], const struct isa_operand *o, bool low, bool *guard);
 /* Of v_ashrrev_i64: is the low half of what it shifts 0, so that it extends the high half's sign and multiplies by 2^(32 - n)? Where that half is. */
 bool jit_extends(const struct isa_inst *in, const struct jit_shape *v, struct isa_operand *high);
-/* The low register of the pair whose other half has been copied just before in, which copies this one to beside it; -1: it does not. */
+/* The low register of the pair that in copies, whole (v_pk_mov_b32), or half by half: then the other one has been copied just before, to beside this one. -1: it copies none. */
 int jit_copied_pair(const struct jit_shapes *s, const struct isa_inst *in);
 /* Smallest and largest difference. */
 void jit_delta_range(const struct jit_code *c, uint16_t delta, int32_t *low, int32_t *high);

@@ -51,10 +51,6 @@ class Kernel:
         form = self.r.choice(forms)
         return form() if callable(form) else form
 
-    def fill(self, form, *parts):
-        """A form with a text, or what a function makes, for each %s."""
-        return form % tuple(p() if callable(p) else p for p in parts)
-
     def chance(self, p):
         return self.r.random() < p
 
@@ -97,7 +93,7 @@ class Kernel:
         for v, most in self.loops:
             forms += [(v, 0, most), ("(%s * %d)" % (v, W), 0, most * W)]
         if self.nest < 2:
-            forms += [lambda: (self.fill("(%s & %d)", self.uint(1), self.pick(15, 63, 1023, 8191)), 0, 8191), lambda: (self.fill("umin(%s, %d)", self.uint(1), self.pick(1, 64, 5000)), 0, 5000)]
+            forms += [lambda: ("(%s & %d)" % (self.uint(1), self.pick(15, 63, 1023, 8191)), 0, 8191), lambda: ("umin(%s, %d)" % (self.uint(1), self.pick(1, 64, 5000)), 0, 5000)]
             forms += [lambda: ("cols[%s]" % self.index(2 * N), 0, N - 1)] * 2
         return self.one(forms)
 
@@ -148,7 +144,7 @@ class Kernel:
         forms = ["t->l", "(t->l ^ %d)" % self.pick(1, 2, 8, 16, 32, 63), "(%d - t->l)" % (g - 1), "(t->l + %d) %% %d" % (self.pick(1, 2, 3, 16, 31, 64), g),
                  "(t->l & %d)" % (g - 1 - self.pick(1, 3, 7, 15)), "((t->l | %d) & %d)" % (self.pick(1, 4, 48), g - 1), "((t->l * 3 + %d) & %d)" % (self.pick(0, 1, 5), g - 1), "%d" % self.r.randint(0, g - 1), "(t->l >> %d)" % self.pick(1, 2, 4), "((t->l & 7) * %d + (t->l >> 3))" % (g // 8)]
         if self.nest < 2:
-            forms += [lambda: self.fill("(%s & %d)", self.uint(0), g - 1)]
+            forms += [lambda: "(%s & %d)" % (self.uint(0), g - 1)]
         for v, most in self.loops:
             forms += ["((t->l + %s) & %d)" % (v, g - 1), "((%s * %d + (t->l & 15)) & %d)" % (v, self.pick(1, 8, 16), g - 1)] * 2
         return ["%s[%s]" % (name, self.one(forms))]
@@ -232,9 +228,9 @@ class Kernel:
         v = "t->u%d" % self.r.randrange(3)
         data = ["%s < %s" % (v, self.pick("0x40000000u", "0x80000000u", "0xe0000000u", "100")), "(%s & %d) == 0" % (v, self.pick(1, 3, 7, 63)), "(%s & 3) != 1" % v, "(int)%s < 0" % v]
         if d > 0:
-            data += [lambda: self.fill("%s %s %s", self.uint(d - 1), self.pick("<", ">", "==", "!=", "<=", ">="), self.uint(d - 1)), lambda: self.fill("%s %s %s", self.int(d - 1), self.pick("<", ">"), self.int(d - 1))]
+            data += [lambda: "%s %s %s" % (self.uint(d - 1), self.pick("<", ">", "==", "!=", "<=", ">="), self.uint(d - 1)), lambda: "%s %s %s" % (self.int(d - 1), self.pick("<", ">"), self.int(d - 1))]
             if "f" in self.kinds:
-                data += [lambda: self.fill("%s %s %s", self.float(d - 1), self.pick("<", ">", "<=", ">=", "==", "!="), self.float(d - 1))] * 2
+                data += [lambda: "%s %s %s" % (self.float(d - 1), self.pick("<", ">", "<=", ">=", "==", "!="), self.float(d - 1))] * 2
         c = self.r.random()
         if d > 0 and c < 0.25:
             return "(%s %s %s)" % (self.cond(d - 1), self.pick("&&", "&&", "||"), self.cond(d - 1))

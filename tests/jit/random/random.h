@@ -80,40 +80,19 @@ static inline void begin_values(struct item *t)
 	t->d0 = 1.0 / 3;
 }
 
-static inline uint umin(uint a, uint b)
-{
-	return a < b ? a : b;
-}
-
-static inline uint umax(uint a, uint b)
-{
-	return a > b ? a : b;
-}
-
-static inline int smin(int a, int b)
-{
-	return a < b ? a : b;
-}
-
-static inline int smax(int a, int b)
-{
-	return a > b ? a : b;
-}
-
-static inline float less(float a, float b)
-{
-	return a < b ? a : b;
-}
-
-static inline float more(float a, float b)
-{
-	return a > b ? a : b;
-}
-
-static inline double lessd(double a, double b)
-{
-	return a < b ? a : b;
-}
+#define CHOICE(type, name, which) \
+	static inline type name(type a, type b) \
+	{ \
+		return a which b ? a : b; \
+	}
+CHOICE(uint, umin, <)
+CHOICE(uint, umax, >)
+CHOICE(int, smin, <)
+CHOICE(int, smax, >)
+CHOICE(float, less, <)
+CHOICE(float, more, >)
+CHOICE(double, lessd, <)
+#undef CHOICE
 
 /* Which NaN comes out of an operation neither C nor compiled code promises. */
 static inline float canon(float x)
