@@ -22,7 +22,7 @@ GPUS = ("gfx900", "gfx90a")
 FLAGS = ["-w", "-fwrapv", "-fno-strict-aliasing", "-ffp-contract=off", "-I", str(HERE)]
 OPENCL = ["-x", "cl", "-cl-std=CL2.0", "-target", "amdgcn-amd-amdhsa", "-cl-fp32-correctly-rounded-divide-sqrt"]
 INTERPRETED, COMPILED = {"HSAVISOR_JIT": "0"}, {"HSAVISOR_JIT": "sync"}
-HOW = [COMPILED, COMPILED | {"HSAVISOR_JIT_WIDTH": "8"}, {"HSAVISOR_JIT": "exact", "HSAVISOR_JIT_CACHE": "0"}, INTERPRETED, COMPILED]
+HOW = [COMPILED | {"HSAVISOR_JIT_HOST": "intel"}, COMPILED | {"HSAVISOR_JIT_WIDTH": "8", "HSAVISOR_JIT_HOST": "amd"}, {"HSAVISOR_JIT": "exact", "HSAVISOR_JIT_CACHE": "0"}, INTERPRETED, COMPILED]
 
 
 def sets(args, where):
@@ -49,7 +49,7 @@ def make(args, kernels, level, where):
     """The reference and a code object for each GPU."""
     flags = FLAGS + ['-DKERNELS="%s"' % kernels.resolve()]
     reference = where / "reference.so"
-    subprocess.run([args.clang, "-O1", "-shared", "-fPIC", *flags, HERE / "reference.c", "-o", reference, "-lm"], check=True)
+    subprocess.run([args.clang, "-O1", "-mf16c", "-fexcess-precision=16", "-shared", "-fPIC", *flags, HERE / "reference.c", "-o", reference, "-lm"], check=True)
     objects = {}
     for gpu in GPUS:
         objects[gpu] = where / (gpu + ".co")

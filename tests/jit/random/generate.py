@@ -32,11 +32,11 @@ class Kernel:
         self.out = []
         self.indent = 1
         self.budget = 2 if self.style == "plain" else self.r.randint(4, 16)
-        self.kinds = self.r.choice(["u", "us", "usf", "uf", "usq", "usfqd", "ufd"])
+        self.kinds = self.r.choice(["u", "us", "usf", "uf", "usq", "usfqd", "ufd", "uh", "uhp", "ufhp"])
         self.restrict = self.r.choice(["", "RESTRICT"])
         self.outputs = []
         for k in range(3):
-            kind = self.r.choice(["uint"] * 4 + ["float"] * 2 + ["ushort", "uchar", "ulong", "uint2", "uint4", "double"])
+            kind = self.r.choice(["uint"] * 4 + ["float"] * 2 + ["ushort", "uchar", "ulong", "uint2", "uint4", "double", "half"])
             self.outputs.append((kind, *self.place(kind)))  # and what of it is a work-item's own
         # Which of the arrays in local memory are the work-items' own in this phase, and where; the others are read.
         self.lds = []
@@ -115,7 +115,8 @@ class Kernel:
                 # Parts of sums, and what is put together from parts that may overlap.
                 c, k = self.pick(1, 3, 4, 15, 48, 64, 127, 255, 1023), self.r.randint(1, 6)
                 text, high = self.r.choice([("(%s & %d)" % (text, c), c), ("(%s | %d)" % (text, c), high + c), ("(%s ^ %d)" % (text, c), high + c), ("(%s >> %d)" % (text, k), high),
-                                            ("(%s | (t->l & %d))" % (text, c), high + c), ("((t->l << %d) | (%s & %d))" % (k, text, c), (255 << k) + c)])
+                                            ("(%s | (t->l & %d))" % (text, c), high + c), ("((t->l << %d) | (%s & %d))" % (k, text, c), (255 << k) + c),
+                                            ("(((%s & %d) + (t->l & %d)) %s %d)" % (text, c, c, self.pick("|", "^", "+"), c + 1), 3 * c + 1)])
             if self.chance(0.1):
                 text, low, high = "(n - 1 - %s)" % text, -2 - high, N + 8
             if -room < low and high < room:
@@ -183,6 +184,8 @@ class Kernel:
             forms += [("(uint)%s", self.ulong), ("(uint)(%s >> %d)", self.ulong, self.r.randint(1, 63))] * 2
         if "f" in self.kinds:
             forms += [("bits(%s)", self.float), ("(uint)small(%s)", self.float)] * 2
+        if "h" in self.kinds:
+            forms += [("bitsh(%s)", self.half), ("(uint)small((float)%s)", self.half)] * 2
         return self.expression(d, leaves, loads, forms)
 
     def int(self, d=2):
@@ -203,7 +206,26 @@ class Kernel:
             forms += [("(%s / %s)", f, f), ("sqrt(fabs(%s))", f)] * 4
         if "d" in self.kinds:
             forms += [("(float)%s", self.double)] * 2
+        if "h" in self.kinds:
+            forms += [("(float)%s", self.half)] * 2
         return self.expression(d, leaves, [lambda: self.load("floats")] * 3 + (self.lds_load("float") + self.own_load("float")) * 2, forms)
+
+    def half(self, d=2):
+        h = self.half
+        leaves = ["t->h0"] * 3 + ["(half)1.5f", "(half)0.1f", "(half)-2.0f", "(half)(float)m", "(half)t->f0"]
+        forms = [("(half)(%s %s %s)", h, op, h) for op in "+-*+-*"]
+        forms += [("lessh(%s, %s)", h, h), ("(half)(- %s)", h), ("(half)fabs(%s)", h), ("(half)(float)%s", self.int), ("(%s ? %s : %s)", self.cond, h, h), ("(%s < %s ? %s : %s)", h, h, h, h)]
+        if "f" in self.kinds:
+            forms += [("(half)%s", self.float)] * 2
+        if "p" in self.kinds:
+            forms += [("LOW(%s)", self.pair), ("HIGH(%s)", self.pair)] * 2
+        return self.expression(d, leaves, [lambda: "((GLOBAL const half *)halves)[%s]" % self.index()] * 3 + self.own_load("half") * 2, forms)
+
+    def pair(self, d=2):
+        """Two halves."""
+        p = self.pair
+        forms = [("(%s %s %s)", p, op, p) for op in "+-*+-*"] + [("((half2){%s, %s})", self.half, self.half)] * 2 + [("(- %s)", p), ("((half2){HIGH(%s), LOW(t->p0)})", p)]
+        return self.expression(d, ["t->p0"] * 3 + ["((half2){t->h0, t->h0})"], [lambda: "((GLOBAL const half2 *)halves)[%s]" % self.index(SLACK // 2)], forms)
 
     def double(self, d=2):
         f = self.double
@@ -246,6 +268,10 @@ class Kernel:
             self.line("t->s%d %s %s;" % (self.r.randrange(2), self.pick("=", "+="), self.int()))
         elif k == "f":
             self.line("t->f%d %s %s;" % (self.r.randrange(2), self.pick("=", "=", "+=", "*="), self.float()))
+        elif k == "h":
+            self.line("t->h0 %s %s;" % (self.pick("=", "=", "+=", "*="), self.half()))
+        elif k == "p":
+            self.line("t->p0 %s %s;" % (self.pick("=", "=", "+=", "*="), self.pair()))
         elif k == "q":
             self.line("t->q0 %s %s;" % (self.pick("=", "^=", "+="), self.ulong()))
         else:
@@ -261,6 +287,8 @@ class Kernel:
             self.line("%s = canon(%s);" % (to, self.float()))
         elif kind == "double":
             self.line("%s = canond(%s);" % (to, self.double()))
+        elif kind == "half":
+            self.line("%s = canonh(%s);" % (to, self.half()))
         elif kind == "ulong":
             self.line("%s = %s;" % (to, self.ulong()))
         elif kind == "uint2":
@@ -275,6 +303,12 @@ class Kernel:
         self.line("t->u0 %s %s.x; t->u1 %s %s.y;" % (self.pick("=", "^="), v, self.pick("=", "+="), v))
         if k == 4:
             self.line("t->u2 ^= %s.z %s %s.w;" % (v, self.pick("+", "*", "&"), v))
+
+    def border(self):
+        """What lies some places before; at the border there is none, and the index would wrap around."""
+        v, c = self.pick("t->i", "t->i", "t->l", "t->x", "t->y", "(t->i ^ 1)"), self.pick(1, 3, 17, 64, 100, W)
+        self.line("if (%s >= %d%s)" % (v, c, self.pick("", "", " && " + self.cond(1))))
+        self.line("\tt->u%d %s ints[%s - %du];" % (self.r.randrange(3), self.pick("=", "+=", "^="), v, c))
 
     def atomic(self):
         # A counter is only ever touched by one operation: others need not commute with it.
@@ -376,7 +410,7 @@ class Kernel:
         self.budget -= 1
         if self.budget < 0:
             return self.pick(self.assign, self.store)()
-        what = [self.assign] * 6 + [self.store] * 3 + [self.wide_load]
+        what = [self.assign] * 6 + [self.store] * 3 + [self.wide_load, self.border]
         if self.depth < 3:
             what += [self.branch] * {"plain": 2, "stream": 4, "loop": 2, "serial": 2, "group": 1, "mixed": 3}[self.style]
             if self.style not in ("plain", "stream") and len(self.loops) < 2:
@@ -400,7 +434,16 @@ class Kernel:
         g = self.group
         return self.pick("t->l", "t->l", "t->l ^ %d" % self.pick(1, 8, 32, 63), "%d - t->l" % (g - 1), "(t->l & 7) * %d + (t->l >> 3)" % (g // 8), "(t->l + %d) %% %d" % (self.pick(1, 17, 64), g))
 
-    # --- a kernel: nodes are ("phase", text), ("loop", variable, count, nodes), ("if", condition, nodes)
+    def cross(self):
+        """Between the work-items of a wave, or of the work-group."""
+        most, bits = self.r.randint(0, 63), self.pick("~0u", "~0u", "1u", "3u", "0x80000000u", "0u")
+        ctrl = self.pick(self.r.randint(0, 255), self.r.randint(0x101, 0x10f), self.r.randint(0x111, 0x11f), self.r.randint(0x121, 0x12f), 0x130, 0x134, 0x138, 0x13c, 0x140, 0x141, 0x142, 0x143)
+        forms = ["cross_xor(ALL, %d)" % most, "cross_send(ALL, %d)" % most, "cross_any(ALL)", "cross_ballot(ALL, %s, %d)" % (bits, self.pick(1, 2, 64)), "cross_count(ALL, %s, %d)" % (bits, self.pick(1, 2, 64)),
+                 "cross_first(ALL, %s)" % bits, "cross_lane(ALL, %d)" % most, "cross_swizzle(ALL, %d)" % self.pick(self.r.randint(0, 0x7fff), self.r.randint(0x8000, 0x80ff)), "cross_reduce(ALL)", "cross_scan(ALL)",
+                 "cross_before(ALL)"]
+        return ("cross", self.r.choice(forms + ["cross_dpp(ALL, %d, %d, %d)" % (ctrl, self.pick(15, 15, 5, 12), self.pick(15, 15, 3, 10))] * 6))
+
+    # --- a kernel: nodes are ("phase", text), ("cross", text), ("loop", variable, count, nodes), ("if", condition, nodes)
 
     def phase(self, first=False):
         for a in self.lds:
@@ -452,12 +495,14 @@ class Kernel:
                 made.append(self.scan())
             elif c < 0.4 and len(self.loops) < 2:
                 v = self.fresh("r")
-                bound, most = self.pick(("3", 3), ("8", 8), ("(m & 7)", 7), ("umin(n, 3)", 3))
+                bound, most = self.pick(("3", 3), ("8", 8), ("(m & 7)", 7), ("umin(n, 3)", 3), ("(FIRST->g & 3)", 3), ("(FIRST->g % 5)", 4))
                 self.loops.append((v, most))
                 made.append(("loop", v, bound, self.nodes(self.r.randint(1, 2))))
                 self.loops.pop()
             elif c < 0.5:
-                made.append(("if", self.pick("(m & 1) != 0", "n > 5000", "m > 3"), self.nodes(1)))
+                made.append(("if", self.pick("(m & 1) != 0", "n > 5000", "m > 3", "FIRST->g % 3 == 1", "(int)FIRST->g < m"), self.nodes(1)))
+            elif c < 0.65:
+                made.append(self.cross())
             else:
                 made.append(self.phase())
         return made
@@ -476,7 +521,7 @@ class Kernel:
         else:
             tree = [self.phase()]
         # What work-items have computed is seen, whatever they stored.
-        tree[-1] = ("phase", tree[-1][1] + "\n\tATOMIC_ADD(count + (t->i & 63), t->u0 ^ t->u1 ^ t->u2 ^ (uint)t->s0 ^ (uint)t->s1 ^ (uint)t->q0 ^ (uint)(t->q0 >> 32) ^ bits(t->f0) ^ bits(t->f1) ^ bits((float)t->d0));"
+        tree[-1] = ("phase", tree[-1][1] + "\n\tATOMIC_ADD(count + (t->i & 63), t->u0 ^ t->u1 ^ t->u2 ^ (uint)t->s0 ^ (uint)t->s1 ^ (uint)t->q0 ^ (uint)(t->q0 >> 32) ^ bits(t->f0) ^ bits(t->f1) ^ bits((float)t->d0) ^ bitsh(t->h0) ^ bitsh(HIGH(t->p0)));"
                     if self.chance(0.3) else tree[-1][1])
         name, phases = self.name, []
         lds_params = "".join(", LOCAL %s *%s" % (a[1], a[0]) for a in self.lds)
@@ -496,6 +541,9 @@ class Kernel:
                         lines.append(tab + call + (" BARRIER;" if self.group else ""))
                     else:
                         lines.append(tab + "for (struct item *t = items; t < items + count_items; t++) " + call)
+                    continue
+                if node[0] == "cross":
+                    lines.append(tab + node[1] + ";" + (" BARRIER;" if device else ""))
                     continue
                 if node[0] == "if":
                     lines.append(tab + "if (%s) {" % node[1])
