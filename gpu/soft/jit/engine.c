@@ -43,6 +43,7 @@ static struct {
 	LLVMTargetMachineRef machine, quick; /* quick: for large kernels */
 	LLVMOrcLLJITRef jit;
 	unsigned width;
+	bool amd;
 	struct memory *unused;
 	uint64_t libraries;
 	char *identity;
@@ -190,6 +191,7 @@ static LLVMMemoryBufferRef compile(struct jit_code *code, bool exact)
 	l->code = code;
 	l->exact = exact;
 	l->width = engine.width;
+	l->amd = engine.amd;
 	l->strips = WAVE_LANES / engine.width;
 	l->m = LLVMModuleCreateWithNameInContext("unit", l->c);
 	LLVMSetTarget(l->m, LLVMGetTarget(l->lanes));
@@ -430,6 +432,17 @@ static char *host_features(unsigned *width, const char **cpu)
 	return wide;
 }
 
+/*
+ * AMD's Zen 4 sees by itself how rows go on in memory, also between lanes that run one by one: fetching them ahead, which Intel's need, made saxpy half as slow again there,
+ * and several ends of a loop are guessed worse than one (docs/benchmarks.md).
+ */
+static bool host_is_amd(void)
+{
+	const char *host = getenv("HSAVISOR_JIT_HOST");
+
+	return host ? !strcmp(host, "amd") : __builtin_cpu_is("amd");
+}
+
 static int engine_init(void)
 {
 	char *features = NULL, *triple = NULL, *message = NULL;
@@ -457,6 +470,7 @@ static int engine_init(void)
 	features = host_features(&engine.width, &cpu);
 	if (!features)
 		goto out;
+	engine.amd = host_is_amd();
 	engine.machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall);
 	engine.quick = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelNone, LLVMRelocPIC, LLVMCodeModelSmall);
 	if (!engine.machine || !engine.quick)
@@ -477,7 +491,7 @@ static int engine_init(void)
 	LLVMDisposeMemoryBuffer(buffer);
 	char id[72] = "";
 	dl_iterate_phdr(build_id, id);
-	if (!*id || asprintf(&engine.identity, "%s width %u cpu %s %s", id, engine.width, cpu, features) < 0)
+	if (!*id || asprintf(&engine.identity, "%s width %u %s cpu %s %s", id, engine.width, engine.amd ? "amd" : "intel", cpu, features) < 0)
 		engine.identity = NULL;
 	engine.ready = true;
 	if (!warm_up()) {

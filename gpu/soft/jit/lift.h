@@ -184,6 +184,7 @@ struct lift {
 	bool failed; /* what was to be possible was not: nothing comes of all this */
 	bool exact;
 	unsigned width, strips;
+	bool amd; /* the host's processor is one of AMD's */
 	LLVMTypeRef i1, i8, i16, i32, i64, f32, f64, ptr, vi1, vi32, vi64;
 	V fn, frame, ctx, wave, view, vgpr, agpr;
 	V fuel; /* variable */

@@ -207,6 +207,19 @@ void read_same(struct lift *l, V p, unsigned n, V rows[4], V pairs[2])
 }
 
 /* The dwords (or the short value) of a strip's lanes, and perhaps pairs of them; p: host address of its first lane's. */
+/* Dwords that lie one behind the other. In streams AMD's Zen 4 is a tenth faster by loads of half its vectors: all that one loads is then not one line that is missing. */
+static V load_dwords(struct lift *l, V p, unsigned dwords)
+{
+	V part[8];
+	unsigned parts = dwords / 8;
+
+	if (!l->amd || parts < 2 || parts > 8 || parts & (parts - 1) || !l->blk || in_loop(l->code, l->blk))
+		return volatile_load(l, vec(l->i32, dwords), p, 1);
+	for (unsigned i = 0; i < parts; i++)
+		part[i] = volatile_load(l, vec(l->i32, 8), at(l, p, 32 * i), 1);
+	return concatenated(l, part, parts, 8);
+}
+
 static void known_load(struct lift *l, const struct access *a, const int32_t *delta, unsigned strip, V p, V out[4], V pairs[2])
 {
 	const int32_t *d = delta + strip * l->width;
@@ -220,7 +233,7 @@ static void known_load(struct lift *l, const struct access *a, const int32_t *de
 			out[0] = widened(l, a->kind, volatile_load(l, vec(short_type(l, a->bytes), l->width), p, 1));
 			return;
 		}
-		take_apart(l, volatile_load(l, vec(l->i32, l->width * n), p, 1), n, out, pairs);
+		take_apart(l, load_dwords(l, p, l->width * n), n, out, pairs);
 		return;
 	case LANES_SAME:
 		if (a->bytes < 4) {

@@ -161,7 +161,7 @@ static void fetch_ahead(struct lift *l, V va, V off, V room, V host, unsigned by
 #define STEADY_AHEAD 4096 /* bytes, where waves follow each other: about a page is needed to hide the latency of memory */
 #define MAX_STEADY   4	/* of a kernel */
 
-static bool in_loop(const struct jit_code *c, const struct jit_block *blk)
+bool in_loop(const struct jit_code *c, const struct jit_block *blk)
 {
 	for (uint32_t b = 0; b < c->num_blocks; b++)
 		for (unsigned s = 0; s < 2; s++) {
@@ -217,6 +217,21 @@ void add_piece(struct pieces *p, int64_t low, int64_t high)
 	p->bytes += (unsigned)(high - low);
 }
 
+static bool is_stage(const struct lift *l, const struct jit_block *blk)
+{
+	return blk->fresh && blk->in.known && !in_loop(l->code, blk);
+}
+
+/* How many blocks, each behind a barrier, follow the one that is lifted. */
+static unsigned stages_behind(const struct lift *l)
+{
+	unsigned stages = 0;
+
+	for (const struct jit_block *blk = l->blk + 1; blk < l->code->block + l->code->num_blocks; blk++)
+		stages += is_stage(l, blk);
+	return stages;
+}
+
 /* steady_step() in a run, whose waves' pieces mostly lie one behind the other. */
 static void in_turn(struct lift *l, const struct jit_inst *ji, V va, unsigned bytes, unsigned lanes, struct further *further)
 {
@@ -242,6 +257,9 @@ bool steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va
 	V next, steps, index[2] = {c32(l, 0), c32(l, 0)}, due, step, now, large;
 
 	if (!l->groups || !l->blk || place & 1 || bytes < STEADY_LEAST || bytes > FETCH_MOST || l->steady == MAX_STEADY || in_loop(l->code, l->blk))
+		return false;
+	/* Its own eyes suffice unless there is much to do between one wave's load and the next one's. */
+	if (l->amd && !stages_behind(l))
 		return false;
 	ahead = one ? STEADY_AHEAD / bytes : waves < STEADY_WAVES ? STEADY_WAVES / waves : 1;
 	l->steady++;
@@ -277,13 +295,6 @@ bool steady_step(struct lift *l, const struct jit_inst *ji, unsigned place, V va
 	return true;
 }
 
-#define FETCH_AT_ONCE 2 /* lines: the host has few under way at a time */
-
-static bool is_stage(const struct lift *l, const struct jit_block *blk)
-{
-	return blk->fresh && blk->in.known && !in_loop(l->code, blk);
-}
-
 static V rest_of_wave(struct lift *l, unsigned rest)
 {
 	V wave = LLVMBuildAnd(l->b, wave_index(l), c32(l, WG_MAX_WAVES - 1), "");
@@ -291,17 +302,17 @@ static V rest_of_wave(struct lift *l, unsigned rest)
 	return LLVMBuildInBoundsGEP2(l->b, l->ptr, l->rest_at[rest], &wave, 1, "");
 }
 
+#define FETCH_AT_ONCE 2 /* lines: the host has few under way at a time */
+
 /* What is further, as far as it is in the same piece of memory. Where barriers follow, most of it is left to the blocks behind them. */
 static void fetch_further(struct lift *l, V off, V room, V host, const struct further *further, const struct pieces *ahead)
 {
 	LLVMBasicBlockRef fetch = new_block(l, ""), go = new_block(l, ""), from = LLVMGetInsertBlock(l->b);
 	struct fetch_rest *rest = l->rests < MAX_RESTS && l->rest_at[l->rests] ? &l->rest[l->rests] : NULL;
-	unsigned stages = 0, n = 0, now;
+	unsigned stages = rest ? stages_behind(l) : 0, n = 0, now;
 	int64_t line[MAX_LINES], first = ahead->low[0];
 	V when = further->when ? further->when : IS(NE, further->by, c64(l, 0)), there;
 
-	for (const struct jit_block *blk = l->blk + 1; rest && blk < l->code->block + l->code->num_blocks; blk++)
-		stages += is_stage(l, blk);
 	for (unsigned i = 1; i < ahead->num; i++)
 		first = ahead->low[i] < first ? ahead->low[i] : first;
 	for (unsigned i = 0; i < ahead->num; i++)

@@ -126,6 +126,8 @@ bool lift_known_rows(struct lift *l, const struct jit_inst *ji);
 void read_lanes_apart(struct lift *l, V p, const int32_t *d, unsigned n, bool guest, V out[4], V pairs[2]);
 /* Vectors of so many dwords, their number a power of two, one behind the other; part is overwritten. */
 V concatenated(struct lift *l, V *part, unsigned parts, unsigned size);
+/* Can the block come again, by going back from it or a later one? */
+bool in_loop(const struct jit_code *c, const struct jit_block *blk);
 /* Is read_lanes_apart() better than a gather? */
 bool few_moves(const struct lift *l, const int32_t *d, unsigned n);
 

@@ -776,7 +776,7 @@ static V take_brief_lane(struct lift *l, struct loop *p)
 	look_ahead(l, p, todo);
 	take_lane(l, p, lane);
 	for (unsigned i = 0; i < p->s->num_loads; i++)
-		if (by_steps(p, i))
+		if (by_steps(p, i) && !l->amd)
 			fetch_for_later(l, p, i);
 	find_biases(l, p);
 	return lane;
@@ -796,7 +796,7 @@ static void emit_brief_iterations(struct lift *l, struct loop *p, LLVMBasicBlock
 
 	LLVMBuildBr(l->b, iterate);
 	go_to(l, iterate);
-	for (unsigned copy = 1, copies = p->s->blk->count * COPIES <= MOST_COPY ? COPIES : 1; copy <= copies; copy++) {
+	for (unsigned copy = 1, copies = !l->amd && p->s->blk->count * COPIES <= MOST_COPY ? COPIES : 1; copy <= copies; copy++) {
 		LLVMBasicBlockRef more = copy < copies ? new_block(l, "") : iterate;
 		V count;
 
