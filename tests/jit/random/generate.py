@@ -212,11 +212,11 @@ class Kernel:
 
     def half(self, d=2):
         h = self.half
-        leaves = ["t->h0"] * 3 + ["(half)1.5f", "(half)0.1f", "(half)-2.0f", "(half)(float)m", "(half)t->f0"]
+        leaves = ["t->h0"] * 3 + ["(half)1.5f", "(half)0.1f", "(half)-2.0f", "(half)(float)m", "rounded(t->f0)"]
         forms = [("(half)(%s %s %s)", h, op, h) for op in "+-*+-*"]
         forms += [("lessh(%s, %s)", h, h), ("(half)(- %s)", h), ("(half)fabs(%s)", h), ("(half)(float)%s", self.int), ("(%s ? %s : %s)", self.cond, h, h), ("(%s < %s ? %s : %s)", h, h, h, h)]
         if "f" in self.kinds:
-            forms += [("(half)%s", self.float)] * 2
+            forms += [("rounded(%s)", self.float)] * 2
         if "p" in self.kinds:
             forms += [("LOW(%s)", self.pair), ("HIGH(%s)", self.pair)] * 2
         return self.expression(d, leaves, [lambda: "((GLOBAL const half *)halves)[%s]" % self.index()] * 3 + self.own_load("half") * 2, forms)

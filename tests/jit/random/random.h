@@ -132,6 +132,12 @@ static inline half canonh(half x)
 	return x == x ? x : (half)0.0f;
 }
 
+/* LLVM 19 makes v_fma_mixlo_f16 with an addend of 0 of a product that is rounded: of -0 that makes 0. */
+static inline half rounded(float x)
+{
+	return (half)(x + 0.0f);
+}
+
 static inline uint bits(float x)
 {
 	union {
