@@ -420,6 +420,53 @@ static void test_sparse_ends(void **state)
 	runner_unmap(&runner, start);
 }
 
+/* Lanes with one base, and others with another one, some GiB away. */
+static void test_sparse_bases(void **state)
+{
+	enum { ROWS = 384, MOST = 37, ITEMS_OF_X = 1024 };
+	static const uint64_t base[2] = {0x10000001000, 0x2fffffff000}, slices[] = {0, 1, 40, 333, 0};
+	uint32_t *start = runner_alloc(&runner, 4 * (ROWS + 1), GPU_PROT_READ), *column = runner_alloc(&runner, 4 * ROWS * MOST, GPU_PROT_READ);
+	uint32_t *out = runner_alloc(&runner, 8 * ROWS, GPU_PROT_READ | GPU_PROT_WRITE), *x[2];
+	uint8_t args[40];
+	struct runner_dispatch d = {.kernel = "sparse_bases", .grid = {ROWS, 1, 1}, .group = {128, 1, 1}, .args = args, .args_size = sizeof(args)};
+
+	for (unsigned b = 0; b < 2; b++) {
+		x[b] = runner_alloc(&runner, 4 * ITEMS_OF_X, GPU_PROT_READ);
+		assert_int_equal(runner_map_at(&runner, base[b], x[b], 4 * ITEMS_OF_X, GPU_PROT_READ), 0);
+		for (uint32_t i = 0; i < ITEMS_OF_X; i++)
+			x[b][i] = (2 * i + b) * 2654435761u;
+	}
+	for (uint32_t r = 0; r < ROWS; r++)
+		start[r + 1] = start[r] + (r % 50 < 3 ? 0 : (r * 2654435761u >> 20) % MOST);
+	for (uint32_t i = 0; i < start[ROWS]; i++)
+		column[i] = (i * 2654435761u >> 8) % ITEMS_OF_X;
+	memcpy(args, &out, 8);
+	memcpy(args + 8, &start, 8);
+	memcpy(args + 16, &column, 8);
+	memcpy(args + 24, base, 16);
+	for (unsigned t = 0; t < sizeof(slices) / sizeof(slices[0]); t++) {
+		memset(out, 0, 8 * ROWS);
+		runner.slice = slices[t];
+		assert_int_equal(runner_run(&runner, &co, &d), EXEC_DONE);
+		for (uint32_t r = 0; r < ROWS; r++) {
+			uint32_t sum = r;
+
+			for (uint32_t i = start[r]; i < start[r + 1]; i++)
+				sum = sum * 5 + x[r % 3 == 1][column[i]];
+			assert_int_equal(out[r], sum);
+			assert_int_equal(out[ROWS + r], r % 3 == 1 ? 7 : 0);
+		}
+	}
+	runner.slice = 0;
+	for (unsigned b = 0; b < 2; b++) {
+		runner_unmap_at(&runner, base[b]);
+		runner_unmap(&runner, x[b]);
+	}
+	runner_unmap(&runner, out);
+	runner_unmap(&runner, column);
+	runner_unmap(&runner, start);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +478,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_sparse_last_byte),
 		cmocka_unit_test(test_sparse_ends),
+		cmocka_unit_test(test_sparse_bases),
 	};
 
 	if (argc != 2 || codeobj_load(&co, argv[1]) || runner_init(&runner, co.target) || runner_map(&runner, co.image, co.size, GPU_PROT_READ | GPU_PROT_EXEC))

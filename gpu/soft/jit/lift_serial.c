@@ -59,7 +59,9 @@ struct loop {
 	V last[256];		   /* variables: what the last iteration leaves in registers that are not among value and wide */
 	struct sum {		   /* of another: the addition that makes its address, of what is the same in all iterations and the rest (low, high halves) */
 		const struct isa_operand *fixed[2], *rest[2];
+		bool alike; /* fixed is the same for all lanes that run so */
 	} sum[SERIAL_LOADS];
+	bool alike[256];	   /* the registers of such */
 	V bias[SERIAL_LOADS];	   /* fixed from the range's begin; NULL: there is none */
 	V base[SERIAL_LOADS];	   /* fixed, on the host */
 	V below[SERIAL_LOADS];	   /* rests below this number are in the range */
@@ -478,15 +480,62 @@ static V opaque64(struct lift *l, V x)
 	return call;
 }
 
-/* Of the addresses of other loads: what is the same in all iterations, from the range's begin. */
-static void find_biases(struct lift *l, struct loop *p)
+/* Has the register in front of the loop been copied from a scalar one? Then most likely all lanes have the same in it. */
+static bool was_scalar(const struct lift *l, const struct serial *s, unsigned r)
 {
+	for (uint32_t i = s->blk->first; i-- > 0;) {
+		const struct isa_inst *in = &l->code->inst[i].ci.inst;
+		struct jit_regs regs;
+
+		jit_inst_regs(in, true, &regs);
+		if (bit_get(&regs.vwrite, r))
+			return (in->op == ISA_V_MOV_B32 || (in->op == ISA_V_PK_MOV_B32 && in->src[1].kind != ISA_OPND_VGPR)) && in->src[0].kind != ISA_OPND_VGPR;
+	}
+	return false;
+}
+
+/* Of other loads the additions that make their addresses. */
+static void find_sums(struct lift *l, struct loop *p)
+{
+	for (unsigned i = 0; i < p->s->num_loads; i++) {
+		struct sum *sum = &p->sum[i];
+
+		if (by_steps(p, i) || !address_sum(l, p->s, p->s->load[i], sum))
+			continue;
+		sum->alike = true;
+		for (unsigned k = 0; k < 2; k++)
+			sum->alike &= sum->fixed[k]->kind != ISA_OPND_VGPR || was_scalar(l, p->s, sum->fixed[k]->index);
+		for (unsigned k = 0; k < 2 && sum->alike; k++)
+			if (sum->fixed[k]->kind == ISA_OPND_VGPR)
+				p->alike[sum->fixed[k]->index] = true;
+	}
+}
+
+static V lane_place(struct lift *l, struct loop *p, unsigned r, V lane)
+{
+	return indexed(l, p->room[r], LLVMBuildShl(l->b, lane, c64(l, 2), ""));
+}
+
+/* Of registers that are alike what the first lane has in them. */
+static V load_alike(struct lift *l, struct loop *p, unsigned r)
+{
+	V args[2] = {p->exec, LLVMConstInt(l->i1, 0, 0)}, lane = intrinsic(l, "llvm.cttz", &l->i64, 1, args, 2);
+
+	return LLVMBuildLoad2(l->b, l->i32, lane_place(l, p, r, AND(lane, c64(l, WAVE_LANES - 1))), "");
+}
+
+/* What is the same in all iterations, from the range's begin; of those that are alike, or the lane's. */
+static void find_biases(struct lift *l, struct loop *p, bool alike)
+{
+	for (unsigned r = 0; r < 256; r++)
+		if (alike && p->alike[r])
+			l->reg.v[r][0] = load_alike(l, p, r);
 	for (unsigned i = 0; i < p->s->num_loads; i++) {
 		const struct jit_inst *ji = p->s->load[i];
 		struct sum *sum = &p->sum[i];
 		V fixed;
 
-		if (p->from[i] || !address_sum(l, p->s, ji, sum))
+		if (!sum->rest[0] || sum->alike != alike)
 			continue;
 		fixed = ADD(wide_source(l, sum->fixed[0], sum->fixed[1]), c64(l, (uint64_t)(int64_t)ji->ci.inst.offset));
 		p->bias[i] = opaque64(l, LLVMBuildSub(l->b, fixed, p->range[i].first, ""));
@@ -566,14 +615,17 @@ static V add_bits(struct lift *l, V mask, V strip_mask, unsigned strip)
 	return OR(mask, LLVMBuildShl(l->b, bits, c64(l, strip * l->width), ""));
 }
 
-/* Which lanes may run in the brief form, and how far. Not: lanes near a range's end, and none if some have bits of masks. */
+/* Which lanes may run in the brief form, and how far. Not: lanes near a range's end, or with other bases than the first; and none if some have bits of masks. */
 static void plan_brief(struct lift *l, struct loop *p, V most_of)
 {
-	V masks = c64(l, 0), zero = splat(l, c32(l, 0)), longest = zero, none, most;
+	V masks = c64(l, 0), zero = splat(l, c32(l, 0)), longest = zero, none, most, like[256];
 
 	most = call2(l, "llvm.umin", LLVMBuildSub(l->b, most_of, c64(l, 1), ""), c64(l, INT32_MAX - 1));
 	most = splat(l, LLVMBuildTrunc(l->b, most, l->i32, ""));
 	p->ok = p->leaves = c64(l, 0);
+	for (unsigned r = 0; r < 256; r++)
+		if (p->alike[r])
+			like[r] = splat(l, load_alike(l, p, r));
 	for (unsigned s = 0; s < l->strips; s++) {
 		V n = strip_iterations(l, &p->trip, s), ok = mask_strip(l, p->exec, s);
 
@@ -583,6 +635,9 @@ static void plan_brief(struct lift *l, struct loop *p, V most_of)
 		for (unsigned i = 0; i < p->s->num_loads; i++)
 			if (by_steps(p, i))
 				ok = plan_load(l, p, i, n, ok, s);
+		for (unsigned r = 0; r < 256; r++)
+			if (p->alike[r])
+				ok = AND(ok, IS(EQ, get_v(l, r, s), like[r]));
 		p->ok = add_bits(l, p->ok, ok, s);
 		longest = call2(l, "llvm.umax", longest, LLVMBuildSelect(l->b, ok, n, zero, ""));
 	}
@@ -619,11 +674,6 @@ static void step_rows(struct lift *l, struct loop *p, V ran)
 }
 
 /* ------------------------------------------------------------------ a lane's begin and end */
-
-static V lane_place(struct lift *l, struct loop *p, unsigned r, V lane)
-{
-	return indexed(l, p->room[r], LLVMBuildShl(l->b, lane, c64(l, 2), ""));
-}
 
 /* The lane's registers and bits, to variables where iterations change them; else they are known from here on. */
 static void take_lane(struct lift *l, struct loop *p, V lane)
@@ -778,7 +828,7 @@ static V take_brief_lane(struct lift *l, struct loop *p)
 	for (unsigned i = 0; i < p->s->num_loads; i++)
 		if (by_steps(p, i) && !l->amd)
 			fetch_for_later(l, p, i);
-	find_biases(l, p);
+	find_biases(l, p, false);
 	return lane;
 }
 
@@ -831,6 +881,7 @@ static void emit_brief_lanes(struct lift *l, struct loop *p, LLVMBasicBlockRef e
 	p->brief = true;
 	p->stop = new_block(l, "stop");
 	look_ahead(l, p, p->ok);
+	find_biases(l, p, true);
 	LLVMBuildCondBr(l->b, IS(NE, p->ok, c64(l, 0)), next, end);
 	go_to(l, next);
 	lane = take_brief_lane(l, p);
@@ -982,6 +1033,8 @@ static void make_variables(struct lift *l, struct loop *p)
 			p->place[i] = new_row64(l);
 			p->next_place[i] = LLVMBuildAlloca(l->at_entry, l->i64, "");
 		}
+	if (p->has_brief)
+		find_sums(l, p);
 	for (unsigned r = 0; r < 256; r++)
 		if (p->has_brief && only_left(p, r))
 			p->last[r] = LLVMBuildAlloca(l->at_entry, l->i32, "");
